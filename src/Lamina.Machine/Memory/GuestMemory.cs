@@ -1,0 +1,224 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Lamina.Machine.Memory;
+
+/// <summary>
+/// Guest-physical RAM. Every access is bounded: an address outside RAM, or a range that leaves its region, answers <c>false</c>
+/// and touches nothing. Safe on any thread; a plain access is as atomic as the host makes it.
+/// </summary>
+public sealed unsafe class GuestMemory : IDisposable
+{
+    /// <summary>Bytes in a page.</summary>
+    public const int PageSize = 4096;
+
+    private readonly GuestMemoryRegion[] _regions;
+    private readonly byte*[] _attributes;
+    private ICodeInvalidator? _codeInvalidator;
+
+    /// <summary>Describes RAM. Regions are sorted by address here and may not overlap.</summary>
+    /// <exception cref="ArgumentException">A region is empty, unaligned, or overlaps another.</exception>
+    public GuestMemory(ReadOnlySpan<GuestMemoryRegion> regions)
+    {
+        _regions = regions.ToArray();
+        Array.Sort(_regions, static (a, b) => a.Address.CompareTo(b.Address));
+        ulong end = 0;
+        foreach (GuestMemoryRegion region in _regions)
+        {
+            bool unaligned = ((region.Address | region.Length) & (PageSize - 1)) != 0;
+            if (region.Length == 0 || unaligned || region.Address < end || region.HostAddress == 0)
+            {
+                throw new ArgumentException($"RAM region 0x{region.Address:x}+0x{region.Length:x} is empty, unaligned or overlaps another.", nameof(regions));
+            }
+
+            end = region.End;
+            Size += region.Length;
+        }
+
+        _attributes = new byte*[_regions.Length];
+        for (int i = 0; i < _regions.Length; i++)
+        {
+            // SAFETY: one byte a page, freed in Dispose; indexed only by page numbers inside the region.
+            _attributes[i] = (byte*)NativeMemory.AllocZeroed((nuint)(_regions[i].Length / PageSize));
+        }
+    }
+
+    /// <summary>Bytes of RAM in all regions.</summary>
+    public ulong Size { get; }
+
+    /// <summary>The regions, by ascending address.</summary>
+    public ReadOnlySpan<GuestMemoryRegion> Regions => _regions;
+
+    /// <summary>Sets who is told of writes to code. Once, before the machine starts.</summary>
+    public void SetCodeInvalidator(ICodeInvalidator invalidator) => _codeInvalidator = invalidator;
+
+    /// <summary>Copies a value out of RAM.</summary>
+    /// <returns><c>false</c> if any byte of it is not RAM.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool TryRead<T>(ulong address, out T value)
+        where T : unmanaged
+    {
+        byte* p = Find(address, (ulong)sizeof(T), out _);
+        if (p == null)
+        {
+            value = default;
+            return false;
+        }
+
+        // SAFETY: Find bounded the range inside one host mapping.
+        value = Unsafe.ReadUnaligned<T>(p);
+        return true;
+    }
+
+    /// <summary>Copies a value into RAM.</summary>
+    /// <returns><c>false</c>, with nothing written, if any byte of it is not RAM.</returns>
+    public bool TryWrite<T>(ulong address, T value)
+        where T : unmanaged
+    {
+        byte* p = Find(address, (ulong)sizeof(T), out int region);
+        if (p == null)
+        {
+            return false;
+        }
+
+        // SAFETY: Find bounded the range inside one host mapping.
+        Unsafe.WriteUnaligned(p, value);
+        Written(region, address, (ulong)sizeof(T));
+        return true;
+    }
+
+    /// <summary>Copies bytes out of RAM. The range must lie in one region.</summary>
+    /// <returns><c>false</c>, with nothing copied, if any byte of it is not RAM.</returns>
+    public bool TryRead(ulong address, Span<byte> destination)
+    {
+        byte* p = Find(address, (ulong)destination.Length, out _);
+        if (p == null)
+        {
+            return false;
+        }
+
+        // SAFETY: Find bounded the range inside one host mapping.
+        new ReadOnlySpan<byte>(p, destination.Length).CopyTo(destination);
+        return true;
+    }
+
+    /// <summary>Copies bytes into RAM. The range must lie in one region.</summary>
+    /// <returns><c>false</c>, with nothing written, if any byte of it is not RAM.</returns>
+    public bool TryWrite(ulong address, ReadOnlySpan<byte> source)
+    {
+        byte* p = Find(address, (ulong)source.Length, out int region);
+        if (p == null)
+        {
+            return false;
+        }
+
+        // SAFETY: Find bounded the range inside one host mapping.
+        source.CopyTo(new Span<byte>(p, source.Length));
+        Written(region, address, (ulong)source.Length);
+        return true;
+    }
+
+    /// <summary>The host address of a range of RAM, for processors and bulk payload; 0 if any byte is not RAM or it leaves its region.</summary>
+    public nint GetHostAddress(ulong address, ulong length) => (nint)Find(address, length, out _);
+
+    /// <summary>The attribute byte of the page that holds <paramref name="address"/>; null if it is not RAM.</summary>
+    public byte* GetPageAttributes(ulong address)
+    {
+        return Find(address, 1, out int region) == null ? null : _attributes[region] + (address - _regions[region].Address) / PageSize;
+    }
+
+    /// <summary>Sets attributes on the page that holds <paramref name="address"/>, atomically.</summary>
+    /// <returns><c>false</c> if it is not RAM.</returns>
+    public bool AddPageAttributes(ulong address, PageAttributes attributes)
+    {
+        byte* p = GetPageAttributes(address);
+        if (p == null)
+        {
+            return false;
+        }
+
+        byte seen;
+        do
+        {
+            seen = Volatile.Read(ref *p);
+        }
+        while (Interlocked.CompareExchange(ref *p, (byte)(seen | (byte)attributes), seen) != seen);
+        return true;
+    }
+
+    /// <summary>Clears attributes on the page that holds <paramref name="address"/>, atomically.</summary>
+    /// <returns><c>false</c> if it is not RAM.</returns>
+    public bool RemovePageAttributes(ulong address, PageAttributes attributes)
+    {
+        byte* p = GetPageAttributes(address);
+        if (p == null)
+        {
+            return false;
+        }
+
+        byte seen;
+        do
+        {
+            seen = Volatile.Read(ref *p);
+        }
+        while (Interlocked.CompareExchange(ref *p, (byte)(seen & ~(byte)attributes), seen) != seen);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        for (int i = 0; i < _attributes.Length; i++)
+        {
+            NativeMemory.Free(_attributes[i]);
+            _attributes[i] = null;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private byte* Find(ulong address, ulong length, out int index)
+    {
+        GuestMemoryRegion[] regions = _regions;
+        for (int i = 0; i < regions.Length; i++)
+        {
+            ref readonly GuestMemoryRegion region = ref regions[i];
+            ulong offset = address - region.Address;
+            if (offset < region.Length && length <= region.Length - offset)
+            {
+                index = i;
+                return (byte*)region.HostAddress + offset;
+            }
+        }
+
+        index = -1;
+        return null;
+    }
+
+    private void Written(int region, ulong address, ulong length)
+    {
+        if (length == 0)
+        {
+            return;
+        }
+
+        ulong first = (address - _regions[region].Address) / PageSize;
+        ulong last = (address + length - 1 - _regions[region].Address) / PageSize;
+        byte* attributes = _attributes[region];
+        bool code = false;
+        for (ulong page = first; page <= last; page++)
+        {
+            byte seen = Volatile.Read(ref attributes[page]);
+            code |= (seen & (byte)PageAttributes.Code) != 0;
+            while ((seen & (byte)PageAttributes.Dirty) == 0)
+            {
+                byte was = Interlocked.CompareExchange(ref attributes[page], (byte)(seen | (byte)PageAttributes.Dirty), seen);
+                seen = was == seen ? (byte)(seen | (byte)PageAttributes.Dirty) : was;
+            }
+        }
+
+        if (code)
+        {
+            _codeInvalidator?.InvalidateCode(address, length);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+using Lamina.Machine.Interrupts;
+
+namespace Lamina.Machine.Processors;
+
+/// <summary>One VM inside an accelerator. Disposed after its processors.</summary>
+public interface IPartition : IDisposable
+{
+    /// <summary>Makes vCPU <paramref name="index"/> in the state after power-on reset. Number 0 is the bootstrap processor; the others wait for INIT and start-up.</summary>
+    IVirtualProcessor CreateProcessor(int index);
+
+    /// <summary>Connects a vCPU made before with its local APIC. Before it runs.</summary>
+    void ConnectInterruptController(IVirtualProcessor processor, ILocalInterruptController controller);
+}

@@ -1,0 +1,24 @@
+namespace Lamina.Machine.Processors;
+
+/// <summary>One vCPU of any accelerator.</summary>
+public interface IVirtualProcessor : Interrupts.IProcessorSignals, IDisposable
+{
+    /// <summary>Position in the machine, 0 to 63.</summary>
+    int Index { get; }
+
+    /// <summary>Runs guest code on the calling thread (always the same one) until something needs the machine's attention.</summary>
+    ProcessorExit Run();
+
+    /// <summary>Makes a <see cref="Run"/> that is under way, or else the next one, return <see cref="ProcessorExitReason.Requested"/> soon. Any thread; requests do not add up.</summary>
+    void RequestExit();
+
+    /// <summary>Copies the architectural state out. Only while no <see cref="Run"/> is under way.</summary>
+    void Save(ProcessorState state);
+
+    /// <summary>Replaces the architectural state.</summary>
+    /// <returns><c>false</c>, with the processor reset, if no x86 processor can be in that state.</returns>
+    bool Restore(ProcessorState state);
+
+    /// <summary>Instructions retired since creation; an accelerator that cannot count gives 0.</summary>
+    ulong InstructionsRetired { get; }
+}

@@ -1,0 +1,80 @@
+namespace Lamina.Machine.Processors;
+
+/// <summary>The architectural state of one x86-64 processor, the same for every accelerator: a VM saved under one goes on under another.</summary>
+public sealed class ProcessorState
+{
+    /// <summary>Bytes of the XSAVE area kept here: legacy region, header, and AVX state in the standard format (Intel SDM volume 1, section 13.4).</summary>
+    public const int XsaveAreaSize = 832;
+
+    /// <summary>RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15.</summary>
+    public ulong[] GeneralRegisters { get; } = new ulong[16];
+
+    /// <summary>Instruction pointer.</summary>
+    public ulong Rip { get; set; }
+
+    /// <summary>RFLAGS.</summary>
+    public ulong Rflags { get; set; }
+
+    /// <summary>ES, CS, SS, DS, FS, GS.</summary>
+    public SegmentState[] Segments { get; } = new SegmentState[6];
+
+    /// <summary>LDTR.</summary>
+    public SegmentState LocalDescriptorTable { get; set; }
+
+    /// <summary>TR.</summary>
+    public SegmentState TaskRegister { get; set; }
+
+    /// <summary>GDTR base.</summary>
+    public ulong GdtBase { get; set; }
+
+    /// <summary>GDTR limit.</summary>
+    public ushort GdtLimit { get; set; }
+
+    /// <summary>IDTR base.</summary>
+    public ulong IdtBase { get; set; }
+
+    /// <summary>IDTR limit.</summary>
+    public ushort IdtLimit { get; set; }
+
+    /// <summary>CR0.</summary>
+    public ulong Cr0 { get; set; }
+
+    /// <summary>CR2.</summary>
+    public ulong Cr2 { get; set; }
+
+    /// <summary>CR3.</summary>
+    public ulong Cr3 { get; set; }
+
+    /// <summary>CR4.</summary>
+    public ulong Cr4 { get; set; }
+
+    /// <summary>CR8 (task priority class).</summary>
+    public ulong Cr8 { get; set; }
+
+    /// <summary>DR0 to DR3, DR6, DR7.</summary>
+    public ulong[] DebugRegisters { get; } = new ulong[6];
+
+    /// <summary>XCR0.</summary>
+    public ulong Xcr0 { get; set; }
+
+    /// <summary>x87, SSE and AVX state.</summary>
+    public byte[] XsaveArea { get; } = new byte[XsaveAreaSize];
+
+    /// <summary>Model-specific registers that the processor holds (not those of its local APIC), by ascending index.</summary>
+    public List<MsrValue> Msrs { get; } = [];
+
+    /// <summary>The processor executed HLT and waits.</summary>
+    public bool Halted { get; set; }
+
+    /// <summary>The processor waits for a start-up message.</summary>
+    public bool WaitingForStartUp { get; set; }
+
+    /// <summary>Interrupts are held off for one instruction, after STI or a load of SS.</summary>
+    public bool InterruptShadow { get; set; }
+
+    /// <summary>A non-maskable interrupt is pending.</summary>
+    public bool NonMaskablePending { get; set; }
+
+    /// <summary>Non-maskable interrupts are blocked until IRET.</summary>
+    public bool NonMaskableBlocked { get; set; }
+}

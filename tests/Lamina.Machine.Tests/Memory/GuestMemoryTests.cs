@@ -1,0 +1,119 @@
+using System.Runtime.InteropServices;
+using Lamina.Machine.Memory;
+
+namespace Lamina.Machine.Tests.Memory;
+
+public sealed unsafe class GuestMemoryTests : IDisposable
+{
+    private const ulong High = 1UL << 32;
+    private readonly byte* _host = (byte*)NativeMemory.AlignedAlloc(0x4000, 4096);
+    private readonly GuestMemory _memory;
+
+    public GuestMemoryTests()
+    {
+        new Span<byte>(_host, 0x4000).Clear();
+        _memory = new GuestMemory([new(High, 0x1000, (nint)_host + 0x3000), new(0, 0x2000, (nint)_host), new(0x2000, 0x1000, (nint)_host + 0x2000)]);
+    }
+
+    public void Dispose()
+    {
+        _memory.Dispose();
+        NativeMemory.AlignedFree(_host);
+    }
+
+    [Fact]
+    public void RegionsAreSortedAndCounted()
+    {
+        Assert.Equal(0x4000UL, _memory.Size);
+        Assert.Equal([0UL, 0x2000UL, High], _memory.Regions.ToArray().Select(r => r.Address));
+        Assert.Equal(0x2000UL, _memory.Regions[0].End);
+    }
+
+    [Theory]
+    [InlineData(0UL)]
+    [InlineData(0x1ffcUL)]
+    [InlineData(0x2000UL)]
+    [InlineData(High + 0xffc)]
+    public void ValuesComeBack(ulong address)
+    {
+        Assert.True(_memory.TryWrite(address, 0x1234_5678u));
+        Assert.True(_memory.TryRead(address, out uint value));
+        Assert.Equal(0x1234_5678u, value);
+        Assert.True(_memory.TryWrite(address, "wxyz"u8));
+        byte[] bytes = new byte[4];
+        Assert.True(_memory.TryRead(address, bytes));
+        Assert.Equal("wxyz"u8, bytes);
+        Assert.NotEqual(0, _memory.GetHostAddress(address, 4));
+    }
+
+    [Theory]
+    [InlineData(0x1ffdUL)]
+    [InlineData(0x2ffdUL)]
+    [InlineData(0x3000UL)]
+    [InlineData(High - 1)]
+    [InlineData(High + 0xffd)]
+    [InlineData(High + 0x1000)]
+    [InlineData(ulong.MaxValue)]
+    [InlineData(ulong.MaxValue - 3)]
+    public void WhatLeavesItsRegionIsRefusedAndTouchesNothing(ulong address)
+    {
+        Assert.False(_memory.TryWrite(address, uint.MaxValue));
+        Assert.False(_memory.TryWrite(address, new byte[] { 1, 2, 3, 4 }));
+        Assert.False(_memory.TryRead(address, out uint value));
+        Assert.Equal(0u, value);
+        Assert.False(_memory.TryRead(address, new byte[4]));
+        Assert.Equal(0, _memory.GetHostAddress(address, 4));
+        Assert.Equal(-1, new ReadOnlySpan<byte>(_host, 0x4000).IndexOfAnyExcept((byte)0));
+    }
+
+    [Fact]
+    public void WritesLeaveDirtyPagesAndOnlyThose()
+    {
+        Assert.True(_memory.TryWrite(0xffe, 1u));
+        Assert.Equal(PageAttributes.Dirty, (PageAttributes)(*_memory.GetPageAttributes(0)));
+        Assert.Equal(PageAttributes.Dirty, (PageAttributes)(*_memory.GetPageAttributes(0x1fff)));
+        Assert.Equal(PageAttributes.None, (PageAttributes)(*_memory.GetPageAttributes(0x2000)));
+        Assert.True(_memory.TryWrite(High, default(ReadOnlySpan<byte>)));
+        Assert.Equal(PageAttributes.None, (PageAttributes)(*_memory.GetPageAttributes(High)));
+        Assert.True(_memory.RemovePageAttributes(0x10, PageAttributes.Dirty));
+        Assert.Equal(PageAttributes.None, (PageAttributes)(*_memory.GetPageAttributes(0)));
+        Assert.True(_memory.GetPageAttributes(0x3000) == null);
+        Assert.False(_memory.AddPageAttributes(0x3000, PageAttributes.Code));
+        Assert.False(_memory.RemovePageAttributes(0x3000, PageAttributes.Code));
+    }
+
+    [Fact]
+    public void AWriteIntoCodeIsToldAfterItHappened()
+    {
+        Recorder recorder = new(_memory);
+        _memory.SetCodeInvalidator(recorder);
+        Assert.True(_memory.AddPageAttributes(0x1000, PageAttributes.Code));
+        Assert.True(_memory.TryWrite(0x0, 7u));
+        Assert.Empty(recorder.Calls);
+        Assert.True(_memory.TryWrite(0xffe, 0x0707_0707u));
+        Assert.Equal([(0xffeUL, 4UL, (byte)7)], recorder.Calls);
+    }
+
+    [Theory]
+    [InlineData(1UL, 0x1000UL)]
+    [InlineData(0UL, 0x1001UL)]
+    [InlineData(0UL, 0UL)]
+    [InlineData(0x1000UL, 0x1000UL)]
+    public void UnsoundRegionsAreRefused(ulong address, ulong length)
+    {
+        nint host = (nint)_host;
+        Assert.Throws<ArgumentException>(() => new GuestMemory([new(address, length, host), new(0x1000, 0x1000, host)]));
+        Assert.Throws<ArgumentException>(() => new GuestMemory([new(0, 0x1000, 0)]));
+    }
+
+    private sealed class Recorder(GuestMemory memory) : ICodeInvalidator
+    {
+        public List<(ulong Address, ulong Length, byte First)> Calls { get; } = [];
+
+        public void InvalidateCode(ulong address, ulong length)
+        {
+            Assert.True(memory.TryRead(address, out byte first));
+            Calls.Add((address, length, first));
+        }
+    }
+}
