@@ -1,0 +1,107 @@
+using System.Runtime.InteropServices;
+
+namespace Lamina.Interop.Memory;
+
+/// <summary>Readable and writable host memory outside the garbage-collected heap, zero at first. Unmapped when disposed or finalized.</summary>
+public sealed class MemoryMapping : SafeHandle
+{
+    /// <summary>Bytes in a huge page; every mapping begins at a multiple of it.</summary>
+    public const int HugePageSize = 2 << 20;
+
+    private const int ReadWrite = 0x1 | 0x2;
+    private const int Shared = 0x1;
+    private const int PrivateAnonymous = 0x2 | 0x20;
+    private const int NoReserve = 0x4000;
+    private const int Fixed = 0x10;
+    private const int HugePagesAdvice = 14;
+    private const int NoDumpAdvice = 16;
+    private readonly nint _reservation;
+    private readonly nuint _reservedLength;
+
+    private MemoryMapping(nint reservation, nuint reservedLength, nint address, ulong length)
+        : base(0, ownsHandle: true)
+    {
+        _reservation = reservation;
+        _reservedLength = reservedLength;
+        Length = length;
+        SetHandle(address);
+    }
+
+    /// <summary>Address of the first byte. Valid until disposal.</summary>
+    public nint Address => handle;
+
+    /// <summary>Length in bytes.</summary>
+    public ulong Length { get; }
+
+    /// <inheritdoc/>
+    public override bool IsInvalid => handle == 0;
+
+    /// <summary>
+    /// Maps private memory. Pages appear when they are touched, huge ones where the host allows that; nothing is set aside before, so a host that has too little
+    /// fails late. Core dumps leave it out.
+    /// </summary>
+    /// <exception cref="SystemCallException">The host cannot map that much.</exception>
+    public static MemoryMapping CreateAnonymous(ulong length, bool hugePages = true)
+    {
+        MemoryMapping mapping = Reserve(length);
+        if (hugePages)
+        {
+            // Advice: a host without huge pages refuses it, and nothing is lost.
+            _ = NativeMethods.Advise(mapping.Address, (nuint)length, HugePagesAdvice);
+        }
+
+        _ = NativeMethods.Advise(mapping.Address, (nuint)length, NoDumpAdvice);
+        return mapping;
+    }
+
+    /// <summary>Maps a memory file, shared with every other mapping of it.</summary>
+    /// <exception cref="SystemCallException">The host cannot map it.</exception>
+    public static MemoryMapping CreateShared(MemoryFile file)
+    {
+        MemoryMapping mapping = Reserve(file.Length);
+        if (NativeMethods.Map(mapping.Address, (nuint)file.Length, ReadWrite, Shared | Fixed, file.Descriptor, 0) == -1)
+        {
+            SystemCallException failure = SystemCallException.FromLastError("mmap");
+            mapping.Dispose();
+            throw failure;
+        }
+
+        return mapping;
+    }
+
+    /// <summary>The bytes from <paramref name="offset"/> on.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range leaves the mapping.</exception>
+    public unsafe Span<byte> GetSpan(ulong offset, int length)
+    {
+        ObjectDisposedException.ThrowIf(IsClosed, this);
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset, Length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((ulong)length, Length - offset);
+
+        // SAFETY: the range was bounded; the caller keeps the mapping alive as long as the span.
+        return new Span<byte>((byte*)handle + offset, length);
+    }
+
+    /// <inheritdoc/>
+    protected override bool ReleaseHandle() => NativeMethods.Unmap(_reservation, _reservedLength) == 0;
+
+    private static MemoryMapping Reserve(ulong length)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(length);
+        if (length > long.MaxValue - HugePageSize)
+        {
+            throw new SystemCallException("mmap", ErrorNumber.OutOfMemory);
+        }
+
+        // One huge page more than asked for, so that the address can be aligned. The rest costs address space only.
+        nuint reserved = (nuint)length + HugePageSize;
+        nint start = NativeMethods.Map(0, reserved, ReadWrite, PrivateAnonymous | NoReserve, -1, 0);
+        if (start == -1)
+        {
+            throw SystemCallException.FromLastError("mmap");
+        }
+
+        nint aligned = (start + HugePageSize - 1) & ~(HugePageSize - 1);
+        return new MemoryMapping(start, reserved, aligned, length);
+    }
+}

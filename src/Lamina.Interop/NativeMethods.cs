@@ -1,0 +1,83 @@
+using System.Runtime.InteropServices;
+using Lamina.Interop.Events;
+using Lamina.Interop.Memory;
+using Lamina.Interop.Terminals;
+
+namespace Lamina.Interop;
+
+/// <summary>The C library's entry points, as it declares them.</summary>
+internal static unsafe partial class NativeMethods
+{
+    private const string C = "libc";
+
+    /// <summary>The number of the futex call.</summary>
+    internal static readonly nint FutexCall = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 98 : 202;
+
+    [LibraryImport(C, EntryPoint = "mmap", SetLastError = true)]
+    internal static partial nint Map(nint address, nuint length, int protection, int flags, int descriptor, long offset);
+
+    [LibraryImport(C, EntryPoint = "munmap", SetLastError = true)]
+    internal static partial int Unmap(nint address, nuint length);
+
+    [LibraryImport(C, EntryPoint = "madvise", SetLastError = true)]
+    internal static partial int Advise(nint address, nuint length, int advice);
+
+    [LibraryImport(C, EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int CreateMemoryFile(string name, uint flags);
+
+    [LibraryImport(C, EntryPoint = "ftruncate", SetLastError = true)]
+    internal static partial int Truncate(int descriptor, long length);
+
+    [LibraryImport(C, EntryPoint = "close", SetLastError = true)]
+    internal static partial int Close(int descriptor);
+
+    [LibraryImport(C, EntryPoint = "read", SetLastError = true)]
+    internal static partial nint Read(int descriptor, byte* buffer, nuint count);
+
+    [LibraryImport(C, EntryPoint = "write", SetLastError = true)]
+    internal static partial nint Write(int descriptor, byte* buffer, nuint count);
+
+    [LibraryImport(C, EntryPoint = "eventfd", SetLastError = true)]
+    internal static partial int CreateEvent(uint value, int flags);
+
+    [LibraryImport(C, EntryPoint = "timerfd_create", SetLastError = true)]
+    internal static partial int CreateTimer(int clock, int flags);
+
+    [LibraryImport(C, EntryPoint = "timerfd_settime", SetLastError = true)]
+    internal static partial int SetTimer(int descriptor, int flags, TimerSetting* value, TimerSetting* old);
+
+    [LibraryImport(C, EntryPoint = "epoll_create1", SetLastError = true)]
+    internal static partial int CreatePoll(int flags);
+
+    [LibraryImport(C, EntryPoint = "epoll_ctl", SetLastError = true)]
+    internal static partial int ControlPoll(int poll, int operation, int descriptor, PollEvent* value);
+
+    [LibraryImport(C, EntryPoint = "epoll_wait", SetLastError = true)]
+    internal static partial int WaitPoll(int poll, PollEvent* events, int capacity, int timeout);
+
+    [LibraryImport(C, EntryPoint = "poll", SetLastError = true)]
+    internal static partial int Poll(PollDescriptor* descriptors, ulong count, int timeout);
+
+    [LibraryImport(C, EntryPoint = "isatty", SetLastError = true)]
+    internal static partial int IsTerminal(int descriptor);
+
+    [LibraryImport(C, EntryPoint = "tcgetattr", SetLastError = true)]
+    internal static partial int GetTerminal(int descriptor, TerminalAttributes* attributes);
+
+    [LibraryImport(C, EntryPoint = "tcsetattr", SetLastError = true)]
+    internal static partial int SetTerminal(int descriptor, int when, TerminalAttributes* attributes);
+
+    [LibraryImport(C, EntryPoint = "cfmakeraw")]
+    internal static partial void MakeRaw(TerminalAttributes* attributes);
+
+    // Variadic in C. The x86-64 and AArch64 Linux conventions pass these arguments alike.
+    [LibraryImport(C, EntryPoint = "ioctl", SetLastError = true)]
+    internal static partial int Control(int descriptor, nuint request, void* argument);
+
+    [LibraryImport(C, EntryPoint = "sysinfo", SetLastError = true)]
+    internal static partial int GetSystemInformation(HostMemory.SystemInformation* information);
+
+    // The C library has no function for it. Variadic in C, as ioctl.
+    [LibraryImport(C, EntryPoint = "syscall", SetLastError = true)]
+    internal static partial nint Futex(nint call, int* word, int operation, int value, long* timeout, int* second, int third);
+}
