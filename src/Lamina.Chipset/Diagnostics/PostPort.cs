@@ -1,0 +1,45 @@
+using Lamina.Machine.AddressSpaces;
+using Lamina.Machine.Devices;
+
+namespace Lamina.Chipset.Diagnostics;
+
+/// <summary>Port 0x80: firmware leaves progress codes there, and operating systems write to it to pass a moment. Holds the last byte.</summary>
+public sealed class PostPort : IDevice, IBytePorts
+{
+    private byte _code;
+
+    /// <summary>Makes it.</summary>
+    public PostPort(string name)
+    {
+        Name = name;
+    }
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    /// <summary>Maps port 0x80.</summary>
+    public void Map(AddressSpace ports) => ports.Map(Name, PcAddressMap.Post, 1, new BytePortWindow(this, 0));
+
+    /// <inheritdoc/>
+    public void Start()
+    {
+    }
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+    }
+
+    /// <inheritdoc/>
+    public void Reset() => _code = 0;
+
+    /// <inheritdoc/>
+    public void Save(IStateWriter state) => state.Write(1, _code);
+
+    /// <inheritdoc/>
+    public bool Restore(IStateReader state) => state.TryTake(1, ref _code);
+
+    byte IBytePorts.ReadPort(int register) => _code;
+
+    void IBytePorts.WritePort(int register, byte value) => _code = value;
+}

@@ -1,0 +1,19 @@
+using Lamina.Chipset.Diagnostics;
+
+namespace Lamina.Chipset;
+
+/// <summary>What the guest asks of the machine as a whole. Called on a vCPU thread, sometimes with the device's lock held: note it, and hand over to the control thread.</summary>
+public interface IPlatformEvents
+{
+    /// <summary>ACPI S5: switch off.</summary>
+    void PowerOff();
+
+    /// <summary>Platform reset: keyboard controller, port 0x92, or register 0xcf9.</summary>
+    void Reset();
+
+    /// <summary>The guest reports a crash.</summary>
+    void Panicked(PanicEvents events);
+
+    /// <summary>The exit device of the test machine was written.</summary>
+    void TestExit(uint value);
+}

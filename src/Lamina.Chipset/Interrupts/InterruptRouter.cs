@@ -1,0 +1,63 @@
+using Lamina.Machine.Interrupts;
+
+namespace Lamina.Chipset.Interrupts;
+
+/// <summary>
+/// Joins the 8259 pair and the I/O APIC: where every interrupt line of the machine ends. Lines 0 to 15 are the ISA interrupts: each drives the 8259 input of
+/// that number and the I/O APIC input of that number, except that line 0 drives input 2 (the MADT says so) and line 2 is the cascade. Lines
+/// 16 to 23 are for PCI and drive the I/O APIC only: the guest finds them by _PRT, which offers no 8259 mode.
+/// </summary>
+public sealed class InterruptRouter : IInterruptLineSink
+{
+    private const int TimerLine = 0;
+    private const int TimerPin = 2;
+    private const int ClockLine = 8;
+
+    private readonly PicPair _pic;
+    private readonly IoApic _ioApic;
+    private volatile bool _legacyReplacement;
+
+    /// <summary>Joins them.</summary>
+    public InterruptRouter(PicPair pic, IoApic ioApic)
+    {
+        _pic = pic;
+        _ioApic = ioApic;
+        pic.Attach(ioApic);
+    }
+
+    /// <summary>
+    /// Whether the HPET has taken lines 0 and 8 from the 8254 and the RTC (IA-PC HPET specification 1.0a, section 2.3.5, LEG_RT_CNF).
+    /// </summary>
+    internal bool LegacyReplacement
+    {
+        get => _legacyReplacement;
+        set => _legacyReplacement = value;
+    }
+
+    /// <inheritdoc/>
+    public void SetLine(int line, bool asserted)
+    {
+        if (!_legacyReplacement || line is not (TimerLine or ClockLine))
+        {
+            Drive(line, asserted);
+        }
+    }
+
+    /// <summary>Line 0 or 8 as the HPET drives it.</summary>
+    internal void SetReplacedLine(int line, bool asserted) => Drive(line, asserted);
+
+    private void Drive(int line, bool asserted)
+    {
+        if ((uint)line >= IoApic.PinCount || line == TimerPin)
+        {
+            return;
+        }
+
+        if (line < 16)
+        {
+            _pic.SetLine(line, asserted);
+        }
+
+        _ioApic.SetPin(line == TimerLine ? TimerPin : line, asserted);
+    }
+}

@@ -1,0 +1,259 @@
+using Lamina.Machine;
+using Lamina.Machine.AddressSpaces;
+using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
+using Lamina.Machine.Time;
+
+namespace Lamina.Chipset.Power;
+
+/// <summary>
+/// ACPI fixed hardware (ACPI 6.5, chapter 4): PM1a event and control block, 32-bit power management timer, general-purpose event block 0. The machine
+/// is always in ACPI mode (the FADT has no SMI command port). Sleep type <see cref="SoftOffType"/> switches off; others do nothing.
+/// </summary>
+public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts
+{
+    /// <summary>SLP_TYP of S5, as the DSDT's \_S5 says.</summary>
+    public const byte SoftOffType = 5;
+
+    /// <summary>Frequency of the power management timer in Hz (ACPI 6.5, section 4.8.2.1).</summary>
+    public const ulong TimerFrequency = 3_579_545;
+
+    private const int EventPorts = 0;
+    private const int ControlPorts = 4;
+    private const int GeneralEventPorts = 8;
+    private const ushort TimerStatus = 1 << 0;
+    private const ushort GlobalStatus = 1 << 5;
+    private const ushort PowerButtonStatus = 1 << 8;
+    private const ushort SleepButtonStatus = 1 << 9;
+    private const ushort ClockStatus = 1 << 10;
+    private const ushort WakeStatus = 1 << 15;
+    private const ushort StatusBits = TimerStatus | GlobalStatus | PowerButtonStatus | SleepButtonStatus | ClockStatus | WakeStatus;
+    private const ushort EnableBits = TimerStatus | GlobalStatus | PowerButtonStatus | SleepButtonStatus | ClockStatus;
+    private const ushort SciEnable = 1 << 0;
+    private const ushort SleepEnable = 1 << 13;
+    private const ushort ControlBits = 0x1c02; // SLP_TYP and BM_RLD; the rest is write-only or not there.
+    private const ulong HalfTurn = 1UL << 31;
+
+    private readonly ILock _gate;
+    private readonly IMachineClock _clock;
+    private readonly IClockTimer _timer;
+    private readonly InterruptLine _sci;
+    private readonly IPlatformEvents _events;
+    private readonly TickRate _rate = new(TimerFrequency);
+    private ushort _status;
+    private ushort _enable;
+    private ushort _control;
+    private ushort _generalStatus;
+    private ushort _generalEnable;
+    private ulong _seenTurns;
+    private ulong _deadline;
+    private bool _running;
+
+    /// <summary>Makes it, in the state after power-on.</summary>
+    /// <param name="name">Device name.</param>
+    /// <param name="clock">The machine clock.</param>
+    /// <param name="gate">The device's lock.</param>
+    /// <param name="sci">System control interrupt, a level.</param>
+    /// <param name="events">Told of S5.</param>
+    public AcpiPowerManagement(string name, IMachineClock clock, ILock gate, InterruptLine sci, IPlatformEvents events)
+    {
+        Name = name;
+        _clock = clock;
+        _gate = gate;
+        _sci = sci;
+        _events = events;
+        _timer = clock.CreateTimer(this);
+    }
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    private ulong Ticks => _rate.ToTicks(_clock.Now);
+
+    /// <summary>Maps the PM1 blocks, the timer and the general-purpose event block at the ports of <see cref="PcAddressMap"/>.</summary>
+    public void Map(AddressSpace ports)
+    {
+        ports.Map(Name, PcAddressMap.Pm1Event, 4, new BytePortWindow(this, EventPorts));
+        ports.Map(Name, PcAddressMap.Pm1Control, 2, new BytePortWindow(this, ControlPorts));
+        ports.Map(Name, PcAddressMap.PmTimer, 4, new PowerTimerWindow(_clock, _rate));
+        ports.Map(Name, PcAddressMap.GeneralPurposeEvent, PcAddressMap.GeneralPurposeEventLength, new BytePortWindow(this, GeneralEventPorts));
+    }
+
+    /// <summary>The person at the machine presses the power button (a fixed event). Any thread.</summary>
+    public void PressPowerButton()
+    {
+        _gate.Enter();
+        _status |= PowerButtonStatus;
+        UpdateInterrupt();
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Start()
+    {
+        _gate.Enter();
+        _running = true;
+        Schedule();
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+        _gate.Enter();
+        _running = false;
+        _timer.Cancel();
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+        _gate.Enter();
+        _status = 0;
+        _enable = 0;
+        _control = 0;
+        _generalStatus = 0;
+        _generalEnable = 0;
+        _seenTurns = Ticks / HalfTurn;
+        UpdateInterrupt();
+        Schedule();
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Save(IStateWriter state)
+    {
+        state.Write(1, _status);
+        state.Write(2, _enable);
+        state.Write(3, _control);
+        state.Write(4, _generalStatus);
+        state.Write(5, _generalEnable);
+        state.Write(6, _seenTurns);
+    }
+
+    /// <inheritdoc/>
+    public bool Restore(IStateReader state)
+    {
+        return state.TryTake(1, ref _status)
+            & state.TryTake(2, ref _enable)
+            & state.TryTake(3, ref _control)
+            & state.TryTake(4, ref _generalStatus)
+            & state.TryTake(5, ref _generalEnable)
+            & state.TryTake(6, ref _seenTurns)
+            & (_status & ~StatusBits) == 0
+            & (_enable & ~EnableBits) == 0
+            & (_control & ~ControlBits) == 0;
+    }
+
+    /// <inheritdoc/>
+    public void OnTimer()
+    {
+        _gate.Enter();
+        if (_running && _deadline != 0)
+        {
+            Advance();
+            UpdateInterrupt();
+            Schedule();
+        }
+
+        _gate.Exit();
+    }
+
+    byte IBytePorts.ReadPort(int register)
+    {
+        _gate.Enter();
+        Advance();
+        int value = register switch
+        {
+            0 => _status,
+            1 => _status >> 8,
+            2 => _enable,
+            3 => _enable >> 8,
+            4 => _control | SciEnable,
+            5 => _control >> 8,
+            8 => _generalStatus,
+            9 => _generalStatus >> 8,
+            10 => _generalEnable,
+            _ => _generalEnable >> 8,
+        };
+        _gate.Exit();
+        return (byte)value;
+    }
+
+    void IBytePorts.WritePort(int register, byte value)
+    {
+        bool off = false;
+        _gate.Enter();
+        Advance();
+        ushort high = (ushort)(value << 8);
+        switch (register)
+        {
+            case 0:
+                _status &= (ushort)~value;
+                break;
+            case 1:
+                _status &= (ushort)~high;
+                break;
+            case 2:
+                _enable = (ushort)(((_enable & 0xff00) | value) & EnableBits);
+                break;
+            case 3:
+                _enable = (ushort)(((_enable & 0x00ff) | high) & EnableBits);
+                break;
+            case 4:
+                _control = (ushort)(((_control & 0xff00) | value) & ControlBits);
+                break;
+            case 5:
+                _control = (ushort)(((_control & 0x00ff) | high) & ControlBits);
+                off = (high & SleepEnable) != 0 && ((_control >> 10) & 7) == SoftOffType;
+                break;
+            case 8:
+                _generalStatus &= (ushort)~value;
+                break;
+            case 9:
+                _generalStatus &= (ushort)~high;
+                break;
+            case 10:
+                _generalEnable = (ushort)((_generalEnable & 0xff00) | value);
+                break;
+            default:
+                _generalEnable = (ushort)((_generalEnable & 0x00ff) | high);
+                break;
+        }
+
+        UpdateInterrupt();
+        Schedule();
+        _gate.Exit();
+        if (off)
+        {
+            _events.PowerOff();
+        }
+    }
+
+    private void UpdateInterrupt() => _sci.Set((_status & _enable & EnableBits) != 0 || (_generalStatus & _generalEnable) != 0);
+
+    // TMR_STS is set whenever the top bit of the timer changes.
+    private void Advance()
+    {
+        ulong turns = Ticks / HalfTurn;
+        if (turns != _seenTurns)
+        {
+            _seenTurns = turns;
+            _status |= TimerStatus;
+        }
+    }
+
+    private void Schedule()
+    {
+        _deadline = 0;
+        if (!_running || (_enable & ~_status & TimerStatus) == 0)
+        {
+            _timer.Cancel();
+            return;
+        }
+
+        _deadline = _rate.ToNanoseconds(((Ticks / HalfTurn) + 1) * HalfTurn);
+        _timer.Arm(_deadline);
+    }
+}
