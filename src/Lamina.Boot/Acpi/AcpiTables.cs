@@ -1,0 +1,132 @@
+using System.Buffers.Binary;
+
+namespace Lamina.Boot.Acpi;
+
+/// <summary>
+/// The ACPI tables (ACPI 6.5, section 5.2) as bytes, with the guest-physical addresses where they go: RSDP, XSDT, RSDT, FADT, FACS, MADT, MCFG, HPET, DSDT. All lie in
+/// the BIOS area, which the memory map is to call reserved from 0xe0000 to 0xfffff; the configuration window is to be reserved in it as well.
+/// </summary>
+public sealed class AcpiTables
+{
+    /// <summary>Where the root pointer goes: a multiple of 16 inside the BIOS area that operating systems scan (section 5.2.5.1).</summary>
+    public const ulong RootPointerAddress = 0xf_0000;
+
+    /// <summary>Where the other tables go. They end below <see cref="RootPointerAddress"/>.</summary>
+    public const ulong TablesAddress = 0xe_0000;
+
+    private const int Alignment = 64;
+    private const int RootPointerLength = 36;
+    private const int RootPointerFirstLength = 20;
+
+    private readonly List<byte> _tables = [];
+    private readonly byte[] _rootPointer;
+
+    /// <summary>Builds them.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The number of processors is not 1 to 64.</exception>
+    public AcpiTables(AcpiConfiguration configuration)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(configuration.ProcessorCount, 1, nameof(configuration));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(configuration.ProcessorCount, AcpiConfiguration.MaximumProcessors, nameof(configuration));
+        uint facs = Add(FirmwareControl());
+        uint dsdt = Add(DifferentiatedDescription.Build(configuration));
+        uint[] listed =
+        [
+            Add(FixedDescription.Build(configuration, facs, dsdt)),
+            Add(Interrupts(configuration)),
+            Add(ConfigurationWindow(configuration)),
+            Add(EventTimer(configuration)),
+        ];
+        AcpiTable rsdt = new("RSDT", 1);
+        AcpiTable xsdt = new("XSDT", 1);
+        foreach (uint address in listed)
+        {
+            rsdt.Integer(address, 4);
+            xsdt.Integer(address, 8);
+        }
+
+        uint rsdtAddress = Add(rsdt.Build());
+        _rootPointer = BuildRootPointer(rsdtAddress, Add(xsdt.Build()));
+    }
+
+    /// <summary>The root pointer, for <see cref="RootPointerAddress"/>.</summary>
+    public ReadOnlyMemory<byte> RootPointer => _rootPointer;
+
+    /// <summary>Every other table, for <see cref="TablesAddress"/>.</summary>
+    public ReadOnlyMemory<byte> Tables => _tables.ToArray();
+
+    private static byte[] BuildRootPointer(uint rsdt, uint xsdt)
+    {
+        byte[] pointer = new byte[RootPointerLength];
+        "RSD PTR "u8.CopyTo(pointer);
+        "LAMINA"u8.CopyTo(pointer.AsSpan(9));
+        pointer[15] = 2;
+        BinaryPrimitives.WriteUInt32LittleEndian(pointer.AsSpan(16), rsdt);
+        BinaryPrimitives.WriteInt32LittleEndian(pointer.AsSpan(20), RootPointerLength);
+        BinaryPrimitives.WriteUInt64LittleEndian(pointer.AsSpan(24), xsdt);
+        pointer[8] = AcpiTable.Checksum(pointer.AsSpan(0, RootPointerFirstLength));
+        pointer[32] = AcpiTable.Checksum(pointer);
+        return pointer;
+    }
+
+    // FACS (section 5.2.10): no header checksum.
+    private static byte[] FirmwareControl()
+    {
+        byte[] table = new byte[64];
+        "FACS"u8.CopyTo(table);
+        BinaryPrimitives.WriteInt32LittleEndian(table.AsSpan(4), table.Length);
+        table[32] = 2;
+        return table;
+    }
+
+    // MADT (section 5.2.12).
+    private static byte[] Interrupts(AcpiConfiguration configuration)
+    {
+        const byte everyProcessor = 0xff;
+        const ushort levelActiveHigh = 0x0d;
+        AcpiTable madt = new("APIC", 5);
+        madt.Integer(configuration.LocalApic, 4).Integer(1, 4); // There are 8259s, too.
+        for (int i = 0; i < configuration.ProcessorCount; i++)
+        {
+            madt.Integer(0, 1).Integer(8, 1).Integer((ulong)i, 1).Integer((ulong)i, 1).Integer(1, 4);
+        }
+
+        madt.Integer(1, 1).Integer(12, 1).Integer(0, 2).Integer(configuration.IoApic, 4).Integer(0, 4);
+        Override(madt, source: 0, interrupt: 2, flags: 0);
+        Override(madt, configuration.SystemControlInterrupt, configuration.SystemControlInterrupt, levelActiveHigh);
+        madt.Integer(4, 1).Integer(6, 1).Integer(everyProcessor, 1).Integer(0, 2).Integer(1, 1); // NMI at LINT1.
+        return madt.Build();
+    }
+
+    private static void Override(AcpiTable madt, byte source, uint interrupt, ushort flags)
+    {
+        madt.Integer(2, 1).Integer(10, 1).Integer(0, 1).Integer(source, 1).Integer(interrupt, 4).Integer(flags, 2);
+    }
+
+    // MCFG (PCI Firmware Specification 3.2, section 4.1.2).
+    private static byte[] ConfigurationWindow(AcpiConfiguration configuration)
+    {
+        return new AcpiTable("MCFG", 1).Integer(0, 8)
+            .Integer(configuration.PciConfigurationWindow, 8).Integer(0, 2).Integer(0, 1).Integer((ulong)configuration.PciBusCount - 1, 1).Integer(0, 4)
+            .Build();
+    }
+
+    // HPET description table (IA-PC HPET specification 1.0a, section 3.2.4): the low half of the capabilities, the address, the shortest safe period.
+    private static byte[] EventTimer(AcpiConfiguration configuration)
+    {
+        return new AcpiTable("HPET", 1).Integer(0x8086_a201, 4)
+            .Address(AddressSpaceId.Memory, 64, 0, configuration.Hpet).Integer(0, 1).Integer(10_000, 2).Integer(0, 1)
+            .Build();
+    }
+
+    private uint Add(byte[] table)
+    {
+        while (_tables.Count % Alignment != 0)
+        {
+            _tables.Add(0);
+        }
+
+        uint address = (uint)TablesAddress + (uint)_tables.Count;
+        _tables.AddRange(table);
+        return address;
+    }
+}

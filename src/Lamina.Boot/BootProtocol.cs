@@ -1,0 +1,17 @@
+namespace Lamina.Boot;
+
+/// <summary>How a kernel is entered.</summary>
+public enum BootProtocol
+{
+    /// <summary>What the image itself offers, best first: 64-bit Linux, 32-bit Linux; PVH for an ELF file.</summary>
+    Automatic,
+
+    /// <summary>Linux boot protocol, 64-bit entry (long mode, identity page tables).</summary>
+    Linux64,
+
+    /// <summary>Linux boot protocol, 32-bit entry (protected mode, no paging).</summary>
+    Linux32,
+
+    /// <summary>PVH: 32-bit entry named by an ELF note.</summary>
+    Pvh,
+}

@@ -1,0 +1,65 @@
+using Lamina.Machine.Processors;
+
+namespace Lamina.Boot.Cpu;
+
+/// <summary>
+/// A named set of processor features that any accelerator can honour. The numbered models are fixed: a host that lacks something of theirs cannot run them. The model
+/// <c>max</c> is everything that Lamina knows and the host has.
+/// </summary>
+public sealed class CpuModel
+{
+    private static readonly (string Name, CpuLevel Level)[] Models = [("x86-64-v2", CpuLevel.V2), ("x86-64-v3", CpuLevel.V3), ("max", CpuLevel.Max)];
+
+    private CpuModel(string name, CpuLevel level, Func<CpuFeature, bool> hostHas)
+    {
+        Name = name;
+        CpuFeature[] wanted = Array.FindAll(CpuFeatures.All, f => f.Level <= level);
+        Features = level == CpuLevel.Max ? Array.FindAll(wanted, f => !f.NeedsHost || hostHas(f)) : wanted;
+        MissingHostFeatures = level == CpuLevel.Max
+            ? []
+            : Array.ConvertAll(Array.FindAll(wanted, f => f.NeedsHost && !hostHas(f)), f => f.Name);
+    }
+
+    /// <summary>The names, smallest first.</summary>
+    public static IReadOnlyList<string> Names { get; } = Array.ConvertAll(Models, m => m.Name);
+
+    /// <summary>Its name.</summary>
+    public string Name { get; }
+
+    /// <summary>What this host's processor lacks of the model; empty if it can be used here.</summary>
+    public IReadOnlyList<string> MissingHostFeatures { get; }
+
+    /// <summary>Names of the features, in the order of CPUID.</summary>
+    public IReadOnlyList<string> FeatureNames => Array.ConvertAll(Features, f => f.Name);
+
+    /// <summary>The features.</summary>
+    internal CpuFeature[] Features { get; }
+
+    /// <summary>Whether the model has the feature.</summary>
+    public bool HasFeature(string name) => Array.Exists(Features, f => f.Name == name);
+
+    /// <summary>Finds a model by name.</summary>
+    /// <returns>The model, or null if there is none of that name.</returns>
+    public static CpuModel? Find(string name) => Find(name, HostProcessor.Has);
+
+    /// <summary>The CPUID answers of the model.</summary>
+    /// <param name="processorCount">Processors of the machine, 1 to 64: one socket, a core each.</param>
+    /// <param name="tscFrequency">Frequency of the time-stamp counter in Hz.</param>
+    /// <param name="physicalAddressBits">Width of physical addresses.</param>
+    public IReadOnlyList<CpuidEntry> CreateEntries(int processorCount, ulong tscFrequency, int physicalAddressBits)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(processorCount);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(processorCount, 64);
+        ArgumentOutOfRangeException.ThrowIfZero(tscFrequency);
+        return new CpuidTable(this, processorCount, tscFrequency, physicalAddressBits).Build();
+    }
+
+    /// <summary>Frequency in Hz of the core crystal clock that the model tells for a time-stamp counter frequency. The local APIC timer runs at it.</summary>
+    public static ulong GetCrystalFrequency(ulong tscFrequency) => CpuidTable.GetCrystal(tscFrequency).Frequency;
+
+    internal static CpuModel? Find(string name, Func<CpuFeature, bool> hostHas)
+    {
+        int index = Array.FindIndex(Models, m => m.Name == name);
+        return index < 0 ? null : new CpuModel(Models[index].Name, Models[index].Level, hostHas);
+    }
+}

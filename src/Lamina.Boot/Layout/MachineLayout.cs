@@ -1,0 +1,82 @@
+using Lamina.Machine.Memory;
+
+namespace Lamina.Boot.Layout;
+
+/// <summary>
+/// Where the RAM of a PC is, for a given size: from 0 with a hole for VGA, up to the PCI windows below 4 GiB, and the rest from 4 GiB on. The offset of a page in the
+/// backing memory is its address below the PCI hole, and its address less the hole above it.
+/// </summary>
+public sealed class MachineLayout
+{
+    /// <summary>First address of the VGA window, which is no RAM.</summary>
+    public const ulong VgaStart = 0xa_0000;
+
+    /// <summary>First address after the VGA window. From here to <see cref="HighMemoryStart"/> is RAM that holds what firmware would.</summary>
+    public const ulong FirmwareStart = 0xc_0000;
+
+    /// <summary>First address of RAM above the firmware's area.</summary>
+    public const ulong HighMemoryStart = 0x10_0000;
+
+    /// <summary>Where the extended BIOS data area would begin: the last KiB below <see cref="VgaStart"/>.</summary>
+    public const ulong ExtendedBiosData = 0x9_fc00;
+
+    /// <summary>RAM below 4 GiB ends here at the latest: the PCI configuration window follows.</summary>
+    public const ulong LowMemoryLimit = 0xb000_0000;
+
+    /// <summary>Length of the PCI configuration window.</summary>
+    public const ulong ConfigurationWindowLength = 0x1000_0000;
+
+    /// <summary>Where the rest of RAM goes.</summary>
+    public const ulong UpperMemoryStart = 0x1_0000_0000;
+
+    /// <summary>Lays out <paramref name="memorySize"/> bytes of RAM.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not a multiple of 1 MiB, or less than 2 MiB.</exception>
+    public MachineLayout(ulong memorySize)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(memorySize, 2 * HighMemoryStart);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(memorySize % HighMemoryStart, 0UL);
+        MemorySize = memorySize;
+        LowMemoryEnd = Math.Min(memorySize, LowMemoryLimit);
+        UpperMemoryEnd = memorySize > LowMemoryLimit ? UpperMemoryStart + (memorySize - LowMemoryLimit) : UpperMemoryStart;
+
+        List<MemoryRange> map =
+        [
+            new(0, ExtendedBiosData, MemoryRangeType.Usable),
+            new(ExtendedBiosData, VgaStart - ExtendedBiosData, MemoryRangeType.Reserved),
+            new(FirmwareStart, HighMemoryStart - FirmwareStart, MemoryRangeType.Reserved),
+            new(HighMemoryStart, LowMemoryEnd - HighMemoryStart, MemoryRangeType.Usable),
+            new(LowMemoryLimit, ConfigurationWindowLength, MemoryRangeType.Reserved),
+        ];
+        if (UpperMemoryLength > 0)
+        {
+            map.Add(new MemoryRange(UpperMemoryStart, UpperMemoryLength, MemoryRangeType.Usable));
+        }
+
+        MemoryMap = map;
+    }
+
+    /// <summary>Bytes of RAM, the VGA hole's included.</summary>
+    public ulong MemorySize { get; }
+
+    /// <summary>The address after the RAM below 4 GiB.</summary>
+    public ulong LowMemoryEnd { get; }
+
+    /// <summary>The address after all RAM, at least 4 GiB.</summary>
+    public ulong UpperMemoryEnd { get; }
+
+    /// <summary>Bytes of RAM from 4 GiB on.</summary>
+    public ulong UpperMemoryLength => UpperMemoryEnd - UpperMemoryStart;
+
+    /// <summary>What the guest is told, by ascending address.</summary>
+    public IReadOnlyList<MemoryRange> MemoryMap { get; }
+
+    /// <summary>The regions of RAM over one host mapping of <see cref="MemorySize"/> bytes.</summary>
+    public GuestMemoryRegion[] CreateRegions(nint hostAddress)
+    {
+        GuestMemoryRegion conventional = new(0, VgaStart, hostAddress);
+        GuestMemoryRegion low = new(FirmwareStart, LowMemoryEnd - FirmwareStart, hostAddress + (nint)FirmwareStart);
+        return UpperMemoryLength == 0
+            ? [conventional, low]
+            : [conventional, low, new GuestMemoryRegion(UpperMemoryStart, UpperMemoryLength, unchecked(hostAddress + (nint)LowMemoryLimit))];
+    }
+}

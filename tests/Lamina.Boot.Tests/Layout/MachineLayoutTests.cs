@@ -1,0 +1,55 @@
+using Lamina.Boot.Layout;
+using Lamina.Machine.Memory;
+
+namespace Lamina.Boot.Tests.Layout;
+
+public sealed class MachineLayoutTests
+{
+    private const ulong Gibibyte = 1UL << 30;
+    private static readonly nint Host = unchecked((nint)0x7000_0000_0000);
+
+    [Theory]
+    [InlineData(4UL << 20, 4UL << 20, 0UL)]
+    [InlineData(Gibibyte / 2, Gibibyte / 2, 0UL)]
+    [InlineData(0xb000_0000UL, 0xb000_0000UL, 0UL)]
+    [InlineData(0xb010_0000UL, 0xb000_0000UL, 1UL << 20)]
+    [InlineData(8 * Gibibyte, 0xb000_0000UL, 8 * Gibibyte - 0xb000_0000UL)]
+    public void RamGoesAroundTheHoles(ulong size, ulong lowEnd, ulong upperLength)
+    {
+        MachineLayout layout = new(size);
+        Assert.Equal((lowEnd, upperLength), (layout.LowMemoryEnd, layout.UpperMemoryLength));
+        GuestMemoryRegion[] regions = layout.CreateRegions(Host);
+        Assert.Equal(size - 0x2_0000, regions.Aggregate(0UL, (sum, r) => sum + r.Length));
+        Assert.All(regions, r => Assert.True(r.HostAddress >= Host && (ulong)(r.HostAddress - Host) + r.Length <= size));
+        Assert.Equal(Host + 0xc_0000, regions[1].HostAddress);
+        Assert.DoesNotContain(regions, r => r.Address < 0xc_0000 && r.End > 0xa_0000);
+        Assert.DoesNotContain(regions, r => r.Address < 1UL << 32 && r.End > 0xb000_0000);
+    }
+
+    [Theory]
+    [InlineData(4UL << 20)]
+    [InlineData(8 * Gibibyte)]
+    public void TheMapIsSortedAndWhatItCallsUsableIsRam(ulong size)
+    {
+        MachineLayout layout = new(size);
+        GuestMemoryRegion[] regions = layout.CreateRegions(0x1000_0000);
+        ulong end = 0;
+        foreach (MemoryRange range in layout.MemoryMap)
+        {
+            Assert.True(range.Address >= end && range.Length > 0);
+            end = range.End;
+            if (range.Type == MemoryRangeType.Usable)
+            {
+                Assert.Contains(regions, r => r.Address <= range.Address && r.End >= range.End);
+            }
+        }
+
+        Assert.Contains(new MemoryRange(0xb000_0000, 0x1000_0000, MemoryRangeType.Reserved), layout.MemoryMap);
+    }
+
+    [Theory]
+    [InlineData(0UL)]
+    [InlineData(1UL << 20)]
+    [InlineData((4UL << 20) + 4096)]
+    public void OddSizesAreRefused(ulong size) => Assert.Throws<ArgumentOutOfRangeException>(() => new MachineLayout(size));
+}
