@@ -1,0 +1,13 @@
+using Lamina.Machine.Processors;
+
+namespace Lamina.SoftCpu;
+
+/// <summary>The software CPU, interpreting. Runs on every x86-64 Linux host, with no help from hardware or kernel.</summary>
+public sealed class InterpreterAccelerator : IAccelerator
+{
+    /// <inheritdoc/>
+    public string Name => "interpreter";
+
+    /// <inheritdoc/>
+    public IPartition CreatePartition(PartitionSettings settings) => new SoftwarePartition(settings);
+}

@@ -1,0 +1,258 @@
+using System.Runtime.CompilerServices;
+using Lamina.SoftCpu.Execute;
+
+namespace Lamina.SoftCpu.Memory;
+
+/// <summary>The slow half of every access: page walks, devices, code pages, page crossings, watched addresses.</summary>
+internal static unsafe class MemoryUnit
+{
+    private const ulong PageMask = ~0xfffUL;
+    private const int AlwaysMiss = 3;
+
+    /// <summary>Reads bytes at a linear address with the current privilege, recording a fault if it fails.</summary>
+    public static bool LoadSlow(ProcessorContext* c, int segment, ulong linear, byte* destination, int size)
+    {
+        return Check(c, segment, linear, size) && Access(c, linear, destination, size, PageAccess.Read, c->Cpl == 3, SmapOff(c), fill: true);
+    }
+
+    /// <summary>Writes bytes at a linear address with the current privilege.</summary>
+    public static bool StoreSlow(ProcessorContext* c, int segment, ulong linear, byte* source, int size)
+    {
+        return Check(c, segment, linear, size) && Access(c, linear, source, size, PageAccess.Write, c->Cpl == 3, SmapOff(c), fill: true);
+    }
+
+    /// <summary>See <see cref="GuestAccess.Writable"/>.</summary>
+    public static byte* WritableSlow(ProcessorContext* c, int segment, ulong linear, int size, out bool faulted)
+    {
+        faulted = true;
+        if (!Check(c, segment, linear, size))
+        {
+            return null;
+        }
+
+        SoftwareProcessor p = SoftwareProcessor.Of(c);
+        if (((linear ^ (linear + (ulong)size - 1)) & PageMask) != 0)
+        {
+            // Both pages must be writable before anything is read.
+            faulted = !Translate(c, p, linear, PageAccess.Write, c->Cpl == 3, SmapOff(c), true, out _, out _)
+                || !Translate(c, p, Wrap(c, (linear + (ulong)size - 1) & PageMask), PageAccess.Write, c->Cpl == 3, SmapOff(c), true, out _, out _);
+            return null;
+        }
+
+        if (!Translate(c, p, linear, PageAccess.Write, c->Cpl == 3, SmapOff(c), true, out ulong physical, out byte* host))
+        {
+            return null;
+        }
+
+        faulted = false;
+        return host == null || p.IsCodePage(physical) || c->WatchesData ? null : host;
+    }
+
+    /// <summary>Reads with the given privilege, whatever the CPL; a supervisor access is an implicit one (SMAP applies).</summary>
+    public static bool LoadAs(ProcessorContext* c, ulong linear, byte* destination, int size, bool user)
+    {
+        return CheckCanonical(c, linear, size) && Access(c, linear, destination, size, PageAccess.Read, user, false, fill: false);
+    }
+
+    /// <summary>Writes with the given privilege, whatever the CPL.</summary>
+    public static bool StoreAs(ProcessorContext* c, ulong linear, byte* source, int size, bool user)
+    {
+        return CheckCanonical(c, linear, size) && Access(c, linear, source, size, PageAccess.Write, user, false, fill: false);
+    }
+
+    /// <summary>Translates a canonical instruction address with the current privilege, recording #PF if it fails.</summary>
+    public static bool TranslateFetch(ProcessorContext* c, ulong linear, out ulong physical)
+    {
+        SoftwareProcessor p = SoftwareProcessor.Of(c);
+        if (!PageWalker.Walk(c, p, linear, PageAccess.Execute, c->Cpl == 3, false, out PageTranslation t, out uint code))
+        {
+            physical = 0;
+            return Fault.Page(c, linear, code);
+        }
+
+        NoteSize(p, linear, t.PageSize);
+        physical = t.Physical;
+        return true;
+    }
+
+    /// <summary>Drops all translations, global ones too.</summary>
+    public static void FlushTlb(ProcessorContext* c)
+    {
+        if (++c->TlbGeneration == 0x1000)
+        {
+            c->TlbGeneration = 1;
+            new Span<TlbEntry>(c->TlbArrays, TlbEntry.Total).Clear();
+            SoftwareProcessor.Of(c).ClearFetchCaches();
+        }
+
+        SoftwareProcessor p = SoftwareProcessor.Of(c);
+        p.LargeFirst = ulong.MaxValue;
+        p.LargeLast = 0;
+    }
+
+    /// <summary>Drops the translations of one linear address.</summary>
+    public static void FlushTlbPage(ProcessorContext* c, ulong linear)
+    {
+        SoftwareProcessor p = SoftwareProcessor.Of(c);
+        if (linear >= p.LargeFirst && linear <= p.LargeLast)
+        {
+            // Entries are fragments of 4 KiB: a larger page has many.
+            FlushTlb(c);
+            return;
+        }
+
+        for (int i = 0; i < TlbEntry.ArrayCount; i++)
+        {
+            TlbEntry* array = c->TlbArrays + (i * TlbEntry.Stride);
+            TlbEntry.ForRead(array, linear)->Tag = 0;
+            TlbEntry.ForWrite(array, linear)->Tag = 0;
+        }
+
+        p.FlushFetchPage(linear);
+    }
+
+    private static bool Access(ProcessorContext* c, ulong linear, byte* data, int size, PageAccess access, bool user, bool smapOff, bool fill)
+    {
+        SoftwareProcessor p = SoftwareProcessor.Of(c);
+        int first = Math.Min(size, 4096 - (int)(linear & 0xfff));
+        if (!Translate(c, p, linear, access, user, smapOff, fill, out ulong physical, out byte* host))
+        {
+            return false;
+        }
+
+        if (first < size)
+        {
+            ulong next = Wrap(c, linear + (ulong)first);
+            if (!Translate(c, p, next, access, user, smapOff, fill, out ulong physical2, out byte* host2))
+            {
+                return false;
+            }
+
+            Transfer(p, physical, host, data, first, access);
+            Transfer(p, physical2, host2, data + first, size - first, access);
+        }
+        else
+        {
+            Transfer(p, physical, host, data, size, access);
+        }
+
+        if (c->WatchesData)
+        {
+            DebugUnit.DataAccess(c, linear, size, access == PageAccess.Write);
+        }
+
+        return true;
+    }
+
+    private static bool Translate(ProcessorContext* c, SoftwareProcessor p, ulong linear, PageAccess access, bool user, bool smapOff, bool fill, out ulong physical, out byte* host)
+    {
+        if (!PageWalker.Walk(c, p, linear, access, user, smapOff, out PageTranslation t, out uint code))
+        {
+            physical = 0;
+            host = null;
+            return Fault.Page(c, linear, code);
+        }
+
+        physical = t.Physical;
+        host = p.HostAddress(physical);
+        NoteSize(p, linear, t.PageSize);
+        if (fill && host != null && c->Tlb != c->TlbArrays + (AlwaysMiss * TlbEntry.Stride))
+        {
+            ulong tag = (linear & PageMask) | c->TlbGeneration;
+            nint addend = (nint)(host - (byte*)linear);
+            if (access == PageAccess.Write)
+            {
+                TlbEntry* entry = TlbEntry.ForWrite(c->Tlb, linear);
+                entry->Tag = t.Writable && p.BeginWrites(physical) ? tag : 0;
+                entry->Addend = addend;
+            }
+            else
+            {
+                TlbEntry* entry = TlbEntry.ForRead(c->Tlb, linear);
+                entry->Tag = tag;
+                entry->Addend = addend;
+            }
+        }
+
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void NoteSize(SoftwareProcessor p, ulong linear, ulong pageSize)
+    {
+        if (pageSize > 4096)
+        {
+            ulong start = linear & ~(pageSize - 1);
+            p.LargeFirst = Math.Min(p.LargeFirst, start);
+            p.LargeLast = Math.Max(p.LargeLast, start + (pageSize - 1));
+        }
+    }
+
+    private static void Transfer(SoftwareProcessor p, ulong physical, byte* host, byte* data, int size, PageAccess access)
+    {
+        if (host == null)
+        {
+            p.AccessDevice(physical, data, size, access == PageAccess.Write);
+        }
+        else if (access == PageAccess.Write)
+        {
+            Copy(data, host, size);
+            p.Written(physical, size);
+        }
+        else
+        {
+            Copy(host, data, size);
+        }
+    }
+
+    // One access for the natural sizes, so that aligned ones stay atomic.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Copy(byte* source, byte* destination, int size)
+    {
+        switch (size)
+        {
+            case 1:
+                *destination = *source;
+                break;
+            case 2:
+                Unsafe.WriteUnaligned(destination, Unsafe.ReadUnaligned<ushort>(source));
+                break;
+            case 4:
+                Unsafe.WriteUnaligned(destination, Unsafe.ReadUnaligned<uint>(source));
+                break;
+            case 8:
+                Unsafe.WriteUnaligned(destination, Unsafe.ReadUnaligned<ulong>(source));
+                break;
+            default:
+                Buffer.MemoryCopy(source, destination, size, size);
+                break;
+        }
+    }
+
+    private static bool Check(ProcessorContext* c, int segment, ulong linear, int size)
+    {
+        if (c->LongMode && c->CodeSize == 8 && (!IsCanonical(linear) || !IsCanonical(linear + (ulong)size - 1)))
+        {
+            return segment == SegmentRegister.Ss ? Fault.StackFault(c) : Fault.GeneralProtection(c);
+        }
+
+        const uint ac = Flags.AlignmentCheck;
+        bool misaligned = (size & (size - 1)) == 0 && size <= 8 && (linear & (ulong)(size - 1)) != 0;
+        return !misaligned || c->Cpl != 3 || (c->SystemFlags & ac) == 0 || (c->Cr0 & (1 << 18)) == 0 || Fault.AlignmentCheck(c);
+    }
+
+    private static bool CheckCanonical(ProcessorContext* c, ulong linear, int size)
+    {
+        return !c->LongMode || (IsCanonical(linear) && IsCanonical(linear + (ulong)size - 1)) || Fault.GeneralProtection(c);
+    }
+
+    /// <summary>Bits 63:47 are all equal.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsCanonical(ulong address) => (ulong)((long)(address << 16) >> 16) == address;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Wrap(ProcessorContext* c, ulong linear) => c->LongMode ? linear : (uint)linear;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool SmapOff(ProcessorContext* c) => (c->SystemFlags & Flags.AlignmentCheck) != 0;
+}

@@ -1,0 +1,227 @@
+using System.Runtime.InteropServices;
+using Lamina.SoftCpu.Memory;
+
+namespace Lamina.SoftCpu;
+
+/// <summary>
+/// The state of one software processor, in native memory aligned to 64 bytes, so that emitted machine code can reach it. Only the processor's own
+/// thread touches it, except <see cref="Attention"/>.
+/// </summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct ProcessorContext
+{
+    /// <summary>Index in <see cref="Registers"/> that always holds zero: the base or index of an address that has none.</summary>
+    public const int ZeroRegister = 16;
+
+    // The first three must stay first: native code wants them aligned. Offsets 0 and 512 are known to native stubs.
+
+    /// <summary>FXSAVE image (Intel SDM volume 1, section 10.5). Holds x87/MMX state and its control words; its XMM part and MXCSR are scratch.</summary>
+    public fixed byte X87Image[512];
+
+    /// <summary>YMM0 to YMM15, 32 bytes each; XMM registers are the low halves.</summary>
+    public fixed byte Vectors[512];
+
+    /// <summary>Aligned scratch for operands that native stubs read and write, and for instruction bytes that cross a page.</summary>
+    public fixed byte Scratch[1024];
+
+    /// <summary>RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15, zero.</summary>
+    public fixed ulong Registers[17];
+
+    /// <summary>Address of the instruction that is being executed; between blocks, of the next one. In 16- and 32-bit code the offset in CS.</summary>
+    public ulong Rip;
+
+    /// <summary>ZF is set if this is zero.</summary>
+    public ulong FlagZero;
+
+    /// <summary>SF is bit 63, PF the even parity of bits 7:0.</summary>
+    public ulong FlagSign;
+
+    /// <summary>CF (bit 0), AF (bit 4) and OF (bit 11), other bits zero.</summary>
+    public uint FlagCarry;
+
+    /// <summary>The other flags of RFLAGS: bit 1, TF, IF, DF, IOPL, NT, RF, VM, AC, VIF, VIP, ID. Change only through <see cref="Execute.Flags"/>.</summary>
+    public uint SystemFlags;
+
+    /// <summary>Bits of <see cref="AttentionBits"/>; other threads OR them in atomically, looked at between blocks.</summary>
+    public int Attention;
+
+    /// <summary>Current privilege level, 0 to 3 (in virtual-8086 mode 3).</summary>
+    public byte Cpl;
+
+    /// <summary>Operand/address default of the code segment: 2, 4 or 8 bytes. 8 means 64-bit mode.</summary>
+    public byte CodeSize;
+
+    /// <summary>Stack address size: 2, 4 or 8 bytes (SS.B; 8 in 64-bit mode).</summary>
+    public byte StackSize;
+
+    /// <summary>CR0.PE is set and RFLAGS.VM clear.</summary>
+    public bool Protected;
+
+    /// <summary>RFLAGS.VM is set in protected mode.</summary>
+    public bool Virtual8086;
+
+    /// <summary>EFER.LMA.</summary>
+    public bool LongMode;
+
+    /// <summary>Which register units can be used now: see <see cref="UnitGates"/>.</summary>
+    public UnitGates Gates;
+
+    /// <summary>What a handler that answered <c>false</c> wants.</summary>
+    public HandlerOutcome Outcome;
+
+    /// <summary>Exception vector, when <see cref="Outcome"/> is a fault or trap.</summary>
+    public byte FaultVector;
+
+    /// <summary>The exception has an error code.</summary>
+    public bool FaultHasCode;
+
+    /// <summary>Its error code.</summary>
+    public uint FaultCode;
+
+    /// <summary>Interrupts are held off until one more instruction has been executed.</summary>
+    public bool InterruptShadow;
+
+    /// <summary>The shadow comes from a load of SS, which holds off debug traps too.</summary>
+    public bool StackSegmentShadow;
+
+    /// <summary>NMI is blocked until IRET.</summary>
+    public bool NonMaskableBlocked;
+
+    /// <summary>The processor has halted.</summary>
+    public bool Halted;
+
+    /// <summary>Waiting for a start-up message.</summary>
+    public bool WaitingForStartUp;
+
+    /// <summary>Data or I/O breakpoints are armed: every access takes the slow path.</summary>
+    public bool WatchesData;
+
+    /// <summary>Instruction breakpoints are armed.</summary>
+    public bool WatchesInstructions;
+
+    /// <summary>Debug conditions found during the instruction, as DR6 bits, to be raised as traps after it.</summary>
+    public uint PendingDebugTraps;
+
+    /// <summary>ES, CS, SS, DS, FS, GS.</summary>
+    public SegmentCaches Segments;
+
+    /// <summary>Bases to add in the current mode: in 64-bit mode zero for all but FS and GS.</summary>
+    public fixed ulong SegmentBase[6];
+
+    /// <summary>LDTR.</summary>
+    public SegmentCache LocalDescriptorTable;
+
+    /// <summary>TR.</summary>
+    public SegmentCache TaskRegister;
+
+    /// <summary>GDTR.</summary>
+    public ulong GdtBase;
+
+    /// <summary>IDTR.</summary>
+    public ulong IdtBase;
+
+    /// <summary>GDTR limit.</summary>
+    public ushort GdtLimit;
+
+    /// <summary>IDTR limit.</summary>
+    public ushort IdtLimit;
+
+    /// <summary>MXCSR.</summary>
+    public uint Mxcsr;
+
+    /// <summary>CR0.</summary>
+    public ulong Cr0;
+
+    /// <summary>CR2.</summary>
+    public ulong Cr2;
+
+    /// <summary>CR3.</summary>
+    public ulong Cr3;
+
+    /// <summary>CR4.</summary>
+    public ulong Cr4;
+
+    /// <summary>XCR0.</summary>
+    public ulong Xcr0;
+
+    /// <summary>IA32_EFER.</summary>
+    public ulong Efer;
+
+    /// <summary>DR0 to DR3.</summary>
+    public fixed ulong DebugAddress[4];
+
+    /// <summary>DR6.</summary>
+    public ulong Dr6;
+
+    /// <summary>DR7.</summary>
+    public ulong Dr7;
+
+    /// <summary>IA32_STAR.</summary>
+    public ulong Star;
+
+    /// <summary>IA32_LSTAR.</summary>
+    public ulong Lstar;
+
+    /// <summary>IA32_CSTAR.</summary>
+    public ulong Cstar;
+
+    /// <summary>IA32_FMASK.</summary>
+    public ulong Fmask;
+
+    /// <summary>IA32_KERNEL_GS_BASE.</summary>
+    public ulong KernelGsBase;
+
+    /// <summary>IA32_SYSENTER_CS.</summary>
+    public ulong SysenterCs;
+
+    /// <summary>IA32_SYSENTER_ESP.</summary>
+    public ulong SysenterEsp;
+
+    /// <summary>IA32_SYSENTER_EIP.</summary>
+    public ulong SysenterEip;
+
+    /// <summary>IA32_TSC_AUX.</summary>
+    public ulong TscAux;
+
+    /// <summary>The first-level TLB of the current privilege (one of <see cref="TlbArrays"/>).</summary>
+    public TlbEntry* Tlb;
+
+    /// <summary>Present part of every valid tag; changing it empties all TLBs.</summary>
+    public ulong TlbGeneration;
+
+    /// <summary>The TLBs by privilege: supervisor, user, supervisor with RFLAGS.AC (SMAP off), always-miss.</summary>
+    public TlbEntry* TlbArrays;
+
+    /// <summary>Instructions retired in completed blocks.</summary>
+    public ulong InstructionsRetired;
+
+    /// <summary>A GCHandle to the managed <see cref="SoftwareProcessor"/>.</summary>
+    public nint Owner;
+
+    /// <summary>Status flags while translated code has them here: SF, ZF, AF, PF, CF in bits 15:8 as LAHF gives them, OF in bit 0.</summary>
+    public ushort SavedFlags;
+
+    /// <summary>Cached block look-ups, for indirect branches.</summary>
+    public Blocks.JumpEntry* Jumps;
+
+    /// <summary>What such a look-up must match besides its address.</summary>
+    public ulong FetchKey;
+
+    /// <summary>Target of an indirect call while its return address is pushed.</summary>
+    public ulong BranchTarget;
+
+    /// <summary>Where translated code left: the data behind its last call.</summary>
+    public ulong* ExitData;
+
+    /// <summary>MXCSR that a stub runs with: the guest's rounding and denormal control, all exceptions masked, no flags.</summary>
+    public uint MxcsrWork;
+
+    /// <summary>MXCSR after a stub.</summary>
+    public uint MxcsrResult;
+
+    /// <summary>RFLAGS before and after a stub.</summary>
+    public ulong StubFlags;
+
+    /// <summary>Told when FERR# is asserted (an x87 exception with CR0.NE clear), or null: then such exceptions are ignored, as with IGNNE#.</summary>
+    public delegate*<ProcessorContext*, void> FloatingPointErrorPin;
+}

@@ -1,0 +1,42 @@
+namespace Lamina.SoftCpu;
+
+/// <summary>What other threads may do to a processor.</summary>
+internal sealed unsafe partial class SoftwareProcessor
+{
+    private volatile int _startUpVector = -1;
+
+    /// <inheritdoc/>
+    public void RequestExit() => Attend(AttentionBits.Exit);
+
+    /// <inheritdoc/>
+    public void SignalInterrupt() => Attend(AttentionBits.Interrupt);
+
+    /// <inheritdoc/>
+    public void SignalNonMaskable() => Attend(AttentionBits.NonMaskable);
+
+    /// <inheritdoc/>
+    public void SignalSystemManagement()
+    {
+        // The machine has no system-management mode: the message is lost, as on a PC whose SMRAM is closed and empty.
+    }
+
+    /// <inheritdoc/>
+    public void SignalInit() => Attend(AttentionBits.Init);
+
+    /// <inheritdoc/>
+    public void SignalStartUp(byte vector)
+    {
+        _startUpVector = vector;
+        Attend(AttentionBits.StartUp);
+    }
+
+    /// <summary>Brings the processor to a safe point soon.</summary>
+    public void RequestSafePoint() => Attend(AttentionBits.SafePoint);
+
+    private void Attend(AttentionBits bits) => Interlocked.Or(ref _context->Attention, (int)bits);
+
+    private bool Take(AttentionBits bit)
+    {
+        return (Interlocked.And(ref _context->Attention, ~(int)bit) & (int)bit) != 0;
+    }
+}

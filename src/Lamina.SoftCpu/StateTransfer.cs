@@ -1,0 +1,207 @@
+using Lamina.Machine.Processors;
+using Lamina.SoftCpu.Execute;
+using Lamina.SoftCpu.Memory;
+
+namespace Lamina.SoftCpu;
+
+/// <summary>Between the running context and the architectural state that every accelerator shares.</summary>
+internal static unsafe class StateTransfer
+{
+    private const int XmmOffset = 160;
+    private const int MxcsrOffset = 24;
+    private const int HeaderOffset = 512;
+    private const int YmmOffset = 576;
+
+    public static void Save(SoftwareProcessor processor, ProcessorState state)
+    {
+        ProcessorContext* c = processor.Context;
+        for (int n = 0; n < 16; n++)
+        {
+            state.GeneralRegisters[n] = c->Registers[n];
+        }
+
+        state.Rip = c->Rip;
+        state.Rflags = Flags.Get(c);
+        for (int n = 0; n < 6; n++)
+        {
+            state.Segments[n] = ToState(c->Segments[n]);
+        }
+
+        state.LocalDescriptorTable = ToState(c->LocalDescriptorTable);
+        state.TaskRegister = ToState(c->TaskRegister);
+        state.GdtBase = c->GdtBase;
+        state.GdtLimit = c->GdtLimit;
+        state.IdtBase = c->IdtBase;
+        state.IdtLimit = c->IdtLimit;
+        state.Cr0 = c->Cr0;
+        state.Cr2 = c->Cr2;
+        state.Cr3 = c->Cr3;
+        state.Cr4 = c->Cr4;
+        state.Cr8 = processor.Controller?.TaskPriorityClass ?? 0;
+        for (int n = 0; n < 4; n++)
+        {
+            state.DebugRegisters[n] = c->DebugAddress[n];
+        }
+
+        state.DebugRegisters[4] = c->Dr6;
+        state.DebugRegisters[5] = c->Dr7;
+        state.Xcr0 = c->Xcr0;
+        SaveVectors(c, state.XsaveArea);
+        state.Msrs.Clear();
+        foreach (uint index in MsrBank.SavedRegisters)
+        {
+            if (processor.Msrs.TryRead(index, out ulong value))
+            {
+                state.Msrs.Add(new MsrValue(index, value));
+            }
+        }
+
+        state.Halted = c->Halted;
+        state.WaitingForStartUp = c->WaitingForStartUp;
+        state.InterruptShadow = c->InterruptShadow;
+        state.NonMaskableBlocked = c->NonMaskableBlocked;
+        state.NonMaskablePending = (c->Attention & (int)AttentionBits.NonMaskable) != 0;
+    }
+
+    public static bool Restore(SoftwareProcessor processor, ProcessorState state)
+    {
+        ProcessorContext* c = processor.Context;
+        ResetState.PowerOn(c, processor);
+        if (!IsConsistent(processor, state))
+        {
+            return false;
+        }
+
+        for (int n = 0; n < 16; n++)
+        {
+            c->Registers[n] = state.GeneralRegisters[n];
+        }
+
+        // EFER first: it decides how the control registers are read. LMA is not writable by WRMSR.
+        c->Efer = 0;
+        foreach (MsrValue msr in state.Msrs)
+        {
+            if (msr.Index == Msr.Efer)
+            {
+                c->Efer = msr.Value & 0xd01;
+            }
+        }
+
+        c->Cr0 = state.Cr0 | 0x10;
+        c->Cr2 = state.Cr2;
+        c->Cr3 = state.Cr3;
+        c->Cr4 = state.Cr4;
+        c->Xcr0 = state.Xcr0 | 1;
+        for (int n = 0; n < 6; n++)
+        {
+            c->Segments[n] = FromState(state.Segments[n]);
+        }
+
+        c->LocalDescriptorTable = FromState(state.LocalDescriptorTable);
+        c->TaskRegister = FromState(state.TaskRegister);
+        c->GdtBase = state.GdtBase;
+        c->GdtLimit = state.GdtLimit;
+        c->IdtBase = state.IdtBase;
+        c->IdtLimit = state.IdtLimit;
+        c->Rip = state.Rip;
+        c->Cpl = c->Segments[SegmentRegister.Ss].Dpl;
+        Flags.SetStatus(c, (uint)state.Rflags);
+        c->SystemFlags = ((uint)state.Rflags & Flags.System) | Flags.Reserved1;
+        for (int n = 0; n < 4; n++)
+        {
+            c->DebugAddress[n] = state.DebugRegisters[n];
+        }
+
+        c->Dr6 = state.DebugRegisters[4] | DebugUnit.Dr6Fixed;
+        c->Dr7 = (uint)state.DebugRegisters[5] | 0x400;
+        RestoreVectors(c, state.XsaveArea);
+        bool ok = true;
+        foreach (MsrValue msr in state.Msrs)
+        {
+            ok &= msr.Index == Msr.Efer || processor.Msrs.TryWrite(msr.Index, msr.Value);
+        }
+
+        if (processor.Controller is { } controller)
+        {
+            controller.TaskPriorityClass = (byte)(state.Cr8 & 15);
+        }
+
+        c->Halted = state.Halted;
+        c->WaitingForStartUp = state.WaitingForStartUp;
+        c->InterruptShadow = state.InterruptShadow;
+        c->NonMaskableBlocked = state.NonMaskableBlocked;
+        bool paePaging = (c->Cr0 & (1UL << 31)) != 0 && (c->Cr4 & 0x20) != 0 && (c->Efer & 0x400) == 0;
+        ok &= !paePaging || processor.LoadPageDirectoryPointers(c->Cr3);
+        AttentionBits bits = AttentionBits.Interrupt | (state.NonMaskablePending ? AttentionBits.NonMaskable : 0);
+        bits |= (c->SystemFlags & Flags.Trap) != 0 || c->InterruptShadow ? AttentionBits.Step : 0;
+        bits |= c->Halted || c->WaitingForStartUp ? AttentionBits.Halt : 0;
+        Interlocked.Or(ref c->Attention, (int)bits);
+        MemoryUnit.FlushTlb(c);
+        DebugUnit.Update(c);
+        if (!ok)
+        {
+            ResetState.PowerOn(c, processor);
+        }
+
+        return ok;
+    }
+
+    private static bool IsConsistent(SoftwareProcessor processor, ProcessorState state)
+    {
+        ulong efer = 0;
+        foreach (MsrValue msr in state.Msrs)
+        {
+            efer = msr.Index == Msr.Efer ? msr.Value : efer;
+        }
+
+        bool pe = (state.Cr0 & 1) != 0;
+        bool pg = (state.Cr0 & (1UL << 31)) != 0;
+        bool pae = (state.Cr4 & 0x20) != 0;
+        bool lma = (efer & 0x400) != 0;
+        bool lme = (efer & 0x100) != 0;
+        ulong xcr0 = state.Xcr0;
+        return (!pg || pe)
+            && lma == (lme && pg)
+            && (!lma || pae)
+            && state.Cr0 >> 32 == 0
+            && (state.Cr3 & processor.ReservedAddressBits) == 0
+            && (xcr0 & ~7UL) == 0 && (xcr0 & 6) != 4
+            && (lma || state.Rip <= uint.MaxValue)
+            && state.DebugRegisters[4] >> 32 == 0 && state.DebugRegisters[5] >> 32 == 0
+            && (BitConverter.ToUInt32(state.XsaveArea, MxcsrOffset) & 0xffff_0000) == 0;
+    }
+
+    private static void SaveVectors(ProcessorContext* c, Span<byte> area)
+    {
+        area.Clear();
+        new Span<byte>(c->X87Image, XmmOffset).CopyTo(area);
+        BitConverter.TryWriteBytes(area[MxcsrOffset..], c->Mxcsr);
+        BitConverter.TryWriteBytes(area[(MxcsrOffset + 4)..], 0xffffu);
+        for (int n = 0; n < 16; n++)
+        {
+            new Span<byte>(c->Vectors + (32 * n), 16).CopyTo(area[(XmmOffset + (16 * n))..]);
+            new Span<byte>(c->Vectors + (32 * n) + 16, 16).CopyTo(area[(YmmOffset + (16 * n))..]);
+        }
+
+        BitConverter.TryWriteBytes(area[HeaderOffset..], c->Xcr0);
+    }
+
+    private static void RestoreVectors(ProcessorContext* c, Span<byte> area)
+    {
+        area[..XmmOffset].CopyTo(new Span<byte>(c->X87Image, XmmOffset));
+        c->Mxcsr = BitConverter.ToUInt32(area[MxcsrOffset..]);
+        *(uint*)(c->X87Image + MxcsrOffset) = 0x1f80;
+        for (int n = 0; n < 16; n++)
+        {
+            area.Slice(XmmOffset + (16 * n), 16).CopyTo(new Span<byte>(c->Vectors + (32 * n), 16));
+            area.Slice(YmmOffset + (16 * n), 16).CopyTo(new Span<byte>(c->Vectors + (32 * n) + 16, 16));
+        }
+    }
+
+    private static SegmentState ToState(in SegmentCache s) => new(s.Selector, s.Base, s.Limit, s.Attributes);
+
+    private static SegmentCache FromState(in SegmentState s)
+    {
+        return new SegmentCache { Selector = s.Selector, Base = s.Base, Limit = s.Limit, Attributes = s.Attributes & 0x1_f0ff };
+    }
+}

@@ -1,0 +1,263 @@
+using System.Runtime.InteropServices;
+using Lamina.Interop.Memory;
+using Lamina.Machine.Memory;
+using Lamina.SoftCpu.Blocks;
+
+namespace Lamina.SoftCpu.Translate;
+
+/// <summary>
+/// The translated code of one VM and the routines through which it is entered and left. Filled under a lock; emptied only at a safe point, together
+/// with the block cache. A dropped translation stays in memory until then: its entries lead out.
+/// </summary>
+internal sealed unsafe class CodeCache : IDisposable
+{
+    /// <summary>Bytes of code that a VM may keep, if nobody says otherwise.</summary>
+    public const int DefaultSize = 64 << 20;
+
+    private const int MaximumBlock = 32 << 10;
+    private readonly GuestMemory _memory;
+    private readonly ExecutableMemory _code;
+    private readonly Lock _lock = new();
+    private readonly List<nint> _translations = [];
+    private readonly nuint _routinesEnd;
+    private readonly nuint _size;
+    private nuint _used;
+
+    public CodeCache(GuestMemory memory, int size = DefaultSize)
+    {
+        _memory = memory;
+        _size = (nuint)size;
+        _code = ExecutableMemory.Map(_size);
+        HostAssembler asm = new(_code.WritePointer, 4096);
+        Enter = (delegate* unmanaged<ProcessorContext*, byte*, TranslationExit>)EmitEnter(ref asm);
+        InterpretExit = EmitExit(ref asm, TranslationExit.Interpret, popsData: true, saves: false, ripFromData: false);
+        LinkExit = EmitExit(ref asm, TranslationExit.Link, popsData: true, saves: true, ripFromData: false);
+        RipExit = EmitExit(ref asm, TranslationExit.Dispatch, popsData: true, saves: false, ripFromData: true);
+        DispatchExit = EmitExit(ref asm, TranslationExit.Dispatch, popsData: false, saves: false, ripFromData: false);
+        _routinesEnd = _used = 4096;
+    }
+
+    /// <summary>Runs code with the registers of the context at the GS base.</summary>
+    public delegate* unmanaged<ProcessorContext*, byte*, TranslationExit> Enter { get; }
+
+    /// <summary>Called by code that wants an instruction interpreted; behind the call stand the instruction and its RIP, then the way back.</summary>
+    public byte* InterpretExit { get; }
+
+    /// <summary>Called at an unlinked direct jump; behind the call stand the target's RIP, the place of the jump's displacement, and the block.</summary>
+    public byte* LinkExit { get; }
+
+    /// <summary>Called to leave; behind the call stands RIP.</summary>
+    public byte* RipExit { get; }
+
+    /// <summary>Jumped to in order to leave, with RIP in the address register.</summary>
+    public byte* DispatchExit { get; }
+
+    /// <summary>Every <see cref="Translation"/> in memory, dropped ones too.</summary>
+    public IReadOnlyList<nint> Translations => _translations;
+
+    /// <summary>Bytes of translated code.</summary>
+    public nuint Used => _used;
+
+    /// <summary>Translations made since creation.</summary>
+    public long Count { get; private set; }
+
+    /// <summary>Guest bytes translated since creation.</summary>
+    public long GuestBytes { get; private set; }
+
+    /// <summary>Host bytes written since creation.</summary>
+    public long HostBytes { get; private set; }
+
+    /// <summary>Whether the next block might not fit.</summary>
+    public bool IsFull => _used + MaximumBlock > _size;
+
+    /// <summary>Host address of the page that holds a guest-physical address.</summary>
+    public byte* PageOf(ulong physical) => (byte*)_memory.GetHostAddress(physical & ~0xfffUL, 0x1000);
+
+    /// <summary>Finds the translation of a block for an address.</summary>
+    public static Translation* Find(Block* block, ulong rip)
+    {
+        Translation* t = (Translation*)Volatile.Read(ref *(nint*)&block->Translations);
+        while (t != null && t->Rip != rip)
+        {
+            t = t->Next;
+        }
+
+        return t;
+    }
+
+    /// <summary>Translates a valid block. Null if there is no room, or it was dropped meanwhile.</summary>
+    public Translation* Translate(Block* block, ulong rip)
+    {
+        lock (_lock)
+        {
+            Translation* t = Find(block, rip);
+            if (t != null || IsFull || !block->Valid)
+            {
+                return t;
+            }
+
+            t = (Translation*)NativeMemory.AllocZeroed((nuint)sizeof(Translation));
+            int length = BlockTranslator.Translate(this, block, rip, _code.WritePointer + _used, MaximumBlock, t);
+            if (length == 0 || !block->Valid)
+            {
+                NativeMemory.Free(t);
+                return null;
+            }
+
+            t->End = _code.WritePointer + _used + length;
+            _used = (_used + (nuint)length + 15) & ~(nuint)15;
+            _translations.Add((nint)t);
+            Count++;
+            GuestBytes += block->ByteLength;
+            HostBytes += length;
+            t->Next = block->Translations;
+            block->Translations = t;
+            return t;
+        }
+    }
+
+    /// <summary>Makes a direct jump go to a translation, if both ends are still valid.</summary>
+    public void Link(Block* from, byte* displacement, Block* to, Translation* target)
+    {
+        lock (_lock)
+        {
+            if (from->Valid && from->Translations != null && to->Valid && Find(to, target->Rip) == target)
+            {
+                Volatile.Write(ref *(int*)displacement, (int)(target->NativeEntry - (displacement + 4)));
+            }
+        }
+    }
+
+    /// <summary>Drops the translations of a block: whoever enters them is led out. Processors inside go on to their next exit.</summary>
+    public void Drop(Block* block)
+    {
+        lock (_lock)
+        {
+            for (Translation* t = block->Translations; t != null; t = t->Next)
+            {
+                PatchJump(t->NativeEntry, t->NativeEntry == t->Entry ? t->Exit : t->NativeExit);
+                if (t->NativeEntry != t->Entry)
+                {
+                    PatchJump(t->Entry, t->Exit);
+                }
+            }
+
+            block->Translations = null;
+        }
+    }
+
+    /// <summary>Empties the cache. Only at a safe point.</summary>
+    public void Clear()
+    {
+        lock (_lock)
+        {
+            foreach (nint t in _translations)
+            {
+                NativeMemory.Free((void*)t);
+            }
+
+            _translations.Clear();
+            _used = _routinesEnd;
+        }
+    }
+
+    public void Dispose()
+    {
+        Clear();
+        _code.Dispose();
+    }
+
+    // One aligned store, so that a processor sees the old or the new instruction.
+    private static void PatchJump(byte* entry, byte* target)
+    {
+        ulong bytes = *(ulong*)entry & 0xffff_ff00_0000_0000;
+        ulong displacement = (uint)(int)(target - (entry + 5));
+        Volatile.Write(ref *(ulong*)entry, bytes | 0xe9 | (displacement << 8));
+    }
+
+    private static byte* EmitEnter(ref HostAssembler asm)
+    {
+        byte* start = asm.Here;
+        foreach (int register in (ReadOnlySpan<int>)[Host.Rbx, Host.Rbp, 12, 13, 14, 15])
+        {
+            Push(ref asm, 0x50, register);
+        }
+
+        // SUB RSP, 8
+        asm.RegisterForm(0x83, 5, Host.Rsp, true);
+        asm.Byte(8);
+        asm.Move(Host.Address, Host.Rsi);
+        for (int guest = 0; guest < 16; guest++)
+        {
+            if (Host.Of(guest) >= 0)
+            {
+                asm.LoadContext(Host.Of(guest), ContextLayout.Register(guest));
+            }
+        }
+
+        asm.RegisterForm(0xff, 4, Host.Address, false);
+        return start;
+    }
+
+    private static byte* EmitExit(ref HostAssembler asm, TranslationExit reason, bool popsData, bool saves, bool ripFromData)
+    {
+        asm.Align(16);
+        byte* start = asm.Here;
+        if (popsData)
+        {
+            Push(ref asm, 0x58, Host.Address);
+            if (ripFromData)
+            {
+                asm.MemoryForm(0x8b, Host.Address, Host.Address, 0, true);
+            }
+            else
+            {
+                asm.StoreContext(Host.Address, ContextLayout.ExitData);
+            }
+        }
+
+        if (reason == TranslationExit.Dispatch)
+        {
+            asm.StoreContext(Host.Address, ContextLayout.Rip);
+        }
+
+        for (int guest = 0; guest < 16; guest++)
+        {
+            if (Host.Of(guest) >= 0)
+            {
+                asm.StoreContext(Host.Of(guest), ContextLayout.Register(guest));
+            }
+        }
+
+        if (saves)
+        {
+            asm.Byte(0x9f);
+            asm.Opcode(0x0f90);
+            asm.Byte(0xc0);
+            asm.Byte(0x66);
+            asm.ContextForm(0x89, Host.Rax, ContextLayout.SavedFlags, false);
+        }
+
+        asm.MoveImmediate(Host.Rax, (long)reason);
+        asm.RegisterForm(0x83, 0, Host.Rsp, true);
+        asm.Byte(8);
+        foreach (int register in (ReadOnlySpan<int>)[15, 14, 13, 12, Host.Rbp, Host.Rbx])
+        {
+            Push(ref asm, 0x58, register);
+        }
+
+        asm.Byte(0xfc); // CLD
+        asm.Byte(0xc3);
+        return start;
+    }
+
+    private static void Push(ref HostAssembler asm, int opcode, int register)
+    {
+        if (register >= 8)
+        {
+            asm.Byte(0x41);
+        }
+
+        asm.Byte(opcode | (register & 7));
+    }
+}

@@ -1,0 +1,56 @@
+using Lamina.SoftCpu.Memory;
+
+namespace Lamina.SoftCpu.Translate;
+
+/// <summary>Offsets in <see cref="ProcessorContext"/> that translated code uses.</summary>
+internal static unsafe class ContextLayout
+{
+    public static readonly int Registers;
+    public static readonly int Rip;
+    public static readonly int Attention;
+    public static readonly int SavedFlags;
+    public static readonly int SegmentBase;
+    public static readonly int SystemFlags;
+    public static readonly int Cpl;
+    public static readonly int Tlb;
+    public static readonly int TlbGeneration;
+    public static readonly int Jumps;
+    public static readonly int FetchKey;
+    public static readonly int BranchTarget;
+    public static readonly int ExitData;
+
+    static ContextLayout()
+    {
+        // SAFETY: only addresses are formed.
+        ProcessorContext instance = default;
+        ProcessorContext* c = &instance;
+        Registers = (int)((byte*)c->Registers - (byte*)c);
+        Rip = (int)((byte*)&c->Rip - (byte*)c);
+        Attention = (int)((byte*)&c->Attention - (byte*)c);
+        SavedFlags = (int)((byte*)&c->SavedFlags - (byte*)c);
+        SegmentBase = (int)((byte*)c->SegmentBase - (byte*)c);
+        SystemFlags = (int)((byte*)&c->SystemFlags - (byte*)c);
+        Cpl = (int)((byte*)&c->Cpl - (byte*)c);
+        Tlb = (int)((byte*)&c->Tlb - (byte*)c);
+        TlbGeneration = (int)((byte*)&c->TlbGeneration - (byte*)c);
+        Jumps = (int)((byte*)&c->Jumps - (byte*)c);
+        FetchKey = (int)((byte*)&c->FetchKey - (byte*)c);
+        BranchTarget = (int)((byte*)&c->BranchTarget - (byte*)c);
+        ExitData = (int)((byte*)&c->ExitData - (byte*)c);
+    }
+
+    /// <summary>Shift that turns a linear address into a TLB offset.</summary>
+    public const int TlbShift = 8;
+
+    /// <summary>Mask of that offset.</summary>
+    public const int TlbMask = (TlbEntry.Count - 1) * 16;
+
+    /// <summary>Offset of the tag of an entry for writes.</summary>
+    public const int WriteTag = TlbEntry.Count * 16;
+
+    /// <summary>Offset of the addend behind a tag.</summary>
+    public const int Addend = 8;
+
+    /// <summary>Of a general register.</summary>
+    public static int Register(int guest) => Registers + (8 * guest);
+}

@@ -1,0 +1,77 @@
+using Lamina.SoftCpu.Decode;
+using Lamina.SoftCpu.Execute;
+
+namespace Lamina.SoftCpu.Translate;
+
+/// <summary>Which status flags an instruction reads, and which it overwrites whatever they were (Intel SDM volume 1, appendix A).</summary>
+internal readonly record struct FlagEffects(uint Reads, uint Writes)
+{
+    /// <summary>Flags that are left undefined count as written: nobody can rely on them.</summary>
+    public static FlagEffects Of(in Instruction i)
+    {
+        const uint all = Flags.Status;
+        int op = i.Opcode;
+        int digit = (i.ModRm >> 3) & 7;
+        if ((i.Flags & InstructionFlags.Vex) != 0)
+        {
+            return new FlagEffects(all, 0);
+        }
+
+        switch (op)
+        {
+            case < 0x40 when (op & 7) < 6:
+                return Arithmetic(op >> 3);
+            case 0x80 or 0x81 or 0x83:
+                return Arithmetic(digit);
+            case >= 0x50 and <= 0x5f or 0x63 or 0x68 or 0x6a or 0x86 or 0x87 or >= 0x88 and <= 0x8b or 0x8d or >= 0x90 and <= 0x99:
+            case >= 0xb0 and <= 0xbf or 0xc6 or 0xc7 or 0xc9 or 0xc2 or 0xc3 or 0xe8 or 0xe9 or 0xeb:
+            case 0x11e or 0x11f or 0x118 or 0x119 or 0x10d or 0x1b6 or 0x1b7 or 0x1be or 0x1bf or >= 0x1c8 and <= 0x1cf:
+                return default;
+            case 0x69 or 0x6b or 0x1af or 0x84 or 0x85 or 0xa8 or 0xa9 or 0x1c0 or 0x1c1 or 0x1b0 or 0x1b1:
+                return new FlagEffects(0, all);
+            case >= 0x70 and <= 0x7f or >= 0x180 and <= 0x18f or >= 0x140 and <= 0x14f or >= 0x190 and <= 0x19f:
+                return new FlagEffects(Condition(op & 15), 0);
+            case 0xc0 or 0xc1 or 0xd0 or 0xd1:
+                int count = (op < 0xd0 ? (int)i.Immediate : 1) & (i.OperandSize == 8 && (op & 1) != 0 ? 63 : 31);
+                return count == 0 ? default
+                    : digit < 2 ? new FlagEffects(0, Flags.Carry | Flags.Overflow)
+                    : digit < 4 ? new FlagEffects(Flags.Carry, Flags.Carry | Flags.Overflow)
+                    : new FlagEffects(0, all);
+            case 0xd2 or 0xd3:
+                // A zero count leaves them all.
+                return new FlagEffects(all, 0);
+            case 0xf6 or 0xf7:
+                // The interpreter leaves the flags of a division alone, so that they are not lost here either.
+                return digit switch { 2 or 6 or 7 => default, _ => new FlagEffects(0, all) };
+            case 0x9c:
+                return new FlagEffects(all, 0);
+            case 0xfa:
+                return default;
+            case 0xfe or 0xff:
+                return digit < 2 ? new FlagEffects(0, all & ~Flags.Carry) : default;
+            case 0x1a3 or 0x1ab or 0x1b3 or 0x1bb or 0x1ba:
+                return new FlagEffects(0, Flags.Carry);
+            case 0xf5:
+                return new FlagEffects(Flags.Carry, Flags.Carry);
+            case 0xf8 or 0xf9:
+                return new FlagEffects(0, Flags.Carry);
+            default:
+                return new FlagEffects(all, 0);
+        }
+    }
+
+    /// <summary>Flags that a condition tests.</summary>
+    public static uint Condition(int condition) => (condition >> 1) switch
+    {
+        0 => Flags.Overflow,
+        1 => Flags.Carry,
+        2 => Flags.Zero,
+        3 => Flags.Carry | Flags.Zero,
+        4 => Flags.Sign,
+        5 => Flags.Parity,
+        6 => Flags.Sign | Flags.Overflow,
+        _ => Flags.Sign | Flags.Overflow | Flags.Zero,
+    };
+
+    private static FlagEffects Arithmetic(int operation) => new(operation is 2 or 3 ? Flags.Carry : 0, Flags.Status);
+}

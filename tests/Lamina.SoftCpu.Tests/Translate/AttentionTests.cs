@@ -1,0 +1,102 @@
+using Iced.Intel;
+using Lamina.Machine.Processors;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Lamina.SoftCpu.Tests.Translate;
+
+/// <summary>A request to leave stops every kind of loop.</summary>
+public sealed class AttentionTests
+{
+    [Theory]
+    [InlineData("self")]
+    [InlineData("flags")]
+    [InlineData("two")]
+    [InlineData("conditional")]
+    [InlineData("pages")]
+    [InlineData("call")]
+    [InlineData("register")]
+    [InlineData("memory")]
+    public void ALoopStops(string kind)
+    {
+        using ConformanceMachine machine = new(translates: true);
+        Programs.Write(machine, Map.Code, a => Loop(a, kind));
+        Programs.Write(machine, Map.Code + 0x1000, a =>
+        {
+            if (kind == "call")
+            {
+                a.ret();
+            }
+            else
+            {
+                a.jmp(Map.Code);
+            }
+        });
+        machine.Write(Map.Data, Map.Code);
+        machine.Start(Programs.At(Map.Code));
+        SoftwareProcessor processor = machine.Processors[0];
+        using SemaphoreSlim ended = new(0);
+        ProcessorExitReason reason = ProcessorExitReason.Failed;
+        for (int n = 0; n < 20; n++)
+        {
+            Thread thread = new(() =>
+            {
+                reason = processor.Run().Reason;
+                ended.Release();
+            });
+            thread.Start();
+            SpinWait spin = default;
+            while (!processor.InGuest || machine.Partition.Code!.Count == 0)
+            {
+                spin.SpinOnce(sleep1Threshold: -1);
+            }
+
+            processor.RequestExit();
+            Assert.True(ended.Wait(TimeSpan.FromSeconds(20)), "still running");
+            thread.Join();
+            Assert.Equal(ProcessorExitReason.Requested, reason);
+        }
+    }
+
+    private static void Loop(Assembler a, string kind)
+    {
+        Label head = a.CreateLabel();
+        Label next = a.CreateLabel();
+        a.mov(eax, (uint)Map.Code);
+        a.Label(ref head);
+        switch (kind)
+        {
+            case "self":
+                a.jmp(head);
+                break;
+            case "flags":
+                a.adc(rbx, rdx);
+                a.jmp(head);
+                break;
+            case "two":
+                a.jc(next);
+                a.Label(ref next);
+                a.lea(rbx, __[rbx + 1]);
+                a.jmp(head);
+                break;
+            case "conditional":
+                a.setc(cl);
+                a.test(ebx, ebx);
+                a.je(head);
+                a.hlt();
+                break;
+            case "pages":
+                a.jmp(Map.Code + 0x1000);
+                break;
+            case "call":
+                a.call(Map.Code + 0x1000);
+                a.jmp(head);
+                break;
+            case "register":
+                a.jmp(rax);
+                break;
+            default:
+                a.jmp(__qword_ptr[Map.Data]);
+                break;
+        }
+    }
+}

@@ -1,0 +1,317 @@
+using Iced.Intel;
+using Lamina.SoftCpu.Memory;
+using Lamina.SoftCpu.Translate;
+
+namespace Lamina.SoftCpu.Tests.Translate;
+
+/// <summary>
+/// Proves of translated code that it reaches the guest's RAM and its own context, and nothing else. Every memory operand is a field of the context at the GS base, a
+/// field of a look-up entry whose index was bounded, or lies behind a pointer that a look into the TLB has bounded since it was last written.
+/// </summary>
+internal sealed unsafe class CodeLint
+{
+    private static readonly HashSet<Mnemonic> Allowed =
+    [
+        Mnemonic.Add, Mnemonic.Or, Mnemonic.Adc, Mnemonic.Sbb, Mnemonic.And, Mnemonic.Sub, Mnemonic.Xor, Mnemonic.Cmp, Mnemonic.Test, Mnemonic.Inc, Mnemonic.Dec,
+        Mnemonic.Neg, Mnemonic.Not, Mnemonic.Mul, Mnemonic.Imul, Mnemonic.Div, Mnemonic.Rol, Mnemonic.Ror, Mnemonic.Rcl, Mnemonic.Rcr, Mnemonic.Shl, Mnemonic.Sal,
+        Mnemonic.Shr, Mnemonic.Sar, Mnemonic.Mov, Mnemonic.Movzx, Mnemonic.Movsx, Mnemonic.Movsxd, Mnemonic.Lea, Mnemonic.Xchg, Mnemonic.Cmpxchg, Mnemonic.Xadd,
+        Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mnemonic.Btc, Mnemonic.Bswap, Mnemonic.Cbw, Mnemonic.Cwde, Mnemonic.Cdqe, Mnemonic.Cwd, Mnemonic.Cdq, Mnemonic.Cqo,
+        Mnemonic.Lahf, Mnemonic.Sahf, Mnemonic.Nop, Mnemonic.Clc, Mnemonic.Stc, Mnemonic.Cmc, Mnemonic.Jmp, Mnemonic.Call,
+    ];
+
+    private readonly CodeCache _cache;
+    private readonly HashSet<nint> _entries = [];
+    private readonly InstructionInfoFactory _info = new();
+    private readonly List<Instruction> _code = [];
+    private readonly HashSet<ulong> _starts = [];
+    private readonly HashSet<ulong> _targets = [];
+    private Entry _temporary;
+    private Tag _value;
+    private int _bytes;
+    private int _compared;
+    private bool _checked;
+    private bool _compareWrites;
+    private int _reachable;
+    private bool _writable;
+
+    public CodeLint(CodeCache cache)
+    {
+        _cache = cache;
+        foreach (nint t in cache.Translations)
+        {
+            _entries.Add((nint)((Translation*)t)->NativeEntry);
+            _entries.Add((nint)((Translation*)t)->Entry);
+        }
+    }
+
+    // What R11 holds.
+    private enum Entry
+    {
+        Unknown,
+        TlbOffset,
+        TlbEntry,
+        JumpIndex,
+        JumpOffset,
+        JumpEntry,
+    }
+
+    // What R14 holds: nothing known, the address of the last byte, its page, or the tag.
+    private enum Tag
+    {
+        Unknown,
+        LastByte,
+        Page,
+        Complete,
+    }
+
+    /// <summary>Instructions seen.</summary>
+    public long Instructions { get; private set; }
+
+    /// <summary>Guest accesses seen.</summary>
+    public long Accesses { get; private set; }
+
+    public void Check()
+    {
+        foreach (nint t in _cache.Translations)
+        {
+            Check((Translation*)t);
+        }
+    }
+
+    private void Check(Translation* t)
+    {
+        Read(t);
+        Forget();
+        foreach (Instruction i in _code)
+        {
+            if (_targets.Contains(i.IP))
+            {
+                Forget();
+            }
+
+            Instructions++;
+            string? wrong = Wrong(i, t);
+            if (wrong != null)
+            {
+                Assert.Fail($"{wrong} at {i.IP - (ulong)t->NativeEntry:x}: {i}\n{string.Join('\n', _code.Select(c => $"{c.IP:x} {c}"))}");
+            }
+        }
+    }
+
+    // Decodes code, steps over the data behind calls, and finds where jumps go.
+    private void Read(Translation* t)
+    {
+        _code.Clear();
+        _starts.Clear();
+        _targets.Clear();
+        byte* at = t->NativeEntry;
+        while (at < t->End)
+        {
+            int left = (int)Math.Min(64, t->End - at);
+            Iced.Intel.Decoder decoder = Iced.Intel.Decoder.Create(64, new ByteArrayCodeReader(new Span<byte>(at, left).ToArray()));
+            decoder.IP = (ulong)at;
+            decoder.Decode(out Instruction i);
+            Assert.False(i.IsInvalid);
+            _code.Add(i);
+            _starts.Add(i.IP);
+            if (at == t->NativeEntry || at == t->Entry)
+            {
+                Assert.True(i.Length >= 5, "a dropped entry would overlap two instructions");
+            }
+
+            // A dropped translation's entries are jumps, over the beginning of the longer CMP that stood there.
+            at += at == t->Entry && i.Mnemonic == Mnemonic.Jmp ? 9 : i.Length;
+            if (i.Mnemonic == Mnemonic.Call)
+            {
+                byte* target = (byte*)i.NearBranchTarget;
+                at += target == _cache.InterpretExit ? 16 : target == _cache.LinkExit ? 24 : 8;
+                _targets.Add((ulong)at);
+            }
+            else if (i.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)
+            {
+                _targets.Add(i.NearBranchTarget);
+                if (i.Mnemonic == Mnemonic.Jmp && i.Length == 5)
+                {
+                    // Patched while others execute it.
+                    bool inside = i.NearBranchTarget >= (ulong)t->NativeEntry && i.NearBranchTarget < (ulong)t->End;
+                    Assert.True(inside || _entries.Contains((nint)i.NearBranchTarget) is false || ((i.IP + 1) & 3) == 0 || i.IP % 8 == 0);
+                }
+            }
+        }
+    }
+
+    private void Forget()
+    {
+        _temporary = Entry.Unknown;
+        _value = Tag.Unknown;
+        _reachable = 0;
+        _compared = 0;
+        _checked = false;
+    }
+
+    private string? Wrong(in Instruction i, Translation* t)
+    {
+        if (!Allowed.Contains(i.Mnemonic) && i.ConditionCode == ConditionCode.None && !IsFlagTransfer(i))
+        {
+            return "not allowed";
+        }
+
+        if (i.FlowControl != FlowControl.Next && WrongBranch(i, t) is { } branch)
+        {
+            return branch;
+        }
+
+        InstructionInfo info = _info.GetInfo(i);
+        foreach (UsedRegister used in info.GetUsedRegisters())
+        {
+            if (used.Register.GetFullRegister() == Register.RSP && i.Mnemonic != Mnemonic.Call && !IsFlagTransfer(i))
+            {
+                return "uses RSP";
+            }
+        }
+
+        bool memory = i.Mnemonic is not Mnemonic.Lea and not Mnemonic.Nop && !IsFlagTransfer(i) && i.Mnemonic != Mnemonic.Call;
+        if (memory)
+        {
+            foreach (UsedMemory used in info.GetUsedMemory())
+            {
+                if (WrongMemory(i, used) is { } wrong)
+                {
+                    return wrong;
+                }
+            }
+        }
+
+        Track(i, info);
+        return null;
+    }
+
+    private static bool IsFlagTransfer(in Instruction i) =>
+        i.Code is Code.Pushfq || (i.Code == Code.Pop_r64 && i.Op0Register == Register.R11);
+
+    private string? WrongBranch(in Instruction i, Translation* t)
+    {
+        if (i.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)
+        {
+            byte* target = (byte*)i.NearBranchTarget;
+            bool known = _starts.Contains(i.NearBranchTarget) || _entries.Contains((nint)target) || target == _cache.DispatchExit || target == t->End;
+            return known ? null : "jumps to an unknown place";
+        }
+
+        if (i.FlowControl == FlowControl.Call)
+        {
+            byte* target = (byte*)i.NearBranchTarget;
+            return target == _cache.InterpretExit || target == _cache.LinkExit || target == _cache.RipExit ? null : "calls an unknown place";
+        }
+
+        bool entry = i.MemoryBase == Register.R11 && i.MemoryDisplacement64 == 24 && _temporary == Entry.JumpEntry;
+        bool found = i.MemorySegment == Register.GS && (int)i.MemoryDisplacement64 == ContextLayout.BranchTarget;
+        return i.FlowControl == FlowControl.IndirectBranch && (entry || found) ? null : "goes anywhere";
+    }
+
+    private string? WrongMemory(in Instruction i, UsedMemory used)
+    {
+        int size = i.MemorySize.GetSize();
+        long displacement = (long)used.Displacement;
+        if (used.Index != Register.None)
+        {
+            return "has an index";
+        }
+
+        if (used.Segment == Register.GS)
+        {
+            return used.Base == Register.None && displacement >= 0 && displacement + size <= sizeof(ProcessorContext) ? null : "leaves the context";
+        }
+
+        bool writes = used.Access is not OpAccess.Read and not OpAccess.CondRead;
+        if (used.Base == Register.R11)
+        {
+            bool tlb = _temporary == Entry.TlbEntry && displacement >= 0 && displacement + size <= (TlbEntry.Count * 16) + 16;
+            bool jump = _temporary == Entry.JumpEntry && displacement >= 0 && displacement + size <= 32;
+            return (tlb || jump) && !writes ? null : "not a look-up";
+        }
+
+        Accesses++;
+        return used.Base == Register.R10 && displacement >= 0 && displacement + size <= _reachable && (!writes || _writable) ? null : "not bounded";
+    }
+
+    // What the scratch registers hold after an instruction.
+    private void Track(in Instruction i, InstructionInfo info)
+    {
+        Entry temporary = Entry.Unknown;
+        Tag value = Tag.Unknown;
+        int reachable = 0;
+        bool gs = i.MemorySegment == Register.GS;
+        int field = (int)i.MemoryDisplacement64;
+        bool fromEntry = i.MemoryBase == Register.R11 && _temporary == Entry.TlbEntry;
+        int tag = field;
+        if (i.Mnemonic == Mnemonic.Cmp && i.Op0Register == Register.R14 && fromEntry && _value == Tag.Complete && (tag is 0 || tag == ContextLayout.WriteTag))
+        {
+            _compared = _bytes;
+            _compareWrites = tag == ContextLayout.WriteTag;
+            return;
+        }
+
+        if (_compared != 0 && i.Mnemonic == Mnemonic.Jne)
+        {
+            _checked = true;
+            return;
+        }
+
+        if (i.Op0Register == Register.R11D && i.Mnemonic == Mnemonic.And)
+        {
+            temporary = i.Immediate32 == ContextLayout.TlbMask ? Entry.TlbOffset : i.Immediate32 == SoftwareProcessor.JumpCount - 1 ? Entry.JumpIndex : Entry.Unknown;
+        }
+        else if (i.Op0Register == Register.R11D && i.Mnemonic == Mnemonic.Shl && _temporary == Entry.JumpIndex && i.Immediate8 == 5)
+        {
+            temporary = Entry.JumpOffset;
+        }
+        else if (i.Op0Register == Register.R11 && i.Mnemonic == Mnemonic.Add && gs)
+        {
+            temporary = _temporary == Entry.TlbOffset && field == ContextLayout.Tlb ? Entry.TlbEntry
+                : _temporary == Entry.JumpOffset && field == ContextLayout.Jumps ? Entry.JumpEntry : Entry.Unknown;
+        }
+        else if (i.Op0Register == Register.R14 && i.Mnemonic == Mnemonic.Lea && i.MemoryBase == Register.R10 && i.MemoryIndex == Register.None)
+        {
+            value = Tag.LastByte;
+            _bytes = field + 1;
+        }
+        else if (i.Op0Register == Register.R14 && i.Mnemonic == Mnemonic.And && _value == Tag.LastByte && (long)i.GetImmediate(1) == -4096)
+        {
+            value = Tag.Page;
+        }
+        else if (i.Op0Register == Register.R14 && i.Mnemonic == Mnemonic.Or && _value == Tag.Page && gs && field == ContextLayout.TlbGeneration)
+        {
+            value = Tag.Complete;
+        }
+        else if (i.Op0Register == Register.R10 && i.Mnemonic == Mnemonic.Add && _checked && fromEntry && field == (_compareWrites ? ContextLayout.WriteTag : 0) + ContextLayout.Addend)
+        {
+            reachable = _compared;
+            _writable = _compareWrites;
+        }
+
+        _checked = false;
+        _compared = 0;
+        foreach (UsedRegister used in info.GetUsedRegisters())
+        {
+            if (used.Access is OpAccess.Read or OpAccess.CondRead)
+            {
+                continue;
+            }
+
+            switch (used.Register.GetFullRegister())
+            {
+                case Register.R10:
+                    _reachable = reachable;
+                    _value = Tag.Unknown;
+                    break;
+                case Register.R11:
+                    _temporary = temporary;
+                    break;
+                case Register.R14:
+                    _value = value;
+                    break;
+            }
+        }
+    }
+}

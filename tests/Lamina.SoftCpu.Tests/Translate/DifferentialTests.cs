@@ -1,0 +1,71 @@
+namespace Lamina.SoftCpu.Tests.Translate;
+
+/// <summary>
+/// Random programs under the translator and the interpreter. LAMINA_SEED and LAMINA_COUNT choose others: a long run is
+/// <c>LAMINA_SEED=0 LAMINA_COUNT=1000000 dotnet test --filter RandomPrograms</c>.
+/// </summary>
+public sealed class DifferentialTests
+{
+    private const int Group = 200;
+
+    [Fact]
+    public void RandomProgramsDoTheSame()
+    {
+        int seed = Setting("LAMINA_SEED", 1);
+        int count = Setting("LAMINA_COUNT", 3000);
+        for (int first = seed; first < seed + count; first += Group)
+        {
+            using Comparison machines = new();
+            for (int n = first; n < Math.Min(first + Group, seed + count); n++)
+            {
+                string? difference = machines.Run(new RandomProgram(n));
+                Assert.True(difference == null, difference + Alone(n));
+            }
+
+            Assert.True(machines.Translator.Partition.Code!.Count > 0);
+        }
+    }
+
+    [Fact]
+    public void FaultsAndDeviceAccessesInRandomProgramsAreTheSame()
+    {
+        ulong faults = 0;
+        int seed = Setting("LAMINA_SEED", 1);
+        int count = Setting("LAMINA_COUNT", 3000) / 3;
+        for (int first = seed; first < seed + count; first += Group)
+        {
+            using Comparison machines = new();
+            for (int n = first; n < Math.Min(first + Group, seed + count); n++)
+            {
+                string? difference = machines.Run(new RandomProgram(n, faults: true));
+                Assert.True(difference == null, difference);
+                faults += machines.FaultCount;
+            }
+        }
+
+        Assert.True(faults > (ulong)count, $"{faults} faults");
+    }
+
+    [Fact]
+    public void ASmallCodeCacheIsEmptiedAndRefilled()
+    {
+        using Comparison machines = new(codeSize: 80 << 10);
+        for (int n = 0; n < 400; n++)
+        {
+            string? difference = machines.Run(new RandomProgram(50_000_000 + n));
+            Assert.True(difference == null, difference);
+        }
+
+        Assert.InRange(machines.Translator.Partition.Blocks.Epoch, 3, 400);
+    }
+
+    // Whether the seed alone shows the difference, or only what was there before.
+    private static string Alone(int seed)
+    {
+        using Comparison machines = new();
+        return machines.Run(new RandomProgram(seed)) == null ? "only after the programs before it" : "alone too";
+    }
+
+    private static int Setting(string name, int otherwise) =>
+        int.TryParse(Environment.GetEnvironmentVariable(name), out int value) ? value : otherwise;
+}
