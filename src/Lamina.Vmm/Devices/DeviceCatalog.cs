@@ -1,0 +1,119 @@
+using Lamina.Boot.Layout;
+using Lamina.Chipset;
+using Lamina.Chipset.Diagnostics;
+using Lamina.Chipset.Interrupts;
+using Lamina.Chipset.Keyboard;
+using Lamina.Chipset.Pci;
+using Lamina.Chipset.Power;
+using Lamina.Chipset.Serial;
+using Lamina.Chipset.Timers;
+using Lamina.Machine.AddressSpaces;
+using Lamina.Machine.Backends;
+using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
+using Lamina.Machine.Time;
+
+namespace Lamina.Vmm.Devices;
+
+/// <summary>The one list of the devices of the PC: makes them, wires their interrupt lines, and maps their registers.</summary>
+internal sealed class DeviceCatalog
+{
+    private readonly List<IDevice> _devices = [];
+
+    internal DeviceCatalog(
+        AddressSpace ports,
+        AddressSpace mmio,
+        IMachineClock clock,
+        IPlatformEvents events,
+        MachineLayout layout,
+        int processorCount,
+        ulong tscFrequency,
+        ulong crystalFrequency,
+        int physicalAddressBits,
+        ICharacterOutput serial0,
+        ICharacterOutput serial1)
+    {
+        ApicBus apicBus = new();
+        LocalApics = new LocalApic[processorCount];
+        for (int i = 0; i < processorCount; i++)
+        {
+            LocalApics[i] = Add(new LocalApic($"lapic{i}", (uint)i, i == 0, apicBus, clock, tscFrequency, crystalFrequency, physicalAddressBits));
+        }
+
+        PicPair pic = Add(new PicPair("pic", new MonitorLock(), apicBus));
+        pic.Map(ports);
+        IoApic ioApic = Add(new IoApic("ioapic", new MonitorLock(), apicBus));
+        ioApic.Map(mmio);
+        InterruptRouter router = new(pic, ioApic);
+        InterruptLine Line(int number) => new(router, number);
+
+        Add(new Pit("pit", clock, new MonitorLock(), Line(PcAddressMap.PitIrq))).Map(ports);
+        Add(new Rtc("rtc", clock, new MonitorLock(), Line(PcAddressMap.RtcIrq), layout.LowMemoryEnd, layout.UpperMemoryLength)).Map(ports);
+        Add(new Hpet("hpet", clock, new MonitorLock(), router)).Map(mmio);
+        Uart0 = Add(new Uart("uart0", clock, new MonitorLock(), Line(PcAddressMap.Com1Irq), serial0));
+        Uart0.Map(ports, PcAddressMap.Com1);
+        Uart1 = Add(new Uart("uart1", clock, new MonitorLock(), Line(PcAddressMap.Com2Irq), serial1));
+        Uart1.Map(ports, PcAddressMap.Com2);
+        Add(new KeyboardController("i8042", new MonitorLock(), Line(PcAddressMap.KeyboardIrq), Line(PcAddressMap.AuxiliaryIrq), events)).Map(ports);
+        Power = Add(new AcpiPowerManagement("acpi", clock, new MonitorLock(), Line(PcAddressMap.SciIrq), events));
+        Power.Map(ports);
+        Add(new SystemControlPort("port92", new MonitorLock(), events)).Map(ports);
+
+        PciBus pci = new(new MonitorLock(), ports, mmio, router);
+        ResetControl resetControl = Add(new ResetControl("reset", new MonitorLock(), events));
+        Add(new PciHostBridge("pcihost", new MonitorLock(), pci, resetControl)).Map(ports, mmio);
+
+        Add(new PanicDevice("panic", events)).Map(ports);
+        Add(new ExitDevice("exit", events)).Map(ports);
+        Add(new PostPort("post")).Map(ports);
+    }
+
+    /// <summary>All of them, in the order in which they start and reset.</summary>
+    internal IReadOnlyList<IDevice> Devices => _devices;
+
+    /// <summary>The local APICs, by processor.</summary>
+    internal LocalApic[] LocalApics { get; }
+
+    /// <summary>The power button.</summary>
+    internal AcpiPowerManagement Power { get; }
+
+    /// <summary>COM1.</summary>
+    internal Uart Uart0 { get; }
+
+    /// <summary>COM2.</summary>
+    internal Uart Uart1 { get; }
+
+    internal void Start()
+    {
+        foreach (IDevice device in _devices)
+        {
+            device.Start();
+        }
+    }
+
+    internal void Stop()
+    {
+        for (int i = _devices.Count - 1; i >= 0; i--)
+        {
+            _devices[i].Stop();
+        }
+    }
+
+    /// <summary>Resets all devices, and then does to them what firmware does before it starts a system.</summary>
+    internal void Reset()
+    {
+        foreach (IDevice device in _devices)
+        {
+            device.Reset();
+        }
+
+        LocalApics[0].EnterVirtualWireMode();
+    }
+
+    private T Add<T>(T device)
+        where T : IDevice
+    {
+        _devices.Add(device);
+        return device;
+    }
+}

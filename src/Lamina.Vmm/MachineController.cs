@@ -1,0 +1,458 @@
+using Lamina.Boot;
+using Lamina.Boot.Acpi;
+using Lamina.Boot.Cpu;
+using Lamina.Boot.Layout;
+using Lamina.Chipset;
+using Lamina.Chipset.Diagnostics;
+using Lamina.Interop;
+using Lamina.Interop.Memory;
+using Lamina.Machine.AddressSpaces;
+using Lamina.Machine.Memory;
+using Lamina.Machine.Processors;
+using Lamina.Vmm.Devices;
+using Lamina.Vmm.Events;
+using Lamina.Vmm.Processors;
+using Lamina.Vmm.Serial;
+using Lamina.Vmm.Timing;
+
+namespace Lamina.Vmm;
+
+/// <summary>
+/// The parts of one machine, and the control thread (its event loop) that starts, resets, pauses and ends them. Everybody else only leaves a request and asks the processors to
+/// stand still; every such request is followed by a round of <see cref="Control"/>, which leaves the machine in the state that the requests add up to.
+/// </summary>
+internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDisposable
+{
+    /// <summary>Every guest's time-stamp counter counts nanoseconds of the machine clock.</summary>
+    internal const ulong TscFrequency = 1_000_000_000;
+
+    private const int PhysicalAddressBits = 46;
+    private const ulong PciWindowAlignment = 1UL << 39;
+
+    private readonly MachineSettings _settings;
+    private readonly Stack<IDisposable> _owned = new();
+    private readonly EventLoop _loop;
+    private readonly MachineClock _clock;
+    private readonly GuestMemory _memory;
+    private readonly BootLoader _bootLoader;
+    private readonly AcpiTables _acpi;
+    private readonly ProcessorLoop[] _processors;
+    private readonly ProcessorState[] _powerOnStates;
+    private readonly Posting _control;
+    private readonly Posting _powerButton;
+    private readonly TaskCompletionSource<MachineResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly object _gate = new();
+    private MachineResult? _end;
+    private bool _resetRequested;
+    private bool _pauseRequested;
+    private bool _paused;
+    private bool _started;
+    private bool _ended;
+    private bool _disposed;
+    private ulong _finalInstructions;
+
+    /// <summary>Makes everything and loads the guest.</summary>
+    /// <exception cref="BootException">The guest cannot be loaded.</exception>
+    /// <exception cref="SystemCallException">The host refuses something.</exception>
+    internal MachineController(MachineSettings settings, CpuModel model)
+    {
+        _settings = settings;
+        try
+        {
+            MachineLayout layout = new(settings.MemorySize);
+            _bootLoader = Own(new BootLoader(settings.Boot, layout));
+            MemoryMapping mapping = Own(MemoryMapping.CreateAnonymous(settings.MemorySize));
+            _memory = Own(new GuestMemory(layout.CreateRegions(mapping.Address)));
+            _loop = new EventLoop($"{settings.Name} loop", OnLoopEnded);
+            _clock = Own(new MachineClock(_loop));
+            Own(_loop);
+            _control = new Posting(_loop, Control);
+
+            AddressSpace ports = new(AddressSpace.PortCount, new MonitorLock());
+            AddressSpace mmio = new(1UL << PhysicalAddressBits, new MonitorLock());
+            ulong crystal = CpuModel.GetCrystalFrequency(TscFrequency);
+            Devices = new DeviceCatalog(
+                ports, mmio, _clock, this, layout, settings.ProcessorCount, TscFrequency, crystal, PhysicalAddressBits, settings.Serial0, settings.Serial1);
+            _powerButton = new Posting(_loop, Devices.Power.PressPowerButton);
+            Serial0 = new SerialPort(Devices.Uart0, _loop);
+            Serial1 = new SerialPort(Devices.Uart1, _loop);
+
+            IPartition partition = Own(settings.Accelerator.CreatePartition(new PartitionSettings
+            {
+                Memory = _memory,
+                Ports = ports,
+                Mmio = mmio,
+                Clock = _clock,
+                TscFrequency = TscFrequency,
+                PhysicalAddressBits = PhysicalAddressBits,
+                Cpuid = model.CreateEntries(settings.ProcessorCount, TscFrequency, PhysicalAddressBits),
+            }));
+            _processors = new ProcessorLoop[settings.ProcessorCount];
+            _powerOnStates = new ProcessorState[settings.ProcessorCount];
+            for (int i = 0; i < _processors.Length; i++)
+            {
+                IVirtualProcessor processor = Own(partition.CreateProcessor(i));
+                partition.ConnectInterruptController(processor, Devices.LocalApics[i]);
+                _processors[i] = new ProcessorLoop(processor, this, $"{settings.Name} cpu{i}");
+                Devices.LocalApics[i].Connect(_processors[i]);
+                _powerOnStates[i] = new ProcessorState();
+                processor.Save(_powerOnStates[i]);
+                ForgetTime(_powerOnStates[i]);
+                FirmwareRegisters.Apply(_powerOnStates[i], PhysicalAddressBits);
+            }
+
+            ulong pciWindow = (layout.UpperMemoryEnd + PciWindowAlignment - 1) & ~(PciWindowAlignment - 1);
+            _acpi = new AcpiTables(new AcpiConfiguration
+            {
+                ProcessorCount = settings.ProcessorCount,
+                PciMemory64 = pciWindow,
+                PciMemory64Length = PciWindowAlignment,
+            });
+            Reset();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    internal DeviceCatalog Devices { get; }
+
+    internal SerialPort Serial0 { get; }
+
+    internal SerialPort Serial1 { get; }
+
+    internal Task<MachineResult> Completion => _completion.Task;
+
+    internal bool IsPaused => Volatile.Read(ref _paused);
+
+    internal ulong InstructionsRetired
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _disposed ? _finalInstructions : CountInstructions();
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void PowerOff() => RequestEnd(new MachineResult(MachineOutcome.PoweredOff));
+
+    /// <inheritdoc/>
+    void IPlatformEvents.Reset()
+    {
+        if (_settings.OnReboot == RebootAction.Exit)
+        {
+            RequestEnd(new MachineResult(MachineOutcome.Rebooted));
+        }
+        else
+        {
+            RequestReset();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Panicked(PanicEvents events)
+    {
+        // A guest that runs its own crash kernel is still at work.
+        if ((events & PanicEvents.Panicked) != 0)
+        {
+            RequestEnd(new MachineResult(MachineOutcome.Crashed, Message: "the guest reported a panic"));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void TestExit(uint value) => RequestEnd(new MachineResult(MachineOutcome.TestExit, (int)value));
+
+    /// <inheritdoc/>
+    public void ProcessorShutDown(int index)
+    {
+        if (_settings.RestartOnTripleFault)
+        {
+            ((IPlatformEvents)this).Reset();
+        }
+        else
+        {
+            RequestEnd(new MachineResult(MachineOutcome.Crashed, Message: $"triple fault on processor {index}"));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void ProcessorFailed(int index, string reason, string? details)
+    {
+        RequestEnd(new MachineResult(MachineOutcome.Failed, Message: $"processor {index} cannot go on: {reason}", Details: details));
+    }
+
+    internal void Start()
+    {
+        lock (_gate)
+        {
+            if (_started)
+            {
+                throw new InvalidOperationException("The machine has been started before.");
+            }
+
+            _started = true;
+            if (_end != null)
+            {
+                return;
+            }
+
+            Devices.Start();
+            _clock.Resume();
+            foreach (ProcessorLoop processor in _processors)
+            {
+                processor.Begin();
+            }
+
+            _loop.Begin();
+        }
+
+        // A pause may have been asked for before.
+        _control.Schedule();
+    }
+
+    internal void RequestEnd(MachineResult result)
+    {
+        lock (_gate)
+        {
+            _end ??= result;
+            if (!_started)
+            {
+                _ended = true;
+                _completion.TrySetResult(_end);
+            }
+            else if (!_ended)
+            {
+                RequestHold();
+                _control.Schedule();
+            }
+        }
+
+        (_settings.Serial0 as IBoundedOutput)?.StopWaiting();
+        (_settings.Serial1 as IBoundedOutput)?.StopWaiting();
+    }
+
+    /// <summary>On the event loop, so that it cannot come after the machine's end.</summary>
+    internal void PressPowerButton() => _powerButton.Schedule();
+
+    internal void RequestReset()
+    {
+        lock (_gate)
+        {
+            _resetRequested = true;
+            RequestHold();
+        }
+
+        _control.Schedule();
+    }
+
+    /// <summary>Pauses or resumes, and waits until that is done or the machine has ended.</summary>
+    internal void SetPaused(bool paused)
+    {
+        lock (_gate)
+        {
+            _pauseRequested = paused;
+        }
+
+        _control.Schedule();
+        lock (_gate)
+        {
+            while (_started && !_ended && _pauseRequested == paused && _paused != paused)
+            {
+                Monitor.Wait(_gate);
+            }
+        }
+    }
+
+    /// <summary>Gives everything back. The machine has ended or was never started.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (!_disposed)
+            {
+                _finalInstructions = CountInstructions();
+                _disposed = true;
+            }
+        }
+
+        while (_owned.TryPop(out IDisposable? part))
+        {
+            part.Dispose();
+        }
+    }
+
+    private T Own<T>(T part)
+        where T : IDisposable
+    {
+        _owned.Push(part);
+        return part;
+    }
+
+    private ulong CountInstructions()
+    {
+        ulong sum = 0;
+        foreach (ProcessorLoop? processor in _processors ?? [])
+        {
+            sum += processor?.Processor.InstructionsRetired ?? 0;
+        }
+
+        return sum;
+    }
+
+    private void RequestHold()
+    {
+        foreach (ProcessorLoop processor in _processors)
+        {
+            processor.RequestHold();
+        }
+    }
+
+    // On the event loop.
+    private void Control()
+    {
+        bool reset;
+        bool pause;
+        bool end;
+        lock (_gate)
+        {
+            end = _end != null;
+            reset = _resetRequested;
+            pause = _pauseRequested;
+            _resetRequested = false;
+        }
+
+        if (end)
+        {
+            _loop.Stop();
+            return;
+        }
+
+        if (reset || pause != _paused)
+        {
+            RequestHold();
+            foreach (ProcessorLoop processor in _processors)
+            {
+                processor.WaitUntilHeld();
+            }
+        }
+
+        if (reset && !TryReset())
+        {
+            return;
+        }
+
+        ApplyPause(pause);
+        lock (_gate)
+        {
+            // Whoever asked for something since has the processors held, and another round coming.
+            bool moreToDo = _end != null || _resetRequested || _pauseRequested != _paused;
+            if (!_paused && !moreToDo)
+            {
+                foreach (ProcessorLoop processor in _processors)
+                {
+                    processor.Release();
+                }
+            }
+        }
+    }
+
+    private void ApplyPause(bool pause)
+    {
+        lock (_gate)
+        {
+            if (pause == _paused)
+            {
+                return;
+            }
+
+            if (pause)
+            {
+                _clock.Pause();
+            }
+            else
+            {
+                _clock.Resume();
+            }
+
+            _paused = pause;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    private bool TryReset()
+    {
+        try
+        {
+            Reset();
+            return true;
+        }
+        catch (BootException e)
+        {
+            RequestEnd(new MachineResult(MachineOutcome.Failed, Message: $"the machine cannot be booted again: {e.Message}"));
+            return false;
+        }
+    }
+
+    // While no processor runs.
+    private void Reset()
+    {
+        Devices.Reset();
+        _bootLoader.Load(_memory, AcpiTables.RootPointerAddress);
+        bool written = _memory.TryWrite(AcpiTables.RootPointerAddress, _acpi.RootPointer.Span) && _memory.TryWrite(AcpiTables.TablesAddress, _acpi.Tables.Span);
+        if (!written)
+        {
+            throw new BootException("The ACPI tables do not fit below 1 MiB.");
+        }
+
+        bool restored = true;
+        for (int i = 0; i < _processors.Length; i++)
+        {
+            restored &= _processors[i].Processor.Restore(_powerOnStates[i]);
+            _processors[i].ForgetShutdown();
+        }
+
+        ProcessorState entry = new();
+        _processors[0].Processor.Save(entry);
+        ForgetTime(entry);
+        _bootLoader.SetEntryState(entry);
+        if (!restored || !_processors[0].Processor.Restore(entry))
+        {
+            throw new BootException($"The accelerator '{_settings.Accelerator.Name}' refuses the state at the kernel's entry.");
+        }
+    }
+
+    // The time-stamp counters follow the machine clock, through resets too: a value of some moment would set one behind the others.
+    private static void ForgetTime(ProcessorState state)
+    {
+        const uint TimeStampCounter = 0x10;
+        state.Msrs.RemoveAll(static m => m.Index == TimeStampCounter);
+    }
+
+    // Last on the event-loop thread.
+    private void OnLoopEnded(Exception? failure)
+    {
+        if (failure != null)
+        {
+            RequestEnd(new MachineResult(MachineOutcome.Failed, Message: $"internal error: {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")}", Details: failure.ToString()));
+        }
+
+        foreach (ProcessorLoop processor in _processors)
+        {
+            processor.End();
+        }
+
+        Devices.Stop();
+        lock (_gate)
+        {
+            _ended = true;
+            Monitor.PulseAll(_gate);
+        }
+
+        _completion.TrySetResult(_end!);
+    }
+}

@@ -1,0 +1,49 @@
+using Lamina.Boot;
+using Lamina.Machine.Backends;
+using Lamina.Machine.Processors;
+using Lamina.Vmm.Serial;
+
+namespace Lamina.Vmm;
+
+/// <summary>What a <see cref="VirtualMachine"/> is made of.</summary>
+public sealed record MachineSettings
+{
+    /// <summary>Smallest RAM of a machine, in bytes.</summary>
+    public const ulong MinimumMemorySize = 4UL << 20;
+
+    /// <summary>Largest RAM of a machine, in bytes.</summary>
+    public const ulong MaximumMemorySize = 1UL << 40;
+
+    /// <summary>Most virtual processors of a machine.</summary>
+    public const int MaximumProcessorCount = 64;
+
+    /// <summary>Its name, for listings and messages.</summary>
+    public string Name { get; init; } = "lamina";
+
+    /// <summary>RAM in bytes: a multiple of 1 MiB.</summary>
+    public ulong MemorySize { get; init; } = 512UL << 20;
+
+    /// <summary>Virtual processors, 1 to <see cref="MaximumProcessorCount"/>.</summary>
+    public int ProcessorCount { get; init; } = 1;
+
+    /// <summary>The CPU model: one of <see cref="Lamina.Boot.Cpu.CpuModel.Names"/>.</summary>
+    public string CpuModel { get; init; } = "max";
+
+    /// <summary>What executes the guest.</summary>
+    public required IAccelerator Accelerator { get; init; }
+
+    /// <summary>What it boots.</summary>
+    public required BootSource Boot { get; init; }
+
+    /// <summary>Where the output of the first serial port (COM1, ttyS0) goes. Not disposed by the machine.</summary>
+    public ICharacterOutput Serial0 { get; init; } = NullCharacterOutput.Instance;
+
+    /// <summary>Where the output of the second serial port (COM2, ttyS1) goes. Not disposed by the machine.</summary>
+    public ICharacterOutput Serial1 { get; init; } = NullCharacterOutput.Instance;
+
+    /// <summary>What a reboot by the guest does.</summary>
+    public RebootAction OnReboot { get; init; } = RebootAction.Restart;
+
+    /// <summary>Whether a triple fault is taken as a reboot. Otherwise it is a crash.</summary>
+    public bool RestartOnTripleFault { get; init; }
+}

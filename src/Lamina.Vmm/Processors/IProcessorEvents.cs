@@ -1,0 +1,11 @@
+namespace Lamina.Vmm.Processors;
+
+/// <summary>What a processor's thread reports to the machine. On that thread.</summary>
+internal interface IProcessorEvents
+{
+    /// <summary>Triple fault. The processor stands still until it is reset.</summary>
+    void ProcessorShutDown(int index);
+
+    /// <summary>The accelerator cannot go on. The processor stands still.</summary>
+    void ProcessorFailed(int index, string reason, string? details);
+}

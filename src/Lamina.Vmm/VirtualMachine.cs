@@ -1,0 +1,116 @@
+using Lamina.Boot;
+using Lamina.Boot.Cpu;
+using Lamina.Interop;
+using Lamina.Interop.Memory;
+
+namespace Lamina.Vmm;
+
+/// <summary>
+/// A virtual machine in this process: construct, <see cref="Start"/>, wait for <see cref="Completion"/>, dispose. All members may be called from any thread.
+/// </summary>
+public sealed class VirtualMachine : IDisposable
+{
+    private const ulong Mebibyte = 1 << 20;
+    private readonly MachineController _controller;
+
+    /// <summary>Makes the machine: maps its RAM, loads the kernel, wires the devices.</summary>
+    /// <exception cref="MachineConfigurationException">The settings or the kernel cannot be used.</exception>
+    public VirtualMachine(MachineSettings settings)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        Settings = settings;
+        CpuModel model = Validate(settings);
+        try
+        {
+            _controller = new MachineController(settings, model);
+        }
+        catch (BootException e)
+        {
+            throw new MachineConfigurationException(e.Message, e);
+        }
+        catch (SystemCallException e)
+        {
+            throw new MachineConfigurationException($"The host cannot give what a machine with {settings.MemorySize / Mebibyte} MiB of memory needs: {e.Message}.", e);
+        }
+        catch (OutOfMemoryException e)
+        {
+            throw new MachineConfigurationException($"The host has too little memory for a machine with {settings.MemorySize / Mebibyte} MiB.", e);
+        }
+    }
+
+    /// <summary>What it was made of.</summary>
+    public MachineSettings Settings { get; }
+
+    /// <summary>The first serial port (COM1, ttyS0): what is typed into the guest.</summary>
+    public SerialPort Serial0 => _controller.Serial0;
+
+    /// <summary>The second serial port (COM2, ttyS1).</summary>
+    public SerialPort Serial1 => _controller.Serial1;
+
+    /// <summary>Completes, never faults, when the machine has ended and its processors have stopped.</summary>
+    public Task<MachineResult> Completion => _controller.Completion;
+
+    /// <summary>Instructions retired by all processors since the start; 0 if the accelerator cannot count.</summary>
+    public ulong InstructionsRetired => _controller.InstructionsRetired;
+
+    /// <summary>Whether the machine is paused.</summary>
+    public bool IsPaused => _controller.IsPaused;
+
+    /// <summary>Switches the machine on. Once.</summary>
+    /// <exception cref="InvalidOperationException">It was started before.</exception>
+    public void Start() => _controller.Start();
+
+    /// <summary>Waits for <see cref="Completion"/>.</summary>
+    public MachineResult WaitForEnd() => Completion.GetAwaiter().GetResult();
+
+    /// <summary>Presses the ACPI power button: the guest's operating system decides what follows.</summary>
+    public void PressPowerButton() => _controller.PressPowerButton();
+
+    /// <summary>Presses the reset button: the machine boots again, whatever <see cref="MachineSettings.OnReboot"/> says of the guest's own resets.</summary>
+    public void PressResetButton() => _controller.RequestReset();
+
+    /// <summary>Ends the machine at once, as by pulling the plug. Does not wait.</summary>
+    public void Quit() => _controller.RequestEnd(new MachineResult(MachineOutcome.Quit));
+
+    /// <summary>Stops all processors and the machine clock; returns when they stand still, or the machine has ended. Not to be called from a serial output.</summary>
+    public void Pause() => _controller.SetPaused(true);
+
+    /// <summary>Lets a paused machine go on.</summary>
+    public void Resume() => _controller.SetPaused(false);
+
+    /// <summary>Ends the machine if it runs, waits for its threads, and gives its memory back. Not to be called from a serial output.</summary>
+    public void Dispose()
+    {
+        Quit();
+        WaitForEnd();
+        _controller.Dispose();
+    }
+
+    private static CpuModel Validate(MachineSettings settings)
+    {
+        ulong size = settings.MemorySize;
+        if (size is < MachineSettings.MinimumMemorySize or > MachineSettings.MaximumMemorySize || size % Mebibyte != 0)
+        {
+            throw new MachineConfigurationException($"A machine cannot have {Describe(size)} of memory; {MachineSettings.MinimumMemorySize / Mebibyte} MiB to {MachineSettings.MaximumMemorySize / Mebibyte} MiB are accepted, in whole MiB.");
+        }
+
+        ulong hostSize = HostMemory.TotalSize;
+        if (hostSize != 0 && size > hostSize)
+        {
+            throw new MachineConfigurationException($"A machine cannot have {Describe(size)} of memory here; the host has {hostSize / Mebibyte} MiB, swap included.");
+        }
+
+        if (settings.ProcessorCount is < 1 or > MachineSettings.MaximumProcessorCount)
+        {
+            throw new MachineConfigurationException($"A machine cannot have {settings.ProcessorCount} processors; 1 to {MachineSettings.MaximumProcessorCount} are accepted.");
+        }
+
+        CpuModel model = CpuModel.Find(settings.CpuModel)
+            ?? throw new MachineConfigurationException($"There is no CPU model '{settings.CpuModel}'; {string.Join(", ", CpuModel.Names)} are accepted.");
+        return model.MissingHostFeatures.Count == 0
+            ? model
+            : throw new MachineConfigurationException($"The CPU model '{model.Name}' cannot run on this host, which lacks {string.Join(", ", model.MissingHostFeatures)}; 'max' offers what is there.");
+    }
+
+    private static string Describe(ulong size) => size % Mebibyte == 0 ? $"{size / Mebibyte} MiB" : $"{size} bytes";
+}
