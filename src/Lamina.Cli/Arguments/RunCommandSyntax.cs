@@ -1,0 +1,126 @@
+using System.CommandLine;
+using System.Globalization;
+using Lamina.Boot.Cpu;
+using Lamina.Cli.Images;
+using Lamina.Cli.Running;
+using Lamina.Vmm;
+
+namespace Lamina.Cli.Arguments;
+
+/// <summary>The options and arguments of <c>lamina run</c>, and how they become <see cref="RunOptions"/>.</summary>
+internal sealed class RunCommandSyntax
+{
+    private static readonly string[] RebootActions = ["restart", "exit"];
+
+    private readonly Option<string> _kernel = new("--kernel") { HelpName = "FILE", Description = "Boot this kernel (bzImage or ELF) instead of the image's." };
+    private readonly Option<string> _initrd = new("--initrd") { HelpName = "FILE", Description = "Initial RAM disk for the kernel given with --kernel." };
+    private readonly Option<string> _append = new("--append") { HelpName = "TEXT", Description = "Add TEXT to the kernel's command line." };
+    private readonly Option<string> _memory = new("--memory", "-m") { HelpName = "SIZE", Description = "RAM, such as 512M or 2G. [default: 512M]" };
+    private readonly Option<string> _cpus = new("--cpus") { HelpName = "N", Description = "Virtual processors, 1 to 64. [default: 1]" };
+    private readonly Option<string> _accel = new("--accel") { HelpName = "NAME", Description = "auto, kvm, translator or interpreter. [default: auto]" };
+    private readonly Option<string> _cpu = new("--cpu") { HelpName = "MODEL", Description = $"CPU model: {string.Join(", ", CpuModel.Names)}. [default: max]" };
+    private readonly Option<string> _serial = new("--serial") { HelpName = "WHERE", Description = "First serial port: stdio, null or file=PATH. [default: stdio]" };
+    private readonly Option<string> _name = new("--name") { HelpName = "NAME", Description = "The machine's name; an image takes it as host name." };
+    private readonly Option<string> _onReboot = new("--on-reboot") { HelpName = "ACTION", Description = "When the guest reboots: restart or exit. [default: restart]" };
+    private readonly Option<bool> _verbose = new("--verbose", "-v") { Description = "Show the kernel's messages also while a command runs." };
+    private readonly Argument<string> _image = new("IMAGE") { Arity = ArgumentArity.ZeroOrOne, Description = $"What to run: {string.Join(" or ", ImageCatalog.Names)}." };
+
+    public RunCommandSyntax()
+    {
+        Command = new Command("run", "Boot a virtual machine on this terminal.")
+        {
+            _kernel, _initrd, _append, _memory, _cpus, _accel, _cpu, _serial, _name, _onReboot, _verbose, _image,
+        };
+    }
+
+    /// <summary>The command.</summary>
+    public Command Command { get; }
+
+    /// <summary>Checks what was parsed.</summary>
+    /// <exception cref="LaminaException">A value is not acceptable.</exception>
+    public RunOptions Read(ParseResult result, string[]? command, ulong hostMemory)
+    {
+        string? image = result.GetValue(_image);
+        string? kernel = result.GetValue(_kernel);
+        string? initrd = result.GetValue(_initrd);
+        CheckCombination(image, kernel, initrd, command);
+        RunOptions options = new()
+        {
+            Image = image,
+            Kernel = kernel,
+            Initrd = initrd,
+            Command = CommandArguments.GetBytes(command ?? []),
+            Append = result.GetValue(_append) ?? "",
+            Accelerator = AcceleratorCatalog.Check(result.GetValue(_accel) ?? "auto"),
+            CpuModel = ReadCpuModel(result.GetValue(_cpu) ?? "max"),
+            Serial = SerialTarget.Parse(result.GetValue(_serial)),
+            OnReboot = ReadChoice("--on-reboot", result.GetValue(_onReboot) ?? "restart", RebootActions) == "exit" ? RebootAction.Exit : RebootAction.Restart,
+            Name = result.GetValue(_name) is { } name ? ReadName(name) : null,
+            Verbose = result.GetValue(_verbose),
+        };
+        return options with
+        {
+            MemorySize = result.GetValue(_memory) is { } memory ? MemorySize.ParseMachineMemory(memory, hostMemory) : options.MemorySize,
+            ProcessorCount = result.GetValue(_cpus) is { } cpus ? ReadProcessorCount(cpus) : options.ProcessorCount,
+        };
+    }
+
+    private static void CheckCombination(string? image, string? kernel, string? initrd, string[]? command)
+    {
+        if (image != null)
+        {
+            ImageCatalog.Check(image);
+        }
+        else if (kernel == null)
+        {
+            throw new LaminaException($"nothing to run: name an image ({string.Join(", ", ImageCatalog.Names)}) or a kernel with --kernel FILE.");
+        }
+
+        if (image != null && initrd != null)
+        {
+            throw new LaminaException($"--initrd '{initrd}' cannot be used with the image '{image}', which brings its own. Leave one of them out.");
+        }
+
+        if (command is { Length: 0 })
+        {
+            throw new LaminaException("no command after '--'. Write the command, or leave '--' out for a shell.");
+        }
+
+        if (command != null && image == null)
+        {
+            throw new LaminaException($"a command after '--' needs an image ({string.Join(", ", ImageCatalog.Names)}) to run it.");
+        }
+    }
+
+    private static int ReadProcessorCount(string text)
+    {
+        const int Maximum = MachineSettings.MaximumProcessorCount;
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count) && count is >= 1 and <= Maximum
+            ? count
+            : throw new LaminaException($"--cpus '{text}' is not accepted: a machine has 1 to {Maximum} virtual processors.");
+    }
+
+    private static string ReadCpuModel(string name)
+    {
+        CpuModel model = CpuModel.Find(name)
+            ?? throw new LaminaException($"--cpu '{name}' is not known. Accepted: {string.Join(", ", CpuModel.Names)}.{Suggestion.For(name, CpuModel.Names)}");
+        return model.MissingHostFeatures.Count == 0
+            ? name
+            : throw new LaminaException($"--cpu '{name}' cannot be used: this host's processor lacks {string.Join(", ", model.MissingHostFeatures)}.");
+    }
+
+    private static string ReadName(string name)
+    {
+        bool good = name.Length is > 0 and <= 63 && char.IsAsciiLetterOrDigit(name[0]) && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.');
+        return good
+            ? name
+            : throw new LaminaException($"--name '{name}' is not accepted: 1 to 63 letters, digits, '-', '_' and '.', beginning with a letter or digit.");
+    }
+
+    private static string ReadChoice(string option, string value, string[] accepted)
+    {
+        return accepted.Contains(value)
+            ? value
+            : throw new LaminaException($"{option} '{value}' is not known. Accepted: {string.Join(", ", accepted)}.{Suggestion.For(value, accepted)}");
+    }
+}

@@ -1,0 +1,46 @@
+using Lamina.Vmm;
+
+namespace Lamina.Cli.Arguments;
+
+/// <summary>What <c>lamina run</c> was asked to do, checked as far as that is possible without opening anything.</summary>
+internal sealed record RunOptions
+{
+    /// <summary>Name of the image, or null for a kernel of one's own.</summary>
+    public string? Image { get; init; }
+
+    /// <summary>The command to run in the guest with its arguments; empty for a shell.</summary>
+    public IReadOnlyList<ReadOnlyMemory<byte>> Command { get; init; } = [];
+
+    /// <summary>The kernel to boot instead of the image's.</summary>
+    public string? Kernel { get; init; }
+
+    /// <summary>Initial RAM disk.</summary>
+    public string? Initrd { get; init; }
+
+    /// <summary>Added to the kernel's command line.</summary>
+    public string Append { get; init; } = "";
+
+    /// <summary>RAM in bytes.</summary>
+    public ulong MemorySize { get; init; } = 512UL << 20;
+
+    /// <summary>Virtual processors.</summary>
+    public int ProcessorCount { get; init; } = 1;
+
+    /// <summary>The accelerator's name.</summary>
+    public string Accelerator { get; init; } = "auto";
+
+    /// <summary>The CPU model's name.</summary>
+    public string CpuModel { get; init; } = "max";
+
+    /// <summary>Where the first serial port goes.</summary>
+    public SerialTarget Serial { get; init; } = SerialTarget.Default;
+
+    /// <summary>The machine's name.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>What a reboot by the guest does.</summary>
+    public RebootAction OnReboot { get; init; } = RebootAction.Restart;
+
+    /// <summary>Show the kernel's messages while a command runs.</summary>
+    public bool Verbose { get; init; }
+}

@@ -1,0 +1,40 @@
+using Lamina.Interop.Probing;
+
+namespace Lamina.Cli.Host;
+
+/// <summary>What can confine a VM's process and share the host among several.</summary>
+internal static class IsolationCapabilities
+{
+    private const string Group = "Isolation";
+    private const string Later = "not used in this version";
+
+    /// <summary>Looks.</summary>
+    public static IEnumerable<Capability> Collect()
+    {
+        yield return DescribeControlGroups();
+        yield return HostFiles.ReadField("/proc/self/status", "Seccomp").Length > 0
+            ? new Capability(Group, "seccomp", CapabilityState.Yes, "filters allowed", Later)
+            : new Capability(Group, "seccomp", CapabilityState.No, "not in this kernel", "system calls cannot be filtered");
+        int landlock = KernelProbe.GetLandlockVersion();
+        yield return landlock > 0
+            ? new Capability(Group, "Landlock", CapabilityState.Yes, $"version {landlock}", Later)
+            : new Capability(Group, "Landlock", CapabilityState.No, "not in this kernel", "files cannot be fenced without privilege");
+        yield return File.Exists("/proc/self/ns/user")
+            ? new Capability(Group, "namespaces", CapabilityState.Yes, "user, mount, network, ...", Later)
+            : new Capability(Group, "namespaces", CapabilityState.No, "no user namespaces", "a VM's process sees what its user sees");
+    }
+
+    private static Capability DescribeControlGroups()
+    {
+        string unified = HostFiles.Read("/sys/fs/cgroup/cgroup.controllers");
+        if (unified.Length > 0)
+        {
+            return new Capability(Group, "control groups", CapabilityState.Yes, $"version 2: {unified}", Later);
+        }
+
+        string[] old = [.. HostFiles.Read("/proc/cgroups").Split('\n').Skip(1).Select(l => l.Split('\t')[0]).Where(n => n.Length > 0)];
+        return old.Length > 0
+            ? new Capability(Group, "control groups", CapabilityState.Limited, $"version 1: {string.Join(' ', old)}", "limits will need version 2")
+            : new Capability(Group, "control groups", CapabilityState.No, "none", "VMs share the host without limits");
+    }
+}

@@ -1,0 +1,6 @@
+#!/bin/sh
+# Leader of the console's session. The first process starts it, and takes the line it writes at the end as the end of the machine.
+exec </dev/ttyS0 >/dev/ttyS0 2>&1
+cd /root
+sh -l
+echo end >/lamina/end

@@ -1,0 +1,92 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using Lamina.Cli.Arguments;
+using Lamina.Cli.Host;
+using Lamina.Cli.Output;
+using Lamina.Cli.Running;
+
+namespace Lamina.Cli;
+
+/// <summary>The <c>lamina</c> program: parses its arguments and does what they say.</summary>
+internal sealed class LaminaProgram
+{
+    private readonly TextWriter _output;
+    private readonly TextWriter _error;
+    private readonly HelpPages _help;
+    private readonly RunCommandSyntax _run = new();
+    private readonly Option<bool> _json = new("--json") { Description = "Write JSON." };
+    private readonly Command _host;
+    private readonly RootCommand _root;
+
+    public LaminaProgram(TextWriter output, TextWriter error)
+    {
+        _output = output;
+        _error = error;
+        _help = new HelpPages(output, Console.IsOutputRedirected ? 100 : GetWindowWidth());
+        _host = new Command("host", "Show what a virtual machine can use on this host, and what follows.") { _json };
+        _root = new RootCommand("Lamina runs virtual machines, with or without hardware virtualization.") { _run.Command, _host };
+        foreach (Option option in _root.Options)
+        {
+            switch (option)
+            {
+                case HelpOption help:
+                    help.Action = _help;
+                    help.Description = "Show help.";
+                    break;
+                case VersionOption version:
+                    version.Action = new VersionAction(output);
+                    version.Description = "Show the version.";
+                    break;
+            }
+        }
+    }
+
+    /// <summary>Does what the arguments say.</summary>
+    /// <returns>The exit status.</returns>
+    public int Run(string[] arguments)
+    {
+        try
+        {
+            (string[] own, string[]? command) = CommandArguments.Split(arguments);
+            ParseResult result = _root.Parse(own);
+            if (result.Action is HelpPages or VersionAction)
+            {
+                return result.Invoke();
+            }
+
+            if (ParseErrors.Describe(result) is { } problem)
+            {
+                throw new LaminaException(problem);
+            }
+
+            Command chosen = result.CommandResult.Command;
+            if (command != null && chosen != _run.Command)
+            {
+                throw new LaminaException("'--' and a command belong to 'lamina run IMAGE -- COMMAND'.");
+            }
+
+            if (chosen == _run.Command)
+            {
+                RunOptions options = _run.Read(result, command, HostMemory.Total);
+                return new MachineRun(options).Execute();
+            }
+
+            if (chosen == _host)
+            {
+                HostReport report = HostReport.Collect();
+                report.Write(_output, result.GetValue(_json));
+                return ExitStatus.Success;
+            }
+
+            _help.Write(_root);
+            return ExitStatus.Success;
+        }
+        catch (LaminaException e)
+        {
+            _error.WriteLine($"lamina: {e.Message.ReplaceLineEndings(" ")}");
+            return ExitStatus.Failure;
+        }
+    }
+
+    private static int GetWindowWidth() => Console.WindowWidth is var width && width > 0 ? width : 80;
+}

@@ -1,0 +1,58 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+
+namespace Lamina.Cli.Output;
+
+/// <summary>Shows the help page of the command that was named.</summary>
+internal sealed class HelpPages(TextWriter output, int width) : SynchronousCommandLineAction
+{
+    private static readonly HelpSection RunKeys = new("Keys, while the machine has the terminal",
+    [
+        ("Ctrl-A x", "end the machine at once"),
+        ("Ctrl-A h", "show these keys"),
+        ("Ctrl-A Ctrl-A", "send Ctrl-A to the guest"),
+        ("others", "go to the guest, Ctrl-C too"),
+    ]);
+
+    private static readonly HelpSection RunExamples = new("Examples",
+    [
+        ("lamina run debian", "a root shell on a Debian kernel"),
+        ("lamina run debian -- uname -a", "one command; its output and exit status"),
+        ("echo date | lamina run debian", "type a pipe into the shell, then power off"),
+        ("lamina run --kernel bzImage --append 'console=ttyS0'", "a kernel of your own"),
+    ]);
+
+    private static readonly HelpSection RunStatus = new("Exit status",
+    [
+        ("0", "the guest powered off, or you ended it"),
+        ("the command's", "with '-- COMMAND'"),
+        ("125", "Lamina could not start or run the machine"),
+        ("134", "the guest crashed: a triple fault or a panic that it reported"),
+        ("128 + N", "Lamina was ended by signal N"),
+    ]);
+
+    /// <inheritdoc/>
+    public override int Invoke(ParseResult parseResult)
+    {
+        Write(parseResult.CommandResult.Command);
+        return ExitStatus.Success;
+    }
+
+    /// <summary>Writes the page of a command.</summary>
+    public void Write(Command command)
+    {
+        HelpWriter writer = new(output, width);
+        switch (command.Name)
+        {
+            case "run":
+                writer.Write(command, "lamina run [OPTIONS] [IMAGE] [-- COMMAND ...]", [RunKeys, RunExamples, RunStatus]);
+                break;
+            case "host":
+                writer.Write(command, "lamina host [--json]", []);
+                break;
+            default:
+                writer.Write(command, "lamina COMMAND [OPTIONS]\nlamina COMMAND --help", [new HelpSection("Start with", [RunExamples.Rows[0]])]);
+                break;
+        }
+    }
+}

@@ -1,0 +1,3 @@
+using Lamina.Cli;
+
+return new LaminaProgram(Console.Out, Console.Error).Run(args);

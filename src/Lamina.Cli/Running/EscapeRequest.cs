@@ -1,0 +1,14 @@
+namespace Lamina.Cli.Running;
+
+/// <summary>What the keys asked Lamina to do.</summary>
+internal enum EscapeRequest
+{
+    /// <summary>Nothing.</summary>
+    None,
+
+    /// <summary>End the machine.</summary>
+    Quit,
+
+    /// <summary>Show the keys.</summary>
+    Help,
+}

@@ -1,0 +1,293 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using Lamina.Boot;
+using Lamina.Cli.Arguments;
+using Lamina.Cli.Images;
+using Lamina.Cli.Images.Debian;
+using Lamina.Cli.Images.Packages;
+using Lamina.Cli.Output;
+using Lamina.Cli.Tools;
+using Lamina.Interop;
+using Lamina.Interop.Terminals;
+using Lamina.Machine.Backends;
+using Lamina.Vmm;
+using Lamina.Vmm.Serial;
+
+namespace Lamina.Cli.Running;
+
+/// <summary><c>lamina run</c>: makes a machine, ties it to this process's standard streams, and waits for its end.</summary>
+internal sealed class MachineRun(RunOptions options)
+{
+    private static readonly TimeSpan StuckTimeout = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan FlushTimeout = TimeSpan.FromSeconds(2);
+    private readonly bool _inputIsTerminal = TerminalMode.IsTerminal(Descriptor.StandardInput);
+    private readonly bool _outputIsTerminal = TerminalMode.IsTerminal(Descriptor.StandardOutput);
+    private readonly Latch _ended = new();
+    private readonly ConsoleLog _log = new();
+    private volatile string? _panic;
+    private int _commandStatus = -1;
+
+    private bool UsesStandardStreams => options.Serial.Kind is SerialTargetKind.StandardStreams or SerialTargetKind.Default;
+
+    private bool RunsCommand => options.Command.Count > 0;
+
+    private SessionMode Mode => RunsCommand ? SessionMode.Command : _inputIsTerminal ? SessionMode.Terminal : SessionMode.Typed;
+
+    /// <summary>Runs the machine to its end.</summary>
+    /// <returns>The exit status.</returns>
+    /// <exception cref="LaminaException">It cannot be made or started.</exception>
+    public int Execute()
+    {
+        using SignalGuard signals = new();
+        try
+        {
+            BootSource boot = CreateBoot(signals.Token);
+            return Run(boot, signals);
+        }
+        catch (OperationCanceledException) when (signals.Status is { } status)
+        {
+            return status;
+        }
+        catch (Exception e) when (e is MachineConfigurationException or BootException)
+        {
+            throw new LaminaException(e.Message, e);
+        }
+    }
+
+    private BootSource CreateBoot(CancellationToken cancellation)
+    {
+        if (options.Image == null)
+        {
+            return new BootSource
+            {
+                Kernel = BootImage.FromFile(options.Kernel!),
+                Initrd = options.Initrd == null ? null : BootImage.FromFile(options.Initrd),
+                CommandLine = options.Append,
+            };
+        }
+
+        DebianImage image = ImageCatalog.Get(options.Image);
+        ToolRunner tools = new();
+        CachedPackageSet files;
+        using (ProgressDisplay progress = new())
+        {
+            PackageCache cache = new(CacheLocation.Find(Environment.GetEnvironmentVariable), tools, progress);
+            files = image.Fetch(cache, tools, cancellation);
+        }
+
+        TerminalMode.TryGetSize(Descriptor.StandardInput, out TerminalSize size);
+        ImageSession session = new()
+        {
+            Mode = Mode,
+            Command = options.Command,
+            HostName = options.Name ?? "lamina",
+            Rows = size.Rows > 0 ? size.Rows : 24,
+            Columns = size.Columns > 0 ? size.Columns : 80,
+            TerminalType = Environment.GetEnvironmentVariable("TERM") ?? "vt100",
+        };
+        bool quiet = RunsCommand && !options.Verbose && options.Serial.Kind == SerialTargetKind.Default;
+        return image.CreateBoot(files, session, options.Kernel, quiet, options.Append);
+    }
+
+    private int Run(BootSource boot, SignalGuard signals)
+    {
+        using DescriptorCharacterOutput standardOutput = DescriptorCharacterOutput.ForStandardOutput();
+        using DescriptorCharacterOutput standardError = DescriptorCharacterOutput.ForDescriptor(Descriptor.StandardError);
+        using DescriptorCharacterOutput? file = options.Serial.Kind == SerialTargetKind.File ? DescriptorCharacterOutput.ForFile(options.Serial.Path!) : null;
+        WatchedOutput watchedOutput = new(standardOutput);
+        WatchedOutput? watchedFile = file == null ? null : new WatchedOutput(file);
+        bool raw = _inputIsTerminal && UsesStandardStreams && !RunsCommand;
+        ConsoleOutput console = new(watchedOutput, raw && _outputIsTerminal);
+        ICharacterOutput serial = ChooseSerial(console, standardError, watchedFile);
+        PanicWatch? watch = options.Image == null ? null : new PanicWatch(serial);
+        ControlLink? link = options.Image == null ? null : new ControlLink(watchedOutput, standardError);
+        MachineResult result;
+        using (VirtualMachine machine = new(CreateSettings(boot, watch != null ? watch : serial, link)))
+        {
+            Connect(machine, watch, link);
+            watchedOutput.Failed += machine.Quit;
+            if (watchedFile != null)
+            {
+                watchedFile.Failed += machine.Quit;
+            }
+
+            using PosixSignalRegistration? resized = link == null ? null : PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => SendSize(machine, link));
+            Action quit = () => Quit(machine, standardOutput, standardError);
+            using CancellationTokenRegistration cancelled = signals.Token.Register(quit);
+            using RawTerminal? terminal = raw ? RawTerminal.TryEnter() : null;
+            StartInput(machine, link, quit);
+            machine.Start();
+            result = machine.WaitForEnd();
+            _ended.Set();
+            while (!signals.Token.IsCancellationRequested && !(standardOutput.Flush(FlushTimeout) && standardError.Flush(FlushTimeout)))
+            {
+                // Whoever reads our output is slow; the output is not to be lost.
+            }
+        }
+
+        if (_outputIsTerminal && !console.AtLineStart)
+        {
+            Console.Error.WriteLine();
+        }
+
+        if (RunOutcome.ForFailedOutput(standardOutput.Failure, "standard output") is { } broken)
+        {
+            return Report(broken);
+        }
+
+        if (RunOutcome.ForFailedOutput(file?.Failure, $"'{options.Serial.Path}'") is { } full)
+        {
+            return Report(full);
+        }
+
+        if (options.Verbose && result.Details != null)
+        {
+            Console.Error.WriteLine(result.Details);
+        }
+
+        return Report(RunOutcome.Decide(
+            result,
+            signals.Status,
+            _commandStatus >= 0 ? _commandStatus : null,
+            _panic,
+            link is { IsReady: false }));
+    }
+
+    private MachineSettings CreateSettings(BootSource boot, ICharacterOutput serial, ControlLink? link)
+    {
+        return new MachineSettings
+        {
+            Name = options.Name ?? "lamina",
+            MemorySize = options.MemorySize,
+            ProcessorCount = options.ProcessorCount,
+            CpuModel = options.CpuModel,
+            Accelerator = AcceleratorCatalog.Create(options.Accelerator),
+            Boot = boot,
+            Serial0 = serial,
+            Serial1 = link != null ? link : NullCharacterOutput.Instance,
+            OnReboot = options.OnReboot,
+        };
+    }
+
+    private ICharacterOutput ChooseSerial(ConsoleOutput console, DescriptorCharacterOutput standardError, WatchedOutput? file)
+    {
+        return options.Serial.Kind switch
+        {
+            SerialTargetKind.File => file!,
+            SerialTargetKind.Null => NullCharacterOutput.Instance,
+            _ when !RunsCommand => console,
+            // A command's own output has standard output for itself.
+            SerialTargetKind.Default when !options.Verbose => _log,
+            _ => new ConsoleOutput(standardError, raw: false),
+        };
+    }
+
+    private void Connect(VirtualMachine machine, PanicWatch? watch, ControlLink? link)
+    {
+        if (watch != null && link != null)
+        {
+            link.Ready += watch.Stop;
+            link.Ended += status =>
+            {
+                _commandStatus = status;
+                machine.Quit();
+            };
+            watch.Panicked += reason =>
+            {
+                _panic = reason;
+                machine.Quit();
+            };
+        }
+    }
+
+    private void StartInput(VirtualMachine machine, ControlLink? link, Action quit)
+    {
+        StandardInput source = new();
+        SerialInputPort port = new(machine.Serial0);
+        if (RunsCommand)
+        {
+            CommandInput input = new(source, new SerialInputPort(machine.Serial1));
+            link!.Ready += input.OnTaken;
+            link.Taken += input.OnTaken;
+            StartThread(input.Run);
+        }
+        else if (_inputIsTerminal && UsesStandardStreams)
+        {
+            TerminalInput input = new(source, port, quit, ShowKeys);
+            StartWhenReady(link, input.OnReady);
+            StartThread(input.Run);
+        }
+        else if (!_inputIsTerminal)
+        {
+            TypedInput input = new(source, port, _ended);
+            StartWhenReady(link, input.OnReady);
+            StartThread(link == null ? input.RunForKernel : input.RunForShell);
+        }
+    }
+
+    // A processor may be waiting for room in an output whose reader is stuck; closing the output frees it.
+    private static void Quit(VirtualMachine machine, params DescriptorCharacterOutput[] outputs)
+    {
+        machine.Quit();
+        Task.Run(() =>
+        {
+            if (!machine.Completion.Wait(StuckTimeout))
+            {
+                Array.ForEach(outputs, o => o.Dispose());
+            }
+        });
+    }
+
+    private static void StartWhenReady(ControlLink? link, Action start)
+    {
+        if (link == null)
+        {
+            start();
+        }
+        else
+        {
+            link.Ready += start;
+        }
+    }
+
+    private static void StartThread(Action run)
+    {
+        // Reading standard input cannot be interrupted, so the process ends without waiting for it.
+        new Thread(() => run()) { IsBackground = true, Name = "input" }.Start();
+    }
+
+    private static void ShowKeys()
+    {
+        Messages.Write("keys");
+        foreach (string line in EscapeKeys.Help)
+        {
+            Messages.Write($"  {line}");
+        }
+    }
+
+    private static void SendSize(VirtualMachine machine, ControlLink link)
+    {
+        if (link.IsReady && TerminalMode.TryGetSize(Descriptor.StandardInput, out TerminalSize size))
+        {
+            machine.Serial1.Write(Encoding.ASCII.GetBytes($"size {size.Rows} {size.Columns}\n"));
+        }
+    }
+
+    private int Report(RunOutcome outcome)
+    {
+        if (outcome.Status == ExitStatus.GuestCrashed && outcome.Message != null && RunsCommand)
+        {
+            foreach (string line in _log.GetLastLines())
+            {
+                Console.Error.WriteLine(line);
+            }
+        }
+
+        if (outcome.Message != null)
+        {
+            Messages.Write(outcome.Message);
+        }
+
+        return outcome.Status;
+    }
+}

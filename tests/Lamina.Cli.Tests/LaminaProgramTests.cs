@@ -1,0 +1,80 @@
+namespace Lamina.Cli.Tests;
+
+/// <summary>What a person sees who gets a command line wrong: one line that helps, and status 125.</summary>
+public sealed class LaminaProgramTests
+{
+    [Theory]
+    [InlineData("run", "nothing to run: name an image (debian, debian-generic) or a kernel with --kernel FILE.")]
+    [InlineData("run debain", "there is no image 'debain'. Images: debian, debian-generic. Did you mean 'debian'?")]
+    [InlineData("run --memry 1G debian", "unknown option '--memry'. Did you mean '--memory'? See 'lamina run --help'.")]
+    [InlineData("run debian --memry=1G", "unknown option '--memry'. Did you mean '--memory'? See 'lamina run --help'.")]
+    [InlineData("run debian --memory", "--memory needs a value: --memory SIZE. See 'lamina run --help'.")]
+    [InlineData("run debian --memory 1G --memory 2G", "--memory is given more than once. See 'lamina run --help'.")]
+    [InlineData("run debian --memory 512", "--memory '512' has no unit. Did you mean '512M'? Units are K, M, G and T.")]
+    [InlineData("run debian --cpus 0", "--cpus '0' is not accepted: a machine has 1 to 64 virtual processors.")]
+    [InlineData("run debian --cpus 65", "--cpus '65' is not accepted: a machine has 1 to 64 virtual processors.")]
+    [InlineData("run debian --cpus two", "--cpus 'two' is not accepted: a machine has 1 to 64 virtual processors.")]
+    [InlineData("run debian --accel kvm", "--accel 'kvm' does not exist in this version. It has: translator, interpreter; auto picks the translator.")]
+    [InlineData("run debian --accel kmv", "--accel 'kmv' is not known. Accepted: auto, kvm, translator, interpreter. Did you mean 'kvm'?")]
+    [InlineData("run debian --cpu x86-64-v9", "--cpu 'x86-64-v9' is not known. Accepted: x86-64-v2, x86-64-v3, max. Did you mean 'x86-64-v2'?")]
+    [InlineData("run debian --serial tcp", "--serial 'tcp' is not known. Accepted: stdio, null, file=PATH.")]
+    [InlineData("run debian --on-reboot halt", "--on-reboot 'halt' is not known. Accepted: restart, exit.")]
+    [InlineData("run debian --name a/b", "--name 'a/b' is not accepted: 1 to 63 letters, digits, '-', '_' and '.', beginning with a letter or digit.")]
+    [InlineData("run debian ls", "unexpected argument 'ls'. A command to run in the guest goes after '--'. See 'lamina run --help'.")]
+    [InlineData("run debian --", "no command after '--'. Write the command, or leave '--' out for a shell.")]
+    [InlineData("run --kernel k -- ls", "a command after '--' needs an image (debian, debian-generic) to run it.")]
+    [InlineData("run debian --initrd i", "--initrd 'i' cannot be used with the image 'debian', which brings its own. Leave one of them out.")]
+    [InlineData("hots", "unknown command 'hots'. Did you mean 'host'? See 'lamina --help'.")]
+    [InlineData("host -- ls", "'--' and a command belong to 'lamina run IMAGE -- COMMAND'.")]
+    [InlineData("host extra", "unexpected argument 'extra'. See 'lamina host --help'.")]
+    [InlineData("--frobnicate", "unknown option '--frobnicate'. See 'lamina --help'.")]
+    [InlineData("run --kernel /nonexistent/kernel", "'/nonexistent/kernel' does not exist.")]
+    public void Explains_a_wrong_command_line(string arguments, string message)
+    {
+        (int status, string output, string error) = Run(arguments);
+        Assert.Equal($"lamina: {message}\n", error);
+        Assert.Equal("", output);
+        Assert.Equal(125, status);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("--help")]
+    [InlineData("run --help")]
+    [InlineData("run debian --memory 1 -h")]
+    [InlineData("host --help")]
+    public void Shows_help(string arguments)
+    {
+        (int status, string output, string error) = Run(arguments);
+        Assert.Equal(0, status);
+        Assert.Equal("", error);
+        Assert.Contains("Usage:", output, StringComparison.Ordinal);
+        Assert.All(output.Split('\n'), line => Assert.True(line.Length <= 100, line));
+        Assert.All(output.Split('\n'), line => Assert.Equal(line.TrimEnd(), line));
+    }
+
+    [Fact]
+    public void Shows_its_version()
+    {
+        (int status, string output, _) = Run("--version");
+        Assert.Equal(0, status);
+        Assert.Matches(@"^lamina \d+\.\d+\.\d+\n$", output);
+    }
+
+    [Fact]
+    public void Help_of_run_names_every_option_and_status()
+    {
+        string output = Run("run --help").Output;
+        string[] expected =
+            ["--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--cpu", "--serial", "--name", "--on-reboot", "Ctrl-A x", "Ctrl-A h", "125", "134"];
+        Assert.All(expected, word => Assert.Contains(word, output, StringComparison.Ordinal));
+    }
+
+    private static (int Status, string Output, string Error) Run(string arguments)
+    {
+        using StringWriter output = new() { NewLine = "\n" };
+        using StringWriter error = new() { NewLine = "\n" };
+        int status = new LaminaProgram(output, error).Run(arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        return (status, output.ToString(), error.ToString());
+    }
+}
