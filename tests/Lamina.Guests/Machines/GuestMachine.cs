@@ -1,0 +1,118 @@
+using System.Text;
+using System.Text.RegularExpressions;
+using Lamina.Boot;
+using Lamina.Cli.Images;
+using Lamina.Cli.Images.Debian;
+using Lamina.Cli.Images.Packages;
+using Lamina.Cli.Running;
+using Lamina.Vmm;
+using Lamina.Vmm.Serial;
+
+namespace Lamina.Guests.Machines;
+
+/// <summary>A running machine whose console is read and typed into by a test.</summary>
+internal sealed class GuestMachine : IDisposable
+{
+    private const string Prompt = "root@guest:~# ";
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(6);
+    private readonly MemoryCharacterOutput _console = new();
+    private readonly VirtualMachine _machine;
+    private int _seen;
+
+    private GuestMachine(BootSource boot, string accelerator, int processors, ulong memory)
+    {
+        _machine = new VirtualMachine(new MachineSettings
+        {
+            Accelerator = AcceleratorCatalog.Create(accelerator),
+            Boot = boot,
+            ProcessorCount = processors,
+            MemorySize = memory,
+            Serial0 = _console,
+            OnReboot = RebootAction.Exit,
+        });
+        _machine.Start();
+    }
+
+    /// <summary>Everything on the console so far.</summary>
+    public string Console => _console.Text;
+
+    /// <summary>Boots an image of Debian's to a shell.</summary>
+    public static GuestMachine StartDebian(DebianImage image, string accelerator, int processors = 1, ulong memory = 512UL << 20, string append = "")
+    {
+        CachedPackageSet files = GuestImages.Get(image);
+        BootSource boot = image.CreateBoot(files, new ImageSession { Mode = SessionMode.Terminal, HostName = "guest", Columns = 200 }, null, quiet: false, append);
+        return new GuestMachine(boot, accelerator, processors, memory);
+    }
+
+    /// <summary>Boots a kernel.</summary>
+    public static GuestMachine StartKernel(string path, string commandLine, string accelerator, int processors = 1, ulong memory = 64UL << 20)
+    {
+        return new GuestMachine(new BootSource { Kernel = BootImage.FromFile(path), CommandLine = commandLine }, accelerator, processors, memory);
+    }
+
+    /// <summary>Types into the console.</summary>
+    public void Type(string text) => _machine.Serial0.Write(Encoding.UTF8.GetBytes(text));
+
+    /// <summary>Waits for a pattern in what has not been waited for yet.</summary>
+    /// <returns>What came up to and with it.</returns>
+    public string Expect(string pattern)
+    {
+        Regex regex = new(pattern, RegexOptions.CultureInvariant | RegexOptions.Multiline);
+        using ManualResetEventSlim changed = new();
+        Action wake = changed.Set;
+        _console.Written += wake;
+        _machine.Completion.ContinueWith(_ => wake(), TaskScheduler.Default);
+        try
+        {
+            long end = Environment.TickCount64 + (long)Patience.TotalMilliseconds;
+            while (true)
+            {
+                changed.Reset();
+                bool ended = _machine.Completion.IsCompleted;
+                string fresh = Console[_seen..];
+                if (regex.Match(fresh) is { Success: true } match)
+                {
+                    _seen += match.Index + match.Length;
+                    return fresh[..(match.Index + match.Length)];
+                }
+
+                long left = end - Environment.TickCount64;
+                if (ended || left <= 0)
+                {
+                    string why = ended ? $"the machine has ended ({_machine.WaitForEnd()})" : $"it did not come within {Patience}";
+                    Assert.Fail($"Waiting for '{pattern}': {why}. The console so far:\n{Console}");
+                    return "";
+                }
+
+                changed.Wait(TimeSpan.FromMilliseconds(Math.Min(left, 1000)), TestContext.Current.CancellationToken);
+            }
+        }
+        finally
+        {
+            _console.Written -= wake;
+        }
+    }
+
+    /// <summary>Waits for the shell's prompt.</summary>
+    /// <returns>What came before it.</returns>
+    public string ExpectPrompt() => Expect(Prompt)[..^Prompt.Length];
+
+    /// <summary>Types a command at the shell's prompt and waits for the next.</summary>
+    /// <returns>What it wrote, without the line that echoes the command.</returns>
+    public string Run(string command)
+    {
+        Type($"{command}\r");
+        string text = ExpectPrompt().ReplaceLineEndings("\n");
+        return text[(text.IndexOf('\n', StringComparison.Ordinal) + 1)..].TrimEnd('\n');
+    }
+
+    /// <summary>Waits for the end of the machine.</summary>
+    public MachineResult WaitForEnd()
+    {
+        Assert.True(_machine.Completion.Wait(Patience), $"The machine did not end. The console so far:\n{Console}");
+        return _machine.WaitForEnd();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _machine.Dispose();
+}
