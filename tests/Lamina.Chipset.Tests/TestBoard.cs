@@ -5,6 +5,7 @@ using Lamina.Chipset.Pci;
 using Lamina.Chipset.Power;
 using Lamina.Chipset.Serial;
 using Lamina.Chipset.Timers;
+using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;

@@ -1,3 +1,4 @@
+using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 
 namespace Lamina.Chipset.Interrupts;

@@ -1,13 +1,14 @@
 using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Interrupts;
+using Lamina.Machine.Pci;
 
 namespace Lamina.Chipset.Pci;
 
 /// <summary>
 /// PCI bus 0: 32 devices of 8 functions. Interrupt pins are wired to the lines that <see cref="PcAddressMap.PciInterruptLine"/> says, shared among functions.
 /// </summary>
-public sealed class PciBus
+public sealed class PciBus : IPciPins
 {
     private const int DeviceCount = 32;
     private const int FunctionCount = 8;
@@ -77,8 +78,8 @@ public sealed class PciBus
         }
     }
 
-    /// <summary>Drives a pin (0 is INTA). The line is asserted while any function asserts it.</summary>
-    internal void SetPin(int device, int pin, bool asserted)
+    /// <inheritdoc/>
+    public void SetPin(int device, int pin, bool asserted)
     {
         _gate.Enter();
         if (CountPin(device, pin, asserted))
@@ -89,8 +90,8 @@ public sealed class PciBus
         _gate.Exit();
     }
 
-    /// <summary>A pin as it was saved: the line's level is in the interrupt controller's state.</summary>
-    internal void RestorePin(int device, int pin, bool asserted) => CountPin(device, pin, asserted);
+    /// <inheritdoc/>
+    public void RestorePin(int device, int pin, bool asserted) => CountPin(device, pin, asserted);
 
     private bool CountPin(int device, int pin, bool asserted)
     {

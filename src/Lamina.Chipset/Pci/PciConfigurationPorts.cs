@@ -1,4 +1,5 @@
 using Lamina.Chipset.Power;
+using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 
 namespace Lamina.Chipset.Pci;

@@ -2,6 +2,7 @@ using Lamina.Chipset.Power;
 using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
+using Lamina.Machine.Pci;
 
 namespace Lamina.Chipset.Pci;
 

@@ -1,5 +1,5 @@
-using Lamina.Chipset.Pci;
 using Lamina.Machine.AddressSpaces;
+using Lamina.Machine.Pci;
 
 namespace Lamina.Chipset.Tests.Pci;
 

@@ -1,7 +1,7 @@
-namespace Lamina.Chipset;
+namespace Lamina.Machine;
 
 /// <summary>Register values as the bytes of an access of 1 to 8 bytes.</summary>
-internal static class LittleEndian
+public static class LittleEndian
 {
     /// <summary>The value of the bytes.</summary>
     public static ulong Get(ReadOnlySpan<byte> data)

@@ -1,10 +1,9 @@
 using System.Numerics;
-using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
 
-namespace Lamina.Chipset.Pci;
+namespace Lamina.Machine.Pci;
 
 /// <summary>
 /// MSI-X table and pending bits of a function (PCI 3.0, section 6.8.2): the window is the table, then the pending bits. Given to

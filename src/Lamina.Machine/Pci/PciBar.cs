@@ -1,6 +1,6 @@
 using Lamina.Machine.AddressSpaces;
 
-namespace Lamina.Chipset.Pci;
+namespace Lamina.Machine.Pci;
 
 /// <summary>One base address register and the range that it moves.</summary>
 internal sealed class PciBar(int index, PciBarKind kind, ulong length, IRegisterWindow window, string name)

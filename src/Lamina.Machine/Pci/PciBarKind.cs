@@ -1,4 +1,4 @@
-namespace Lamina.Chipset.Pci;
+namespace Lamina.Machine.Pci;
 
 /// <summary>What a base address register asks for (PCI 3.0, section 6.2.5.1).</summary>
 public enum PciBarKind

@@ -1,4 +1,4 @@
-namespace Lamina.Chipset.Pci;
+namespace Lamina.Machine.Pci;
 
 /// <summary>What a function says it is (PCI 3.0, section 6.2.1).</summary>
 /// <param name="VendorId">Vendor.</param>

@@ -1,13 +1,12 @@
 using System.Numerics;
-using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
 
-namespace Lamina.Chipset.Pci;
+namespace Lamina.Machine.Pci;
 
 /// <summary>
 /// The configuration space of a function with a type 0 header (PCI 3.0, chapter 6): identity, base address registers, capabilities, INTx. A device owns one, adds
-/// its registers and capabilities, and puts it on a <see cref="PciBus"/>; all before the machine starts.
+/// its registers and capabilities, and puts it on a bus; all before the machine starts.
 /// </summary>
 public sealed class PciFunction
 {
@@ -38,7 +37,7 @@ public sealed class PciFunction
     private readonly PciBar?[] _bars = new PciBar?[BarCount];
     private int _nextCapability = FirstCapability;
     private int _lastCapability;
-    private PciBus? _bus;
+    private IPciPins? _pins;
     private AddressSpace? _ports;
     private AddressSpace? _mmio;
     private MsixTable? _msix;
@@ -180,7 +179,7 @@ public sealed class PciFunction
         if (driven != _driven)
         {
             _driven = driven;
-            _bus?.RestorePin(_device, _configuration[InterruptPin] - 1, driven);
+            _pins?.RestorePin(_device, _configuration[InterruptPin] - 1, driven);
         }
 
         UpdateMappings();
@@ -189,9 +188,10 @@ public sealed class PciFunction
         return valid;
     }
 
-    internal void Attach(PciBus bus, int device, AddressSpace ports, AddressSpace mmio)
+    /// <summary>Puts the function on a bus, which drives the pins and whose devices answer in these spaces. By the bus, before the machine starts.</summary>
+    public void Attach(IPciPins pins, int device, AddressSpace ports, AddressSpace mmio)
     {
-        _bus = bus;
+        _pins = pins;
         _device = device;
         _ports = ports;
         _mmio = mmio;
@@ -206,9 +206,11 @@ public sealed class PciFunction
         UpdateMappings();
     }
 
-    internal void MarkMultifunction() => Put(HeaderType, 0x80, 1);
+    /// <summary>Says in the header that the device has more functions. By the bus.</summary>
+    public void MarkMultifunction() => Put(HeaderType, 0x80, 1);
 
-    internal void ReadConfiguration(int offset, Span<byte> data)
+    /// <summary>A configuration read by the guest: any offset; what leaves the space reads as ones.</summary>
+    public void ReadConfiguration(int offset, Span<byte> data)
     {
         _gate.Enter();
         for (int i = 0; i < data.Length; i++)
@@ -219,7 +221,8 @@ public sealed class PciFunction
         _gate.Exit();
     }
 
-    internal void WriteConfiguration(int offset, ReadOnlySpan<byte> data)
+    /// <summary>A configuration write by the guest: what is not writable stays.</summary>
+    public void WriteConfiguration(int offset, ReadOnlySpan<byte> data)
     {
         _gate.Enter();
         bool moved = false;
@@ -261,7 +264,7 @@ public sealed class PciFunction
         if (driven != _driven)
         {
             _driven = driven;
-            _bus?.SetPin(_device, _configuration[InterruptPin] - 1, driven);
+            _pins?.SetPin(_device, _configuration[InterruptPin] - 1, driven);
         }
     }
 

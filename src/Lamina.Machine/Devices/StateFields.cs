@@ -1,12 +1,12 @@
-using Lamina.Machine.Devices;
-
-namespace Lamina.Chipset;
+namespace Lamina.Machine.Devices;
 
 /// <summary>Reads of saved fields that check the width of the register they go to. On <c>false</c> the register is unchanged.</summary>
-internal static class StateFields
+public static class StateFields
 {
+    /// <summary>Reads a register of 8 bits.</summary>
     public static bool TryTake(this IStateReader state, ushort field, ref byte register) => state.TryTake(field, byte.MaxValue, ref register);
 
+    /// <summary>Reads a register whose values go up to <paramref name="maximum"/>.</summary>
     public static bool TryTake(this IStateReader state, ushort field, byte maximum, ref byte register)
     {
         if (!state.TryRead(field, out ulong value) || value > maximum)
@@ -18,6 +18,7 @@ internal static class StateFields
         return true;
     }
 
+    /// <summary>Reads a register of 16 bits.</summary>
     public static bool TryTake(this IStateReader state, ushort field, ref ushort register)
     {
         if (!state.TryRead(field, out ulong value) || value > ushort.MaxValue)
@@ -29,6 +30,7 @@ internal static class StateFields
         return true;
     }
 
+    /// <summary>Reads a register of 32 bits.</summary>
     public static bool TryTake(this IStateReader state, ushort field, ref uint register)
     {
         if (!state.TryRead(field, out ulong value) || value > uint.MaxValue)
@@ -40,6 +42,7 @@ internal static class StateFields
         return true;
     }
 
+    /// <summary>Reads a register of 64 bits.</summary>
     public static bool TryTake(this IStateReader state, ushort field, ref ulong register)
     {
         if (!state.TryRead(field, out ulong value))
@@ -51,6 +54,7 @@ internal static class StateFields
         return true;
     }
 
+    /// <summary>Reads a flag.</summary>
     public static bool TryTake(this IStateReader state, ushort field, ref bool register)
     {
         if (!state.TryRead(field, out ulong value) || value > 1)
@@ -68,5 +72,6 @@ internal static class StateFields
         return state.TryRead(field, registers) == registers.Length;
     }
 
+    /// <summary>Writes a flag.</summary>
     public static void Write(this IStateWriter state, ushort field, bool value) => state.Write(field, value ? 1UL : 0UL);
 }
