@@ -195,17 +195,4 @@ internal static class BootBench
         File.WriteAllBytes(path, bytes);
         return path;
     }
-
-    private sealed class SilentProgress : IProgressDisplay
-    {
-        public void Begin(string step)
-        {
-        }
-
-        public void Advance(double percent)
-        {
-        }
-
-        public void Note(string message) => Console.Error.WriteLine(message);
-    }
 }

@@ -1,11 +1,22 @@
 using System.Globalization;
 using System.Text.Json;
 using Lamina.Bench;
+using Lamina.Bench.Basket;
 
-const string usage = "usage: Lamina.Bench loop|device|boot [--runs N] [--json FILE]";
+const string usage = $"usage: Lamina.Bench loop|device|boot [--runs N] [--json FILE]\n       {BasketCommand.Usage}";
 if (args.Length == 5 && args[0] == BootBench.OnceArgument)
 {
     return BootBench.RunOnce(args[1], args[2], args[3], args[4]);
+}
+
+if (args.Length == 6 && args[0] == BasketBench.OnceArgument)
+{
+    return BasketBench.RunOnce(args[1], args[2], args[3], args[4], int.Parse(args[5], CultureInfo.InvariantCulture));
+}
+
+if (args.Length > 0 && args[0] == "basket")
+{
+    return BasketCommand.Run(args.AsSpan(1));
 }
 
 int runs = 5;
