@@ -19,14 +19,19 @@ internal sealed unsafe class SoftwarePartition : IPartition
     private volatile bool _stopping;
     private SoftwareProcessor[] _running = [];
 
-    public SoftwarePartition(PartitionSettings settings, bool translates = false, nuint blockArenaSize = BlockArenaSize, int codeSize = CodeCache.DefaultSize)
+    public SoftwarePartition(
+        PartitionSettings settings,
+        bool translates = false,
+        nuint blockArenaSize = BlockArenaSize,
+        int codeSize = CodeCache.DefaultSize,
+        TranslatorOptions? options = null)
     {
         Settings = settings;
         Memory = settings.Memory;
         Features = CpuidTable.GetFeatures(settings.Cpuid);
         Blocks = new BlockCache(this, settings.Memory, blockArenaSize);
         Stubs = new StubCache();
-        Code = translates ? new CodeCache(settings.Memory, codeSize) : null;
+        Code = translates ? new CodeCache(settings.Memory, codeSize, options) : null;
         Memory.SetCodeInvalidator(Blocks);
     }
 

@@ -3,11 +3,12 @@ using Lamina.Machine.Processors;
 namespace Lamina.SoftCpu;
 
 /// <summary>The software CPU, translating 64-bit guest code to host code and interpreting the rest.</summary>
-public sealed class TranslatorAccelerator : IAccelerator
+/// <param name="options">How; null for the usual.</param>
+public sealed class TranslatorAccelerator(TranslatorOptions? options = null) : IAccelerator
 {
     /// <inheritdoc/>
     public string Name => "translator";
 
     /// <inheritdoc/>
-    public IPartition CreatePartition(PartitionSettings settings) => new SoftwarePartition(settings, translates: true);
+    public IPartition CreatePartition(PartitionSettings settings) => new SoftwarePartition(settings, translates: true, options: options);
 }

@@ -18,6 +18,8 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _memory = new("--memory", "-m") { HelpName = "SIZE", Description = "RAM, such as 512M or 2G. [default: 512M]" };
     private readonly Option<string> _cpus = new("--cpus") { HelpName = "N", Description = "Virtual processors, 1 to 64. [default: 1]" };
     private readonly Option<string> _accel = new("--accel") { HelpName = "NAME", Description = "auto, kvm, translator or interpreter. [default: auto]" };
+    private readonly Option<bool> _perfMap = new("--perf-map") { Description = "Name translated blocks in /tmp/perf-PID.map, for perf." };
+    private readonly Option<string> _dumpBlocks = new("--dump-blocks") { HelpName = "FILE", Description = "Write each translated block to FILE, guest and host code." };
     private readonly Option<string> _cpu = new("--cpu") { HelpName = "MODEL", Description = $"CPU model: {string.Join(", ", CpuModel.Names)}. [default: max]" };
     private readonly Option<string> _serial = new("--serial") { HelpName = "WHERE", Description = "First serial port: stdio, null or file=PATH. [default: stdio]" };
     private readonly Option<string> _name = new("--name") { HelpName = "NAME", Description = "The machine's name; an image takes it as host name." };
@@ -29,7 +31,7 @@ internal sealed class RunCommandSyntax
     {
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
-            _kernel, _initrd, _append, _memory, _cpus, _accel, _cpu, _serial, _name, _onReboot, _verbose, _image,
+            _kernel, _initrd, _append, _memory, _cpus, _accel, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
         };
     }
 
@@ -60,6 +62,7 @@ internal sealed class RunCommandSyntax
         };
         return options with
         {
+            Inspection = ReadInspection(result, options.Accelerator),
             MemorySize = result.GetValue(_memory) is { } memory ? MemorySize.ParseMachineMemory(memory, hostMemory) : options.MemorySize,
             ProcessorCount = result.GetValue(_cpus) is { } cpus ? ReadProcessorCount(cpus) : options.ProcessorCount,
         };
@@ -90,6 +93,15 @@ internal sealed class RunCommandSyntax
         {
             throw new LaminaException($"a command after '--' needs an image ({string.Join(", ", ImageCatalog.Names)}) to run it.");
         }
+    }
+
+    private TranslatorInspection ReadInspection(ParseResult result, string accelerator)
+    {
+        TranslatorInspection inspection = new() { PerfMap = result.GetValue(_perfMap), DumpFile = result.GetValue(_dumpBlocks) };
+        string? option = inspection.PerfMap ? _perfMap.Name : inspection.DumpFile != null ? _dumpBlocks.Name : null;
+        return option == null || accelerator == "translator"
+            ? inspection
+            : throw new LaminaException($"{option} looks into the translator, and this machine would use the {accelerator}. Add --accel translator.");
     }
 
     private static int ReadProcessorCount(string text)

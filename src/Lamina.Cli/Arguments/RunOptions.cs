@@ -29,6 +29,9 @@ internal sealed record RunOptions
     /// <summary>The accelerator's name.</summary>
     public string Accelerator { get; init; } = "auto";
 
+    /// <summary>What the translator is to tell of its work.</summary>
+    public TranslatorInspection Inspection { get; init; } = new();
+
     /// <summary>The CPU model's name.</summary>
     public string CpuModel { get; init; } = "max";
 

@@ -31,12 +31,12 @@ internal static class AcceleratorCatalog
     }
 
     /// <summary>Makes the accelerator.</summary>
-    public static IAccelerator Create(string name)
+    public static IAccelerator Create(string name, TranslatorOptions? translator = null)
     {
         return name switch
         {
             "interpreter" => new InterpreterAccelerator(),
-            "translator" => new TranslatorAccelerator(),
+            "translator" => new TranslatorAccelerator(translator),
             _ => throw new LaminaException($"the {name} is not part of this build."),
         };
     }

@@ -5,11 +5,13 @@ using Lamina.Cli.Arguments;
 using Lamina.Cli.Images;
 using Lamina.Cli.Images.Debian;
 using Lamina.Cli.Images.Packages;
+using Lamina.Cli.Inspection;
 using Lamina.Cli.Output;
 using Lamina.Cli.Tools;
 using Lamina.Interop;
 using Lamina.Interop.Terminals;
 using Lamina.Machine.Backends;
+using Lamina.SoftCpu;
 using Lamina.Vmm;
 using Lamina.Vmm.Serial;
 
@@ -102,7 +104,8 @@ internal sealed class MachineRun(RunOptions options)
         PanicWatch? watch = options.Image == null ? null : new PanicWatch(serial);
         ControlLink? link = options.Image == null ? null : new ControlLink(watchedOutput, standardError);
         MachineResult result;
-        using (VirtualMachine machine = new(CreateSettings(boot, watch != null ? watch : serial, link)))
+        using TranslationWatch inspection = TranslationWatch.Create(options.Inspection);
+        using (VirtualMachine machine = new(CreateSettings(boot, watch != null ? watch : serial, link, inspection.Options)))
         {
             Connect(machine, watch, link);
             watchedOutput.Failed += machine.Quit;
@@ -153,7 +156,7 @@ internal sealed class MachineRun(RunOptions options)
             link is { IsReady: false }));
     }
 
-    private MachineSettings CreateSettings(BootSource boot, ICharacterOutput serial, ControlLink? link)
+    private MachineSettings CreateSettings(BootSource boot, ICharacterOutput serial, ControlLink? link, TranslatorOptions translator)
     {
         return new MachineSettings
         {
@@ -161,7 +164,7 @@ internal sealed class MachineRun(RunOptions options)
             MemorySize = options.MemorySize,
             ProcessorCount = options.ProcessorCount,
             CpuModel = options.CpuModel,
-            Accelerator = AcceleratorCatalog.Create(options.Accelerator),
+            Accelerator = AcceleratorCatalog.Create(options.Accelerator, translator),
             Boot = boot,
             Serial0 = serial,
             Serial1 = link != null ? link : NullCharacterOutput.Instance,

@@ -19,13 +19,15 @@ internal sealed unsafe class CodeCache : IDisposable
     private readonly ExecutableMemory _code;
     private readonly Lock _lock = new();
     private readonly List<nint> _translations = [];
+    private readonly ITranslationObserver? _observer;
     private readonly nuint _routinesEnd;
     private readonly nuint _size;
     private nuint _used;
 
-    public CodeCache(GuestMemory memory, int size = DefaultSize)
+    public CodeCache(GuestMemory memory, int size = DefaultSize, TranslatorOptions? options = null)
     {
         _memory = memory;
+        _observer = options?.Observer;
         _size = (nuint)size;
         _code = ExecutableMemory.Map(_size);
         HostAssembler asm = new(_code.WritePointer, 4096);
@@ -112,6 +114,14 @@ internal sealed unsafe class CodeCache : IDisposable
             HostBytes += length;
             t->Next = block->Translations;
             block->Translations = t;
+            _observer?.Translated(new TranslatedBlock
+            {
+                Rip = rip,
+                Physical = block->Physical,
+                GuestCode = new ReadOnlySpan<byte>(PageOf(block->Physical) + (block->Physical & 0xfff), block->ByteLength),
+                HostAddress = (nint)t->NativeEntry,
+                HostCode = new ReadOnlySpan<byte>(t->NativeEntry, (int)(t->End - t->NativeEntry)),
+            });
             return t;
         }
     }

@@ -12,7 +12,7 @@ internal sealed unsafe class ConformanceMachine : IDisposable
     private readonly byte* _ram;
     private readonly ProcessorState _state = new();
 
-    public ConformanceMachine(bool translates, int processors = 1, int codeSize = 4 << 20)
+    public ConformanceMachine(bool translates, int processors = 1, int codeSize = 4 << 20, TranslatorOptions? options = null)
     {
         _ram = (byte*)NativeMemory.AlignedAlloc(Map.MemorySize, 4096);
         Ram.Clear();
@@ -31,7 +31,7 @@ internal sealed unsafe class ConformanceMachine : IDisposable
             PhysicalAddressBits = 40,
             Cpuid = [new CpuidEntry(1, CpuidEntry.AnySubleaf, 0x0001_0600, 0, 0x0098_2201, 0x0788_a931)],
         };
-        Partition = new SoftwarePartition(settings, translates, codeSize: codeSize);
+        Partition = new SoftwarePartition(settings, translates, codeSize: codeSize, options: options);
         Processors = [.. Enumerable.Range(0, processors).Select(n => (SoftwareProcessor)Partition.CreateProcessor(n))];
         FillTables();
     }

@@ -1,0 +1,11 @@
+namespace Lamina.Cli.Arguments;
+
+/// <summary>What the translator is to tell of its work.</summary>
+internal sealed record TranslatorInspection
+{
+    /// <summary>Name blocks for <c>perf</c>.</summary>
+    public bool PerfMap { get; init; }
+
+    /// <summary>Where blocks are written, or null.</summary>
+    public string? DumpFile { get; init; }
+}

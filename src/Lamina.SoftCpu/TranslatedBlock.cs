@@ -1,0 +1,20 @@
+namespace Lamina.SoftCpu;
+
+/// <summary>A block of guest code and the host code that was made from it. The spans are good during the call that hands it over.</summary>
+public readonly ref struct TranslatedBlock
+{
+    /// <summary>Guest address (RIP) for which it was made.</summary>
+    public ulong Rip { get; init; }
+
+    /// <summary>Guest-physical address.</summary>
+    public ulong Physical { get; init; }
+
+    /// <summary>The guest's instructions.</summary>
+    public ReadOnlySpan<byte> GuestCode { get; init; }
+
+    /// <summary>Where the host code is executed.</summary>
+    public nint HostAddress { get; init; }
+
+    /// <summary>The host code. Behind each of its calls stand words of data, which the routine called steps over.</summary>
+    public ReadOnlySpan<byte> HostCode { get; init; }
+}
