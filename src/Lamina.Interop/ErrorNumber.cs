@@ -9,12 +9,27 @@ public static class ErrorNumber
     /// <summary>EIO.</summary>
     public const int InputOutput = 5;
 
+    /// <summary>ENXIO.</summary>
+    public const int NoSuchDevice = 6;
+
     /// <summary>EAGAIN, EWOULDBLOCK.</summary>
     public const int TryAgain = 11;
 
     /// <summary>ENOMEM.</summary>
     public const int OutOfMemory = 12;
 
+    /// <summary>EINVAL.</summary>
+    public const int InvalidArgument = 22;
+
+    /// <summary>ENOLCK.</summary>
+    public const int NoLocks = 37;
+
+    /// <summary>ENOSPC.</summary>
+    public const int NoSpace = 28;
+
     /// <summary>EPIPE.</summary>
     public const int BrokenPipe = 32;
+
+    /// <summary>EOPNOTSUPP.</summary>
+    public const int NotSupported = 95;
 }

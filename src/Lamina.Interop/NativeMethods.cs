@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Lamina.Interop.Events;
+using Lamina.Interop.Files;
 using Lamina.Interop.Memory;
 using Lamina.Interop.Terminals;
 
@@ -36,6 +37,34 @@ internal static unsafe partial class NativeMethods
 
     [LibraryImport(C, EntryPoint = "write", SetLastError = true)]
     internal static partial nint Write(int descriptor, byte* buffer, nuint count);
+
+    // Variadic in C, as ioctl.
+    [LibraryImport(C, EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int Open(string path, int flags, int mode);
+
+    [LibraryImport(C, EntryPoint = "fcntl", SetLastError = true)]
+    internal static partial int ControlFile(int descriptor, int command, FileLock* value);
+
+    [LibraryImport(C, EntryPoint = "lseek", SetLastError = true)]
+    internal static partial long Seek(int descriptor, long offset, int origin);
+
+    [LibraryImport(C, EntryPoint = "fdatasync", SetLastError = true)]
+    internal static partial int SynchronizeData(int descriptor);
+
+    [LibraryImport(C, EntryPoint = "fallocate", SetLastError = true)]
+    internal static partial int Allocate(int descriptor, int mode, long offset, long length);
+
+    [LibraryImport(C, EntryPoint = "preadv", SetLastError = true)]
+    internal static partial nint ReadVector(int descriptor, IoVector* vectors, int count, long offset);
+
+    [LibraryImport(C, EntryPoint = "pwritev", SetLastError = true)]
+    internal static partial nint WriteVector(int descriptor, IoVector* vectors, int count, long offset);
+
+    [LibraryImport(C, EntryPoint = "preadv2", SetLastError = true)]
+    internal static partial nint ReadVectorNow(int descriptor, IoVector* vectors, int count, long offset, int flags);
+
+    [LibraryImport(C, EntryPoint = "pwritev2", SetLastError = true)]
+    internal static partial nint WriteVectorNow(int descriptor, IoVector* vectors, int count, long offset, int flags);
 
     [LibraryImport(C, EntryPoint = "eventfd", SetLastError = true)]
     internal static partial int CreateEvent(uint value, int flags);

@@ -72,7 +72,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             AddressSpace mmio = new(1UL << PhysicalAddressBits, new MonitorLock());
             ulong crystal = CpuModel.GetCrystalFrequency(TscFrequency);
             Devices = new DeviceCatalog(
-                ports, mmio, _clock, this, layout, settings.ProcessorCount, TscFrequency, crystal, PhysicalAddressBits, settings.Serial0, settings.Serial1);
+                ports, mmio, _clock, this, layout, TscFrequency, crystal, PhysicalAddressBits, settings, _memory, part => Own(part));
             _powerButton = new Posting(_loop, Devices.Power.PressPowerButton);
             Serial0 = new SerialPort(Devices.Uart0, _loop);
             Serial1 = new SerialPort(Devices.Uart1, _loop);

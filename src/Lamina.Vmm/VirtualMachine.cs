@@ -2,6 +2,7 @@ using Lamina.Boot;
 using Lamina.Boot.Cpu;
 using Lamina.Interop;
 using Lamina.Interop.Memory;
+using Lamina.Storage;
 
 namespace Lamina.Vmm;
 
@@ -24,7 +25,7 @@ public sealed class VirtualMachine : IDisposable
         {
             _controller = new MachineController(settings, model);
         }
-        catch (BootException e)
+        catch (Exception e) when (e is BootException or StorageException)
         {
             throw new MachineConfigurationException(e.Message, e);
         }

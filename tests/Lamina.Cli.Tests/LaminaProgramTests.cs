@@ -21,6 +21,9 @@ public sealed class LaminaProgramTests
     [InlineData("run debian --cpu x86-64-v9", "--cpu 'x86-64-v9' is not known. Accepted: x86-64-v2, x86-64-v3, max. Did you mean 'x86-64-v2'?")]
     [InlineData("run debian --serial tcp", "--serial 'tcp' is not known. Accepted: stdio, null, file=PATH.")]
     [InlineData("run debian --on-reboot halt", "--on-reboot 'halt' is not known. Accepted: restart, exit.")]
+    [InlineData("run debian --disk ,readonly", "--disk ',readonly' names no file. Write --disk FILE, with settings after commas: format=raw, format=qcow2, readonly, serial=TEXT.")]
+    [InlineData("run debian --disk d,readonyl", "--disk 'd,readonyl': 'readonyl' is not known. Accepted: format=raw, format=qcow2, readonly, serial=TEXT. Did you mean 'readonly'?")]
+    [InlineData("run debian --disk d,format=vhd", "--disk: the format 'vhd' is not known. Accepted: raw, qcow2.")]
     [InlineData("run debian --name a/b", "--name 'a/b' is not accepted: 1 to 63 letters, digits, '-', '_' and '.', beginning with a letter or digit.")]
     [InlineData("run debian ls", "unexpected argument 'ls'. A command to run in the guest goes after '--'. See 'lamina run --help'.")]
     [InlineData("run debian --", "no command after '--'. Write the command, or leave '--' out for a shell.")]
@@ -68,7 +71,8 @@ public sealed class LaminaProgramTests
     {
         string output = Run("run --help").Output;
         string[] expected =
-            ["--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--perf-map", "--dump-blocks", "--cpu", "--serial", "--name", "--on-reboot", "Ctrl-A x", "Ctrl-A h", "125", "134"];
+            ["--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--perf-map", "--dump-blocks", "--cpu", "--serial", "--name", "--on-reboot", "Ctrl-A x", "Ctrl-A h", "125", "134",
+             "--disk"];
         Assert.All(expected, word => Assert.Contains(word, output, StringComparison.Ordinal));
     }
 

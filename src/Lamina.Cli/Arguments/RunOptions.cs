@@ -38,6 +38,9 @@ internal sealed record RunOptions
     /// <summary>Where the first serial port goes.</summary>
     public SerialTarget Serial { get; init; } = SerialTarget.Default;
 
+    /// <summary>The disks.</summary>
+    public IReadOnlyList<DiskSettings> Disks { get; init; } = [];
+
     /// <summary>The machine's name.</summary>
     public string? Name { get; init; }
 

@@ -6,6 +6,9 @@ internal sealed record ImageSession
     /// <summary>How it is used.</summary>
     public required SessionMode Mode { get; init; }
 
+    /// <summary>What the guest needs drivers for.</summary>
+    public GuestHardware Hardware { get; init; }
+
     /// <summary>The host name.</summary>
     public string HostName { get; init; } = "lamina";
 

@@ -81,6 +81,7 @@ internal sealed class MachineRun(RunOptions options)
         ImageSession session = new()
         {
             Mode = Mode,
+            Hardware = options.Disks.Count > 0 ? GuestHardware.Disk : GuestHardware.None,
             Command = options.Command,
             HostName = options.Name ?? "lamina",
             Rows = size.Rows > 0 ? size.Rows : 24,
@@ -168,6 +169,7 @@ internal sealed class MachineRun(RunOptions options)
             Boot = boot,
             Serial0 = serial,
             Serial1 = link != null ? link : NullCharacterOutput.Instance,
+            Disks = options.Disks,
             OnReboot = options.OnReboot,
         };
     }

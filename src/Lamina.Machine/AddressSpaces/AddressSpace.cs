@@ -11,6 +11,7 @@ public sealed class AddressSpace
     private readonly ulong _size;
     private AddressMapping[] _mappings = [];
     private volatile Entry[] _table = [];
+    private IAddressSpaceListener? _listener;
 
     /// <summary>Makes an empty space of <paramref name="size"/> addresses; <paramref name="mappingLock"/> serialises changes to it.</summary>
     public AddressSpace(ulong size, ILock mappingLock)
@@ -25,6 +26,19 @@ public sealed class AddressSpace
     /// <summary>The ranges, in the order in which they were mapped.</summary>
     public ReadOnlySpan<AddressMapping> Mappings => _mappings;
 
+    /// <summary>Sets who is told of changes, and tells of all that is there already. Once.</summary>
+    public void SetListener(IAddressSpaceListener listener)
+    {
+        _lock.Enter();
+        _listener = listener;
+        foreach (AddressMapping mapping in _mappings)
+        {
+            listener.OnChanged(mapping);
+        }
+
+        _lock.Exit();
+    }
+
     /// <summary>Maps a range. Any thread; allocates, so not on a guest's path.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is empty or leaves the space.</exception>
     public AddressMapping Map(string name, ulong address, ulong length, IRegisterWindow window, bool enabled = true)
@@ -36,6 +50,7 @@ public sealed class AddressSpace
         _lock.Enter();
         _mappings = [.. _mappings, mapping];
         Rebuild();
+        _listener?.OnChanged(mapping);
         _lock.Exit();
         return mapping;
     }
@@ -53,6 +68,7 @@ public sealed class AddressSpace
 
         mapping.Enabled = enabled && fits;
         Rebuild();
+        _listener?.OnChanged(mapping);
         _lock.Exit();
         return fits;
     }

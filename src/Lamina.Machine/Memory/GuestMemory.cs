@@ -118,6 +118,18 @@ public sealed unsafe class GuestMemory : IDisposable
         return true;
     }
 
+    /// <summary>
+    /// Says that bytes were written through <see cref="GetHostAddress"/>, after they were: notes the pages as dirty, and drops what was translated from them. Nothing
+    /// happens for a range that is not RAM.
+    /// </summary>
+    public void MarkWritten(ulong address, ulong length)
+    {
+        if (Find(address, length, out int region) != null)
+        {
+            Written(region, address, length);
+        }
+    }
+
     /// <summary>The host address of a range of RAM, for processors and bulk payload; 0 if any byte is not RAM or it leaves its region.</summary>
     public nint GetHostAddress(ulong address, ulong length) => (nint)Find(address, length, out _);
 

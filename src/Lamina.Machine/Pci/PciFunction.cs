@@ -41,6 +41,9 @@ public sealed class PciFunction
     private AddressSpace? _ports;
     private AddressSpace? _mmio;
     private MsixTable? _msix;
+    private IRegisterWindow? _trap;
+    private int _trapOffset;
+    private int _trapLength;
     private int _device;
     private bool _asserted;
     private bool _driven;
@@ -124,6 +127,25 @@ public sealed class PciFunction
         int offset = AddCapability(0x11, body, writable);
         table.ControlOffset = offset + 2;
         _msix = table;
+    }
+
+    /// <summary>
+    /// Has accesses to configuration bytes answered by a window: those that begin within <paramref name="length"/> bytes at <paramref name="offset"/> and do not leave them.
+    /// One range a function; before the function is put on a bus.
+    /// </summary>
+    public void SetTrap(int offset, int length, IRegisterWindow window)
+    {
+        _trapOffset = offset;
+        _trapLength = length;
+        _trap = window;
+    }
+
+    /// <summary>Copies configuration bytes, as the guest has set them.</summary>
+    public void Peek(int offset, Span<byte> data)
+    {
+        _gate.Enter();
+        _configuration.AsSpan(offset, data.Length).CopyTo(data);
+        _gate.Exit();
     }
 
     /// <summary>Drives INTx. Any thread.</summary>
@@ -212,6 +234,17 @@ public sealed class PciFunction
     /// <summary>A configuration read by the guest: any offset; what leaves the space reads as ones.</summary>
     public void ReadConfiguration(int offset, Span<byte> data)
     {
+        // Not with the lock held: the window's device has a lock of its own, and drives interrupts under it.
+        if (IsTrapped(offset, data.Length))
+        {
+            if (_trap!.Read((ulong)(offset - _trapOffset), data) != AccessResult.Done)
+            {
+                data.Fill(0xff);
+            }
+
+            return;
+        }
+
         _gate.Enter();
         for (int i = 0; i < data.Length; i++)
         {
@@ -224,6 +257,12 @@ public sealed class PciFunction
     /// <summary>A configuration write by the guest: what is not writable stays.</summary>
     public void WriteConfiguration(int offset, ReadOnlySpan<byte> data)
     {
+        if (IsTrapped(offset, data.Length))
+        {
+            _trap!.Write((ulong)(offset - _trapOffset), data);
+            return;
+        }
+
         _gate.Enter();
         bool moved = false;
         for (int i = 0; i < data.Length && offset + i < ConfigurationSize; i++)
@@ -245,6 +284,8 @@ public sealed class PciFunction
     }
 
     private bool ShouldDrive => _asserted && _configuration[InterruptPin] != 0 && (CommandRegister & InterruptDisable) == 0;
+
+    private bool IsTrapped(int offset, int length) => _trap is not null && offset >= _trapOffset && offset + length <= _trapOffset + _trapLength;
 
     private void Put(int offset, uint value, int length)
     {

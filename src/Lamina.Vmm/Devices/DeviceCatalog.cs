@@ -8,9 +8,9 @@ using Lamina.Chipset.Power;
 using Lamina.Chipset.Serial;
 using Lamina.Chipset.Timers;
 using Lamina.Machine.AddressSpaces;
-using Lamina.Machine.Backends;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
+using Lamina.Machine.Memory;
 using Lamina.Machine.Time;
 
 namespace Lamina.Vmm.Devices;
@@ -26,16 +26,16 @@ internal sealed class DeviceCatalog
         IMachineClock clock,
         IPlatformEvents events,
         MachineLayout layout,
-        int processorCount,
         ulong tscFrequency,
         ulong crystalFrequency,
         int physicalAddressBits,
-        ICharacterOutput serial0,
-        ICharacterOutput serial1)
+        MachineSettings settings,
+        GuestMemory memory,
+        Action<IDisposable> own)
     {
         ApicBus apicBus = new();
-        LocalApics = new LocalApic[processorCount];
-        for (int i = 0; i < processorCount; i++)
+        LocalApics = new LocalApic[settings.ProcessorCount];
+        for (int i = 0; i < settings.ProcessorCount; i++)
         {
             LocalApics[i] = Add(new LocalApic($"lapic{i}", (uint)i, i == 0, apicBus, clock, tscFrequency, crystalFrequency, physicalAddressBits));
         }
@@ -50,9 +50,9 @@ internal sealed class DeviceCatalog
         Add(new Pit("pit", clock, new MonitorLock(), Line(PcAddressMap.PitIrq))).Map(ports);
         Add(new Rtc("rtc", clock, new MonitorLock(), Line(PcAddressMap.RtcIrq), layout.LowMemoryEnd, layout.UpperMemoryLength)).Map(ports);
         Add(new Hpet("hpet", clock, new MonitorLock(), router)).Map(mmio);
-        Uart0 = Add(new Uart("uart0", clock, new MonitorLock(), Line(PcAddressMap.Com1Irq), serial0));
+        Uart0 = Add(new Uart("uart0", clock, new MonitorLock(), Line(PcAddressMap.Com1Irq), settings.Serial0));
         Uart0.Map(ports, PcAddressMap.Com1);
-        Uart1 = Add(new Uart("uart1", clock, new MonitorLock(), Line(PcAddressMap.Com2Irq), serial1));
+        Uart1 = Add(new Uart("uart1", clock, new MonitorLock(), Line(PcAddressMap.Com2Irq), settings.Serial1));
         Uart1.Map(ports, PcAddressMap.Com2);
         Add(new KeyboardController("i8042", new MonitorLock(), Line(PcAddressMap.KeyboardIrq), Line(PcAddressMap.AuxiliaryIrq), events)).Map(ports);
         Power = Add(new AcpiPowerManagement("acpi", clock, new MonitorLock(), Line(PcAddressMap.SciIrq), events));
@@ -62,6 +62,8 @@ internal sealed class DeviceCatalog
         PciBus pci = new(new MonitorLock(), ports, mmio, router);
         ResetControl resetControl = Add(new ResetControl("reset", new MonitorLock(), events));
         Add(new PciHostBridge("pcihost", new MonitorLock(), pci, resetControl)).Map(ports, mmio);
+
+        _devices.AddRange(new VirtioCatalog(settings, memory, pci, apicBus, own).Devices);
 
         Add(new PanicDevice("panic", events)).Map(ports);
         Add(new ExitDevice("exit", events)).Map(ports);

@@ -88,8 +88,9 @@ public sealed class PackageCacheTests : IDisposable
     [InlineData("vmlinuz", null, "'vmlinuz' is missing")]
     [InlineData("manifest", null, "it has no manifest")]
     [InlineData("manifest", "", "its manifest is damaged")]
-    [InlineData("manifest", "lamina package set 1\nfile x\n", "its manifest is damaged")]
-    [InlineData("manifest", "lamina package set 1\n", "its manifest names no files")]
+    [InlineData("manifest", "lamina package set 2\nfile x\n", "its manifest is damaged")]
+    [InlineData("manifest", "lamina package set 1\n", "another version of Lamina made it")]
+    [InlineData("manifest", "lamina package set 2\n", "its manifest names no files")]
     public void A_damaged_cache_is_noticed_and_fetched_again(string file, string? content, string problem)
     {
         Fetch();
@@ -102,7 +103,7 @@ public sealed class PackageCacheTests : IDisposable
 
         _progress.Shown.Clear();
         CachedPackageSet again = Fetch();
-        Assert.Equal($"note: the cached image 'debian' is damaged ({problem}); fetching it again", _progress.Shown[0]);
+        Assert.Equal($"note: the cached image 'debian' cannot be used ({problem}); fetching it again", _progress.Shown[0]);
         Assert.Equal("kernel", File.ReadAllText(again.GetPath(DebianImage.Kernel)));
         AssertNothingLeftBehind();
     }

@@ -19,9 +19,9 @@ internal sealed class GuestMachine : IDisposable
     private readonly VirtualMachine _machine;
     private int _seen;
 
-    private GuestMachine(BootSource boot, string accelerator, int processors, ulong memory)
+    private GuestMachine(BootSource boot, string accelerator, int processors, ulong memory, Func<MachineSettings, MachineSettings>? change = null)
     {
-        _machine = new VirtualMachine(new MachineSettings
+        MachineSettings settings = new()
         {
             Accelerator = AcceleratorCatalog.Create(accelerator),
             Boot = boot,
@@ -29,7 +29,8 @@ internal sealed class GuestMachine : IDisposable
             MemorySize = memory,
             Serial0 = _console,
             OnReboot = RebootAction.Exit,
-        });
+        };
+        _machine = new VirtualMachine(change == null ? settings : change(settings));
         _machine.Start();
     }
 
@@ -42,6 +43,14 @@ internal sealed class GuestMachine : IDisposable
         CachedPackageSet files = GuestImages.Get(image);
         BootSource boot = image.CreateBoot(files, new ImageSession { Mode = SessionMode.Terminal, HostName = "guest", Columns = 200 }, null, quiet: false, append);
         return new GuestMachine(boot, accelerator, processors, memory);
+    }
+
+    /// <summary>Boots the image to a shell, with devices that it has drivers for.</summary>
+    public static GuestMachine StartDebian(string accelerator, int processors, GuestHardware hardware, Func<MachineSettings, MachineSettings> change)
+    {
+        CachedPackageSet files = GuestImages.Get(DebianImage.Cloud);
+        ImageSession session = new() { Mode = SessionMode.Terminal, HostName = "guest", Columns = 200, Hardware = hardware };
+        return new GuestMachine(DebianImage.Cloud.CreateBoot(files, session, null, quiet: false, ""), accelerator, processors, 512UL << 20, change);
     }
 
     /// <summary>Boots a kernel.</summary>

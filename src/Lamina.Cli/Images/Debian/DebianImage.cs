@@ -11,9 +11,6 @@ internal sealed class DebianImage
     internal const string BusyBox = "busybox";
     internal const string Applets = "applets";
 
-    // In the order in which they are loaded. They let the guest report a panic.
-    private static readonly string[] Modules = ["modules/pvpanic.ko", "modules/pvpanic-mmio.ko"];
-
     private readonly string _kernelPackage;
 
     private DebianImage(string name, string kernelPackage)
@@ -43,7 +40,7 @@ internal sealed class DebianImage
                     "linux-image-",
                     [
                         new PackageFile("boot/vmlinuz-", "", Kernel),
-                        .. Modules.Select(m => new PackageFile("", "/kernel/drivers/misc/pvpanic/" + Path.GetFileName(m), m, Optional: true)),
+                        .. KernelModules.All.Select(m => new PackageFile("", $"/kernel/{m}.ko", KernelModules.GetStoredName(m), Optional: true)),
                     ]),
                 new PackageRequest("busybox-static", null, [new PackageFile("", "bin/busybox", BusyBox)]),
             ])
@@ -65,7 +62,7 @@ internal sealed class DebianImage
         return new BootSource
         {
             Kernel = BootImage.FromFile(kernel ?? files.GetPath(Kernel)),
-            Initrd = BootImage.FromBytes(DebianInitramfs.Build(files, Modules, session), $"the initramfs of '{Name}'"),
+            Initrd = BootImage.FromBytes(DebianInitramfs.Build(files, KernelModules.Select(session.Hardware), session), $"the initramfs of '{Name}'"),
             CommandLine = append.Length == 0 ? commandLine : $"{commandLine} {append}",
         };
     }

@@ -77,10 +77,10 @@ internal static class DebianInitramfs
     {
         for (int i = 0; i < modules.Count; i++)
         {
-            string path = files.GetPath(modules[i]);
+            string path = files.GetPath(KernelModules.GetStoredName(modules[i]));
             if (File.Exists(path))
             {
-                writer.AddFile($"lamina/modules/{i}-{Path.GetFileName(path)}", File.ReadAllBytes(path));
+                writer.AddFile($"lamina/modules/{i:d2}-{Path.GetFileName(path)}", File.ReadAllBytes(path));
             }
         }
     }

@@ -2,7 +2,7 @@
 # The first process of a Lamina image. It is busybox ash: most of the commands below run without a fork.
 #
 # The console (ttyS0) belongs to the kernel and to the person. The second serial port (ttyS1) is the control link to Lamina;
-# docs/adr/0002-console-and-control-link.md describes its lines.
+# docs/adr/0003-console-and-control-link.md describes its lines.
 
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 

@@ -60,7 +60,7 @@ internal sealed class PackageCache(string root, IToolRunner tools, IProgressDisp
 
         if (problem != null)
         {
-            progress.Note($"the cached {set.Title} is damaged ({problem}); fetching it again");
+            progress.Note($"the cached {set.Title} cannot be used ({problem}); fetching it again");
         }
 
         RemoveLeftovers(set);

@@ -9,7 +9,8 @@ internal sealed class PackageManifest
     /// <summary>Its file name.</summary>
     public const string FileName = "manifest";
 
-    private const string Header = "lamina package set 1";
+    private const string HeaderPrefix = "lamina package set ";
+    private const string Header = HeaderPrefix + "2";
     private readonly List<(string Path, long Length, uint Checksum)> _files = [];
 
     private PackageManifest(IReadOnlyList<ResolvedPackage> packages)
@@ -68,7 +69,8 @@ internal sealed class PackageManifest
         string[] lines = File.ReadAllLines(path);
         List<ResolvedPackage> packages = [];
         PackageManifest manifest = new(packages);
-        problem = "its manifest is damaged";
+        bool other = lines.Length > 0 && lines[0] != Header && lines[0].StartsWith(HeaderPrefix, StringComparison.Ordinal);
+        problem = other ? "another version of Lamina made it" : "its manifest is damaged";
         if (lines.Length == 0 || lines[0] != Header)
         {
             return null;

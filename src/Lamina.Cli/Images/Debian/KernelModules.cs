@@ -1,0 +1,36 @@
+namespace Lamina.Cli.Images.Debian;
+
+/// <summary>The modules of Debian's kernels that an image's first process loads, by what the machine has. Those that a kernel has built in are missing from its package.</summary>
+internal static class KernelModules
+{
+    /// <summary>Lets the guest report a panic.</summary>
+    private static readonly string[] Panic = ["drivers/misc/pvpanic/pvpanic", "drivers/misc/pvpanic/pvpanic-mmio"];
+
+    private static readonly string[] Virtio =
+    [
+        "drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_pci_legacy_dev", "drivers/virtio/virtio_pci_modern_dev", "drivers/virtio/virtio_pci",
+    ];
+
+    private static readonly string[] Disks = ["drivers/block/virtio_blk", "lib/crc16", "crypto/crc32c_generic", "fs/mbcache", "fs/jbd2/jbd2", "fs/ext4/ext4"];
+    private static readonly string[] Networks = ["net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net"];
+    private static readonly string[] Shares = ["fs/fuse/fuse", "fs/fuse/virtiofs"];
+
+    /// <summary>All of them, as paths in the package's module directory without ".ko".</summary>
+    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Virtio, .. Disks, .. Networks, .. Shares];
+
+    /// <summary>Those for a machine, each after what it needs.</summary>
+    public static IReadOnlyList<string> Select(GuestHardware hardware)
+    {
+        return
+        [
+            .. Panic,
+            .. hardware == GuestHardware.None ? [] : Virtio,
+            .. hardware.HasFlag(GuestHardware.Disk) ? Disks : [],
+            .. hardware.HasFlag(GuestHardware.Network) ? Networks : [],
+            .. hardware.HasFlag(GuestHardware.Share) ? Shares : [],
+        ];
+    }
+
+    /// <summary>Where the cache has a module.</summary>
+    public static string GetStoredName(string module) => $"modules/{Path.GetFileName(module)}.ko";
+}

@@ -1,0 +1,18 @@
+namespace Lamina.Cli.Images;
+
+/// <summary>What a machine has that its guest needs drivers for.</summary>
+[Flags]
+internal enum GuestHardware
+{
+    /// <summary>Nothing.</summary>
+    None = 0,
+
+    /// <summary>Disks.</summary>
+    Disk = 1,
+
+    /// <summary>Network cards.</summary>
+    Network = 2,
+
+    /// <summary>Shared folders.</summary>
+    Share = 4,
+}

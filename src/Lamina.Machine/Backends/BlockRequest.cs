@@ -1,0 +1,66 @@
+namespace Lamina.Machine.Backends;
+
+/// <summary>
+/// One request to a block back end, with room for its buffers. Made by a device at construction and used over and over: it belongs to the device until it is submitted, then to
+/// the back end until it completes.
+/// </summary>
+public sealed class BlockRequest(int tag, int capacity, IBlockCompletion owner)
+{
+    private readonly GuestBuffer[] _buffers = new GuestBuffer[capacity];
+
+    /// <summary>Tells the device's requests apart.</summary>
+    public int Tag { get; } = tag;
+
+    /// <summary>What to do.</summary>
+    public BlockOperation Operation { get; set; }
+
+    /// <summary>Where, in bytes from the start of the disk; a multiple of 512, with the length inside the disk.</summary>
+    public ulong Offset { get; set; }
+
+    /// <summary>Bytes; for reads and writes the sum of the buffers.</summary>
+    public ulong Length { get; set; }
+
+    /// <summary>For <see cref="BlockOperation.WriteZeroes"/>: the range need not keep its space.</summary>
+    public bool MayDiscard { get; set; }
+
+    /// <summary>The buffers, in the order of the disk.</summary>
+    public ReadOnlySpan<GuestBuffer> Buffers => _buffers.AsSpan(0, BufferCount);
+
+    /// <summary>Number of buffers.</summary>
+    public int BufferCount { get; private set; }
+
+    /// <summary>How it ended.</summary>
+    public BlockResult Result { get; set; }
+
+    /// <summary>The next in a queue of the back end's.</summary>
+    public BlockRequest? Next { get; set; }
+
+    /// <summary>Removes the buffers.</summary>
+    public void Clear()
+    {
+        BufferCount = 0;
+        Length = 0;
+        MayDiscard = false;
+    }
+
+    /// <summary>Adds a buffer.</summary>
+    /// <returns><c>false</c> if there is no room.</returns>
+    public bool TryAdd(GuestBuffer buffer)
+    {
+        if (BufferCount == _buffers.Length)
+        {
+            return false;
+        }
+
+        _buffers[BufferCount++] = buffer;
+        Length += buffer.Length;
+        return true;
+    }
+
+    /// <summary>Ends a request for which <see cref="IBlockBackend.Submit"/> has returned <c>false</c>. With no lock held that a submission takes.</summary>
+    public void Complete(BlockResult result)
+    {
+        Result = result;
+        owner.OnCompleted(this);
+    }
+}

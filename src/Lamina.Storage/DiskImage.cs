@@ -1,0 +1,63 @@
+using Lamina.Interop.Files;
+
+namespace Lamina.Storage;
+
+/// <summary>
+/// An open disk image. Calls may come from several threads at once, and wait for the host. They answer with 0 or an errno value; offsets and lengths are inside
+/// the disk.
+/// </summary>
+public abstract class DiskImage : IDisposable
+{
+    /// <summary>Its format.</summary>
+    public abstract DiskFormat Format { get; }
+
+    /// <summary>The file's name.</summary>
+    public abstract string Path { get; }
+
+    /// <summary>Bytes of the disk.</summary>
+    public abstract ulong Length { get; }
+
+    /// <summary>Whether it was opened for reading only.</summary>
+    public abstract bool IsReadOnly { get; }
+
+    /// <summary>Whether <see cref="Discard"/> gives space back.</summary>
+    public abstract bool CanDiscard { get; }
+
+    /// <summary>The length in bytes that requests best have: a power of two.</summary>
+    public abstract uint PreferredBlock { get; }
+
+    /// <summary>Reads.</summary>
+    public abstract int Read(ulong offset, ReadOnlySpan<IoVector> buffers);
+
+    /// <summary>Writes.</summary>
+    public abstract int Write(ulong offset, ReadOnlySpan<IoVector> buffers);
+
+    /// <summary>Makes durable what was written.</summary>
+    public abstract int Flush();
+
+    /// <summary>Says that a range is of no interest any more. It then reads as zeroes or as before.</summary>
+    public abstract int Discard(ulong offset, ulong length);
+
+    /// <summary>Makes a range read as zeroes.</summary>
+    /// <param name="offset">Where.</param>
+    /// <param name="length">How much.</param>
+    /// <param name="mayDiscard">It need not keep its space.</param>
+    public abstract int WriteZeroes(ulong offset, ulong length, bool mayDiscard);
+
+    /// <summary>Reads without waiting, if the host has all of it in memory.</summary>
+    /// <returns>Whether that was done.</returns>
+    public abstract bool TryReadNow(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length);
+
+    /// <summary>Writes without waiting, if the host can take it.</summary>
+    /// <returns>Whether that was done.</returns>
+    public abstract bool TryWriteNow(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length);
+
+    /// <summary>Changes the disk's length. What is new reads as zeroes.</summary>
+    public abstract int Resize(ulong length);
+
+    /// <summary>Finds how far from an offset the disk is of one kind.</summary>
+    public abstract DiskExtent GetExtent(ulong offset);
+
+    /// <summary>Closes it.</summary>
+    public abstract void Dispose();
+}

@@ -1,0 +1,64 @@
+using System.Globalization;
+using System.Text;
+using Lamina.Chipset.Pci;
+using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
+using Lamina.Machine.Memory;
+using Lamina.Storage;
+using Lamina.Virtio;
+using Lamina.Virtio.Block;
+using Lamina.Virtio.Entropy;
+using Lamina.Virtio.Transport;
+
+namespace Lamina.Vmm.Devices;
+
+/// <summary>The virtio devices of a machine: makes them and what serves them on the host, and puts them on the PCI bus in the order in which they were asked for.</summary>
+internal sealed class VirtioCatalog
+{
+    private const int LastSlot = 31;
+    private const int MaximumBlockQueues = 4;
+    private readonly PciBus _bus;
+    private readonly IMessageInterruptSink _messages;
+    private readonly List<IDevice> _devices = [];
+    private int _nextSlot = 1;
+
+    /// <summary>Makes them all.</summary>
+    /// <param name="settings">The machine.</param>
+    /// <param name="memory">Its RAM.</param>
+    /// <param name="bus">Where the devices go.</param>
+    /// <param name="messages">Where their interrupts go.</param>
+    /// <param name="own">Takes what is to be disposed with the machine.</param>
+    /// <exception cref="StorageException">A disk cannot be opened.</exception>
+    /// <exception cref="MachineConfigurationException">There are too many.</exception>
+    internal VirtioCatalog(MachineSettings settings, GuestMemory memory, PciBus bus, IMessageInterruptSink messages, Action<IDisposable> own)
+    {
+        _bus = bus;
+        _messages = messages;
+        for (int i = 0; i < settings.Disks.Count; i++)
+        {
+            DiskSettings disk = settings.Disks[i];
+            DiskBackend backend = new(DiskImages.Open(disk.Path, disk.Format, !disk.IsReadOnly));
+            own(backend);
+            int queues = Math.Min(settings.ProcessorCount, MaximumBlockQueues);
+            string serial = disk.Serial ?? string.Create(CultureInfo.InvariantCulture, $"disk{i}");
+            Add(new BlockDevice(string.Create(CultureInfo.InvariantCulture, $"disk{i}"), new MonitorLock(), memory, backend, queues, Encoding.ASCII.GetBytes(serial)));
+        }
+
+        Add(new EntropyDevice("rng0", new MonitorLock(), memory, new HostEntropy()));
+    }
+
+    /// <summary>They.</summary>
+    internal IReadOnlyList<IDevice> Devices => _devices;
+
+    private void Add(VirtioDevice device)
+    {
+        if (_nextSlot > LastSlot)
+        {
+            throw new MachineConfigurationException($"A machine has places for {LastSlot} devices on its PCI bus, and '{device.Name}' would be one more.");
+        }
+
+        PciTransport transport = new(device, new MonitorLock(), new MonitorLock(), _messages);
+        _bus.Attach(_nextSlot++, 0, transport.Function);
+        _devices.Add(transport);
+    }
+}

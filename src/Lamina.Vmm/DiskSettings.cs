@@ -1,0 +1,19 @@
+using Lamina.Storage;
+
+namespace Lamina.Vmm;
+
+/// <summary>A disk of a machine.</summary>
+public sealed record DiskSettings
+{
+    /// <summary>The image: a file or a block device.</summary>
+    public required string Path { get; init; }
+
+    /// <summary>Its format; null goes by the name.</summary>
+    public DiskFormat? Format { get; init; }
+
+    /// <summary>Whether the guest may not write to it.</summary>
+    public bool IsReadOnly { get; init; }
+
+    /// <summary>The serial number that the guest sees, at most 20 characters of ASCII; null for one made of its position.</summary>
+    public string? Serial { get; init; }
+}

@@ -1,0 +1,117 @@
+using Lamina.Machine.Backends;
+
+namespace Lamina.Storage.Tests;
+
+/// <summary>Requests served by threads: all of them, with their content, and none after draining.</summary>
+public sealed class DiskBackendTests : IDisposable, IBlockCompletion
+{
+    private const int DiskLength = 4 << 20;
+    private const int Block = 8192;
+    private readonly TemporaryDirectory _directory = new();
+    private readonly List<BlockRequest> _completed = [];
+
+    public void Dispose() => _directory.Dispose();
+
+    void IBlockCompletion.OnCompleted(BlockRequest request)
+    {
+        lock (_completed)
+        {
+            _completed.Add(request);
+        }
+    }
+
+    [Fact]
+    public void ManyRequestsKeepTheirContent()
+    {
+        string path = _directory.Write("disk", new byte[DiskLength]);
+        using HostBuffer memory = new(Block * 64);
+        using DiskBackend backend = new(DiskImages.Open(path, null, writable: true));
+        BlockRequest[] requests = [.. Enumerable.Range(0, 64).Select(i => new BlockRequest(i, 4, this))];
+        byte[] expected = new byte[DiskLength];
+        Random random = new(1);
+        for (int round = 0; round < 20; round++)
+        {
+            int[] places = [.. Enumerable.Range(0, DiskLength / Block).OrderBy(_ => random.Next()).Take(64)];
+            bool write = round % 2 == 0;
+            if (write)
+            {
+                random.NextBytes(memory.Bytes);
+            }
+            else
+            {
+                memory.Bytes.Clear();
+            }
+
+            _completed.Clear();
+            int atOnce = 0;
+            for (int i = 0; i < 64; i++)
+            {
+                requests[i].Clear();
+                requests[i].Operation = write ? BlockOperation.Write : BlockOperation.Read;
+                requests[i].Offset = (ulong)(places[i] * Block);
+                Assert.True(requests[i].TryAdd(memory.Guest(i * Block, 512)) && requests[i].TryAdd(memory.Guest((i * Block) + 512, Block - 512)));
+                atOnce += backend.Submit(requests[i]) ? 1 : 0;
+            }
+
+            backend.Drain();
+            Assert.Equal(64, atOnce + _completed.Count);
+            Assert.All(requests, r => Assert.Equal(BlockResult.Done, r.Result));
+            for (int i = 0; i < 64; i++)
+            {
+                Span<byte> guest = memory.Bytes.Slice(i * Block, Block);
+                Span<byte> disk = expected.AsSpan(places[i] * Block, Block);
+                if (write)
+                {
+                    guest.CopyTo(disk);
+                }
+                else
+                {
+                    Assert.True(disk.SequenceEqual(guest), $"Block {places[i]} is not what was written.");
+                }
+            }
+        }
+
+        BlockRequest flush = new(0, 1, this) { Operation = BlockOperation.Flush };
+        Assert.False(backend.Submit(flush));
+        backend.Drain();
+        Assert.Equal(BlockResult.Done, flush.Result);
+        Assert.Equal(expected, File.ReadAllBytes(path));
+    }
+
+    [Fact]
+    public void AFailureIsAResult()
+    {
+        string path = _directory.Write("disk", new byte[DiskLength]);
+        using HostBuffer memory = new(4096);
+        using DiskBackend backend = new(DiskImages.Open(path, null, writable: false));
+        BlockRequest request = new(0, 1, this) { Operation = BlockOperation.Write };
+        Assert.True(request.TryAdd(memory.Guest(0, 4096)));
+        Assert.False(backend.Submit(request));
+        backend.Drain();
+        Assert.Equal(BlockResult.Failed, request.Result);
+    }
+
+    [Fact]
+    public void AShorterFileReadsAsZeroesBehindItsEnd()
+    {
+        string path = _directory.Write("disk", [.. Enumerable.Repeat((byte)7, 8192)]);
+        using HostBuffer memory = new(8192);
+        using DiskBackend backend = new(DiskImages.Open(path, null, writable: true));
+        using (FileStream other = new(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+        {
+            other.SetLength(5000);
+        }
+
+        memory.Bytes.Fill(1);
+        BlockRequest request = new(0, 1, this) { Operation = BlockOperation.Read };
+        Assert.True(request.TryAdd(memory.Guest(0, 8192)));
+        if (!backend.Submit(request))
+        {
+            backend.Drain();
+        }
+
+        Assert.Equal(BlockResult.Done, request.Result);
+        Assert.True(memory.Bytes[..5000].IndexOfAnyExcept((byte)7) < 0);
+        Assert.True(memory.Bytes[5000..].IndexOfAnyExcept((byte)0) < 0);
+    }
+}
