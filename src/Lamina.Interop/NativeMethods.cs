@@ -45,6 +45,18 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(C, EntryPoint = "fcntl", SetLastError = true)]
     internal static partial int ControlFile(int descriptor, int command, FileLock* value);
 
+    [LibraryImport(C, EntryPoint = "fcntl", SetLastError = true)]
+    internal static partial int ControlFile(int descriptor, int command, long value);
+
+    [LibraryImport(C, EntryPoint = "socketpair", SetLastError = true)]
+    internal static partial int SocketPair(int family, int type, int protocol, int* pair);
+
+    [LibraryImport(C, EntryPoint = "socket", SetLastError = true)]
+    internal static partial int Socket(int family, int type, int protocol);
+
+    [LibraryImport(C, EntryPoint = "writev", SetLastError = true)]
+    internal static partial nint WriteVectorStream(int descriptor, IoVector* vectors, int count);
+
     [LibraryImport(C, EntryPoint = "lseek", SetLastError = true)]
     internal static partial long Seek(int descriptor, long offset, int origin);
 

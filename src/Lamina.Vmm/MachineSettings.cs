@@ -44,6 +44,9 @@ public sealed record MachineSettings
     /// <summary>Its disks, in the order in which the guest finds them.</summary>
     public IReadOnlyList<DiskSettings> Disks { get; init; } = [];
 
+    /// <summary>Its network cards.</summary>
+    public IReadOnlyList<NetworkSettings> Networks { get; init; } = [];
+
     /// <summary>What a reboot by the guest does.</summary>
     public RebootAction OnReboot { get; init; } = RebootAction.Restart;
 

@@ -2,6 +2,7 @@ using Lamina.Boot;
 using Lamina.Boot.Cpu;
 using Lamina.Interop;
 using Lamina.Interop.Memory;
+using Lamina.Networking;
 using Lamina.Storage;
 
 namespace Lamina.Vmm;
@@ -25,7 +26,7 @@ public sealed class VirtualMachine : IDisposable
         {
             _controller = new MachineController(settings, model);
         }
-        catch (Exception e) when (e is BootException or StorageException)
+        catch (Exception e) when (e is BootException or StorageException or NetworkException)
         {
             throw new MachineConfigurationException(e.Message, e);
         }

@@ -24,6 +24,10 @@ public sealed class LaminaProgramTests
     [InlineData("run debian --disk ,readonly", "--disk ',readonly' names no file. Write --disk FILE, with settings after commas: format=raw, format=qcow2, readonly, serial=TEXT.")]
     [InlineData("run debian --disk d,readonyl", "--disk 'd,readonyl': 'readonyl' is not known. Accepted: format=raw, format=qcow2, readonly, serial=TEXT. Did you mean 'readonly'?")]
     [InlineData("run debian --disk d,format=vhd", "--disk: the format 'vhd' is not known. Accepted: raw, qcow2.")]
+    [InlineData("run debian --net usr", "--net 'usr' is not known. Accepted: user, tap=NAME, bridge=NAME, none. Did you mean 'user'?")]
+    [InlineData("run debian --net tap", "--net 'tap' does not name an interface: 1 to 15 characters after 'tap='.")]
+    [InlineData("run debian --publish 80", "--publish '80' is not accepted. Write [ADDRESS:]HOSTPORT:GUESTPORT, and /udp behind it for UDP.")]
+    [InlineData("run debian --net none --publish 80:80", "--publish needs --net user; with --net none the guest has no ports on this host.")]
     [InlineData("run debian --name a/b", "--name 'a/b' is not accepted: 1 to 63 letters, digits, '-', '_' and '.', beginning with a letter or digit.")]
     [InlineData("run debian ls", "unexpected argument 'ls'. A command to run in the guest goes after '--'. See 'lamina run --help'.")]
     [InlineData("run debian --", "no command after '--'. Write the command, or leave '--' out for a shell.")]
@@ -72,7 +76,7 @@ public sealed class LaminaProgramTests
         string output = Run("run --help").Output;
         string[] expected =
             ["--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--perf-map", "--dump-blocks", "--cpu", "--serial", "--name", "--on-reboot", "Ctrl-A x", "Ctrl-A h", "125", "134",
-             "--disk"];
+             "--disk", "--net", "--publish"];
         Assert.All(expected, word => Assert.Contains(word, output, StringComparison.Ordinal));
     }
 

@@ -41,6 +41,9 @@ internal sealed record RunOptions
     /// <summary>The disks.</summary>
     public IReadOnlyList<DiskSettings> Disks { get; init; } = [];
 
+    /// <summary>The network cards.</summary>
+    public IReadOnlyList<NetworkSettings> Networks { get; init; } = [];
+
     /// <summary>The machine's name.</summary>
     public string? Name { get; init; }
 

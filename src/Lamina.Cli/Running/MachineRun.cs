@@ -33,6 +33,9 @@ internal sealed class MachineRun(RunOptions options)
 
     private bool RunsCommand => options.Command.Count > 0;
 
+    private GuestHardware Hardware =>
+        (options.Disks.Count > 0 ? GuestHardware.Disk : 0) | (options.Networks.Count > 0 ? GuestHardware.Network : 0);
+
     private SessionMode Mode => RunsCommand ? SessionMode.Command : _inputIsTerminal ? SessionMode.Terminal : SessionMode.Typed;
 
     /// <summary>Runs the machine to its end.</summary>
@@ -81,7 +84,7 @@ internal sealed class MachineRun(RunOptions options)
         ImageSession session = new()
         {
             Mode = Mode,
-            Hardware = options.Disks.Count > 0 ? GuestHardware.Disk : GuestHardware.None,
+            Hardware = Hardware,
             Command = options.Command,
             HostName = options.Name ?? "lamina",
             Rows = size.Rows > 0 ? size.Rows : 24,
@@ -170,6 +173,7 @@ internal sealed class MachineRun(RunOptions options)
             Serial0 = serial,
             Serial1 = link != null ? link : NullCharacterOutput.Instance,
             Disks = options.Disks,
+            Networks = options.Networks,
             OnReboot = options.OnReboot,
         };
     }

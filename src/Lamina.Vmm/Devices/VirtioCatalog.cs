@@ -4,10 +4,12 @@ using Lamina.Chipset.Pci;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Memory;
+using Lamina.Networking;
 using Lamina.Storage;
 using Lamina.Virtio;
 using Lamina.Virtio.Block;
 using Lamina.Virtio.Entropy;
+using Lamina.Virtio.Network;
 using Lamina.Virtio.Transport;
 
 namespace Lamina.Vmm.Devices;
@@ -29,6 +31,7 @@ internal sealed class VirtioCatalog
     /// <param name="messages">Where their interrupts go.</param>
     /// <param name="own">Takes what is to be disposed with the machine.</param>
     /// <exception cref="StorageException">A disk cannot be opened.</exception>
+    /// <exception cref="NetworkException">A network cannot be had.</exception>
     /// <exception cref="MachineConfigurationException">There are too many.</exception>
     internal VirtioCatalog(MachineSettings settings, GuestMemory memory, PciBus bus, IMessageInterruptSink messages, Action<IDisposable> own)
     {
@@ -44,11 +47,25 @@ internal sealed class VirtioCatalog
             Add(new BlockDevice(string.Create(CultureInfo.InvariantCulture, $"disk{i}"), new MonitorLock(), memory, backend, queues, Encoding.ASCII.GetBytes(serial)));
         }
 
+        for (int i = 0; i < settings.Networks.Count; i++)
+        {
+            WireNetwork network = Open(settings.Networks[i]);
+            own(network);
+            Add(new NetworkDevice(string.Create(CultureInfo.InvariantCulture, $"net{i}"), new MonitorLock(), memory, network, HardwareAddress.Create(settings.Name, i)));
+        }
+
         Add(new EntropyDevice("rng0", new MonitorLock(), memory, new HostEntropy()));
     }
 
     /// <summary>They.</summary>
     internal IReadOnlyList<IDevice> Devices => _devices;
+
+    private static WireNetwork Open(NetworkSettings network) => network.Kind switch
+    {
+        NetworkKind.User => UserNetwork.Start(network.PublishedPorts),
+        NetworkKind.Tap => TapNetwork.Open(network.Name ?? throw new MachineConfigurationException("A network card on a tap interface needs the interface's name.")),
+        _ => TapNetwork.OpenOnBridge(network.Name ?? throw new MachineConfigurationException("A network card on a bridge needs the bridge's name.")),
+    };
 
     private void Add(VirtioDevice device)
     {

@@ -33,6 +33,11 @@ internal static class DebianInitramfs
             AddSettings(writer, files, session);
             writer.AddFile("init", Resource("init.sh"), Executable);
             writer.AddFile("lamina/session", Encoding.UTF8.GetBytes(Describe(session)));
+            if (session.Hardware.HasFlag(GuestHardware.Network))
+            {
+                writer.AddFile("lamina/lease", Resource("lease.sh"), Executable);
+            }
+
             if (session.Mode != SessionMode.Command)
             {
                 writer.AddFile("lamina/shell", Resource("shell.sh"), Executable);
@@ -58,7 +63,7 @@ internal static class DebianInitramfs
             SessionMode.Typed => "typed",
             _ => "command",
         };
-        return string.Create(null, $"mode={mode}\nname={session.HostName}\nrows={session.Rows}\ncolumns={session.Columns}\nterm={(plainType ? session.TerminalType : "vt100")}\n");
+        return string.Create(null, $"mode={mode}\nname={session.HostName}\nrows={session.Rows}\ncolumns={session.Columns}\nterm={(plainType ? session.TerminalType : "vt100")}\nnetwork={(session.Hardware.HasFlag(GuestHardware.Network) ? "yes" : "no")}\n");
     }
 
     private static void AddBusyBox(CpioWriter writer, CachedPackageSet files)

@@ -13,7 +13,7 @@ mkdir -p /dev/pts /dev/shm
 mount -t devpts -o nosuid,noexec,mode=0620,gid=5 devpts /dev/pts
 mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm
 
-# mode (terminal, typed or command), name, rows, columns, term
+# mode (terminal, typed or command), name, rows, columns, term, network (yes or no)
 . /lamina/session
 
 hostname "$name"
@@ -22,6 +22,12 @@ ip link set lo up
 for module in /lamina/modules/*.ko; do
     [ -e "$module" ] && insmod "$module"
 done
+
+if [ "$network" = yes ]; then
+    ip link set eth0 up
+    # Answers come at once or not at all. What the lease says is done by /lamina/lease.
+    udhcpc -i eth0 -s /lamina/lease -O mtu -t 5 -T 1 -A 1 -n -q >/dev/null 2>&1 || echo "lamina: no address by DHCP on eth0"
+fi
 
 stty -F /dev/ttyS1 115200 raw -echo -hupcl clocal
 exec 3<>/dev/ttyS1

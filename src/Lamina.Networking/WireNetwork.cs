@@ -1,0 +1,136 @@
+using Lamina.Interop.Events;
+using Lamina.Interop.Networks;
+using Lamina.Machine.Backends;
+
+namespace Lamina.Networking;
+
+/// <summary>
+/// A network behind a descriptor: a thread takes what arrives and hands it to the guest, and waits while the guest has no room. Packets of the guest are written on the thread
+/// that brings them.
+/// </summary>
+public abstract class WireNetwork : INetworkBackend, IDisposable
+{
+    private readonly EventNotifier _notifier = new();
+    private INetworkReceiver? _receiver;
+    private Thread? _thread;
+    private volatile bool _stop;
+    private volatile bool _transmitBlocked;
+    private bool _lost;
+
+    private protected WireNetwork(OwnedDescriptor wire)
+    {
+        Wire = wire;
+    }
+
+    /// <inheritdoc/>
+    public abstract NetworkOffloads Offloads { get; }
+
+    /// <inheritdoc/>
+    public abstract int MaximumTransmissionUnit { get; }
+
+    private protected OwnedDescriptor Wire { get; }
+
+    private protected INetworkReceiver Receiver => _receiver!;
+
+    /// <inheritdoc/>
+    public void SetReceiver(INetworkReceiver receiver) => _receiver = receiver;
+
+    /// <inheritdoc/>
+    public void Start()
+    {
+        if (_thread == null && !_lost)
+        {
+            _stop = false;
+            _thread = new Thread(Run) { Name = "network", IsBackground = true };
+            _thread.Start();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+        _stop = true;
+        _notifier.Signal();
+        _thread?.Join();
+        _thread = null;
+    }
+
+    /// <inheritdoc/>
+    public abstract void SetReceiveOffloads(NetworkOffloads offloads);
+
+    /// <inheritdoc/>
+    public abstract bool TryTransmit(ReadOnlySpan<GuestBuffer> buffers);
+
+    /// <inheritdoc/>
+    public void ResumeReceive() => _notifier.Signal();
+
+    /// <summary>Ends the thread and closes the wire.</summary>
+    public virtual void Dispose()
+    {
+        Stop();
+        Wire.Dispose();
+        _notifier.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Takes what is there, and hands it on.</summary>
+    private protected abstract WireState Receive();
+
+    /// <summary>Writes what is left of an earlier packet.</summary>
+    /// <returns>Whether the wire takes packets again.</returns>
+    private protected abstract bool TryFinishTransmit();
+
+    /// <summary>The wire is full: the thread waits for room.</summary>
+    private protected void WaitForRoom()
+    {
+        _transmitBlocked = true;
+        _notifier.Signal();
+    }
+
+    private void Run()
+    {
+        bool hasRoom = true;
+        while (!_stop)
+        {
+            Readiness interest = (hasRoom ? Readiness.Readable : Readiness.None) | (_transmitBlocked ? Readiness.Writable : Readiness.None);
+            Readiness ready = Wire.Wait(interest, _notifier.Descriptor, out bool notified);
+            if (notified)
+            {
+                _notifier.Clear();
+                hasRoom = true;
+            }
+
+            if (_stop)
+            {
+                return;
+            }
+
+            if (_transmitBlocked && (ready & Readiness.Writable) != 0)
+            {
+                _transmitBlocked = false;
+                if (TryFinishTransmit())
+                {
+                    Receiver.OnTransmitReady();
+                }
+                else
+                {
+                    _transmitBlocked = true;
+                }
+            }
+
+            if (notified || (ready & (Readiness.Readable | Readiness.HangUp | Readiness.Error)) != 0)
+            {
+                switch (Receive())
+                {
+                    case WireState.GuestFull:
+                        hasRoom = false;
+                        break;
+                    case WireState.Lost:
+                        _lost = true;
+                        Receiver.OnLinkChanged(false);
+                        return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+using Lamina.Networking;
+
+namespace Lamina.Vmm;
+
+/// <summary>A network card of a machine.</summary>
+public sealed record NetworkSettings
+{
+    /// <summary>What it is connected to.</summary>
+    public NetworkKind Kind { get; init; } = NetworkKind.User;
+
+    /// <summary>The tap interface or the bridge; null for <see cref="NetworkKind.User"/>.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>Ports of the host that lead to the guest, for <see cref="NetworkKind.User"/>.</summary>
+    public IReadOnlyList<PublishedPort> PublishedPorts { get; init; } = [];
+}
