@@ -38,7 +38,7 @@ internal static class NetworkArgument
         int hostColon = guestColon <= 0 ? -1 : ports.LastIndexOf(':', guestColon - 1);
         string? address = hostColon < 0 ? null : ports[..hostColon].Trim('[', ']');
         bool valid = (protocol is "tcp" or "udp")
-            & TryParsePort(guestColon < 0 ? ports : ports[(hostColon + 1)..guestColon], out ushort host)
+            & TryParsePort(guestColon < 0 ? "" : ports[(hostColon + 1)..guestColon], out ushort host)
             & TryParsePort(ports[(guestColon + 1)..], out ushort guest)
             & (address == null || IPAddress.TryParse(address, out _));
         return valid
