@@ -3,6 +3,12 @@ namespace Lamina.Interop;
 /// <summary>The errno values that callers tell apart (Linux, asm-generic/errno.h).</summary>
 public static class ErrorNumber
 {
+    /// <summary>EPERM.</summary>
+    public const int NotPermitted = 1;
+
+    /// <summary>ENOENT.</summary>
+    public const int NoEntry = 2;
+
     /// <summary>EINTR.</summary>
     public const int Interrupted = 4;
 
@@ -17,6 +23,12 @@ public static class ErrorNumber
 
     /// <summary>ENOMEM.</summary>
     public const int OutOfMemory = 12;
+
+    /// <summary>EACCES.</summary>
+    public const int AccessDenied = 13;
+
+    /// <summary>EFAULT.</summary>
+    public const int BadAddress = 14;
 
     /// <summary>EINVAL.</summary>
     public const int InvalidArgument = 22;

@@ -29,6 +29,10 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(C, EntryPoint = "ftruncate", SetLastError = true)]
     internal static partial int Truncate(int descriptor, long length);
 
+    // Variadic in C; the mode is not needed, because nothing is created.
+    [LibraryImport(C, EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int Open(string path, int flags);
+
     [LibraryImport(C, EntryPoint = "close", SetLastError = true)]
     internal static partial int Close(int descriptor);
 

@@ -9,5 +9,14 @@ public sealed class InterpreterAccelerator : IAccelerator
     public string Name => "interpreter";
 
     /// <inheritdoc/>
+    public ulong? TscFrequency => null;
+
+    /// <inheritdoc/>
+    public int PhysicalAddressBits => 52;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid) => cpuid;
+
+    /// <inheritdoc/>
     public IPartition CreatePartition(PartitionSettings settings) => new SoftwarePartition(settings);
 }

@@ -32,7 +32,7 @@ internal sealed unsafe class SoftwarePartition : IPartition
         Blocks = new BlockCache(this, settings.Memory, blockArenaSize);
         Stubs = new StubCache();
         Code = translates ? new CodeCache(settings.Memory, codeSize, options) : null;
-        Memory.SetCodeInvalidator(Blocks);
+        Memory.AddCodeInvalidator(Blocks);
     }
 
     public PartitionSettings Settings { get; }
@@ -158,6 +158,7 @@ internal sealed unsafe class SoftwarePartition : IPartition
     /// <inheritdoc/>
     public void Dispose()
     {
+        Memory.RemoveCodeInvalidator(Blocks);
         Blocks.Dispose();
         Code?.Dispose();
         Stubs.Dispose();

@@ -415,15 +415,7 @@ internal sealed unsafe partial class SoftwareProcessor
             _partition.EnterGuest(this);
         }
 
-        if (Take(AttentionBits.Init))
-        {
-            ResetState.Init(c, this);
-        }
-
-        if (Take(AttentionBits.StartUp) && c->WaitingForStartUp && _startUpVector >= 0)
-        {
-            ResetState.StartUp(c, (byte)_startUpVector);
-        }
+        TakeResets();
 
         if (Take(AttentionBits.Exit))
         {

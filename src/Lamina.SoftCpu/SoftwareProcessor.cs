@@ -55,6 +55,9 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
     /// <inheritdoc/>
     public ulong InstructionsRetired => Volatile.Read(ref _context->InstructionsRetired);
 
+    /// <inheritdoc/>
+    public ProcessorCounters Counters => default;
+
     public ProcessorContext* Context => _context;
 
     public SoftwarePartition Partition => _partition;
@@ -242,7 +245,12 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
     }
 
     /// <inheritdoc/>
-    public void Save(ProcessorState state) => StateTransfer.Save(this, state);
+    public void Save(ProcessorState state)
+    {
+        // The state has no place for messages that have come since the last instruction.
+        TakeResets();
+        StateTransfer.Save(this, state);
+    }
 
     /// <inheritdoc/>
     public bool Restore(ProcessorState state) => StateTransfer.Restore(this, state);

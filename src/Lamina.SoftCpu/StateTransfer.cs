@@ -67,7 +67,7 @@ internal static unsafe class StateTransfer
     {
         ProcessorContext* c = processor.Context;
         ResetState.PowerOn(c, processor);
-        if (!IsConsistent(processor, state))
+        if (!state.IsPossible(processor.ReservedAddressBits))
         {
             return false;
         }
@@ -144,31 +144,6 @@ internal static unsafe class StateTransfer
         }
 
         return ok;
-    }
-
-    private static bool IsConsistent(SoftwareProcessor processor, ProcessorState state)
-    {
-        ulong efer = 0;
-        foreach (MsrValue msr in state.Msrs)
-        {
-            efer = msr.Index == Msr.Efer ? msr.Value : efer;
-        }
-
-        bool pe = (state.Cr0 & 1) != 0;
-        bool pg = (state.Cr0 & (1UL << 31)) != 0;
-        bool pae = (state.Cr4 & 0x20) != 0;
-        bool lma = (efer & 0x400) != 0;
-        bool lme = (efer & 0x100) != 0;
-        ulong xcr0 = state.Xcr0;
-        return (!pg || pe)
-            && lma == (lme && pg)
-            && (!lma || pae)
-            && state.Cr0 >> 32 == 0
-            && (state.Cr3 & processor.ReservedAddressBits) == 0
-            && (xcr0 & ~7UL) == 0 && (xcr0 & 6) != 4
-            && (lma || state.Rip <= uint.MaxValue)
-            && state.DebugRegisters[4] >> 32 == 0 && state.DebugRegisters[5] >> 32 == 0
-            && (BitConverter.ToUInt32(state.XsaveArea, MxcsrOffset) & 0xffff_0000) == 0;
     }
 
     private static void SaveVectors(ProcessorContext* c, Span<byte> area)

@@ -10,5 +10,14 @@ public sealed class TranslatorAccelerator(TranslatorOptions? options = null) : I
     public string Name => "translator";
 
     /// <inheritdoc/>
+    public ulong? TscFrequency => null;
+
+    /// <inheritdoc/>
+    public int PhysicalAddressBits => 52;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid) => cpuid;
+
+    /// <inheritdoc/>
     public IPartition CreatePartition(PartitionSettings settings) => new SoftwarePartition(settings, translates: true, options: options);
 }

@@ -14,7 +14,7 @@ public sealed unsafe class GuestMemory : IDisposable
 
     private readonly GuestMemoryRegion[] _regions;
     private readonly byte*[] _attributes;
-    private ICodeInvalidator? _codeInvalidator;
+    private volatile ICodeInvalidator[] _codeInvalidators = [];
 
     /// <summary>Describes RAM. Regions are sorted by address here and may not overlap.</summary>
     /// <exception cref="ArgumentException">A region is empty, unaligned, or overlaps another.</exception>
@@ -49,8 +49,11 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <summary>The regions, by ascending address.</summary>
     public ReadOnlySpan<GuestMemoryRegion> Regions => _regions;
 
-    /// <summary>Sets who is told of writes to code. Once, before the machine starts.</summary>
-    public void SetCodeInvalidator(ICodeInvalidator invalidator) => _codeInvalidator = invalidator;
+    /// <summary>Adds somebody who is told of writes to code. While no processor runs.</summary>
+    public void AddCodeInvalidator(ICodeInvalidator invalidator) => _codeInvalidators = [.. _codeInvalidators, invalidator];
+
+    /// <summary>The opposite.</summary>
+    public void RemoveCodeInvalidator(ICodeInvalidator invalidator) => _codeInvalidators = Array.FindAll(_codeInvalidators, i => i != invalidator);
 
     /// <summary>Copies a value out of RAM.</summary>
     /// <returns><c>false</c> if any byte of it is not RAM.</returns>
@@ -230,7 +233,10 @@ public sealed unsafe class GuestMemory : IDisposable
 
         if (code)
         {
-            _codeInvalidator?.InvalidateCode(address, length);
+            foreach (ICodeInvalidator invalidator in _codeInvalidators)
+            {
+                invalidator.InvalidateCode(address, length);
+            }
         }
     }
 }

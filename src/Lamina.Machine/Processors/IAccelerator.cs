@@ -6,6 +6,15 @@ public interface IAccelerator
     /// <summary>As on the command line: "interpreter", "translator", "kvm".</summary>
     string Name { get; }
 
+    /// <summary>The only frequency in Hz that its time-stamp counters can have; null if they can have any.</summary>
+    ulong? TscFrequency { get; }
+
+    /// <summary>Most physical address bits of its processors.</summary>
+    int PhysicalAddressBits { get; }
+
+    /// <summary>CPUID answers less the features that it cannot give. A partition takes only answers that this leaves as they are.</summary>
+    IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid);
+
     /// <summary>Makes an empty VM.</summary>
     IPartition CreatePartition(PartitionSettings settings);
 }

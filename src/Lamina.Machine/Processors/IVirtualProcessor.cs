@@ -21,4 +21,7 @@ public interface IVirtualProcessor : Interrupts.IProcessorSignals, IDisposable
 
     /// <summary>Instructions retired since creation; an accelerator that cannot count gives 0.</summary>
     ulong InstructionsRetired { get; }
+
+    /// <summary>What it has counted since creation. Any thread.</summary>
+    ProcessorCounters Counters { get; }
 }

@@ -12,6 +12,9 @@ public enum ProcessorExitReason
     /// <summary>Triple fault: the platform resets or the VM ends.</summary>
     Shutdown,
 
+    /// <summary>The accelerator can go on, but another one would do better.</summary>
+    Unsuited,
+
     /// <summary>The accelerator cannot go on.</summary>
     Failed,
 }

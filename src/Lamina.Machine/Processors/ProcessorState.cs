@@ -77,4 +77,32 @@ public sealed class ProcessorState
 
     /// <summary>Non-maskable interrupts are blocked until IRET.</summary>
     public bool NonMaskableBlocked { get; set; }
+
+    /// <summary>Whether an x86-64 processor can be in this state, as far as one register limits another.</summary>
+    /// <param name="reservedAddressBits">Bits above the width of physical addresses.</param>
+    public bool IsPossible(ulong reservedAddressBits)
+    {
+        const uint ExtendedFeatures = 0xc000_0080;
+        const int MxcsrOffset = 24;
+        ulong efer = 0;
+        foreach (MsrValue msr in Msrs)
+        {
+            efer = msr.Index == ExtendedFeatures ? msr.Value : efer;
+        }
+
+        bool protection = (Cr0 & 1) != 0;
+        bool paging = (Cr0 & (1UL << 31)) != 0;
+        bool addressExtension = (Cr4 & 0x20) != 0;
+        bool active = (efer & 0x400) != 0;
+        bool enabled = (efer & 0x100) != 0;
+        return (!paging || protection)
+            && active == (enabled && paging)
+            && (!active || addressExtension)
+            && Cr0 >> 32 == 0
+            && (Cr3 & reservedAddressBits) == 0
+            && (Xcr0 & ~7UL) == 0 && (Xcr0 & 6) != 4
+            && (active || Rip <= uint.MaxValue)
+            && DebugRegisters[4] >> 32 == 0 && DebugRegisters[5] >> 32 == 0
+            && (BitConverter.ToUInt32(XsaveArea, MxcsrOffset) & 0xffff_0000) == 0;
+    }
 }

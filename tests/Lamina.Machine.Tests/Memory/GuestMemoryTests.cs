@@ -86,7 +86,7 @@ public sealed unsafe class GuestMemoryTests : IDisposable
     public void AWriteIntoCodeIsToldAfterItHappened()
     {
         Recorder recorder = new(_memory);
-        _memory.SetCodeInvalidator(recorder);
+        _memory.AddCodeInvalidator(recorder);
         Assert.True(_memory.AddPageAttributes(0x1000, PageAttributes.Code));
         Assert.True(_memory.TryWrite(0x0, 7u));
         Assert.Empty(recorder.Calls);

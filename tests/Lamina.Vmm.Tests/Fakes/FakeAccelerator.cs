@@ -8,6 +8,10 @@ internal sealed class FakeAccelerator(Func<FakeProcessor, ProcessorExit> program
 {
     public string Name => "fake";
 
+    public ulong? TscFrequency => null;
+
+    public int PhysicalAddressBits => 52;
+
     public PartitionSettings? Settings { get; private set; }
 
     public List<FakeProcessor> Processors { get; } = [];
@@ -15,6 +19,8 @@ internal sealed class FakeAccelerator(Func<FakeProcessor, ProcessorExit> program
     public List<ILocalInterruptController> Controllers { get; } = [];
 
     public bool IsDisposed { get; private set; }
+
+    public IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid) => cpuid;
 
     public IPartition CreatePartition(PartitionSettings settings)
     {

@@ -13,6 +13,8 @@ internal sealed class FakeProcessor(int index, Func<FakeProcessor, ProcessorExit
 
     public ulong InstructionsRetired { get; set; }
 
+    public ProcessorCounters Counters => default;
+
     public ulong Rip => _state.Rip;
 
     public int Restores { get; private set; }

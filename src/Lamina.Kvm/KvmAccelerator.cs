@@ -1,0 +1,138 @@
+using Lamina.Interop;
+using Lamina.Interop.Kvm;
+using Lamina.Machine.Processors;
+
+namespace Lamina.Kvm;
+
+/// <summary>The kernel's KVM. What it cannot emulate the interpreter executes in its place.</summary>
+public sealed class KvmAccelerator : IAccelerator, IDisposable
+{
+    // Below the firmware's place at the end of the first 4 GiB, where there is neither RAM nor a device.
+    private const ulong ReservedPages = 0xfffb_c000;
+
+    private static readonly (int Number, string Name)[] Needed =
+    [
+        (KvmCapability.UserMemory, "KVM_CAP_USER_MEMORY"),
+        (KvmCapability.ExtendedCpuid, "KVM_CAP_EXT_CPUID"),
+        (KvmCapability.Events, "KVM_CAP_VCPU_EVENTS"),
+        (KvmCapability.DebugRegisters, "KVM_CAP_DEBUGREGS"),
+        (KvmCapability.ExtendedState, "KVM_CAP_XSAVE"),
+        (KvmCapability.ExtendedControl, "KVM_CAP_XCRS"),
+        (KvmCapability.GetTscFrequency, "KVM_CAP_GET_TSC_KHZ"),
+        (KvmCapability.SynchronizedRegisters, "KVM_CAP_SYNC_REGS"),
+        (KvmCapability.ImmediateExit, "KVM_CAP_IMMEDIATE_EXIT"),
+        (KvmCapability.UserSpaceMsr, "KVM_CAP_X86_USER_SPACE_MSR"),
+        (KvmCapability.MsrFilter, "KVM_CAP_X86_MSR_FILTER"),
+    ];
+
+    private readonly KvmDevice _device;
+    private readonly KvmCpuid _cpuid;
+    private readonly bool _anyTscFrequency;
+    private readonly ulong _tscFrequency;
+    private KvmParts? _spare;
+
+    /// <summary>Opens <c>/dev/kvm</c>.</summary>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    /// <exception cref="NotSupportedException">This KVM lacks something that Lamina needs; the message names it.</exception>
+    public KvmAccelerator()
+        : this(KvmCalls.Instance)
+    {
+    }
+
+    internal KvmAccelerator(IKvmCalls calls)
+    {
+        _device = KvmDevice.Open(calls);
+        try
+        {
+            Check(_device);
+            _cpuid = new KvmCpuid(_device.GetSupportedCpuid());
+            _anyTscFrequency = _device.GetCapability(KvmCapability.TscControl) != 0;
+
+            // Only a processor knows the frequency, so the first machine's first processor is made now.
+            _spare = CreateParts();
+            int kilohertz = _spare.FirstProcessor.GetTscKilohertz();
+            SetsTime = CanSetTime(_spare.FirstProcessor);
+            _tscFrequency = kilohertz > 0 ? (ulong)kilohertz * 1000 : throw new SystemCallException(KvmRequest.GetName(KvmRequest.GetTscKilohertz), -kilohertz);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public string Name => "kvm";
+
+    /// <inheritdoc/>
+    public ulong? TscFrequency => _anyTscFrequency ? null : _tscFrequency;
+
+    /// <inheritdoc/>
+    public int PhysicalAddressBits => _cpuid.PhysicalAddressBits;
+
+    /// <summary>Guests' time-stamp counters can be set. A KVM without hardware shows them the host's.</summary>
+    internal bool SetsTime { get; }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid) => _cpuid.Restrict(cpuid, SetsTime);
+
+    /// <inheritdoc/>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    public IPartition CreatePartition(PartitionSettings settings)
+    {
+        KvmParts parts = Interlocked.Exchange(ref _spare, null) ?? CreateParts();
+        try
+        {
+            return new KvmPartition(parts, settings, _anyTscFrequency, _device.GetCapability(KvmCapability.ExitOnEmulationFailure) != 0);
+        }
+        catch
+        {
+            parts.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Interlocked.Exchange(ref _spare, null)?.Dispose();
+        _device.Dispose();
+    }
+
+    private static void Check(KvmDevice device)
+    {
+        int version = device.ApiVersion;
+        if (version != KvmDevice.ExpectedApiVersion)
+        {
+            throw new NotSupportedException($"{KvmDevice.DefaultPath} answers version {version} of its interface, not {KvmDevice.ExpectedApiVersion}.");
+        }
+
+        string[] missing = [.. Needed.Where(c => device.GetCapability(c.Number) == 0).Select(c => c.Name)];
+        if (missing.Length > 0)
+        {
+            throw new NotSupportedException($"the KVM of this kernel is too old or too small: it lacks {string.Join(", ", missing)}.");
+        }
+    }
+
+    private static bool CanSetTime(KvmVirtualProcessor processor)
+    {
+        const ulong Ahead = 1UL << 60;
+        bool set = processor.TrySetMsr(KvmMsrs.TimeStampCounter, Ahead) && processor.TryGetMsr(KvmMsrs.TimeStampCounter, out ulong value) && value >= Ahead;
+        return processor.TrySetMsr(KvmMsrs.TimeStampCounter, 0) && set;
+    }
+
+    private KvmParts CreateParts()
+    {
+        KvmMachine machine = _device.CreateMachine();
+        try
+        {
+            machine.SetReservedPages(ReservedPages);
+            return new KvmParts(machine, machine.CreateProcessor(0));
+        }
+        catch
+        {
+            machine.Dispose();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,31 @@
+namespace Lamina.Kvm;
+
+/// <summary>Model-specific registers by who holds them (Intel SDM volume 4).</summary>
+internal static class KvmMsrs
+{
+    public const uint TimeStampCounter = 0x10;
+    public const uint ApicBase = 0x1b;
+    public const uint TscAdjust = 0x3b;
+    public const uint SpecCtrl = 0x48;
+    public const uint TscDeadline = 0x6e0;
+    public const uint X2ApicFirst = 0x800;
+    public const uint X2ApicLast = 0x8ff;
+    public const uint Efer = 0xc000_0080;
+    public const uint FsBase = 0xc000_0100;
+    public const uint GsBase = 0xc000_0101;
+
+    /// <summary>Those of our local APIC. Accesses in the x2APIC range come to us without being asked for, because KVM has no local APIC.</summary>
+    public static ReadOnlySpan<uint> OfController => [ApicBase, TscDeadline];
+
+    /// <summary>Those of a saved state that KVM may hold, in the order of the software processor's.</summary>
+    public static ReadOnlySpan<uint> Saved =>
+    [
+        TimeStampCounter, TscAdjust, SpecCtrl, 0x1a0, 0x174, 0x175, 0x176, 0x277, 0x2ff, 0x250, 0x258, 0x259,
+        0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f,
+        0x200, 0x201, 0x202, 0x203, 0x204, 0x205, 0x206, 0x207, 0x208, 0x209, 0x20a, 0x20b, 0x20c, 0x20d, 0x20e, 0x20f,
+        0x17a, 0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0102, 0xc000_0103,
+    ];
+
+    /// <summary>Whether our local APIC answers.</summary>
+    public static bool IsOfController(uint index) => index is ApicBase or TscDeadline or (>= X2ApicFirst and <= X2ApicLast);
+}

@@ -1,0 +1,108 @@
+using Lamina.Interop;
+using Lamina.Interop.Kvm;
+using Lamina.Machine.Interrupts;
+using Lamina.Machine.Memory;
+using Lamina.Machine.Processors;
+
+namespace Lamina.Kvm;
+
+/// <summary>One VM of KVM. The interrupt controllers stay ours: KVM is told of one interrupt at a time.</summary>
+internal sealed class KvmPartition : IPartition
+{
+    // KVM_MSR_EXIT_REASON_INVAL, UNKNOWN and FILTER.
+    private const ulong AllMsrReasons = 7;
+    private readonly KvmMachine _machine;
+    private readonly bool _setsTscFrequency;
+    private KvmVirtualProcessor? _first;
+
+    /// <summary>Makes one of <paramref name="parts"/>, which it then owns.</summary>
+    public KvmPartition(KvmParts parts, PartitionSettings settings, bool setsTscFrequency, bool emulationExits)
+    {
+        (_machine, _first) = parts;
+        Settings = settings;
+        _setsTscFrequency = setsTscFrequency;
+        _machine.Enable(KvmCapability.UserSpaceMsr, AllMsrReasons);
+        _machine.InterceptMsrs(KvmMsrs.OfController);
+        if (emulationExits)
+        {
+            // Otherwise a program in ring 3 gets #UD for an instruction that KVM does not know.
+            _machine.Enable(KvmCapability.ExitOnEmulationFailure, 1);
+        }
+
+        MapMemory(0);
+    }
+
+    public PartitionSettings Settings { get; }
+
+    /// <summary>What the interpreter is made of where it has to help. A KVM without hardware shows guests the host's features whatever it is told, and so they are to work.</summary>
+    public PartitionSettings AssistSettings => KvmHost.HasHardware ? Settings : Settings with { Cpuid = KvmCpuid.WithHostFeatures(Settings.Cpuid) };
+
+    /// <inheritdoc/>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    public IVirtualProcessor CreateProcessor(int index)
+    {
+        KvmVirtualProcessor processor = (index == 0 ? Interlocked.Exchange(ref _first, null) : null) ?? _machine.CreateProcessor(index);
+        try
+        {
+            if (_setsTscFrequency && processor.SetTscKilohertz((uint)(Settings.TscFrequency / 1000)) is var error and < 0)
+            {
+                throw new SystemCallException(KvmRequest.GetName(KvmRequest.SetTscKilohertz), -error);
+            }
+
+            return new KvmProcessor(this, processor, index);
+        }
+        catch
+        {
+            processor.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void ConnectInterruptController(IVirtualProcessor processor, ILocalInterruptController controller) => ((KvmProcessor)processor).Controller = controller;
+
+    /// <summary>Starts or ends the logging of guest writes.</summary>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    public void SetDirtyLog(bool enabled) => MapMemory(enabled ? KvmMachine.LogDirtyPages : 0);
+
+    /// <summary>Marks the pages that processors have written since the last call as <see cref="PageAttributes.Dirty"/>.</summary>
+    /// <returns>How many.</returns>
+    /// <exception cref="SystemCallException">The host refuses, or the log is off.</exception>
+    public ulong CollectDirtyPages()
+    {
+        ulong count = 0;
+        for (int n = 0; n < Settings.Memory.Regions.Length; n++)
+        {
+            GuestMemoryRegion region = Settings.Memory.Regions[n];
+            ulong[] bits = new ulong[((region.Length / GuestMemory.PageSize) + 63) / 64];
+            _machine.GetDirtyLog((uint)n, bits);
+            for (int word = 0; word < bits.Length; word++)
+            {
+                for (ulong rest = bits[word]; rest != 0; rest &= rest - 1)
+                {
+                    ulong page = ((ulong)word * 64) + (ulong)System.Numerics.BitOperations.TrailingZeroCount(rest);
+                    Settings.Memory.AddPageAttributes(region.Address + (page * GuestMemory.PageSize), PageAttributes.Dirty);
+                    count++;
+                }
+            }
+        }
+
+        return count;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _first?.Dispose();
+        _machine.Dispose();
+    }
+
+    private void MapMemory(uint flags)
+    {
+        for (int n = 0; n < Settings.Memory.Regions.Length; n++)
+        {
+            GuestMemoryRegion region = Settings.Memory.Regions[n];
+            _machine.SetMemory((uint)n, flags, region.Address, region.Length, region.HostAddress);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+using Lamina.Machine.Processors;
+
+namespace Lamina.Kvm;
+
+/// <summary>
+/// The time-stamp counter. It counts the machine clock, but KVM's runs on while the machine is paused, and on a clock that the host does not correct: so it is set at the start and
+/// after a pause, and deadlines are turned from the one into the other.
+/// </summary>
+internal sealed unsafe partial class KvmProcessor
+{
+    private const ulong NanosecondsPerSecond = 1_000_000_000;
+    private bool _timePending = true;
+    private bool _timeNoted;
+    private ulong _tscOffset;
+    private ulong _lead;
+
+    private ulong MachineTicks => (ulong)((UInt128)_settings.Clock.Now * _settings.TscFrequency / NanosecondsPerSecond);
+
+    private ulong GuestTicks => _kvm.TryGetMsr(KvmMsrs.TimeStampCounter, out ulong value) ? value : 0;
+
+    // The state's idea of the time, to be set when the processor first runs.
+    private void TakeTime(ProcessorState state)
+    {
+        _tscOffset = 0;
+        foreach (MsrValue msr in state.Msrs)
+        {
+            if (msr.Index == KvmMsrs.TscAdjust)
+            {
+                _tscOffset = msr.Value;
+                break;
+            }
+
+            if (msr.Index == KvmMsrs.TimeStampCounter)
+            {
+                _tscOffset = msr.Value - MachineTicks;
+            }
+        }
+
+        _timePending = true;
+        _timeNoted = false;
+    }
+
+    // How far the guest's counter is ahead of the machine clock now that the processor leaves.
+    private void NoteTime()
+    {
+        _lead = GuestTicks - MachineTicks;
+        _timeNoted = true;
+    }
+
+    // It is as far ahead when the processor goes on, unless the machine clock stood still meanwhile.
+    private void ContinueTime()
+    {
+        if (_timePending)
+        {
+            _timePending = false;
+            _ = _kvm.TrySetMsr(KvmMsrs.TimeStampCounter, MachineTicks + _tscOffset);
+        }
+        else if (_timeNoted)
+        {
+            ulong gained = GuestTicks - MachineTicks - _lead;
+            if ((long)gained > (long)(_settings.TscFrequency / 1000))
+            {
+                _ = _kvm.TrySetMsr(KvmMsrs.TimeStampCounter, MachineTicks + _lead);
+            }
+        }
+
+        _timeNoted = false;
+    }
+
+    // A deadline on the guest's counter as the local APIC, which goes by the machine clock, understands it. Zero disarms.
+    private ulong ToMachineTicks(ulong deadline)
+    {
+        if (deadline == 0)
+        {
+            return 0;
+        }
+
+        long ahead = (long)(deadline - GuestTicks);
+        ulong now = MachineTicks;
+        return ahead < 0 && (ulong)-ahead >= now ? 1 : now + (ulong)ahead;
+    }
+
+    private ulong FromMachineTicks(ulong deadline) => deadline == 0 ? 0 : deadline - MachineTicks + GuestTicks;
+}
