@@ -16,6 +16,7 @@ internal sealed unsafe class SoftwarePartition : IPartition
 
     private readonly Lock _exclusive = new();
     private readonly List<SoftwareProcessor> _processors = [];
+    private readonly LockstepMonitor? _lockstep;
     private volatile bool _stopping;
     private SoftwareProcessor[] _running = [];
 
@@ -27,6 +28,7 @@ internal sealed unsafe class SoftwarePartition : IPartition
         TranslatorOptions? options = null)
     {
         Settings = settings;
+        _lockstep = options?.Lockstep;
         Memory = settings.Memory;
         Features = CpuidTable.GetFeatures(settings.Cpuid);
         Blocks = new BlockCache(this, settings.Memory, blockArenaSize);
@@ -51,7 +53,18 @@ internal sealed unsafe class SoftwarePartition : IPartition
     /// <inheritdoc/>
     public IVirtualProcessor CreateProcessor(int index)
     {
+        if (_lockstep != null && _processors.Count > 0)
+        {
+            // What one processor takes back must not be seen by another.
+            throw new InvalidOperationException("Lockstep is for machines with one processor.");
+        }
+
         SoftwareProcessor processor = new(this, index);
+        if (_lockstep != null)
+        {
+            processor.EnableLockstep(_lockstep);
+        }
+
         _processors.Add(processor);
         _running = [.. _processors];
         return processor;

@@ -57,9 +57,9 @@ internal sealed unsafe partial class SoftwareProcessor
                 byte* code = FindCode(c, block);
                 if (code != null)
                 {
-                    if (!RunTranslated(c, code))
+                    if (!(_lockstep == null ? RunTranslated(c, code) : RunLockstep(c, block, code)))
                     {
-                        exit = new ProcessorExit(ProcessorExitReason.Shutdown);
+                        exit = ExitOfFailedRun();
                         break;
                     }
 

@@ -22,7 +22,7 @@ internal sealed unsafe partial class SoftwareProcessor
         Translation* t = CodeCache.Find(block, c->Rip);
         if (t == null)
         {
-            if (block->Heat < TranslationThreshold)
+            if (block->Heat < TranslationThreshold && _lockstep == null)
             {
                 block->Heat++;
                 return null;
@@ -42,7 +42,7 @@ internal sealed unsafe partial class SoftwareProcessor
         }
 
         JumpEntry* entry = JumpFor(c->Rip);
-        if (entry->Block == block && entry->Linear == c->Rip)
+        if (entry->Block == block && entry->Linear == c->Rip && _lockstep == null)
         {
             entry->Code = t->Entry;
         }
@@ -62,6 +62,9 @@ internal sealed unsafe partial class SoftwareProcessor
             switch (exit)
             {
                 case TranslationExit.Dispatch:
+                    return true;
+                case TranslationExit.Link when _lockstep != null:
+                    c->Rip = c->ExitData[0];
                     return true;
                 case TranslationExit.Link:
                     Link(c);

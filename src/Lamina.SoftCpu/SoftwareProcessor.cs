@@ -142,6 +142,13 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
     /// <summary>Reads or writes device registers, in pieces of a natural width. What nothing answers reads as ones.</summary>
     public void AccessDevice(ulong physical, byte* data, int size, bool write)
     {
+        if (_lockstep is { OnTrial: true })
+        {
+            _lockstep.TouchedDevice = true;
+            new Span<byte>(data, write ? 0 : size).Fill(0xff);
+            return;
+        }
+
         while (size > 0)
         {
             int piece = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
@@ -185,6 +192,7 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
         bool done = p != null && Interlocked.CompareExchange(ref *p, now, old) == old;
         if (done)
         {
+            _lockstep?.Log.Keep((byte*)p, 8);
             Written(address, 8);
         }
 
@@ -198,6 +206,7 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
         bool done = p != null && Interlocked.CompareExchange(ref *p, now, old) == old;
         if (done)
         {
+            _lockstep?.Log.Keep((byte*)p, 4);
             Written(address, 4);
         }
 
@@ -261,6 +270,7 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
         if (_handle.IsAllocated)
         {
             _handle.Free();
+            _lockstep?.Dispose();
             NativeMemory.AlignedFree(_context->TlbArrays);
             NativeMemory.AlignedFree(_jumps);
             NativeMemory.Free(_single);

@@ -16,6 +16,8 @@ public sealed class LaminaProgramTests
     [InlineData("run debian --cpus two", "--cpus 'two' is not accepted: a machine has 1 to 64 virtual processors.")]
     [InlineData("run debian --accel kvm", "--accel 'kvm' does not exist in this version. It has: translator, interpreter; auto picks the translator.")]
     [InlineData("run debian --accel kmv", "--accel 'kmv' is not known. Accepted: auto, kvm, translator, interpreter. Did you mean 'kvm'?")]
+    [InlineData("run debian --accel interpreter --lockstep", "--lockstep looks into the translator, and this machine would use the interpreter. Add --accel translator.")]
+    [InlineData("run debian --accel translator --lockstep --cpus 2", "--lockstep is for machines with one virtual processor. Leave --cpus out.")]
     [InlineData("run debian --accel interpreter --perf-map", "--perf-map looks into the translator, and this machine would use the interpreter. Add --accel translator.")]
     [InlineData("run debian --accel interpreter --dump-blocks b", "--dump-blocks looks into the translator, and this machine would use the interpreter. Add --accel translator.")]
     [InlineData("run debian --cpu x86-64-v9", "--cpu 'x86-64-v9' is not known. Accepted: x86-64-v2, x86-64-v3, max. Did you mean 'x86-64-v2'?")]
@@ -75,7 +77,7 @@ public sealed class LaminaProgramTests
     {
         string output = Run("run --help").Output;
         string[] expected =
-            ["--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--perf-map", "--dump-blocks", "--cpu", "--serial", "--name", "--on-reboot", "Ctrl-A x", "Ctrl-A h", "125", "134",
+            ["--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--lockstep", "--lockstep-all", "--perf-map", "--dump-blocks", "--cpu", "--serial", "--name", "--on-reboot", "Ctrl-A x", "Ctrl-A h", "125", "134",
              "--disk", "--net", "--publish"];
         Assert.All(expected, word => Assert.Contains(word, output, StringComparison.Ordinal));
     }

@@ -18,6 +18,8 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _memory = new("--memory", "-m") { HelpName = "SIZE", Description = "RAM, such as 512M or 2G. [default: 512M]" };
     private readonly Option<string> _cpus = new("--cpus") { HelpName = "N", Description = "Virtual processors, 1 to 64. [default: 1]" };
     private readonly Option<string> _accel = new("--accel") { HelpName = "NAME", Description = "auto, kvm, translator or interpreter. [default: auto]" };
+    private readonly Option<bool> _lockstep = new("--lockstep") { Description = "Compare each translated block with the interpreter, often." };
+    private readonly Option<bool> _lockstepAll = new("--lockstep-all") { Description = "Compare it each time it is executed. Slow." };
     private readonly Option<bool> _perfMap = new("--perf-map") { Description = "Name translated blocks in /tmp/perf-PID.map, for perf." };
     private readonly Option<string> _dumpBlocks = new("--dump-blocks") { HelpName = "FILE", Description = "Write each translated block to FILE, guest and host code." };
     private readonly Option<string> _cpu = new("--cpu") { HelpName = "MODEL", Description = $"CPU model: {string.Join(", ", CpuModel.Names)}. [default: max]" };
@@ -34,7 +36,7 @@ internal sealed class RunCommandSyntax
     {
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
-            _kernel, _initrd, _append, _memory, _cpus, _accel, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
+            _kernel, _initrd, _append, _memory, _cpus, _accel, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
             _disk, _net, _publish,
         };
     }
@@ -103,8 +105,19 @@ internal sealed class RunCommandSyntax
 
     private TranslatorInspection ReadInspection(ParseResult result, string accelerator)
     {
-        TranslatorInspection inspection = new() { PerfMap = result.GetValue(_perfMap), DumpFile = result.GetValue(_dumpBlocks) };
-        string? option = inspection.PerfMap ? _perfMap.Name : inspection.DumpFile != null ? _dumpBlocks.Name : null;
+        TranslatorInspection inspection = new()
+        {
+            Lockstep = result.GetValue(_lockstep) || result.GetValue(_lockstepAll),
+            LockstepAll = result.GetValue(_lockstepAll),
+            PerfMap = result.GetValue(_perfMap),
+            DumpFile = result.GetValue(_dumpBlocks),
+        };
+        if (inspection.Lockstep && result.GetValue(_cpus) is not null and not "1")
+        {
+            throw new LaminaException("--lockstep is for machines with one virtual processor. Leave --cpus out.");
+        }
+
+        string? option = inspection.Lockstep ? _lockstep.Name : inspection.PerfMap ? _perfMap.Name : inspection.DumpFile != null ? _dumpBlocks.Name : null;
         return option == null || accelerator == "translator"
             ? inspection
             : throw new LaminaException($"{option} looks into the translator, and this machine would use the {accelerator}. Add --accel translator.");

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Lamina.Cli.Arguments;
 using Lamina.SoftCpu;
 
@@ -9,11 +10,11 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
     private readonly PerfMap? _map;
     private readonly BlockDump? _dump;
 
-    private TranslationWatch(PerfMap? map, BlockDump? dump)
+    private TranslationWatch(PerfMap? map, BlockDump? dump, LockstepMonitor? lockstep)
     {
         _map = map;
         _dump = dump;
-        Options = new TranslatorOptions { Observer = map == null && dump == null ? null : this };
+        Options = new TranslatorOptions { Observer = map == null && dump == null ? null : this, Lockstep = lockstep };
     }
 
     /// <summary>For the accelerator.</summary>
@@ -23,17 +24,44 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
     /// <exception cref="LaminaException">One cannot be written.</exception>
     public static TranslationWatch Create(TranslatorInspection inspection)
     {
+        LockstepMonitor? lockstep = inspection.LockstepAll ? new LockstepMonitor { Interval = 1 } : inspection.Lockstep ? new LockstepMonitor() : null;
         string path = inspection.DumpFile ?? PerfMap.DefaultPath;
         try
         {
             BlockDump? dump = inspection.DumpFile == null ? null : new BlockDump(inspection.DumpFile);
             path = PerfMap.DefaultPath;
-            return new TranslationWatch(inspection.PerfMap ? new PerfMap(path) : null, dump);
+            return new TranslationWatch(inspection.PerfMap ? new PerfMap(path) : null, dump, lockstep);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new LaminaException($"'{path}' cannot be written: {e.Message}", e);
         }
+    }
+
+    /// <summary>Says what lockstep found, if it was on.</summary>
+    public void WriteLockstep(TextWriter output)
+    {
+        if (Options.Lockstep is not { } monitor)
+        {
+            return;
+        }
+
+        if (monitor.Difference is { } difference)
+        {
+            foreach (string line in difference.Details)
+            {
+                output.WriteLine($"  {line}");
+            }
+
+            output.WriteLine(" guest code:");
+            CodeListing.WriteGuest(output, difference.GuestCode.ToArray(), difference.Rip);
+            output.WriteLine(" host code:");
+            CodeListing.WriteHost(output, difference.HostCode.ToArray(), (ulong)difference.HostAddress);
+        }
+
+        output.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"lockstep: {monitor.Compared} pieces with {monitor.Instructions} instructions compared, {monitor.Skipped} skipped, {monitor.Repeated} differed only once."));
     }
 
     /// <inheritdoc/>

@@ -137,6 +137,7 @@ internal sealed class MachineRun(RunOptions options)
             Console.Error.WriteLine();
         }
 
+        inspection.WriteLockstep(Console.Error);
         if (RunOutcome.ForFailedOutput(standardOutput.Failure, "standard output") is { } broken)
         {
             return Report(broken);

@@ -156,6 +156,11 @@ internal static unsafe class MemoryUnit
         physical = t.Physical;
         host = p.HostAddress(physical);
         NoteSize(p, linear, t.PageSize);
+        if (access == PageAccess.Write && host != null)
+        {
+            p.BeforeWrite(host);
+        }
+
         if (fill && host != null && c->Tlb != c->TlbArrays + (AlwaysMiss * TlbEntry.Stride))
         {
             ulong tag = (linear & PageMask) | c->TlbGeneration;

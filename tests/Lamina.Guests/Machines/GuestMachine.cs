@@ -5,6 +5,7 @@ using Lamina.Cli.Images;
 using Lamina.Cli.Images.Debian;
 using Lamina.Cli.Images.Packages;
 using Lamina.Cli.Running;
+using Lamina.SoftCpu;
 using Lamina.Vmm;
 using Lamina.Vmm.Serial;
 
@@ -38,11 +39,17 @@ internal sealed class GuestMachine : IDisposable
     public string Console => _console.Text;
 
     /// <summary>Boots an image of Debian's to a shell.</summary>
-    public static GuestMachine StartDebian(DebianImage image, string accelerator, int processors = 1, ulong memory = 512UL << 20, string append = "")
+    public static GuestMachine StartDebian(
+        DebianImage image,
+        string accelerator,
+        int processors = 1,
+        ulong memory = 512UL << 20,
+        string append = "",
+        TranslatorOptions? translator = null)
     {
         CachedPackageSet files = GuestImages.Get(image);
         BootSource boot = image.CreateBoot(files, new ImageSession { Mode = SessionMode.Terminal, HostName = "guest", Columns = 200 }, null, quiet: false, append);
-        return new GuestMachine(boot, accelerator, processors, memory);
+        return new GuestMachine(boot, accelerator, processors, memory, translator == null ? null : s => s with { Accelerator = new TranslatorAccelerator(translator) });
     }
 
     /// <summary>Boots the image to a shell, with devices that it has drivers for.</summary>

@@ -9,10 +9,10 @@ internal sealed class Comparison : IDisposable
 {
     private readonly byte[] _data = new byte[Map.DataSize + 0x2000];
 
-    public Comparison(int codeSize = 4 << 20)
+    public Comparison(int codeSize = 4 << 20, TranslatorOptions? options = null)
     {
         Interpreter = new ConformanceMachine(translates: false);
-        Translator = new ConformanceMachine(translates: true, codeSize: codeSize);
+        Translator = new ConformanceMachine(translates: true, codeSize: codeSize, options: options);
         foreach (ConformanceMachine machine in Both)
         {
             FaultHandlers.Install(machine);
