@@ -13,6 +13,12 @@ internal unsafe struct ProcessorContext
     /// <summary>Index in <see cref="Registers"/> that always holds zero: the base or index of an address that has none.</summary>
     public const int ZeroRegister = 16;
 
+    /// <summary>Entries of <see cref="Mappings"/> for the lower half of the address space.</summary>
+    public const int MappingsBelow = 1024;
+
+    /// <summary>Entries of <see cref="Mappings"/>, those of the upper half included.</summary>
+    public const int MappingCount = 2 * MappingsBelow;
+
     // The first three must stay first: native code wants them aligned. Offsets 0 and 512 are known to native stubs.
 
     /// <summary>FXSAVE image (Intel SDM volume 1, section 10.5). Holds x87/MMX state and its control words; its XMM part and MXCSR are scratch.</summary>
@@ -42,8 +48,14 @@ internal unsafe struct ProcessorContext
     /// <summary>The other flags of RFLAGS: bit 1, TF, IF, DF, IOPL, NT, RF, VM, AC, VIF, VIP, ID. Change only through <see cref="Execute.Flags"/>.</summary>
     public uint SystemFlags;
 
-    /// <summary>Bits of <see cref="AttentionBits"/>; other threads OR them in atomically, looked at between blocks.</summary>
+    /// <summary>Bits of <see cref="AttentionBits"/>; other threads OR them in atomically, looked at between blocks. At a multiple of 8.</summary>
     public int Attention;
+
+    /// <summary>
+    /// Zero while translated code keeps the vector registers and MXCSR in the host's: they are here whenever managed code runs. Behind <see cref="Attention"/>,
+    /// so that blocks with vector instructions look at both at once.
+    /// </summary>
+    public int VectorsOff;
 
     /// <summary>Current privilege level, 0 to 3 (in virtual-8086 mode 3).</summary>
     public byte Cpl;
@@ -186,9 +198,6 @@ internal unsafe struct ProcessorContext
     /// <summary>The first-level TLB of the current privilege (one of <see cref="TlbArrays"/>).</summary>
     public TlbEntry* Tlb;
 
-    /// <summary>Present part of every valid tag; changing it empties all TLBs.</summary>
-    public ulong TlbGeneration;
-
     /// <summary>The TLBs by privilege: supervisor, user, supervisor with RFLAGS.AC (SMAP off), always-miss.</summary>
     public TlbEntry* TlbArrays;
 
@@ -201,17 +210,17 @@ internal unsafe struct ProcessorContext
     /// <summary>Status flags while translated code has them here: SF, ZF, AF, PF, CF in bits 15:8 as LAHF gives them, OF in bit 0.</summary>
     public ushort SavedFlags;
 
-    /// <summary>Cached block look-ups, for indirect branches.</summary>
+    /// <summary>Cached block look-ups of the current mode, for indirect branches.</summary>
     public Blocks.JumpEntry* Jumps;
-
-    /// <summary>What such a look-up must match besides its address.</summary>
-    public ulong FetchKey;
 
     /// <summary>Target of an indirect call while its return address is pushed.</summary>
     public ulong BranchTarget;
 
     /// <summary>Where translated code left: the data behind its last call.</summary>
     public ulong* ExitData;
+
+    /// <summary>MXCSR of managed code.</summary>
+    public uint HostMxcsr;
 
     /// <summary>MXCSR that a stub runs with: the guest's rounding and denormal control, all exceptions masked, no flags.</summary>
     public uint MxcsrWork;
@@ -221,6 +230,12 @@ internal unsafe struct ProcessorContext
 
     /// <summary>RFLAGS before and after a stub.</summary>
     public ulong StubFlags;
+
+    /// <summary>
+    /// Numbers of the mappings (linear page, physical page, privilege) through which code was fetched, by <see cref="Translate.ContextLayout.MappingSlot"/>; 0:
+    /// none. A direct jump to another page is taken only while the number is the one with which it was linked.
+    /// </summary>
+    public fixed uint Mappings[MappingCount];
 
     /// <summary>Told when FERR# is asserted (an x87 exception with CR0.NE clear), or null: then such exceptions are ignored, as with IGNNE#.</summary>
     public delegate*<ProcessorContext*, void> FloatingPointErrorPin;

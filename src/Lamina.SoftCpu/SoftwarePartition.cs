@@ -33,7 +33,7 @@ internal sealed unsafe class SoftwarePartition : IPartition
         Features = CpuidTable.GetFeatures(settings.Cpuid);
         Blocks = new BlockCache(this, settings.Memory, blockArenaSize);
         Stubs = new StubCache();
-        Code = translates ? new CodeCache(settings.Memory, codeSize, options) : null;
+        Code = translates ? new CodeCache(settings.Memory, Features, codeSize, options) : null;
         Memory.AddCodeInvalidator(Blocks);
     }
 

@@ -72,7 +72,7 @@ internal sealed unsafe partial class SoftwareProcessor
             }
 
             c->Rip = rip + i->Length;
-            if (c->Attention != 0 || (i->Flags & InstructionFlags.Dropped) != 0)
+            if ((c->VectorsOff == 0 && !SwitchVectorsOn(c)) || c->Attention != 0 || (i->Flags & InstructionFlags.Dropped) != 0)
             {
                 return true;
             }

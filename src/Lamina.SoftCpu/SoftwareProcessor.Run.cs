@@ -6,16 +6,13 @@ using Lamina.SoftCpu.Decode;
 using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Memory;
 using Lamina.SoftCpu.Segmentation;
+using Lamina.SoftCpu.Translate;
 
 namespace Lamina.SoftCpu;
 
 /// <summary>The run loop of the interpreter.</summary>
 internal sealed unsafe partial class SoftwareProcessor
 {
-    /// <summary>Entries of the cache of block look-ups.</summary>
-    public const int JumpCount = 4096;
-
-    private readonly JumpEntry* _jumps;
     private readonly Instruction* _single;
     private int _jumpEpoch;
 
@@ -54,10 +51,10 @@ internal sealed unsafe partial class SoftwareProcessor
             Block* block = FindBlock(c);
             if (_code != null && block != null && c->CodeSize == 8)
             {
-                byte* code = FindCode(c, block);
-                if (code != null)
+                Translation* t = FindCode(c, block);
+                if (t != null && (!t->UsesVectors || c->VectorsOff == 0 || SwitchVectorsOn(c)))
                 {
-                    if (!(_lockstep == null ? RunTranslated(c, code) : RunLockstep(c, block, code)))
+                    if (!(_lockstep == null ? RunTranslated(c, t->Entry) : RunLockstep(c, block, t->Entry)))
                     {
                         exit = ExitOfFailedRun();
                         break;
@@ -86,38 +83,26 @@ internal sealed unsafe partial class SoftwareProcessor
     /// <summary>Forgets cached block look-ups of one page.</summary>
     public void FlushFetchPage(ulong linear)
     {
-        ulong page = linear & PageMask;
-        if ((_fetchedPages[FetchedWord(page)] & FetchedBit(page)) == 0)
+        Jumps.FlushPage(linear);
+        if (_fetchPage == (linear & PageMask))
         {
-            return;
-        }
-
-        JumpEntry* entry = _jumps;
-        for (int i = 0; i < JumpCount; i++, entry++)
-        {
-            if ((entry->Linear & PageMask) == page)
-            {
-                entry->Key = 0;
-            }
-        }
-
-        if (_fetchPage == page)
-        {
-            _fetchKey = 0;
+            _fetchPage = NoPage;
         }
     }
 
-    /// <summary>Forgets all cached block look-ups.</summary>
-    public void ClearFetchCaches()
+    /// <summary>Forgets cached block look-ups, those in global pages only if asked to.</summary>
+    public void FlushFetches(bool global)
     {
-        new Span<JumpEntry>(_jumps, JumpCount).Clear();
-        Array.Clear(_fetchedPages);
-        _fetchKey = 0;
+        _fetchPage = NoPage;
+        if (global)
+        {
+            Jumps.FlushAll();
+        }
+        else
+        {
+            Jumps.FlushLocal();
+        }
     }
-
-    private static int FetchedWord(ulong page) => (int)(page >> 18) & 63;
-
-    private static ulong FetchedBit(ulong page) => 1UL << (int)((page >> 12) & 63);
 
     // Executes a block to its end. False: a handler wants out, with the reason in Outcome.
     private static bool Execute(ProcessorContext* c, Block* block)
@@ -148,53 +133,45 @@ internal sealed unsafe partial class SoftwareProcessor
         return true;
     }
 
-    // Key of the cached look-ups: everything but the address that decides what is found.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static ulong FetchKey(ProcessorContext* c) => (c->TlbGeneration << 8) | ((ulong)c->CodeSize << 1) | (c->Cpl == 3 ? 1UL : 0);
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private Block* FindBlock(ProcessorContext* c)
     {
-        ulong linear = c->CodeSize == 8 ? c->Rip : (uint)(c->Segments[SegmentRegister.Cs].Base + c->Rip);
-        JumpEntry* entry = _jumps + ((linear ^ (linear >> 12)) & (JumpCount - 1));
-        if (entry->Linear == linear && entry->Key == FetchKey(c) && _jumpEpoch == _blocks.Epoch)
+        bool long64 = c->CodeSize == 8;
+        ulong linear = long64 ? c->Rip : (uint)(c->Segments[SegmentRegister.Cs].Base + c->Rip);
+        if (_jumpEpoch == _blocks.Epoch)
         {
-            Block* block = entry->Block;
-            if (block->Valid && (c->CodeSize == 8 || c->Rip + block->ByteLength - 1 <= c->Segments[SegmentRegister.Cs].Limit))
+            Block* block = Jumps.Find(c->Jumps, linear);
+            if (block != null && block->Valid && block->CodeSize == c->CodeSize && (long64 || c->Rip + block->ByteLength - 1 <= c->Segments[SegmentRegister.Cs].Limit))
             {
                 return block;
             }
         }
 
-        return FindBlockSlow(c, linear, entry);
+        return FindBlockSlow(c, linear);
     }
 
-    private Block* FindBlockSlow(ProcessorContext* c, ulong linear, JumpEntry* entry)
+    private Block* FindBlockSlow(ProcessorContext* c, ulong linear)
     {
-        if (_jumpEpoch != _blocks.Epoch)
+        ForgetOldEpoch();
+        ulong page = linear & PageMask;
+        if (_fetchPage != page || _fetchUser != (c->Cpl == 3))
         {
-            _jumpEpoch = _blocks.Epoch;
-            ClearFetchCaches();
-        }
-
-        ulong key = FetchKey(c);
-        ulong physical;
-        if (_fetchKey == key && _fetchPage == (linear & PageMask))
-        {
-            physical = _fetchPhysical | (linear & 0xfff);
-        }
-        else
-        {
-            if ((c->CodeSize == 8 && !MemoryUnit.IsCanonical(linear)) || !MemoryUnit.TranslateFetch(c, linear, out physical))
+            if ((c->CodeSize == 8 && !MemoryUnit.IsCanonical(linear)) || !MemoryUnit.TranslateFetch(c, linear, out PageTranslation t))
             {
                 return null;
             }
 
-            _fetchKey = key;
-            _fetchPage = linear & PageMask;
-            _fetchPhysical = physical & PageMask;
+            _fetchPage = page;
+            _fetchUser = c->Cpl == 3;
+            _fetchPhysical = t.Physical & PageMask;
+            _fetchGlobal = t.Global;
+            if (_code != null && c->CodeSize == 8)
+            {
+                Jumps.SetMapping(linear, _code.MappingNumber(page, _fetchUser, _fetchPhysical), _fetchGlobal);
+            }
         }
 
+        ulong physical = _fetchPhysical | (linear & 0xfff);
         Block* block = _blocks.Find(physical, c->CodeSize);
         if (block == null)
         {
@@ -204,27 +181,29 @@ internal sealed unsafe partial class SoftwareProcessor
                 return null;
             }
 
-            if (_jumpEpoch != _blocks.Epoch)
-            {
-                _jumpEpoch = _blocks.Epoch;
-                ClearFetchCaches();
-            }
+            ForgetOldEpoch();
         }
 
-        ulong page = linear & PageMask;
-        _fetchedPages[FetchedWord(page)] |= FetchedBit(page);
-        entry->Linear = linear;
-        entry->Key = key;
-        entry->Block = block;
-        entry->Code = _code == null ? null : _code.DispatchExit;
+        Jumps.Fill(c->Jumps, linear, block, _fetchGlobal);
         return c->CodeSize == 8 || c->Rip + block->ByteLength - 1 <= c->Segments[SegmentRegister.Cs].Limit ? block : null;
     }
 
-    // A bit for each page (by the low bits of its number) of which some look-up may be cached.
-    private readonly ulong[] _fetchedPages = new ulong[64];
-    private ulong _fetchKey;
-    private ulong _fetchPage;
+    private void ForgetOldEpoch()
+    {
+        if (_jumpEpoch != _blocks.Epoch)
+        {
+            _jumpEpoch = _blocks.Epoch;
+            _fetchPage = NoPage;
+            Jumps.Clear();
+        }
+    }
+
+    // No instruction's page.
+    private const ulong NoPage = 1;
+    private ulong _fetchPage = NoPage;
     private ulong _fetchPhysical;
+    private bool _fetchUser;
+    private bool _fetchGlobal;
 
     // One instruction that cannot be taken from a block: it crosses a page or the code segment's limit, is not in RAM, or cannot be decoded.
     private bool ExecuteSingle(ProcessorContext* c)
@@ -272,7 +251,7 @@ internal sealed unsafe partial class SoftwareProcessor
                 break;
             }
 
-            if (!MemoryUnit.TranslateFetch(c, linear, out ulong physical))
+            if (!MemoryUnit.TranslateFetch(c, linear, out PageTranslation t))
             {
                 page = true;
                 pageCode = c->FaultCode;
@@ -287,14 +266,14 @@ internal sealed unsafe partial class SoftwareProcessor
                 run = (int)Math.Min((ulong)run, limit - offset + 1);
             }
 
-            byte* host = HostAddress(physical);
+            byte* host = HostAddress(t.Physical);
             if (host != null)
             {
                 Buffer.MemoryCopy(host, bytes + available, run, run);
             }
             else
             {
-                AccessDevice(physical, bytes + available, run, false);
+                AccessDevice(t.Physical, bytes + available, run, false);
             }
 
             available += run;

@@ -12,12 +12,13 @@ internal sealed unsafe partial class SoftwareProcessor
     private const int TranslationThreshold = 2;
 
     private readonly CodeCache? _code;
+    private uint _exits;
 
     /// <summary>Instructions interpreted for translated code.</summary>
     public ulong Assisted { get; private set; }
 
-    /// <summary>The block's code for the current address, translated if it has been executed often enough; null: interpret.</summary>
-    private byte* FindCode(ProcessorContext* c, Block* block)
+    /// <summary>The block's translation for the current address, if it has been executed often enough; null: interpret.</summary>
+    private Translation* FindCode(ProcessorContext* c, Block* block)
     {
         Translation* t = CodeCache.Find(block, c->Rip);
         if (t == null)
@@ -34,34 +35,55 @@ internal sealed unsafe partial class SoftwareProcessor
                 return null;
             }
 
-            t = _code.Translate(block, c->Rip);
+            t = _code.Translate(block, c->Rip, (c->Gates & UnitGates.Avx) != 0);
             if (t == null)
             {
                 return null;
             }
         }
 
-        JumpEntry* entry = JumpFor(c->Rip);
-        if (entry->Block == block && entry->Linear == c->Rip && _lockstep == null)
+        if (_lockstep == null)
         {
-            entry->Code = t->Entry;
+            Jumps.SetCode(c->Jumps, c->Rip, block, t->Entry);
         }
 
-        return t->Entry;
+        return t;
+    }
+
+    /// <summary>
+    /// Lets translated code keep the vector registers, if no instruction could find its unit off or raise an exception that the guest has not masked.
+    /// </summary>
+    private bool SwitchVectorsOn(ProcessorContext* c)
+    {
+        const uint exceptionMasks = 0x1f80;
+        UnitGates needed = UnitGates.Sse | (_code!.UsesWideVectors ? UnitGates.Avx : UnitGates.None);
+        bool on = (c->Gates & needed) == needed && (c->Mxcsr & exceptionMasks) == exceptionMasks;
+        c->VectorsOff = on ? 0 : 1;
+        return on;
     }
 
     /// <summary>Runs code until it leaves for the run loop. False: shut down.</summary>
     private bool RunTranslated(ProcessorContext* c, byte* code)
     {
+        if (c->VectorsOff == 0)
+        {
+            SwitchVectorsOn(c);
+        }
+
         while (true)
         {
-            c->FetchKey = FetchKey(c);
             c->SavedFlags = PackFlags(c);
             TranslationExit exit = _code!.Enter(c, code);
             UnpackFlags(c);
             switch (exit)
             {
                 case TranslationExit.Dispatch:
+                    // Moving them costs more than an exit: whoever needs them says so again.
+                    if ((++_exits & 15) == 0)
+                    {
+                        c->VectorsOff = 1;
+                    }
+
                     return true;
                 case TranslationExit.Link when _lockstep != null:
                     c->Rip = c->ExitData[0];
@@ -88,6 +110,13 @@ internal sealed unsafe partial class SoftwareProcessor
                 return true;
             }
 
+            if (c->VectorsOff == 0 && !SwitchVectorsOn(c))
+            {
+                // What follows in the block relies on them.
+                c->Rip = rip + i->Length;
+                return true;
+            }
+
             if (c->Attention != 0 || (i->Flags & InstructionFlags.Dropped) != 0)
             {
                 c->Rip = rip + i->Length;
@@ -106,19 +135,29 @@ internal sealed unsafe partial class SoftwareProcessor
         Block* from = (Block*)data[2];
         int epoch = _blocks.Epoch;
         Block* to = FindBlock(c);
-        if (to == null || epoch != _blocks.Epoch || to->CodeSize != 8 || ((to->Physical ^ from->Physical) & PageMask) != 0)
+        if (to == null || epoch != _blocks.Epoch || to->CodeSize != 8)
         {
             return;
         }
 
-        byte* code = FindCode(c, to);
-        if (code != null && epoch == _blocks.Epoch)
+        Translation* target = FindCode(c, to);
+        if (target == null || epoch != _blocks.Epoch)
         {
-            _code!.Link(from, place, to, CodeCache.Find(to, c->Rip));
+            return;
+        }
+
+        if (data[3] == 0)
+        {
+            if (((to->Physical ^ from->Physical) & PageMask) == 0)
+            {
+                _code!.Link(from, place, to, target);
+            }
+        }
+        else
+        {
+            _code!.LinkGuarded(from, place, to, target, c->Mappings[ContextLayout.MappingSlot(c->Rip)]);
         }
     }
-
-    private JumpEntry* JumpFor(ulong linear) => _jumps + ((linear ^ (linear >> 12)) & (JumpCount - 1));
 
     // LAHF and SETO.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

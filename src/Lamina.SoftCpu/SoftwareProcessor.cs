@@ -13,6 +13,7 @@ namespace Lamina.SoftCpu;
 internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
 {
     private const ulong PageMask = ~0xfffUL;
+    private const uint DefaultMxcsr = 0x1f80;
 
     private readonly SoftwarePartition _partition;
     private readonly GuestMemory _memory;
@@ -38,14 +39,12 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
         // SAFETY: native memory, freed in Dispose; zeroed, so every field starts defined.
         _context = (ProcessorContext*)NativeMemory.AlignedAlloc((nuint)sizeof(ProcessorContext), 64);
         *_context = default;
-        _context->TlbArrays = (TlbEntry*)NativeMemory.AlignedAlloc((nuint)(sizeof(TlbEntry) * TlbEntry.Total), 64);
-        new Span<TlbEntry>(_context->TlbArrays, TlbEntry.Total).Clear();
-        _context->TlbGeneration = 1;
+        _context->TlbArrays = Tlb.Entries;
+        _context->VectorsOff = 1;
+        _context->HostMxcsr = DefaultMxcsr;
         _context->Owner = GCHandle.ToIntPtr(_handle);
-        _jumps = (JumpEntry*)NativeMemory.AlignedAlloc((nuint)(sizeof(JumpEntry) * JumpCount), 64);
-        _context->Jumps = _jumps;
+        Jumps = new JumpCache(_context->Mappings, _code == null ? null : _code.DispatchExit);
         _single = (Decode.Instruction*)NativeMemory.AllocZeroed((nuint)sizeof(Decode.Instruction));
-        ClearFetchCaches();
         ResetState.PowerOn(_context, this);
     }
 
@@ -77,11 +76,11 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
     /// <summary>The four PAE pointers, loaded with CR3 (Intel SDM volume 3, section 4.4.1).</summary>
     public ulong[] PageDirectoryPointers { get; } = new ulong[4];
 
-    /// <summary>First linear address for which a page larger than 4 KiB may be cached.</summary>
-    public ulong LargeFirst { get; set; } = ulong.MaxValue;
+    /// <summary>Cached translations of data.</summary>
+    public Tlb Tlb { get; } = new();
 
-    /// <summary>Last such address.</summary>
-    public ulong LargeLast { get; set; }
+    /// <summary>Cached look-ups of code.</summary>
+    public JumpCache Jumps { get; }
 
     /// <summary>Running guest code, not at a safe point.</summary>
     public bool InGuest
@@ -216,18 +215,7 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
     /// <summary>Makes writes to a page take the slow path. The processor is at a safe point.</summary>
     public void DropWriteTags(ulong page)
     {
-        nint host = (nint)HostAddress(page);
-        for (int array = 0; array < TlbEntry.ArrayCount; array++)
-        {
-            TlbEntry* entry = TlbEntry.ForWrite(_context->TlbArrays + (array * TlbEntry.Stride), 0);
-            for (int i = 0; i < TlbEntry.Count; i++, entry++)
-            {
-                if ((nint)(entry->Tag & PageMask) + entry->Addend == host)
-                {
-                    entry->Tag = 0;
-                }
-            }
-        }
+        Tlb.DropWrites((nint)HostAddress(page));
     }
 
     /// <summary>Loads the PAE pointers from CR3.</summary>
@@ -271,8 +259,8 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
         {
             _handle.Free();
             _lockstep?.Dispose();
-            NativeMemory.AlignedFree(_context->TlbArrays);
-            NativeMemory.AlignedFree(_jumps);
+            Tlb.Dispose();
+            Jumps.Dispose();
             NativeMemory.Free(_single);
             NativeMemory.AlignedFree(_context);
         }

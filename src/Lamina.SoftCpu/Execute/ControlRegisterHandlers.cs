@@ -289,7 +289,7 @@ internal static unsafe class ControlRegisterHandlers
         }
 
         c->Cr3 = value;
-        MemoryUnit.FlushTlb(c);
+        MemoryUnit.FlushTlbLocal(c);
         return true;
     }
 

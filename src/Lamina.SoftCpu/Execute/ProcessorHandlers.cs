@@ -153,9 +153,13 @@ internal static unsafe class ProcessorHandlers
         {
             MemoryUnit.FlushTlbPage(c, linear);
         }
-        else
+        else if (type == 2)
         {
             MemoryUnit.FlushTlb(c);
+        }
+        else
+        {
+            MemoryUnit.FlushTlbLocal(c);
         }
 
         return true;
@@ -216,7 +220,7 @@ internal static unsafe class ProcessorHandlers
         c->SystemFlags = set ? c->SystemFlags | Flags.AlignmentCheck : c->SystemFlags & ~Flags.AlignmentCheck;
         if (!c->WatchesData)
         {
-            c->Tlb = c->TlbArrays + ((set && (c->Cr4 & (1 << 21)) != 0 ? 2 : 0) * TlbEntry.Stride);
+            c->Tlb = c->TlbArrays + ((set && (c->Cr4 & (1 << 21)) != 0 ? Tlb.SupervisorWithoutSmap : Tlb.Supervisor) * TlbEntry.Stride);
         }
 
         return true;

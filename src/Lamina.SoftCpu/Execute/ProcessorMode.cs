@@ -44,13 +44,16 @@ internal static unsafe class ProcessorMode
         SelectTlb(c);
     }
 
-    /// <summary>Recomputes the TLB in use: enough where only the privilege level has changed.</summary>
+    /// <summary>Recomputes the TLB and the jump cache in use: enough where only the privilege level has changed.</summary>
     public static void SelectTlb(ProcessorContext* c)
     {
         bool user = c->Cpl == 3;
         bool ac = (c->SystemFlags & Flags.AlignmentCheck) != 0;
-        int array = c->WatchesData ? 3 : !user ? (ac && (c->Cr4 & Smap) != 0 ? 2 : 0) : ac && (c->Cr0 & AlignmentMask) != 0 ? 3 : 1;
+        int array = c->WatchesData ? Tlb.AlwaysMiss
+            : !user ? (ac && (c->Cr4 & Smap) != 0 ? Tlb.SupervisorWithoutSmap : Tlb.Supervisor)
+            : ac && (c->Cr0 & AlignmentMask) != 0 ? Tlb.AlwaysMiss : Tlb.User;
         c->Tlb = c->TlbArrays + (array * TlbEntry.Stride);
+        c->Jumps = SoftwareProcessor.Of(c).Jumps.Array(c->CodeSize, user);
     }
 
     private static void UpdateGates(ProcessorContext* c, bool pe)

@@ -25,6 +25,25 @@ internal static unsafe class VectorBinder
             : StateBinder.TryBind(i, features, codeSize) || TryBindRow(i, features, stubs, codeSize);
     }
 
+    /// <summary>The row of a bound instruction that is executed by its stub, or null.</summary>
+    public static VectorRow? FindRow(Instruction* i, ProcessorFeatures features)
+    {
+        if (i->Data == 0 || i->Map == 0)
+        {
+            return null;
+        }
+
+        foreach (VectorRow row in VectorRows.Find(i->Opcode & 0x3ff))
+        {
+            if (Matches(row, i, features & HostFeatures.All))
+            {
+                return row;
+            }
+        }
+
+        return null;
+    }
+
     private static bool TryBindRow(Instruction* i, ProcessorFeatures features, StubCache stubs, int codeSize)
     {
         foreach (VectorRow row in VectorRows.Find(i->Opcode & 0x3ff))

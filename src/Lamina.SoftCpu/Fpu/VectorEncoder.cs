@@ -72,8 +72,8 @@ internal static class VectorEncoder
         }
     }
 
-    // A non-temporal store becomes an ordinary one: devices and other processors must see it without a host fence.
-    private static (int Opcode, byte Prefix) Temporal(VectorRow row) => row.Opcode switch
+    /// <summary>A non-temporal store becomes an ordinary one: devices and other processors must see it without a host fence.</summary>
+    public static (int Opcode, byte Prefix) Temporal(VectorRow row) => row.Opcode switch
     {
         0x12b => (0x111, row.Prefix),
         0x1c3 => (0x089, row.Prefix),

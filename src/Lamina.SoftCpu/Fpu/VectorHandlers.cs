@@ -104,7 +104,7 @@ internal static unsafe class VectorHandlers
         }
 
         TlbEntry* entry = TlbEntry.ForRead(c->Tlb, linear);
-        if ((((linear + (ulong)(size - 1)) & ~0xfffUL) | c->TlbGeneration) == entry->Tag)
+        if (((linear + (ulong)(size - 1)) & ~0xfffUL) == entry->Tag)
         {
             // SAFETY: the tag says that all bytes lie in a page of guest RAM mapped at linear + addend.
             operand = (byte*)((nint)linear + entry->Addend);

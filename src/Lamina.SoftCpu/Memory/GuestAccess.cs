@@ -46,7 +46,7 @@ internal static unsafe class GuestAccess
         }
 
         TlbEntry* entry = TlbEntry.ForRead(c->Tlb, linear);
-        if ((((linear + (ulong)(sizeof(T) - 1)) & PageMask) | c->TlbGeneration) == entry->Tag)
+        if (((linear + (ulong)(sizeof(T) - 1)) & PageMask) == entry->Tag)
         {
             // SAFETY: the tag says that all bytes lie in a page of guest RAM mapped at linear + addend.
             value = Unsafe.ReadUnaligned<T>((byte*)((nint)linear + entry->Addend));
@@ -70,7 +70,7 @@ internal static unsafe class GuestAccess
         }
 
         TlbEntry* entry = TlbEntry.ForWrite(c->Tlb, linear);
-        if ((((linear + (ulong)(sizeof(T) - 1)) & PageMask) | c->TlbGeneration) == entry->Tag)
+        if (((linear + (ulong)(sizeof(T) - 1)) & PageMask) == entry->Tag)
         {
             // SAFETY: as in Load, and the page is writable and holds no code.
             Unsafe.WriteUnaligned((byte*)((nint)linear + entry->Addend), value);
@@ -94,7 +94,7 @@ internal static unsafe class GuestAccess
         }
 
         TlbEntry* entry = TlbEntry.ForWrite(c->Tlb, linear);
-        if ((((linear + (ulong)(size - 1)) & PageMask) | c->TlbGeneration) == entry->Tag)
+        if (((linear + (ulong)(size - 1)) & PageMask) == entry->Tag)
         {
             faulted = false;
             return (byte*)((nint)linear + entry->Addend);
@@ -108,7 +108,7 @@ internal static unsafe class GuestAccess
     public static byte* ReadableCached(ProcessorContext* c, ulong linear)
     {
         TlbEntry* entry = TlbEntry.ForRead(c->Tlb, linear);
-        return ((linear & PageMask) | c->TlbGeneration) == entry->Tag ? (byte*)((nint)linear + entry->Addend) : null;
+        return (linear & PageMask) == entry->Tag ? (byte*)((nint)linear + entry->Addend) : null;
     }
 
     /// <summary>The same for writable bytes of a page that nobody watches.</summary>
@@ -116,7 +116,7 @@ internal static unsafe class GuestAccess
     public static byte* WritableCached(ProcessorContext* c, ulong linear)
     {
         TlbEntry* entry = TlbEntry.ForWrite(c->Tlb, linear);
-        return ((linear & PageMask) | c->TlbGeneration) == entry->Tag ? (byte*)((nint)linear + entry->Addend) : null;
+        return (linear & PageMask) == entry->Tag ? (byte*)((nint)linear + entry->Addend) : null;
     }
 
     /// <summary>Copies <paramref name="length"/> (at most 4096) bytes from guest memory; they may cross one page.</summary>

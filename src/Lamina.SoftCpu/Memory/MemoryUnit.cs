@@ -7,7 +7,6 @@ namespace Lamina.SoftCpu.Memory;
 internal static unsafe class MemoryUnit
 {
     private const ulong PageMask = ~0xfffUL;
-    private const int AlwaysMiss = 3;
 
     /// <summary>Reads bytes at a linear address with the current privilege, recording a fault if it fails.</summary>
     public static bool LoadSlow(ProcessorContext* c, int segment, ulong linear, byte* destination, int size)
@@ -61,53 +60,46 @@ internal static unsafe class MemoryUnit
     }
 
     /// <summary>Translates a canonical instruction address with the current privilege, recording #PF if it fails.</summary>
-    public static bool TranslateFetch(ProcessorContext* c, ulong linear, out ulong physical)
+    public static bool TranslateFetch(ProcessorContext* c, ulong linear, out PageTranslation translation)
     {
         SoftwareProcessor p = SoftwareProcessor.Of(c);
-        if (!PageWalker.Walk(c, p, linear, PageAccess.Execute, c->Cpl == 3, false, out PageTranslation t, out uint code))
+        if (!PageWalker.Walk(c, p, linear, PageAccess.Execute, c->Cpl == 3, false, out translation, out uint code))
         {
-            physical = 0;
             return Fault.Page(c, linear, code);
         }
 
-        NoteSize(p, linear, t.PageSize);
-        physical = t.Physical;
+        NoteSize(p, linear, translation.PageSize);
         return true;
     }
 
     /// <summary>Drops all translations, global ones too.</summary>
     public static void FlushTlb(ProcessorContext* c)
     {
-        if (++c->TlbGeneration == 0x1000)
-        {
-            c->TlbGeneration = 1;
-            new Span<TlbEntry>(c->TlbArrays, TlbEntry.Total).Clear();
-            SoftwareProcessor.Of(c).ClearFetchCaches();
-        }
-
         SoftwareProcessor p = SoftwareProcessor.Of(c);
-        p.LargeFirst = ulong.MaxValue;
-        p.LargeLast = 0;
+        p.Tlb.FlushAll();
+        p.FlushFetches(global: true);
+    }
+
+    /// <summary>Drops all translations but those of global pages.</summary>
+    public static void FlushTlbLocal(ProcessorContext* c)
+    {
+        SoftwareProcessor p = SoftwareProcessor.Of(c);
+        p.Tlb.FlushLocal();
+        p.FlushFetches(global: false);
     }
 
     /// <summary>Drops the translations of one linear address.</summary>
     public static void FlushTlbPage(ProcessorContext* c, ulong linear)
     {
         SoftwareProcessor p = SoftwareProcessor.Of(c);
-        if (linear >= p.LargeFirst && linear <= p.LargeLast)
+        if (p.Tlb.MayBeLarge(linear))
         {
             // Entries are fragments of 4 KiB: a larger page has many.
             FlushTlb(c);
             return;
         }
 
-        for (int i = 0; i < TlbEntry.ArrayCount; i++)
-        {
-            TlbEntry* array = c->TlbArrays + (i * TlbEntry.Stride);
-            TlbEntry.ForRead(array, linear)->Tag = 0;
-            TlbEntry.ForWrite(array, linear)->Tag = 0;
-        }
-
+        p.Tlb.FlushPage(linear);
         p.FlushFetchPage(linear);
     }
 
@@ -161,21 +153,17 @@ internal static unsafe class MemoryUnit
             p.BeforeWrite(host);
         }
 
-        if (fill && host != null && c->Tlb != c->TlbArrays + (AlwaysMiss * TlbEntry.Stride))
+        if (fill && host != null && c->Tlb != c->TlbArrays + (Tlb.AlwaysMiss * TlbEntry.Stride))
         {
-            ulong tag = (linear & PageMask) | c->TlbGeneration;
+            ulong page = linear & PageMask;
             nint addend = (nint)(host - (byte*)linear);
-            if (access == PageAccess.Write)
+            if (access != PageAccess.Write)
             {
-                TlbEntry* entry = TlbEntry.ForWrite(c->Tlb, linear);
-                entry->Tag = t.Writable && p.BeginWrites(physical) ? tag : 0;
-                entry->Addend = addend;
+                p.Tlb.Fill(TlbEntry.ForRead(c->Tlb, linear), page, addend, t.Global);
             }
-            else
+            else if (t.Writable && p.BeginWrites(physical))
             {
-                TlbEntry* entry = TlbEntry.ForRead(c->Tlb, linear);
-                entry->Tag = tag;
-                entry->Addend = addend;
+                p.Tlb.Fill(TlbEntry.ForWrite(c->Tlb, linear), page, addend, t.Global);
             }
         }
 
@@ -187,9 +175,7 @@ internal static unsafe class MemoryUnit
     {
         if (pageSize > 4096)
         {
-            ulong start = linear & ~(pageSize - 1);
-            p.LargeFirst = Math.Min(p.LargeFirst, start);
-            p.LargeLast = Math.Max(p.LargeLast, start + (pageSize - 1));
+            p.Tlb.NoteLargePage(linear, pageSize);
         }
     }
 

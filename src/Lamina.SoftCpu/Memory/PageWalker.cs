@@ -14,6 +14,7 @@ internal static unsafe class PageWalker
     private const ulong Accessed = 0x20;
     private const ulong Dirty = 0x40;
     private const ulong Large = 0x80;
+    private const ulong GlobalPage = 0x100;
     private const ulong NoExecute = 1UL << 63;
     private const ulong AddressMask = 0x000f_ffff_ffff_f000;
 
@@ -27,6 +28,7 @@ internal static unsafe class PageWalker
     private const ulong Cr0Paging = 1UL << 31;
     private const ulong Cr4PageSizeExtension = 1 << 4;
     private const ulong Cr4Pae = 1 << 5;
+    private const ulong Cr4GlobalPages = 1 << 7;
     private const ulong Cr4Smep = 1 << 20;
     private const ulong Cr4Smap = 1 << 21;
     private const ulong EferNxe = 1 << 11;
@@ -173,6 +175,7 @@ internal static unsafe class PageWalker
 
         result.Physical = (entry & AddressMask & ~(size - 1)) | (linear & (size - 1));
         result.PageSize = size;
+        result.Global = (entry & GlobalPage) != 0 && (c->Cr4 & Cr4GlobalPages) != 0;
         result.Writable = (entries[level] & Dirty) != 0 && WriteAllowed(c, rights, user);
         return true;
     }
@@ -237,6 +240,7 @@ internal static unsafe class PageWalker
             return false;
         }
 
+        result.Global = (wanted & GlobalPage) != 0 && (c->Cr4 & Cr4GlobalPages) != 0;
         result.Writable = (wanted & Dirty) != 0 && WriteAllowed(c, rights, user);
         return true;
     }

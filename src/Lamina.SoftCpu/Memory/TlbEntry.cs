@@ -10,7 +10,7 @@ namespace Lamina.SoftCpu.Memory;
 internal unsafe struct TlbEntry
 {
     /// <summary>
-    /// The page's linear address OR-ed with the generation in bits 11:0. A write entry is valid only if the page may be written without telling anyone:
+    /// The page's linear address, or <see cref="NoPage"/>. A write entry is valid only if the page may be written without telling anyone:
     /// writable, dirty, and no code was made from it.
     /// </summary>
     public ulong Tag;
@@ -18,17 +18,23 @@ internal unsafe struct TlbEntry
     /// <summary>Host address = linear address + addend.</summary>
     public nint Addend;
 
+    /// <summary>A tag that no page has.</summary>
+    public const ulong NoPage = ulong.MaxValue;
+
     /// <summary>Entries for reads, and as many for writes behind them; a power of two.</summary>
     public const int Count = 512;
 
-    /// <summary>Entries of one privilege.</summary>
+    /// <summary>Entries of one array.</summary>
     public const int Stride = 2 * Count;
 
-    /// <summary>Privileges in <see cref="ProcessorContext.TlbArrays"/>.</summary>
+    /// <summary>Arrays of a <see cref="Tlb"/>.</summary>
     public const int ArrayCount = 4;
 
     /// <summary>All entries.</summary>
     public const int Total = Stride * ArrayCount;
+
+    /// <summary>An entry that never matches.</summary>
+    public static TlbEntry Invalid => new() { Tag = NoPage };
 
     /// <summary>The entry for reads of a linear address.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -7,8 +7,6 @@ namespace Lamina.SoftCpu.Segmentation;
 internal static unsafe class SystemMemory
 {
     private const ulong PageMask = ~0xfffUL;
-    private const int SupervisorTlb = 0;
-    private const int UserTlb = 1;
 
     /// <summary>Reads with supervisor privilege.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -20,8 +18,8 @@ internal static unsafe class SystemMemory
             linear = (uint)linear;
         }
 
-        TlbEntry* entry = TlbEntry.ForRead(c->TlbArrays + (SupervisorTlb * TlbEntry.Stride), linear);
-        if ((((linear + (ulong)(sizeof(T) - 1)) & PageMask) | c->TlbGeneration) == entry->Tag)
+        TlbEntry* entry = TlbEntry.ForRead(c->TlbArrays + (Tlb.Supervisor * TlbEntry.Stride), linear);
+        if (((linear + (ulong)(sizeof(T) - 1)) & PageMask) == entry->Tag)
         {
             // SAFETY: the tag says that all bytes lie in a page of guest RAM mapped at linear + addend.
             value = Unsafe.ReadUnaligned<T>((byte*)((nint)linear + entry->Addend));
@@ -45,8 +43,8 @@ internal static unsafe class SystemMemory
             linear = (uint)linear;
         }
 
-        TlbEntry* entry = TlbEntry.ForWrite(c->TlbArrays + ((user ? UserTlb : SupervisorTlb) * TlbEntry.Stride), linear);
-        if ((((linear + (ulong)(size - 1)) & PageMask) | c->TlbGeneration) == entry->Tag && !c->WatchesData)
+        TlbEntry* entry = TlbEntry.ForWrite(c->TlbArrays + ((user ? Tlb.User : Tlb.Supervisor) * TlbEntry.Stride), linear);
+        if (((linear + (ulong)(size - 1)) & PageMask) == entry->Tag && !c->WatchesData)
         {
             // SAFETY: as in Load, and the page is writable and holds no code.
             Unsafe.CopyBlockUnaligned((byte*)((nint)linear + entry->Addend), source, (uint)size);

@@ -1,3 +1,4 @@
+using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Decode;
 
 namespace Lamina.SoftCpu.Translate;
@@ -88,11 +89,21 @@ internal unsafe ref partial struct BlockTranslator
             EmitSave();
         }
 
-        _asm.MoveImmediate(Host.Address, (long)target);
-        int missed = EmitLookUp();
-        _asm.MemoryForm(0xff, 4, Host.Temporary, 24, false); // JMP [entry.Code]
-        BindLookUp(missed);
-        _asm.Jump(_cache.DispatchExit);
+        EmitGuardedJump(target);
+    }
+
+    /// <summary>
+    /// A jump to another page: when linked, taken if the page is mapped as it was then. The first instruction leads to the link exit and becomes a NOP.
+    /// </summary>
+    private void EmitGuardedJump(ulong target)
+    {
+        _native = false;
+        _asm.Align(8);
+        AddCold(ColdKind.GuardedLink, _asm.JumpForward(), null, target);
+        _asm.ContextForm(0x81, 7, ContextLayout.Mappings + (4 * ContextLayout.MappingSlot(target)), false); // CMP DWORD
+        _asm.Dword(-1);
+        AddCold(ColdKind.LookUp, _asm.JumpIf(5), null, target);
+        _asm.JumpForward();
     }
 
     private bool Call(Instruction* i)
@@ -117,8 +128,8 @@ internal unsafe ref partial struct BlockTranslator
         _asm.MemoryForm(0x8b, Host.Address, Host.Address, 0, true);
         int missed = EmitLookUp();
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, 8 + (int)i->Immediate);
-        _asm.MemoryForm(0xff, 4, Host.Temporary, 24, false);
-        MissInterprets(missed);
+        _asm.MemoryForm(0xff, 4, Host.Temporary, ContextLayout.JumpCode, false);
+        AddCold(ColdKind.Interpret, missed, _instruction, 0);
         return true;
     }
 
@@ -149,7 +160,7 @@ internal unsafe ref partial struct BlockTranslator
         if (call)
         {
             // The target's code is found first: once the return address is written, the instruction cannot begin again.
-            _asm.MemoryForm(0x8b, Host.Temporary, Host.Temporary, 24, true);
+            _asm.MemoryForm(0x8b, Host.Temporary, Host.Temporary, ContextLayout.JumpCode, true);
             _asm.StoreContext(Host.Temporary, ContextLayout.BranchTarget);
             _asm.StoreContext(Host.Address, ContextLayout.Rip);
             _asm.Lea(Host.Address, Host.GuestStack, -1, 0, -8);
@@ -162,14 +173,14 @@ internal unsafe ref partial struct BlockTranslator
         }
         else
         {
-            _asm.MemoryForm(0xff, 4, Host.Temporary, 24, false);
+            _asm.MemoryForm(0xff, 4, Host.Temporary, ContextLayout.JumpCode, false);
         }
 
-        MissInterprets(missed);
+        AddCold(ColdKind.Interpret, missed, _instruction, 0);
         return true;
     }
 
-    // Looks the target in the address register up in the jump cache. Answers the place of two jumps taken on a miss.
+    // Looks the target in the address register up in the jump cache. Answers the place of a jump taken on a miss.
     private int EmitLookUp()
     {
         _asm.Move(Host.Temporary, Host.Address);
@@ -177,30 +188,11 @@ internal unsafe ref partial struct BlockTranslator
         _asm.Byte(12);
         _asm.RegisterForm(0x33, Host.Temporary, Host.Address, true); // XOR
         _asm.RegisterForm(0x81, 4, Host.Temporary, false); // AND
-        _asm.Dword(SoftwareProcessor.JumpCount - 1);
-        _asm.RegisterForm(0xc1, 4, Host.Temporary, false); // SHL 5
-        _asm.Byte(5);
+        _asm.Dword(JumpCache.Count - 1);
+        _asm.RegisterForm(0xc1, 4, Host.Temporary, false); // SHL 4
+        _asm.Byte(4);
         _asm.ContextForm(0x03, Host.Temporary, ContextLayout.Jumps, true); // ADD
         _asm.MemoryForm(0x3b, Host.Address, Host.Temporary, 0, true); // CMP linear
-        int first = _asm.JumpIf(5);
-        _asm.LoadContext(Host.Value, ContextLayout.FetchKey);
-        _asm.MemoryForm(0x3b, Host.Value, Host.Temporary, 8, true); // CMP key
-        _asm.JumpIf(5);
-        return first;
-    }
-
-    // The second jump of a look-up follows the first after a load (9 bytes) and a compare (4).
-    private const int SecondMiss = 9 + 4 + 6;
-
-    private readonly void BindLookUp(int missed)
-    {
-        _asm.Bind(missed);
-        _asm.Bind(missed + SecondMiss);
-    }
-
-    private void MissInterprets(int missed)
-    {
-        BindLookUp(missed);
-        AddCold(ColdKind.Interpret, _asm.JumpForward(), _instruction, 0);
+        return _asm.JumpIf(5);
     }
 }

@@ -18,17 +18,18 @@ internal unsafe ref partial struct BlockTranslator
     // False, with nothing written: not translated.
     private bool TranslateInstruction(Instruction* i)
     {
-        if ((i->Flags & (InstructionFlags.Undefined | InstructionFlags.Vex)) != 0)
+        if ((i->Flags & InstructionFlags.Undefined) != 0)
         {
             return false;
         }
 
         int first = _coldCount;
+        bool vex = (i->Flags & InstructionFlags.Vex) != 0;
         bool done = i->Map switch
         {
             0 => TranslateOneByte(i),
-            1 => TranslateTwoByte(i),
-            _ => false,
+            1 when !vex => TranslateTwoByte(i) || Vector(i),
+            _ => Vector(i),
         };
         if (done)
         {

@@ -60,7 +60,6 @@ internal unsafe ref partial struct BlockTranslator
         _asm.Lea(Host.Value, Host.Address, -1, 0, size - 1);
         _asm.RegisterForm(0x81, 4, Host.Value, true); // AND
         _asm.Dword(-4096);
-        _asm.ContextForm(0x0b, Host.Value, ContextLayout.TlbGeneration, true); // OR
         _asm.MemoryForm(0x3b, Host.Value, Host.Temporary, tag, true); // CMP
         AddCold(ColdKind.Interpret, _asm.JumpIf(5), _instruction, 0);
         _asm.MemoryForm(0x03, Host.Address, Host.Temporary, tag + ContextLayout.Addend, true); // ADD

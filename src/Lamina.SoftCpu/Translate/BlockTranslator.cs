@@ -21,6 +21,8 @@ internal unsafe ref partial struct BlockTranslator
     private readonly CodeCache _cache;
     private readonly Block* _block;
     private readonly ulong _start;
+    private readonly ProcessorFeatures _features;
+    private readonly bool _wideVectors;
     private readonly Span<ColdPath> _cold;
     private readonly Span<uint> _liveAfter;
     private HostAssembler _asm;
@@ -30,8 +32,10 @@ internal unsafe ref partial struct BlockTranslator
     private ulong _rip;
     private uint _live;
 
-    private BlockTranslator(CodeCache cache, Block* block, ulong rip, byte* buffer, int size, Span<ColdPath> cold, Span<uint> liveAfter)
+    private BlockTranslator(CodeCache cache, Block* block, ulong rip, bool wideVectors, byte* buffer, int size, Span<ColdPath> cold, Span<uint> liveAfter)
     {
+        _features = cache.Features;
+        _wideVectors = wideVectors;
         _cache = cache;
         _block = block;
         _start = rip;
@@ -50,21 +54,28 @@ internal unsafe ref partial struct BlockTranslator
 
         /// <summary>Leave to a direct target, asking for a link.</summary>
         Link,
+
+        /// <summary>The same for a jump to another page.</summary>
+        GuardedLink,
+
+        /// <summary>Look a direct target up.</summary>
+        LookUp,
     }
 
     /// <summary>Translates. Null if the code does not fit in the buffer. The code is position-dependent.</summary>
     /// <param name="cache">Where the shared routines are.</param>
     /// <param name="block">Decoded code.</param>
     /// <param name="rip">Its virtual address.</param>
+    /// <param name="wideVectors">The guest has AVX switched on.</param>
     /// <param name="buffer">Where the code will stay, aligned to 16.</param>
     /// <param name="size">Bytes there.</param>
     /// <param name="translation">Filled in.</param>
     /// <returns>Bytes used, or 0 if it did not fit.</returns>
-    public static int Translate(CodeCache cache, Block* block, ulong rip, byte* buffer, int size, Translation* translation)
+    public static int Translate(CodeCache cache, Block* block, ulong rip, bool wideVectors, byte* buffer, int size, Translation* translation)
     {
         Span<ColdPath> cold = stackalloc ColdPath[MaximumCold];
         Span<uint> liveAfter = stackalloc uint[block->Count];
-        BlockTranslator t = new(cache, block, rip, buffer, size, cold, liveAfter);
+        BlockTranslator t = new(cache, block, rip, wideVectors, buffer, size, cold, liveAfter);
         return t.Run(translation);
     }
 
@@ -72,6 +83,7 @@ internal unsafe ref partial struct BlockTranslator
     {
         uint liveIn = FindLiveness();
         translation->Rip = _start;
+        translation->UsesVectors = FindsVectors();
         _rip = _start;
         EmitEntry(translation, liveIn);
         Instruction* i = Block.Instructions(_block);
@@ -179,8 +191,8 @@ internal unsafe ref partial struct BlockTranslator
 
         translation->Entry = _asm.Here;
 
-        // CMP DWORD [Attention], 0; JNE
-        _asm.ContextForm(0x83, 7, ContextLayout.Attention, false);
+        // CMP DWORD [Attention], 0; JNE. As a QWORD it looks at VectorsOff too.
+        _asm.ContextForm(0x83, 7, ContextLayout.Attention, translation->UsesVectors);
         _asm.Byte(0);
         AddCold(ColdKind.Attention, _asm.JumpIf(5), null, 0);
         _native = false;
@@ -315,11 +327,19 @@ internal unsafe ref partial struct BlockTranslator
                 case ColdKind.Attention:
                     EmitAttentionExit();
                     break;
-                case ColdKind.Link:
-                    EmitCall(_cache.LinkExit);
+                case ColdKind.LookUp:
+                    _asm.MoveImmediate(Host.Address, (long)cold.Target);
+                    int missed = EmitLookUp();
+                    _asm.MemoryForm(0xff, 4, Host.Temporary, ContextLayout.JumpCode, false); // JMP [entry.Code]
+                    _asm.Bind(missed);
+                    _asm.Jump(_cache.DispatchExit);
+                    break;
+                case ColdKind.Link or ColdKind.GuardedLink:
+                    EmitCall(cold.Kind == ColdKind.Link ? _cache.LinkExit : _cache.GuardedLinkExit);
                     _asm.Qword((long)cold.Target);
                     _asm.Qword((long)(_asm.Here - _asm.Length + cold.Place));
                     _asm.Qword((long)_block);
+                    _asm.Qword(cold.Kind == ColdKind.Link ? 0 : 1);
                     break;
                 default:
                     EmitCall(_cache.InterpretExit);

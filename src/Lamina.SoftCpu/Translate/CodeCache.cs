@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Lamina.Interop.Memory;
 using Lamina.Machine.Memory;
 using Lamina.SoftCpu.Blocks;
+using Lamina.SoftCpu.Fpu;
 
 namespace Lamina.SoftCpu.Translate;
 
@@ -15,17 +16,24 @@ internal sealed unsafe class CodeCache : IDisposable
     public const int DefaultSize = 64 << 20;
 
     private const int MaximumBlock = 32 << 10;
+    private const int MaximumMappings = 1 << 18;
+
+    // NOP DWORD [RAX + RAX + 0]
+    private const ulong NopOfFive = 0x00_0044_1f0f;
     private readonly GuestMemory _memory;
     private readonly ExecutableMemory _code;
     private readonly Lock _lock = new();
     private readonly List<nint> _translations = [];
     private readonly ITranslationObserver? _observer;
+    private readonly Dictionary<(ulong Page, ulong Physical), uint> _mappings = [];
     private readonly nuint _routinesEnd;
     private readonly nuint _size;
     private nuint _used;
+    private uint _lastMapping;
 
-    public CodeCache(GuestMemory memory, int size = DefaultSize, TranslatorOptions? options = null)
+    public CodeCache(GuestMemory memory, ProcessorFeatures features, int size = DefaultSize, TranslatorOptions? options = null)
     {
+        Features = features;
         _memory = memory;
         _observer = options?.Observer;
         _size = (nuint)size;
@@ -34,10 +42,17 @@ internal sealed unsafe class CodeCache : IDisposable
         Enter = (delegate* unmanaged<ProcessorContext*, byte*, TranslationExit>)EmitEnter(ref asm);
         InterpretExit = EmitExit(ref asm, TranslationExit.Interpret, popsData: true, saves: false, ripFromData: false);
         LinkExit = EmitExit(ref asm, TranslationExit.Link, popsData: true, saves: true, ripFromData: false);
+        GuardedLinkExit = EmitExit(ref asm, TranslationExit.Link, popsData: true, saves: false, ripFromData: false);
         RipExit = EmitExit(ref asm, TranslationExit.Dispatch, popsData: true, saves: false, ripFromData: true);
         DispatchExit = EmitExit(ref asm, TranslationExit.Dispatch, popsData: false, saves: false, ripFromData: false);
         _routinesEnd = _used = 4096;
     }
+
+    /// <summary>What the guest's processors offer.</summary>
+    public ProcessorFeatures Features { get; }
+
+    /// <summary>Some translation uses AVX: a processor that has it switched off must not run vector code.</summary>
+    public bool UsesWideVectors { get; private set; }
 
     /// <summary>Runs code with the registers of the context at the GS base.</summary>
     public delegate* unmanaged<ProcessorContext*, byte*, TranslationExit> Enter { get; }
@@ -47,6 +62,9 @@ internal sealed unsafe class CodeCache : IDisposable
 
     /// <summary>Called at an unlinked direct jump; behind the call stand the target's RIP, the place of the jump's displacement, and the block.</summary>
     public byte* LinkExit { get; }
+
+    /// <summary>The same at a jump to another page, with the flags saved.</summary>
+    public byte* GuardedLinkExit { get; }
 
     /// <summary>Called to leave; behind the call stands RIP.</summary>
     public byte* RipExit { get; }
@@ -87,8 +105,8 @@ internal sealed unsafe class CodeCache : IDisposable
         return t;
     }
 
-    /// <summary>Translates a valid block. Null if there is no room, or it was dropped meanwhile.</summary>
-    public Translation* Translate(Block* block, ulong rip)
+    /// <summary>Translates a valid block; <paramref name="wideVectors"/>: AVX is switched on. Null if there is no room, or it was dropped meanwhile.</summary>
+    public Translation* Translate(Block* block, ulong rip, bool wideVectors)
     {
         lock (_lock)
         {
@@ -99,13 +117,14 @@ internal sealed unsafe class CodeCache : IDisposable
             }
 
             t = (Translation*)NativeMemory.AllocZeroed((nuint)sizeof(Translation));
-            int length = BlockTranslator.Translate(this, block, rip, _code.WritePointer + _used, MaximumBlock, t);
+            int length = BlockTranslator.Translate(this, block, rip, wideVectors, _code.WritePointer + _used, MaximumBlock, t);
             if (length == 0 || !block->Valid)
             {
                 NativeMemory.Free(t);
                 return null;
             }
 
+            UsesWideVectors |= wideVectors && t->UsesVectors;
             t->End = _code.WritePointer + _used + length;
             _used = (_used + (nuint)length + 15) & ~(nuint)15;
             _translations.Add((nint)t);
@@ -138,6 +157,49 @@ internal sealed unsafe class CodeCache : IDisposable
         }
     }
 
+    /// <summary>Makes a direct jump to another page go to a translation while that page is mapped as it is now.</summary>
+    public void LinkGuarded(Block* from, byte* displacement, Block* to, Translation* target, uint mapping)
+    {
+        lock (_lock)
+        {
+            if (mapping != 0 && from->Valid && from->Translations != null && to->Valid && Find(to, target->Rip) == target)
+            {
+                // JMP rel32 (the place), CMP DWORD GS:[...], imm32, JNE rel32, JMP rel32.
+                const int number = 4 + 8;
+                const int jump = number + 4 + 6 + 1;
+                Volatile.Write(ref *(int*)(displacement + number), (int)mapping);
+                Volatile.Write(ref *(int*)(displacement + jump), (int)(target->Entry - (displacement + jump + 4)));
+                PatchInstruction(displacement - 1, NopOfFive);
+            }
+        }
+    }
+
+    /// <summary>The number of a mapping of a page of code: equal numbers mean equal pages and privileges. 0 if there are no more.</summary>
+    public uint MappingNumber(ulong page, bool user, ulong physical)
+    {
+        lock (_lock)
+        {
+            (ulong, ulong) key = (page | (user ? 1UL : 0), physical);
+            if (!_mappings.TryGetValue(key, out uint number))
+            {
+                if (_lastMapping == uint.MaxValue - 1)
+                {
+                    return 0;
+                }
+
+                if (_mappings.Count == MaximumMappings)
+                {
+                    _mappings.Clear();
+                }
+
+                number = ++_lastMapping;
+                _mappings.Add(key, number);
+            }
+
+            return number;
+        }
+    }
+
     /// <summary>Drops the translations of a block: whoever enters them is led out. Processors inside go on to their next exit.</summary>
     public void Drop(Block* block)
     {
@@ -167,6 +229,7 @@ internal sealed unsafe class CodeCache : IDisposable
             }
 
             _translations.Clear();
+            UsesWideVectors = false;
             _used = _routinesEnd;
         }
     }
@@ -177,12 +240,17 @@ internal sealed unsafe class CodeCache : IDisposable
         _code.Dispose();
     }
 
-    // One aligned store, so that a processor sees the old or the new instruction.
     private static void PatchJump(byte* entry, byte* target)
     {
-        ulong bytes = *(ulong*)entry & 0xffff_ff00_0000_0000;
         ulong displacement = (uint)(int)(target - (entry + 5));
-        Volatile.Write(ref *(ulong*)entry, bytes | 0xe9 | (displacement << 8));
+        PatchInstruction(entry, 0xe9 | (displacement << 8));
+    }
+
+    // Five bytes by one aligned store, so that a processor sees the old or the new instruction.
+    private static void PatchInstruction(byte* place, ulong bytes)
+    {
+        ulong behind = *(ulong*)place & 0xffff_ff00_0000_0000;
+        Volatile.Write(ref *(ulong*)place, behind | bytes);
     }
 
     private static byte* EmitEnter(ref HostAssembler asm)
@@ -205,6 +273,7 @@ internal sealed unsafe class CodeCache : IDisposable
             }
         }
 
+        EmitVectors(ref asm, load: true);
         asm.RegisterForm(0xff, 4, Host.Address, false);
         return start;
     }
@@ -248,6 +317,7 @@ internal sealed unsafe class CodeCache : IDisposable
             asm.ContextForm(0x89, Host.Rax, ContextLayout.SavedFlags, false);
         }
 
+        EmitVectors(ref asm, load: false);
         asm.MoveImmediate(Host.Rax, (long)reason);
         asm.RegisterForm(0x83, 0, Host.Rsp, true);
         asm.Byte(8);
@@ -259,6 +329,35 @@ internal sealed unsafe class CodeCache : IDisposable
         asm.Byte(0xfc); // CLD
         asm.Byte(0xc3);
         return start;
+    }
+
+    // Moves the vector registers and MXCSR between context and host, unless they are off.
+    private static void EmitVectors(ref HostAssembler asm, bool load)
+    {
+        asm.ContextForm(0x83, 7, ContextLayout.VectorsOff, false); // CMP DWORD
+        asm.Byte(0);
+        int skip = asm.JumpIf(5);
+        bool wide = (HostFeatures.All & ProcessorFeatures.Avx) != 0;
+        for (int register = 0; register < 16; register++)
+        {
+            int offset = ContextLayout.Vectors + (32 * register);
+            if (wide)
+            {
+                asm.ContextVector(load ? 0x128 : 0x129, register, offset);
+            }
+            else
+            {
+                asm.ContextForm(load ? 0x0f28 : 0x0f29, register, offset, false); // MOVAPS
+            }
+        }
+
+        if (!load)
+        {
+            asm.ContextForm(0x0fae, 3, ContextLayout.Mxcsr, false); // STMXCSR
+        }
+
+        asm.ContextForm(0x0fae, 2, load ? ContextLayout.Mxcsr : ContextLayout.HostMxcsr, false); // LDMXCSR
+        asm.Bind(skip);
     }
 
     private static void Push(ref HostAssembler asm, int opcode, int register)

@@ -8,14 +8,17 @@ internal static unsafe class ContextLayout
     public static readonly int Registers;
     public static readonly int Rip;
     public static readonly int Attention;
+    public static readonly int VectorsOff;
+    public static readonly int Vectors;
+    public static readonly int Mxcsr;
+    public static readonly int HostMxcsr;
     public static readonly int SavedFlags;
     public static readonly int SegmentBase;
     public static readonly int SystemFlags;
     public static readonly int Cpl;
     public static readonly int Tlb;
-    public static readonly int TlbGeneration;
     public static readonly int Jumps;
-    public static readonly int FetchKey;
+    public static readonly int Mappings;
     public static readonly int BranchTarget;
     public static readonly int ExitData;
 
@@ -27,14 +30,17 @@ internal static unsafe class ContextLayout
         Registers = (int)((byte*)c->Registers - (byte*)c);
         Rip = (int)((byte*)&c->Rip - (byte*)c);
         Attention = (int)((byte*)&c->Attention - (byte*)c);
+        VectorsOff = (int)((byte*)&c->VectorsOff - (byte*)c);
+        Vectors = (int)(c->Vectors - (byte*)c);
+        Mxcsr = (int)((byte*)&c->Mxcsr - (byte*)c);
+        HostMxcsr = (int)((byte*)&c->HostMxcsr - (byte*)c);
         SavedFlags = (int)((byte*)&c->SavedFlags - (byte*)c);
         SegmentBase = (int)((byte*)c->SegmentBase - (byte*)c);
         SystemFlags = (int)((byte*)&c->SystemFlags - (byte*)c);
         Cpl = (int)((byte*)&c->Cpl - (byte*)c);
         Tlb = (int)((byte*)&c->Tlb - (byte*)c);
-        TlbGeneration = (int)((byte*)&c->TlbGeneration - (byte*)c);
         Jumps = (int)((byte*)&c->Jumps - (byte*)c);
-        FetchKey = (int)((byte*)&c->FetchKey - (byte*)c);
+        Mappings = (int)((byte*)c->Mappings - (byte*)c);
         BranchTarget = (int)((byte*)&c->BranchTarget - (byte*)c);
         ExitData = (int)((byte*)&c->ExitData - (byte*)c);
     }
@@ -50,6 +56,15 @@ internal static unsafe class ContextLayout
 
     /// <summary>Offset of the addend behind a tag.</summary>
     public const int Addend = 8;
+
+    /// <summary>Offset of the code in a <see cref="Blocks.JumpEntry"/>.</summary>
+    public const int JumpCode = 8;
+
+    /// <summary>Index in <see cref="ProcessorContext.Mappings"/> of a linear address.</summary>
+    public static int MappingSlot(ulong linear)
+    {
+        return (int)((linear >> 12) & (ProcessorContext.MappingsBelow - 1)) | ((long)linear < 0 ? ProcessorContext.MappingsBelow : 0);
+    }
 
     /// <summary>Of a general register.</summary>
     public static int Register(int guest) => Registers + (8 * guest);

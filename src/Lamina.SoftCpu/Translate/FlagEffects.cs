@@ -12,9 +12,20 @@ internal readonly record struct FlagEffects(uint Reads, uint Writes)
         const uint all = Flags.Status;
         int op = i.Opcode;
         int digit = (i.ModRm >> 3) & 7;
+        if (op >= 0x110 && IsVector(op))
+        {
+            // COMISS and PTEST, with their kin, write all; PCMPxSTRx does too, and VTESTPx.
+            return op is 0x12e or 0x12f or 0x217 or 0x20e or 0x20f or (>= 0x360 and <= 0x363) ? new FlagEffects(0, all) : default;
+        }
+
         if ((i.Flags & InstructionFlags.Vex) != 0)
         {
             return new FlagEffects(all, 0);
+        }
+
+        if (op == 0x1b8)
+        {
+            return new FlagEffects(0, all);
         }
 
         switch (op)
@@ -59,6 +70,18 @@ internal readonly record struct FlagEffects(uint Reads, uint Writes)
                 return new FlagEffects(all, 0);
         }
     }
+
+    // Opcodes of vector instructions, and of MOVBE, CRC32 and MOVNTI: whatever their prefixes, they leave the status flags alone.
+    private static bool IsVector(int op) => op switch
+    {
+        (>= 0x110 and <= 0x117) or (>= 0x128 and <= 0x12f) => true,
+        (>= 0x150 and <= 0x177) or (>= 0x17c and <= 0x17f) => true,
+        (>= 0x1c2 and <= 0x1c6) or (>= 0x1d0 and <= 0x1fe) => true,
+        (>= 0x200 and <= 0x241) or (>= 0x246 and <= 0x247) or (>= 0x258 and <= 0x25a) or (>= 0x278 and <= 0x279) => true,
+        (>= 0x28c and <= 0x2df) or 0x2f0 or 0x2f1 => true,
+        (>= 0x300 and <= 0x363) or 0x3cc or 0x3df or 0x3f0 => true,
+        _ => false,
+    };
 
     /// <summary>Flags that a condition tests.</summary>
     public static uint Condition(int condition) => (condition >> 1) switch

@@ -52,6 +52,11 @@ internal unsafe struct HostAssembler(byte* buffer, int size)
     /// <summary>An opcode of one to three bytes, most significant first.</summary>
     public void Opcode(int opcode)
     {
+        if (opcode > 0xff_ffff)
+        {
+            Byte(opcode >> 24);
+        }
+
         if (opcode > 0xffff)
         {
             Byte(opcode >> 16);
@@ -88,6 +93,36 @@ internal unsafe struct HostAssembler(byte* buffer, int size)
         Rex(wide, reg, 0, 0, false);
         Opcode(opcode);
         Byte(0x04 | ((reg & 7) << 3));
+        Byte(0x25);
+        Dword(offset);
+    }
+
+    /// <summary>VEX of three bytes, opcode (map in bits 9:8), ModRM with a register or [rm].</summary>
+    public void Vex(int opcode, int prefix, int reg, int vvvv, int rm, bool w, bool wide, bool memory)
+    {
+        int pp = prefix switch { 0x66 => 1, 0xf3 => 2, 0xf2 => 3, _ => 0 };
+        Byte(0xc4);
+        Byte((reg < 8 ? 0x80 : 0) | 0x40 | (rm < 8 ? 0x20 : 0) | (opcode >> 8));
+        Byte((w ? 0x80 : 0) | ((~vvvv & 15) << 3) | (wide ? 4 : 0) | pp);
+        Byte(opcode);
+        if (memory)
+        {
+            Address(reg, rm, 0);
+        }
+        else
+        {
+            Byte(0xc0 | ((reg & 7) << 3) | (rm & 7));
+        }
+    }
+
+    /// <summary>VMOVAPS between YMM and a field of the context.</summary>
+    public void ContextVector(int opcode, int register, int offset)
+    {
+        Byte(GsPrefix);
+        Byte(0xc5);
+        Byte((register < 8 ? 0x80 : 0) | 0x7c);
+        Byte(opcode);
+        Byte(0x04 | ((register & 7) << 3));
         Byte(0x25);
         Dword(offset);
     }

@@ -21,6 +21,9 @@ internal unsafe struct Translation
     /// <summary>Where <see cref="NativeEntry"/> jumps once the block is dropped.</summary>
     public byte* NativeExit;
 
+    /// <summary>Its entry demands that vector registers are in the host's.</summary>
+    public bool UsesVectors;
+
     /// <summary>Where its code ends.</summary>
     public byte* End;
 

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Memory;
 using Lamina.SoftCpu.Translate;
 
@@ -55,13 +56,12 @@ internal sealed unsafe class CodeLint
         JumpEntry,
     }
 
-    // What R14 holds: nothing known, the address of the last byte, its page, or the tag.
+    // What R14 holds: nothing known, the address of the last byte, or its page.
     private enum Tag
     {
         Unknown,
         LastByte,
         Page,
-        Complete,
     }
 
     /// <summary>Instructions seen.</summary>
@@ -120,11 +120,11 @@ internal sealed unsafe class CodeLint
             }
 
             // A dropped translation's entries are jumps, over the beginning of the longer CMP that stood there.
-            at += at == t->Entry && i.Mnemonic == Mnemonic.Jmp ? 9 : i.Length;
+            at += at == t->Entry && i.Mnemonic == Mnemonic.Jmp ? (t->UsesVectors ? 10 : 9) : i.Length;
             if (i.Mnemonic == Mnemonic.Call)
             {
                 byte* target = (byte*)i.NearBranchTarget;
-                at += target == _cache.InterpretExit ? 16 : target == _cache.LinkExit ? 24 : 8;
+                at += target == _cache.InterpretExit ? 16 : target == _cache.LinkExit || target == _cache.GuardedLinkExit ? 32 : 8;
                 _targets.Add((ulong)at);
             }
             else if (i.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)
@@ -151,7 +151,7 @@ internal sealed unsafe class CodeLint
 
     private string? Wrong(in Instruction i, Translation* t)
     {
-        if (!Allowed.Contains(i.Mnemonic) && i.ConditionCode == ConditionCode.None && !IsFlagTransfer(i))
+        if (!Allowed.Contains(i.Mnemonic) && i.ConditionCode == ConditionCode.None && !IsFlagTransfer(i) && !IsVector(i, t))
         {
             return "not allowed";
         }
@@ -186,6 +186,29 @@ internal sealed unsafe class CodeLint
         return null;
     }
 
+    // Vector instructions where the entry has provided for them, and those on general registers that came with them.
+    private static bool IsVector(in Instruction i, Translation* t)
+    {
+        bool general = i.Mnemonic is Mnemonic.Popcnt or Mnemonic.Lzcnt or Mnemonic.Tzcnt or Mnemonic.Movbe or Mnemonic.Crc32 or Mnemonic.Adcx or Mnemonic.Adox
+            or Mnemonic.Andn or Mnemonic.Blsr or Mnemonic.Blsmsk or Mnemonic.Blsi or Mnemonic.Bzhi or Mnemonic.Pext or Mnemonic.Pdep or Mnemonic.Mulx
+            or Mnemonic.Bextr or Mnemonic.Shlx or Mnemonic.Sarx or Mnemonic.Shrx or Mnemonic.Rorx;
+        if (general || !t->UsesVectors)
+        {
+            return general;
+        }
+
+        foreach (CpuidFeature feature in i.CpuidFeatures)
+        {
+            if (feature is CpuidFeature.SSE or CpuidFeature.SSE2 or CpuidFeature.SSE3 or CpuidFeature.SSSE3 or CpuidFeature.SSE4_1 or CpuidFeature.SSE4_2
+                or CpuidFeature.AVX or CpuidFeature.AVX2 or CpuidFeature.FMA or CpuidFeature.F16C or CpuidFeature.AES or CpuidFeature.PCLMULQDQ or CpuidFeature.SHA)
+            {
+                return i.Mnemonic is not (Mnemonic.Ldmxcsr or Mnemonic.Stmxcsr or Mnemonic.Vldmxcsr or Mnemonic.Vstmxcsr);
+            }
+        }
+
+        return false;
+    }
+
     private static bool IsFlagTransfer(in Instruction i) =>
         i.Code is Code.Pushfq || (i.Code == Code.Pop_r64 && i.Op0Register == Register.R11);
 
@@ -201,10 +224,10 @@ internal sealed unsafe class CodeLint
         if (i.FlowControl == FlowControl.Call)
         {
             byte* target = (byte*)i.NearBranchTarget;
-            return target == _cache.InterpretExit || target == _cache.LinkExit || target == _cache.RipExit ? null : "calls an unknown place";
+            return target == _cache.InterpretExit || target == _cache.LinkExit || target == _cache.GuardedLinkExit || target == _cache.RipExit ? null : "calls an unknown place";
         }
 
-        bool entry = i.MemoryBase == Register.R11 && i.MemoryDisplacement64 == 24 && _temporary == Entry.JumpEntry;
+        bool entry = i.MemoryBase == Register.R11 && i.MemoryDisplacement64 == ContextLayout.JumpCode && _temporary == Entry.JumpEntry;
         bool found = i.MemorySegment == Register.GS && (int)i.MemoryDisplacement64 == ContextLayout.BranchTarget;
         return i.FlowControl == FlowControl.IndirectBranch && (entry || found) ? null : "goes anywhere";
     }
@@ -227,7 +250,7 @@ internal sealed unsafe class CodeLint
         if (used.Base == Register.R11)
         {
             bool tlb = _temporary == Entry.TlbEntry && displacement >= 0 && displacement + size <= (TlbEntry.Count * 16) + 16;
-            bool jump = _temporary == Entry.JumpEntry && displacement >= 0 && displacement + size <= 32;
+            bool jump = _temporary == Entry.JumpEntry && displacement >= 0 && displacement + size <= sizeof(JumpEntry);
             return (tlb || jump) && !writes ? null : "not a look-up";
         }
 
@@ -245,7 +268,7 @@ internal sealed unsafe class CodeLint
         int field = (int)i.MemoryDisplacement64;
         bool fromEntry = i.MemoryBase == Register.R11 && _temporary == Entry.TlbEntry;
         int tag = field;
-        if (i.Mnemonic == Mnemonic.Cmp && i.Op0Register == Register.R14 && fromEntry && _value == Tag.Complete && (tag is 0 || tag == ContextLayout.WriteTag))
+        if (i.Mnemonic == Mnemonic.Cmp && i.Op0Register == Register.R14 && fromEntry && _value == Tag.Page && (tag is 0 || tag == ContextLayout.WriteTag))
         {
             _compared = _bytes;
             _compareWrites = tag == ContextLayout.WriteTag;
@@ -260,9 +283,9 @@ internal sealed unsafe class CodeLint
 
         if (i.Op0Register == Register.R11D && i.Mnemonic == Mnemonic.And)
         {
-            temporary = i.Immediate32 == ContextLayout.TlbMask ? Entry.TlbOffset : i.Immediate32 == SoftwareProcessor.JumpCount - 1 ? Entry.JumpIndex : Entry.Unknown;
+            temporary = i.Immediate32 == ContextLayout.TlbMask ? Entry.TlbOffset : i.Immediate32 == JumpCache.Count - 1 ? Entry.JumpIndex : Entry.Unknown;
         }
-        else if (i.Op0Register == Register.R11D && i.Mnemonic == Mnemonic.Shl && _temporary == Entry.JumpIndex && i.Immediate8 == 5)
+        else if (i.Op0Register == Register.R11D && i.Mnemonic == Mnemonic.Shl && _temporary == Entry.JumpIndex && i.Immediate8 == 4)
         {
             temporary = Entry.JumpOffset;
         }
@@ -279,10 +302,6 @@ internal sealed unsafe class CodeLint
         else if (i.Op0Register == Register.R14 && i.Mnemonic == Mnemonic.And && _value == Tag.LastByte && (long)i.GetImmediate(1) == -4096)
         {
             value = Tag.Page;
-        }
-        else if (i.Op0Register == Register.R14 && i.Mnemonic == Mnemonic.Or && _value == Tag.Page && gs && field == ContextLayout.TlbGeneration)
-        {
-            value = Tag.Complete;
         }
         else if (i.Op0Register == Register.R10 && i.Mnemonic == Mnemonic.Add && _checked && fromEntry && field == (_compareWrites ? ContextLayout.WriteTag : 0) + ContextLayout.Addend)
         {

@@ -28,6 +28,23 @@ internal sealed class Comparison : IDisposable
     /// <summary>Faults in the last program.</summary>
     public ulong FaultCount { get; private set; }
 
+    /// <summary>Runs code in both, from a start, with random data. Null if they agree, else a report.</summary>
+    public string? Run(byte[] code, StartState start, int seed)
+    {
+        new Random(seed).NextBytes(_data);
+        foreach (ConformanceMachine machine in Both)
+        {
+            machine.Write(start.Rip, code);
+            _data.CopyTo(machine.Ram[(int)Map.Data..]);
+            machine.Start(start);
+        }
+
+        ProcessorExitReason a = Interpreter.Run();
+        ProcessorExitReason b = Translator.Run();
+        string? difference = a != ProcessorExitReason.Halted || a != b ? $"ended by: interpreter {a}, translator {b}" : Difference(0);
+        return difference == null ? null : $"seed {seed}: {difference}\n{Disassemble(code, start.Rip)}";
+    }
+
     /// <summary>Runs a random program in both. Null if they agree, else a report.</summary>
     public string? Run(RandomProgram program)
     {
@@ -69,7 +86,7 @@ internal sealed class Comparison : IDisposable
             }
         }
 
-        string? difference = a != b ? $"exit: interpreter {a}, translator {b}" : Difference(program.Undefined);
+        string? difference = a != ProcessorExitReason.Halted || a != b ? $"ended by: interpreter {a}, translator {b}" : Difference(program.Undefined);
         return difference == null ? null : $"seed {program.Seed}: {difference}\n{Disassemble(program.Bytes, program.Start.Rip)}";
     }
 

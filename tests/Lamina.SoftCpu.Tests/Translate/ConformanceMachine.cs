@@ -29,7 +29,12 @@ internal sealed unsafe class ConformanceMachine : IDisposable
             Clock = new StoppedClock(),
             TscFrequency = 1_000_000_000,
             PhysicalAddressBits = 40,
-            Cpuid = [new CpuidEntry(1, CpuidEntry.AnySubleaf, 0x0001_0600, 0, 0x0098_2201, 0x0788_a931)],
+            Cpuid =
+            [
+                new CpuidEntry(1, CpuidEntry.AnySubleaf, 0x0001_0600, 0, 0x36d8_3203, 0x0788_a931),
+                new CpuidEntry(7, 0, 0, 0x2008_0128, 0, 0),
+                new CpuidEntry(0x8000_0001, CpuidEntry.AnySubleaf, 0, 0, 0x21, 0x2c10_0800),
+            ],
         };
         Partition = new SoftwarePartition(settings, translates, codeSize: codeSize, options: options);
         Processors = [.. Enumerable.Range(0, processors).Select(n => (SoftwareProcessor)Partition.CreateProcessor(n))];
@@ -72,7 +77,7 @@ internal sealed unsafe class ConformanceMachine : IDisposable
         _state.Cr0 = 0x8001_0033;
         _state.Cr2 = 0;
         _state.Cr3 = Map.Tables;
-        _state.Cr4 = 0x6a0;
+        _state.Cr4 = 0x4_06a0;
         _state.Halted = false;
         _state.WaitingForStartUp = false;
         _state.InterruptShadow = false;
@@ -96,7 +101,10 @@ internal sealed unsafe class ConformanceMachine : IDisposable
         start.Registers.CopyTo(_state.GeneralRegisters, 0);
         _state.Rip = start.Rip;
         _state.Rflags = start.Flags | 2;
+        _state.Xcr0 = 7;
+        _state.XsaveArea[512] = 7;
         start.Vectors.CopyTo(_state.XsaveArea.AsSpan(160));
+        start.UpperVectors.CopyTo(_state.XsaveArea.AsSpan(576));
         Assert.True(p.Restore(_state));
     }
 

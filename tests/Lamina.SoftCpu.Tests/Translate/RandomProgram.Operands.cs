@@ -106,7 +106,7 @@ internal sealed partial class RandomProgram
                 int fresh = Free();
                 _code.MoveImmediate(fresh, place);
                 return Rm.At(fresh, Displacement()) with { SegmentPrefix = segment };
-            case 8 when _stack:
+            case 8 when _stack && !_inSubroutine:
                 return new Rm { Base = 4, Index = Chance(2) ? _index : -1, Scale = _random.Next(2), Displacement = Displacement(), SegmentPrefix = segment };
             default:
                 int pointer = _pointers[_random.Next(_pointers.Count)];

@@ -7,6 +7,9 @@ internal sealed class StartState
 
     public byte[] Vectors { get; } = new byte[256];
 
+    /// <summary>Upper halves of the YMM registers.</summary>
+    public byte[] UpperVectors { get; } = new byte[256];
+
     public ulong Rip { get; set; }
 
     public ulong Flags { get; set; }

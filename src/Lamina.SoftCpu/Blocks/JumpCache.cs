@@ -1,0 +1,175 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Lamina.SoftCpu.Memory;
+using Lamina.SoftCpu.Translate;
+
+namespace Lamina.SoftCpu.Blocks;
+
+/// <summary>
+/// The cached block look-ups of one processor, in native memory that emitted code reads: an array for each mode in which an address may mean something else, and
+/// the mapping numbers that guard direct jumps between pages. What was found in global pages outlives a load of CR3.
+/// </summary>
+internal sealed unsafe class JumpCache : IDisposable
+{
+    /// <summary>Entries of one array.</summary>
+    public const int Count = 4096;
+
+    private const int ArrayCount = 4;
+    private const int JournalSize = 8192;
+    private const ulong PageMask = ~0xfffUL;
+
+    private readonly FlushJournal _local = new(JournalSize);
+    private readonly FlushJournal _global = new(JournalSize);
+    private readonly JumpEntry* _entries;
+    private readonly Block** _blocks;
+    private readonly uint* _mappings;
+    private readonly byte* _noCode;
+
+    // A bit for each page (by the low bits of its number) of which some look-up may be cached.
+    private readonly ulong[] _pages = new ulong[64];
+    private bool _localMappingsAbove;
+
+    /// <param name="mappings">See <see cref="ProcessorContext.Mappings"/>.</param>
+    /// <param name="noCode">What an entry without translated code holds.</param>
+    public JumpCache(uint* mappings, byte* noCode)
+    {
+        _mappings = mappings;
+        _noCode = noCode;
+
+        // SAFETY: freed in Dispose.
+        _entries = (JumpEntry*)NativeMemory.AlignedAlloc((nuint)(sizeof(JumpEntry) * Count * ArrayCount), 64);
+        _blocks = (Block**)NativeMemory.AllocZeroed(Count * ArrayCount, (nuint)sizeof(Block*));
+        Clear();
+    }
+
+    /// <summary>The array for a mode.</summary>
+    public JumpEntry* Array(int codeSize, bool user) => _entries + (((codeSize == 8 ? 0 : 2) + (user ? 1 : 0)) * Count);
+
+    /// <summary>Where a linear address may be found in an array.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int IndexOf(ulong linear) => (int)(linear ^ (linear >> 12)) & (Count - 1);
+
+    /// <summary>The block cached for an address in the array in use, or null.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Block* Find(JumpEntry* array, ulong linear)
+    {
+        JumpEntry* entry = array + IndexOf(linear);
+        return entry->Linear == linear ? _blocks[entry - _entries] : null;
+    }
+
+    /// <summary>Remembers a block.</summary>
+    public void Fill(JumpEntry* array, ulong linear, Block* block, bool global)
+    {
+        JumpEntry* entry = array + IndexOf(linear);
+        int index = (int)(entry - _entries);
+        (global ? _global : _local).Add(index);
+        _pages[PageWord(linear)] |= PageBit(linear);
+        entry->Code = _noCode;
+        entry->Linear = linear;
+        _blocks[index] = block;
+    }
+
+    /// <summary>Gives the entry of a block its code.</summary>
+    public void SetCode(JumpEntry* array, ulong linear, Block* block, byte* code)
+    {
+        JumpEntry* entry = array + IndexOf(linear);
+        if (entry->Linear == linear && _blocks[entry - _entries] == block)
+        {
+            entry->Code = code;
+        }
+    }
+
+    /// <summary>Says how a page of code is mapped.</summary>
+    public void SetMapping(ulong linear, uint number, bool global)
+    {
+        int slot = ContextLayout.MappingSlot(linear);
+        _mappings[slot] = number;
+        _localMappingsAbove |= !global && slot >= ProcessorContext.MappingsBelow;
+    }
+
+    /// <summary>Forgets one page.</summary>
+    public void FlushPage(ulong linear)
+    {
+        _mappings[ContextLayout.MappingSlot(linear)] = 0;
+        if ((_pages[PageWord(linear)] & PageBit(linear)) == 0)
+        {
+            return;
+        }
+
+        ulong page = linear & PageMask;
+        for (int i = 0; i < Count * ArrayCount; i++)
+        {
+            if ((_entries[i].Linear & PageMask) == page)
+            {
+                Empty(i);
+            }
+        }
+    }
+
+    /// <summary>Forgets all pages that are not global.</summary>
+    public void FlushLocal()
+    {
+        Flush(_local);
+        new Span<uint>(_mappings, _localMappingsAbove ? ProcessorContext.MappingCount : ProcessorContext.MappingsBelow).Clear();
+        _localMappingsAbove = false;
+    }
+
+    /// <summary>Forgets everything.</summary>
+    public void FlushAll()
+    {
+        Flush(_local);
+        Flush(_global);
+        new Span<uint>(_mappings, ProcessorContext.MappingCount).Clear();
+        _localMappingsAbove = false;
+        System.Array.Clear(_pages);
+    }
+
+    /// <summary>Forgets everything, entry by entry: the blocks are gone.</summary>
+    public void Clear()
+    {
+        for (int i = 0; i < Count * ArrayCount; i++)
+        {
+            Empty(i);
+        }
+
+        FlushAll();
+    }
+
+    public void Dispose()
+    {
+        NativeMemory.AlignedFree(_entries);
+        NativeMemory.Free(_blocks);
+    }
+
+    private static int PageWord(ulong linear) => (int)(linear >> 18) & 63;
+
+    private static ulong PageBit(ulong linear) => 1UL << (int)((linear >> 12) & 63);
+
+    private void Flush(FlushJournal journal)
+    {
+        if (journal.Overflowed)
+        {
+            for (int i = 0; i < Count * ArrayCount; i++)
+            {
+                Empty(i);
+            }
+        }
+        else
+        {
+            foreach (ushort index in journal.Entries)
+            {
+                Empty(index);
+            }
+        }
+
+        journal.Reset();
+    }
+
+    private void Empty(int index)
+    {
+        // This address's own index differs from this one, so that no look-up ever compares with it.
+        _entries[index].Linear = (ulong)((index & (Count - 1)) ^ 1);
+        _entries[index].Code = _noCode;
+        _blocks[index] = null;
+    }
+}
