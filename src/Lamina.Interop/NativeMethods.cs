@@ -46,6 +46,61 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(C, EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int Open(string path, int flags, int mode);
 
+    [LibraryImport(C, EntryPoint = "open", SetLastError = true)]
+    internal static partial int OpenBytes(byte* path, int flags, int mode);
+
+    // The C library has no function for these two. Variadic in C, as ioctl.
+    [LibraryImport(C, EntryPoint = "syscall", SetLastError = true)]
+    internal static partial nint OpenAt2(nint call, int directory, byte* name, ulong* how, nint length);
+
+    [LibraryImport(C, EntryPoint = "syscall", SetLastError = true)]
+    internal static partial nint GetEntries(nint call, int directory, byte* buffer, nuint length);
+
+    [LibraryImport(C, EntryPoint = "statx", SetLastError = true)]
+    internal static partial int GetStatus(int directory, byte* path, int flags, uint mask, FileStatus* status);
+
+    [LibraryImport(C, EntryPoint = "fstatfs", SetLastError = true)]
+    internal static partial int GetSpace(int descriptor, SpaceStatus* status);
+
+    [LibraryImport(C, EntryPoint = "readlinkat", SetLastError = true)]
+    internal static partial nint ReadLinkAt(int directory, byte* path, byte* buffer, nuint length);
+
+    [LibraryImport(C, EntryPoint = "symlinkat", SetLastError = true)]
+    internal static partial int SymbolicLinkAt(byte* target, int directory, byte* name);
+
+    [LibraryImport(C, EntryPoint = "mkdirat", SetLastError = true)]
+    internal static partial int MakeDirectoryAt(int directory, byte* name, uint mode);
+
+    [LibraryImport(C, EntryPoint = "mknodat", SetLastError = true)]
+    internal static partial int MakeNodeAt(int directory, byte* name, uint mode, ulong device);
+
+    [LibraryImport(C, EntryPoint = "unlinkat", SetLastError = true)]
+    internal static partial int UnlinkAt(int directory, byte* name, int flags);
+
+    [LibraryImport(C, EntryPoint = "renameat2", SetLastError = true)]
+    internal static partial int RenameAt(int fromDirectory, byte* from, int toDirectory, byte* to, uint flags);
+
+    [LibraryImport(C, EntryPoint = "linkat", SetLastError = true)]
+    internal static partial int LinkAt(int fromDirectory, byte* from, int toDirectory, byte* to, int flags);
+
+    [LibraryImport(C, EntryPoint = "chmod", SetLastError = true)]
+    internal static partial int ChangeMode(byte* path, uint mode);
+
+    [LibraryImport(C, EntryPoint = "fchownat", SetLastError = true)]
+    internal static partial int ChangeOwnerAt(int directory, byte* path, uint user, uint group, int flags);
+
+    [LibraryImport(C, EntryPoint = "truncate", SetLastError = true)]
+    internal static partial int TruncatePath(byte* path, long length);
+
+    [LibraryImport(C, EntryPoint = "utimensat", SetLastError = true)]
+    internal static partial int SetTimesAt(int directory, byte* path, FileTime* times, int flags);
+
+    [LibraryImport(C, EntryPoint = "fsync", SetLastError = true)]
+    internal static partial int Synchronize(int descriptor);
+
+    [LibraryImport(C, EntryPoint = "geteuid")]
+    internal static partial uint GetUser();
+
     [LibraryImport(C, EntryPoint = "fcntl", SetLastError = true)]
     internal static partial int ControlFile(int descriptor, int command, FileLock* value);
 

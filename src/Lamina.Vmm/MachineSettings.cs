@@ -47,6 +47,9 @@ public sealed record MachineSettings
     /// <summary>Its network cards.</summary>
     public IReadOnlyList<NetworkSettings> Networks { get; init; } = [];
 
+    /// <summary>The folders that it shares with the host.</summary>
+    public IReadOnlyList<ShareSettings> Shares { get; init; } = [];
+
     /// <summary>What a reboot by the guest does.</summary>
     public RebootAction OnReboot { get; init; } = RebootAction.Restart;
 

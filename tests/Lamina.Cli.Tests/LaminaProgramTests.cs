@@ -30,6 +30,9 @@ public sealed class LaminaProgramTests
     [InlineData("run debian --net tap", "--net 'tap' does not name an interface: 1 to 15 characters after 'tap='.")]
     [InlineData("run debian --publish 80", "--publish '80' is not accepted. Write [ADDRESS:]HOSTPORT:GUESTPORT, and /udp behind it for UDP.")]
     [InlineData("run debian --net none --publish 80:80", "--publish needs --net user; with --net none the guest has no ports on this host.")]
+    [InlineData("run debian --share /tmp", "--share '/tmp' is not accepted. Write DIRECTORY:/PATH, or DIRECTORY:/PATH:ro for reading only; PATH is where the guest has it.")]
+    [InlineData("run debian --share /none:/src", "--share '/none:/src': there is no directory '/none'.")]
+    [InlineData("run debian --share /tmp:/", "--share '/tmp:/': the guest cannot have it as its root directory.")]
     [InlineData("run debian --name a/b", "--name 'a/b' is not accepted: 1 to 63 letters, digits, '-', '_' and '.', beginning with a letter or digit.")]
     [InlineData("run debian ls", "unexpected argument 'ls'. A command to run in the guest goes after '--'. See 'lamina run --help'.")]
     [InlineData("run debian --", "no command after '--'. Write the command, or leave '--' out for a shell.")]
@@ -78,7 +81,7 @@ public sealed class LaminaProgramTests
         string output = Run("run --help").Output;
         string[] expected =
             ["--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--lockstep", "--lockstep-all", "--perf-map", "--dump-blocks", "--cpu", "--serial", "--name", "--on-reboot", "Ctrl-A x", "Ctrl-A h", "125", "134",
-             "--disk", "--net", "--publish"];
+             "--disk", "--net", "--publish", "--share"];
         Assert.All(expected, word => Assert.Contains(word, output, StringComparison.Ordinal));
     }
 

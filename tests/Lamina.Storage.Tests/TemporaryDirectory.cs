@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Lamina.Storage.Tests;
 
 /// <summary>A directory that goes with the test.</summary>
@@ -13,5 +15,6 @@ internal sealed class TemporaryDirectory : IDisposable
         return this[name];
     }
 
-    public void Dispose() => Directory.Delete(_path, recursive: true);
+    // The runtime cannot remove files whose names are not text.
+    public void Dispose() => Process.Start("rm", ["-rf", "--", _path]).WaitForExit();
 }

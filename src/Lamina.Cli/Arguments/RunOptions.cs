@@ -44,6 +44,9 @@ internal sealed record RunOptions
     /// <summary>The network cards.</summary>
     public IReadOnlyList<NetworkSettings> Networks { get; init; } = [];
 
+    /// <summary>The shared folders.</summary>
+    public IReadOnlyList<ShareArgument> Shares { get; init; } = [];
+
     /// <summary>The machine's name.</summary>
     public string? Name { get; init; }
 

@@ -1,3 +1,5 @@
+using Lamina.Cli.Arguments;
+
 namespace Lamina.Cli.Images;
 
 /// <summary>What an image's first process is told.</summary>
@@ -8,6 +10,9 @@ internal sealed record ImageSession
 
     /// <summary>What the guest needs drivers for.</summary>
     public GuestHardware Hardware { get; init; }
+
+    /// <summary>The shared folders.</summary>
+    public IReadOnlyList<ShareArgument> Shares { get; init; } = [];
 
     /// <summary>The host name.</summary>
     public string HostName { get; init; } = "lamina";

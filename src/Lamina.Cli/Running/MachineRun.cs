@@ -34,7 +34,8 @@ internal sealed class MachineRun(RunOptions options)
     private bool RunsCommand => options.Command.Count > 0;
 
     private GuestHardware Hardware =>
-        (options.Disks.Count > 0 ? GuestHardware.Disk : 0) | (options.Networks.Count > 0 ? GuestHardware.Network : 0);
+        (options.Disks.Count > 0 ? GuestHardware.Disk : 0) | (options.Networks.Count > 0 ? GuestHardware.Network : 0)
+        | (options.Shares.Count > 0 ? GuestHardware.Share : 0);
 
     private SessionMode Mode => RunsCommand ? SessionMode.Command : _inputIsTerminal ? SessionMode.Terminal : SessionMode.Typed;
 
@@ -85,6 +86,7 @@ internal sealed class MachineRun(RunOptions options)
         {
             Mode = Mode,
             Hardware = Hardware,
+            Shares = options.Shares,
             Command = options.Command,
             HostName = options.Name ?? "lamina",
             Rows = size.Rows > 0 ? size.Rows : 24,
@@ -175,6 +177,7 @@ internal sealed class MachineRun(RunOptions options)
             Serial1 = link != null ? link : NullCharacterOutput.Instance,
             Disks = options.Disks,
             Networks = options.Networks,
+            Shares = [.. options.Shares.Select((s, i) => new ShareSettings { Path = s.Folder, Tag = ShareArgument.GetTag(i), IsReadOnly = s.IsReadOnly })],
             OnReboot = options.OnReboot,
         };
     }

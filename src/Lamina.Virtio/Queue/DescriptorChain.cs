@@ -36,55 +36,11 @@ internal sealed class DescriptorChain(GuestMemory memory, int capacity)
 
     /// <summary>Copies bytes out of the readable parts.</summary>
     /// <returns>How many there were, at most what was asked for.</returns>
-    public int Read(ulong offset, Span<byte> destination)
-    {
-        int done = 0;
-        foreach (GuestBuffer part in Readable)
-        {
-            if (offset >= part.Length)
-            {
-                offset -= part.Length;
-                continue;
-            }
-
-            int length = (int)Math.Min(part.Length - offset, (ulong)(destination.Length - done));
-            memory.TryRead(part.Address + offset, destination.Slice(done, length));
-            done += length;
-            offset = 0;
-            if (done == destination.Length)
-            {
-                break;
-            }
-        }
-
-        return done;
-    }
+    public int Read(ulong offset, Span<byte> destination) => GuestBuffers.Read(memory, Readable, offset, destination);
 
     /// <summary>Copies bytes into the writable parts.</summary>
     /// <returns>How many fitted.</returns>
-    public int Write(ulong offset, ReadOnlySpan<byte> source)
-    {
-        int done = 0;
-        foreach (GuestBuffer part in Writable)
-        {
-            if (offset >= part.Length)
-            {
-                offset -= part.Length;
-                continue;
-            }
-
-            int length = (int)Math.Min(part.Length - offset, (ulong)(source.Length - done));
-            memory.TryWrite(part.Address + offset, source.Slice(done, length));
-            done += length;
-            offset = 0;
-            if (done == source.Length)
-            {
-                break;
-            }
-        }
-
-        return done;
-    }
+    public int Write(ulong offset, ReadOnlySpan<byte> source) => GuestBuffers.Write(memory, Writable, offset, source);
 
     internal void Begin(ushort id)
     {

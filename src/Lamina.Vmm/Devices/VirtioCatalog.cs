@@ -6,9 +6,11 @@ using Lamina.Machine.Interrupts;
 using Lamina.Machine.Memory;
 using Lamina.Networking;
 using Lamina.Storage;
+using Lamina.Storage.Sharing;
 using Lamina.Virtio;
 using Lamina.Virtio.Block;
 using Lamina.Virtio.Entropy;
+using Lamina.Virtio.FileSystem;
 using Lamina.Virtio.Network;
 using Lamina.Virtio.Transport;
 
@@ -52,6 +54,20 @@ internal sealed class VirtioCatalog
             WireNetwork network = Open(settings.Networks[i]);
             own(network);
             Add(new NetworkDevice(string.Create(CultureInfo.InvariantCulture, $"net{i}"), new MonitorLock(), memory, network, HardwareAddress.Create(settings.Name, i)));
+        }
+
+        for (int i = 0; i < settings.Shares.Count; i++)
+        {
+            ShareSettings share = settings.Shares[i];
+            byte[] tag = Encoding.UTF8.GetBytes(share.Tag);
+            if (tag.Length is 0 or > FileSystemDevice.TagLength)
+            {
+                throw new MachineConfigurationException($"The tag '{share.Tag}' of a shared folder must have 1 to {FileSystemDevice.TagLength} bytes.");
+            }
+
+            FolderServer server = FolderServer.Open(share.Path, share.IsReadOnly);
+            own(server);
+            Add(new FileSystemDevice(string.Create(CultureInfo.InvariantCulture, $"share{i}"), new MonitorLock(), memory, server, tag));
         }
 
         Add(new EntropyDevice("rng0", new MonitorLock(), memory, new HostEntropy()));

@@ -1,5 +1,6 @@
 using System.Text;
 using Lamina.Boot.Initramfs;
+using Lamina.Cli.Arguments;
 using Lamina.Cli.Images.Packages;
 
 namespace Lamina.Cli.Images.Debian;
@@ -36,6 +37,11 @@ internal static class DebianInitramfs
             if (session.Hardware.HasFlag(GuestHardware.Network))
             {
                 writer.AddFile("lamina/lease", Resource("lease.sh"), Executable);
+            }
+
+            if (session.Shares.Count > 0)
+            {
+                writer.AddFile("lamina/shares", ShareArgument.Describe(session.Shares));
             }
 
             if (session.Mode != SessionMode.Command)

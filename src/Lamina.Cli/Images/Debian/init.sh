@@ -23,6 +23,13 @@ for module in /lamina/modules/*.ko; do
     [ -e "$module" ] && insmod "$module"
 done
 
+# Shared folders: tag, access and path on a line each.
+if [ -e /lamina/shares ]; then
+    while read -r tag access path; do
+        mkdir -p "$path" && mount -t virtiofs -o "$access" "$tag" "$path"
+    done </lamina/shares
+fi
+
 if [ "$network" = yes ]; then
     ip link set eth0 up
     # Answers come at once or not at all. What the lease says is done by /lamina/lease.

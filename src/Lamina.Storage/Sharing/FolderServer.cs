@@ -1,0 +1,149 @@
+using Lamina.Interop;
+using Lamina.Interop.Files;
+using Lamina.Machine.Backends;
+
+namespace Lamina.Storage.Sharing;
+
+/// <summary>
+/// Serves a folder of the host to a guest, by threads of its own. The guest names files by single components below files that it knows, symbolic links are the guest's to follow, and
+/// openat2 keeps every look-up beneath its directory: nothing outside of the folder can be named. What the guest may do is decided by the guest's kernel, from
+/// the owners and permissions of the host's files, and then by the host for the user that runs this process.
+/// </summary>
+public sealed class FolderServer : IFileSystemBackend, IDisposable
+{
+    private const int MaximumThreads = 2;
+    private readonly NodeTable _nodes;
+    private readonly HandleTable _handles = new();
+    private readonly bool _readOnly;
+    private readonly object _gate = new();
+    private readonly Thread?[] _threads = new Thread?[MaximumThreads];
+    private FileSystemRequest? _first;
+    private FileSystemRequest? _last;
+    private int _threadCount;
+    private int _idle;
+    private int _pending;
+    private bool _closed;
+
+    private FolderServer(int root, bool readOnly)
+    {
+        _nodes = new NodeTable(root);
+        _readOnly = readOnly;
+    }
+
+    /// <summary>Number of files that the guest remembers.</summary>
+    internal int KnownFiles => _nodes.Count;
+
+    /// <summary>Opens a folder.</summary>
+    /// <exception cref="StorageException">It cannot be opened.</exception>
+    public static FolderServer Open(string path, bool readOnly)
+    {
+        try
+        {
+            return new FolderServer(FolderCalls.OpenRoot(path), readOnly);
+        }
+        catch (SystemCallException e)
+        {
+            throw new StorageException($"the folder '{path}' cannot be shared: {e.Reason}", e);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Submit(FileSystemRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        lock (_gate)
+        {
+            request.Next = null;
+            if (_last == null)
+            {
+                _first = request;
+            }
+            else
+            {
+                _last.Next = request;
+            }
+
+            _last = request;
+            _pending++;
+            if (_idle > 0)
+            {
+                Monitor.Pulse(_gate);
+            }
+            else if (_threadCount < MaximumThreads)
+            {
+                Thread thread = new(Work) { Name = "share", IsBackground = true };
+                _threads[_threadCount++] = thread;
+                thread.Start();
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Drain()
+    {
+        lock (_gate)
+        {
+            while (_pending > 0)
+            {
+                Monitor.Wait(_gate);
+            }
+        }
+    }
+
+    /// <summary>Ends the threads and closes all files. No request is under way.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _closed = true;
+            Monitor.PulseAll(_gate);
+        }
+
+        foreach (Thread? thread in _threads)
+        {
+            thread?.Join();
+        }
+
+        _handles.Dispose();
+        _nodes.Dispose();
+    }
+
+    private void Work()
+    {
+        FuseSession session = new(_nodes, _handles, _readOnly);
+        while (true)
+        {
+            FileSystemRequest request;
+            lock (_gate)
+            {
+                _idle++;
+                while (_first == null)
+                {
+                    if (_closed)
+                    {
+                        return;
+                    }
+
+                    Monitor.Wait(_gate);
+                }
+
+                _idle--;
+                request = _first;
+                _first = request.Next;
+                if (_first == null)
+                {
+                    _last = null;
+                }
+            }
+
+            request.Complete(session.Serve(request));
+            lock (_gate)
+            {
+                if (--_pending == 0)
+                {
+                    Monitor.PulseAll(_gate);
+                }
+            }
+        }
+    }
+}

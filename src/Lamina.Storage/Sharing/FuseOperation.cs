@@ -1,0 +1,38 @@
+namespace Lamina.Storage.Sharing;
+
+/// <summary>Operations of the FUSE protocol, version 7 (Linux, include/uapi/linux/fuse.h).</summary>
+internal enum FuseOperation : uint
+{
+    Lookup = 1,
+    Forget = 2,
+    GetAttributes = 3,
+    SetAttributes = 4,
+    ReadLink = 5,
+    SymbolicLink = 6,
+    MakeNode = 8,
+    MakeDirectory = 9,
+    Unlink = 10,
+    RemoveDirectory = 11,
+    Rename = 12,
+    Link = 13,
+    Open = 14,
+    Read = 15,
+    Write = 16,
+    FileSystemStatus = 17,
+    Release = 18,
+    Synchronize = 20,
+    Flush = 25,
+    Initialize = 26,
+    OpenDirectory = 27,
+    ReadDirectory = 28,
+    ReleaseDirectory = 29,
+    SynchronizeDirectory = 30,
+    Create = 35,
+    Interrupt = 36,
+    Destroy = 38,
+    BatchForget = 42,
+    Allocate = 43,
+    ReadDirectoryPlus = 44,
+    Rename2 = 45,
+    Seek = 46,
+}

@@ -1,0 +1,105 @@
+using Lamina.Interop.Files;
+
+namespace Lamina.Storage.Sharing;
+
+/// <summary>The files and directories that a guest has open. Every method may be called by several threads.</summary>
+internal sealed class HandleTable : IDisposable
+{
+    private const int Maximum = 1 << 16;
+    private readonly Lock _lock = new();
+    private readonly Dictionary<ulong, Handle> _handles = [];
+    private ulong _next = 1;
+
+    /// <summary>Takes an open descriptor over.</summary>
+    /// <returns>Its number, or 0 if there are too many, and then it is closed.</returns>
+    public ulong Add(int open)
+    {
+        lock (_lock)
+        {
+            if (_handles.Count >= Maximum)
+            {
+                FolderCalls.Close(open);
+                return 0;
+            }
+
+            _handles.Add(_next, new Handle { Open = open });
+            return _next++;
+        }
+    }
+
+    /// <summary>Finds an open descriptor, which stays open until <see cref="Release"/>.</summary>
+    public bool TryAcquire(ulong number, out int open)
+    {
+        lock (_lock)
+        {
+            open = -1;
+            if (!_handles.TryGetValue(number, out Handle? handle) || handle.Closed)
+            {
+                return false;
+            }
+
+            handle.Users++;
+            open = handle.Open;
+            return true;
+        }
+    }
+
+    /// <summary>Ends the use of one that was acquired.</summary>
+    public void Release(ulong number)
+    {
+        lock (_lock)
+        {
+            if (_handles.TryGetValue(number, out Handle? handle))
+            {
+                handle.Users--;
+                CloseIfUnused(number, handle);
+            }
+        }
+    }
+
+    /// <summary>The guest closes it.</summary>
+    public void Close(ulong number)
+    {
+        lock (_lock)
+        {
+            if (_handles.TryGetValue(number, out Handle? handle))
+            {
+                handle.Closed = true;
+                CloseIfUnused(number, handle);
+            }
+        }
+    }
+
+    /// <summary>The guest has forgotten everything.</summary>
+    public void Clear()
+    {
+        lock (_lock)
+        {
+            foreach ((ulong number, Handle handle) in _handles.ToArray())
+            {
+                handle.Closed = true;
+                CloseIfUnused(number, handle);
+            }
+        }
+    }
+
+    public void Dispose() => Clear();
+
+    private void CloseIfUnused(ulong number, Handle handle)
+    {
+        if (handle.Closed && handle.Users == 0)
+        {
+            _handles.Remove(number);
+            FolderCalls.Close(handle.Open);
+        }
+    }
+
+    private sealed class Handle
+    {
+        public required int Open { get; init; }
+
+        public bool Closed { get; set; }
+
+        public int Users { get; set; }
+    }
+}

@@ -1,0 +1,154 @@
+using Lamina.Interop.Files;
+
+namespace Lamina.Storage.Sharing;
+
+/// <summary>
+/// The files that a guest knows, by the numbers it knows them by. Each is held by a descriptor as long as the guest remembers it, so that it stays the same file whatever its names
+/// become. Every method may be called by several threads.
+/// </summary>
+internal sealed class NodeTable : IDisposable
+{
+    /// <summary>The number of the folder itself.</summary>
+    public const ulong Root = 1;
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<ulong, Node> _nodes = [];
+    private readonly Dictionary<(ulong Device, ulong Inode), Node> _byIdentity = [];
+    private readonly int _root;
+    private ulong _next = Root + 1;
+
+    public NodeTable(int root)
+    {
+        _root = root;
+    }
+
+    /// <summary>Number of files that the guest remembers.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _nodes.Count;
+            }
+        }
+    }
+
+    /// <summary>Finds the held descriptor of a file, which stays open until <see cref="Release"/>.</summary>
+    public bool TryAcquire(ulong number, out int held)
+    {
+        if (number == Root)
+        {
+            held = _root;
+            return true;
+        }
+
+        lock (_lock)
+        {
+            bool found = _nodes.TryGetValue(number, out Node? node);
+            held = -1;
+            if (found)
+            {
+                node!.Users++;
+                held = node.Held;
+            }
+
+            return found;
+        }
+    }
+
+    /// <summary>Ends the use of a file that was acquired.</summary>
+    public void Release(ulong number)
+    {
+        lock (_lock)
+        {
+            if (_nodes.TryGetValue(number, out Node? node))
+            {
+                node.Users--;
+                CloseIfUnused(node);
+            }
+        }
+    }
+
+    /// <summary>The guest learns of a file. The descriptor becomes this table's, or is closed if the file is known.</summary>
+    /// <returns>The file's number.</returns>
+    public ulong Remember(int held, in FileStatus status)
+    {
+        (ulong, ulong) identity = (((ulong)status.DeviceMajor << 32) | status.DeviceMinor, status.Inode);
+        lock (_lock)
+        {
+            if (_byIdentity.TryGetValue(identity, out Node? node))
+            {
+                FolderCalls.Close(held);
+            }
+            else
+            {
+                node = new Node { Number = _next++, Held = held, Identity = identity };
+                _nodes.Add(node.Number, node);
+                _byIdentity.Add(identity, node);
+            }
+
+            node.Lookups++;
+            return node.Number;
+        }
+    }
+
+    /// <summary>The guest forgets a file that it has learned of so many times.</summary>
+    public void Forget(ulong number, ulong lookups)
+    {
+        lock (_lock)
+        {
+            if (_nodes.TryGetValue(number, out Node? node))
+            {
+                node.Lookups -= Math.Min(lookups, node.Lookups);
+                CloseIfUnused(node);
+            }
+        }
+    }
+
+    /// <summary>The guest has forgotten everything. While nothing is in use.</summary>
+    public void Clear()
+    {
+        lock (_lock)
+        {
+            foreach (Node node in _nodes.Values)
+            {
+                node.Lookups = 0;
+            }
+
+            foreach (Node node in _nodes.Values.ToArray())
+            {
+                CloseIfUnused(node);
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        Clear();
+        FolderCalls.Close(_root);
+    }
+
+    private void CloseIfUnused(Node node)
+    {
+        if (node.Lookups == 0 && node.Users == 0)
+        {
+            _nodes.Remove(node.Number);
+            _byIdentity.Remove(node.Identity);
+            FolderCalls.Close(node.Held);
+        }
+    }
+
+    private sealed class Node
+    {
+        public required ulong Number { get; init; }
+
+        public required int Held { get; init; }
+
+        public required (ulong Device, ulong Inode) Identity { get; init; }
+
+        public ulong Lookups { get; set; }
+
+        public int Users { get; set; }
+    }
+}
