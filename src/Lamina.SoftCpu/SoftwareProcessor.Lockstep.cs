@@ -42,6 +42,11 @@ internal sealed unsafe partial class SoftwareProcessor
         }
 
         int position = 0;
+        if (c->VectorsOff == 0)
+        {
+            SwitchVectorsOn(c);
+        }
+
         while (true)
         {
             if (!RunPiece(c, run, block, ref position, code, out TranslationExit exit, out ulong* data))

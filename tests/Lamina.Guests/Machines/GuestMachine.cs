@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.RegularExpressions;
 using Lamina.Boot;
+using Lamina.Boot.Initramfs;
 using Lamina.Cli.Images;
 using Lamina.Cli.Images.Debian;
 using Lamina.Cli.Images.Packages;
@@ -58,6 +59,26 @@ internal sealed class GuestMachine : IDisposable
         CachedPackageSet files = GuestImages.Get(DebianImage.Cloud);
         ImageSession session = new() { Mode = SessionMode.Terminal, HostName = "guest", Columns = 200, Hardware = hardware };
         return new GuestMachine(DebianImage.Cloud.CreateBoot(files, session, null, quiet: false, ""), accelerator, processors, 512UL << 20, change);
+    }
+
+    /// <summary>Boots Debian's cloud kernel with a program as its first process.</summary>
+    public static GuestMachine StartProgram(byte[] program, string accelerator, int processors, TranslatorOptions? translator = null)
+    {
+        using MemoryStream archive = new();
+        using (CpioWriter writer = new(archive))
+        {
+            writer.AddDirectory("dev");
+            writer.AddCharacterDevice("dev/console", 5, 1);
+            writer.AddFile("init", program, 0b111_101_101);
+        }
+
+        BootSource boot = new()
+        {
+            Kernel = BootImage.FromFile(GuestImages.Get(DebianImage.Cloud).GetPath(DebianImage.Kernel)),
+            Initrd = BootImage.FromBytes(archive.ToArray(), "the program's initramfs"),
+            CommandLine = "console=ttyS0,115200 quiet panic=-1",
+        };
+        return new GuestMachine(boot, accelerator, processors, 256UL << 20, translator == null ? null : s => s with { Accelerator = new TranslatorAccelerator(translator) });
     }
 
     /// <summary>Boots a kernel.</summary>

@@ -19,7 +19,7 @@ public sealed class DifferentialTests
             for (int n = first; n < Math.Min(first + Group, seed + count); n++)
             {
                 string? difference = machines.Run(new RandomProgram(n));
-                Assert.True(difference == null, difference + Alone(n));
+                Assert.True(difference == null, difference == null ? null : difference + Alone(n, faults: false));
             }
 
             Assert.True(machines.Translator.Partition.Code!.Count > 0);
@@ -38,7 +38,7 @@ public sealed class DifferentialTests
             for (int n = first; n < Math.Min(first + Group, seed + count); n++)
             {
                 string? difference = machines.Run(new RandomProgram(n, faults: true));
-                Assert.True(difference == null, difference);
+                Assert.True(difference == null, difference == null ? null : difference + Alone(n, faults: true));
                 faults += machines.FaultCount;
             }
         }
@@ -59,11 +59,15 @@ public sealed class DifferentialTests
         Assert.InRange(machines.Translator.Partition.Blocks.Epoch, 3, 400);
     }
 
-    // Whether the seed alone shows the difference, or only what was there before.
-    private static string Alone(int seed)
+    // Whether the seed alone shows the difference, or only what was there before; and where lockstep finds it.
+    private static string Alone(int seed, bool faults)
     {
         using Comparison machines = new();
-        return machines.Run(new RandomProgram(seed)) == null ? "only after the programs before it" : "alone too";
+        string alone = machines.Run(new RandomProgram(seed, faults)) == null ? "only after the programs before it" : "alone too";
+        LockstepMonitor monitor = new() { Interval = 1 };
+        using Comparison again = new(options: new TranslatorOptions { Lockstep = monitor });
+        again.Run(new RandomProgram(seed, faults));
+        return $"{alone}; {monitor.Difference?.Summary ?? "lockstep finds nothing"}";
     }
 
     private static int Setting(string name, int otherwise) =>
