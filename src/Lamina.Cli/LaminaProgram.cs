@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using Lamina.Cli.Arguments;
+using Lamina.Cli.Disks;
 using Lamina.Cli.Host;
 using Lamina.Cli.Output;
 using Lamina.Cli.Running;
@@ -16,6 +17,7 @@ internal sealed class LaminaProgram
     private readonly RunCommandSyntax _run = new();
     private readonly Option<bool> _json = new("--json") { Description = "Write JSON." };
     private readonly Command _host;
+    private readonly DiskCommands _disk;
     private readonly RootCommand _root;
 
     public LaminaProgram(TextWriter output, TextWriter error)
@@ -24,7 +26,8 @@ internal sealed class LaminaProgram
         _error = error;
         _help = new HelpPages(output, Console.IsOutputRedirected ? 100 : GetWindowWidth());
         _host = new Command("host", "Show what a virtual machine can use on this host, and what follows.") { _json };
-        _root = new RootCommand("Lamina runs virtual machines, with or without hardware virtualization.") { _run.Command, _host };
+        _disk = new DiskCommands(output);
+        _root = new RootCommand("Lamina runs virtual machines, with or without hardware virtualization.") { _run.Command, _disk.Command, _host };
         foreach (Option option in _root.Options)
         {
             switch (option)
@@ -69,6 +72,11 @@ internal sealed class LaminaProgram
             {
                 RunOptions options = _run.Read(result, command, HostMemory.Total);
                 return new MachineRun(options).Execute();
+            }
+
+            if (_disk.TryRun(result))
+            {
+                return ExitStatus.Success;
             }
 
             if (chosen == _host)

@@ -18,6 +18,9 @@ public static class ErrorNumber
     /// <summary>ENXIO.</summary>
     public const int NoSuchDevice = 6;
 
+    /// <summary>EBADF.</summary>
+    public const int BadDescriptor = 9;
+
     /// <summary>EAGAIN, EWOULDBLOCK.</summary>
     public const int TryAgain = 11;
 

@@ -14,6 +14,9 @@ public abstract class DiskImage : IDisposable
     /// <summary>The file's name.</summary>
     public abstract string Path { get; }
 
+    /// <summary>The image below, or null.</summary>
+    public abstract string? BackingPath { get; }
+
     /// <summary>Bytes of the disk.</summary>
     public abstract ulong Length { get; }
 

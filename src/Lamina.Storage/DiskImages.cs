@@ -1,11 +1,14 @@
 using Lamina.Interop;
 using Lamina.Interop.Files;
+using Lamina.Storage.Qcow2;
 
 namespace Lamina.Storage;
 
 /// <summary>Opens disk images.</summary>
 public static class DiskImages
 {
+    private const int MaximumChain = 64;
+
     private static ReadOnlySpan<byte> Qcow2Magic => [0x51, 0x46, 0x49, 0xfb];
 
     /// <summary>The format that a file's name stands for. What a guest writes must not decide it.</summary>
@@ -19,7 +22,68 @@ public static class DiskImages
     /// <param name="format">Its format; null goes by the name, and refuses a raw image that looks like another format.</param>
     /// <param name="writable">Whether it is to be written.</param>
     /// <exception cref="StorageException">It cannot be opened, or is in use.</exception>
-    public static DiskImage Open(string path, DiskFormat? format, bool writable)
+    public static DiskImage Open(string path, DiskFormat? format, bool writable) => Open(path, format, writable, []);
+
+    /// <summary>Makes an empty image in a new file.</summary>
+    /// <param name="path">The file, which must not exist.</param>
+    /// <param name="format">Its format.</param>
+    /// <param name="length">Bytes of the disk, a multiple of 512; null for the backing image's.</param>
+    /// <param name="backing">What the disk's content is where the image says nothing, for qcow2; or null.</param>
+    /// <exception cref="StorageException">That is not possible.</exception>
+    public static void Create(string path, DiskFormat format, ulong? length, string? backing)
+    {
+        DiskFormat backingFormat = DiskFormat.Raw;
+        if (backing != null)
+        {
+            if (format != DiskFormat.Qcow2)
+            {
+                throw new StorageException("Only a qcow2 image can have a backing image.");
+            }
+
+            using DiskImage below = Open(backing, null, writable: false);
+            backingFormat = below.Format;
+            length ??= below.Length;
+        }
+
+        ulong size = length ?? throw new StorageException($"'{path}' needs a size.");
+        if (size is 0 or > Qcow2Creation.MaximumLength || size % 512 != 0)
+        {
+            throw new StorageException($"'{path}' cannot have {size} bytes: a disk has 512 bytes to 1 PiB, in whole sectors of 512 bytes.");
+        }
+
+        BlockFile? file = null;
+        try
+        {
+            file = BlockFile.CreateNew(path);
+            if (format == DiskFormat.Raw)
+            {
+                int error = file.Resize(size);
+                if (error != 0)
+                {
+                    throw new SystemCallException("ftruncate", error);
+                }
+            }
+            else
+            {
+                Qcow2Creation.Write(file, size, backing == null ? null : Path.GetFullPath(backing), backingFormat);
+            }
+        }
+        catch (SystemCallException e)
+        {
+            if (file != null)
+            {
+                File.Delete(path);
+            }
+
+            throw new StorageException($"'{path}' cannot be made: {e.Reason}", e);
+        }
+        finally
+        {
+            file?.Dispose();
+        }
+    }
+
+    private static DiskImage Open(string path, DiskFormat? format, bool writable, HashSet<string> above)
     {
         BlockFile? file = null;
         try
@@ -32,7 +96,9 @@ public static class DiskImages
                 throw new StorageException($"'{path}' has the content of a qcow2 image and not its name. Say which it is: format=qcow2 or format=raw.");
             }
 
-            return chosen == DiskFormat.Raw ? RawImage.Open(file, writable) : throw new StorageException($"'{path}': qcow2 images cannot be opened yet.");
+            return chosen == DiskFormat.Raw
+                ? RawImage.Open(file, writable)
+                : Qcow2Image.Open(file, writable, (name, backingFormat) => OpenBacking(path, name, backingFormat, above));
         }
         catch (SystemCallException e)
         {
@@ -43,6 +109,39 @@ public static class DiskImages
         {
             file?.Dispose();
             throw;
+        }
+    }
+
+    // A chain is as long as the names in it, and each image is in it once.
+    private static DiskImage OpenBacking(string path, string name, string? format, HashSet<string> above)
+    {
+        above.Add(Path.GetFullPath(path));
+        int colon = name.IndexOf(':', StringComparison.Ordinal);
+        if (colon > 0 && !name.AsSpan(0, colon).Contains('/'))
+        {
+            throw new StorageException($"'{path}' has the backing image '{name}'; only files are supported.");
+        }
+
+        string full = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, name));
+        if (above.Contains(full) || above.Count >= MaximumChain)
+        {
+            throw new StorageException($"'{path}' has the backing image '{full}', which leads back to itself or has too many below it.");
+        }
+
+        DiskFormat? known = format switch
+        {
+            null => null,
+            "raw" => DiskFormat.Raw,
+            "qcow2" => DiskFormat.Qcow2,
+            _ => throw new StorageException($"'{path}' has a backing image of the format '{format}', which is not supported."),
+        };
+        try
+        {
+            return Open(full, known, writable: false, above);
+        }
+        catch (StorageException e)
+        {
+            throw new StorageException($"'{path}' needs its backing image: {e.Message}", e);
         }
     }
 

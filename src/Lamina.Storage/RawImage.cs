@@ -29,6 +29,9 @@ public sealed class RawImage : DiskImage
     public override string Path => _file.Path;
 
     /// <inheritdoc/>
+    public override string? BackingPath => null;
+
+    /// <inheritdoc/>
     public override ulong Length => _length;
 
     /// <inheritdoc/>

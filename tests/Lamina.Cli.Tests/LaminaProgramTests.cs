@@ -33,6 +33,9 @@ public sealed class LaminaProgramTests
     [InlineData("run debian --share /tmp", "--share '/tmp' is not accepted. Write DIRECTORY:/PATH, or DIRECTORY:/PATH:ro for reading only; PATH is where the guest has it.")]
     [InlineData("run debian --share /none:/src", "--share '/none:/src': there is no directory '/none'.")]
     [InlineData("run debian --share /tmp:/", "--share '/tmp:/': the guest cannot have it as its root directory.")]
+    [InlineData("disk create x.qcow2", "'x.qcow2' needs a size, such as 20G, or a backing image.")]
+    [InlineData("disk create x.qcow2 big", "'big' is not a size. Write a number and a unit, such as 512M or 20G.")]
+    [InlineData("disk info /none", "'/none' cannot be opened: No such file or directory")]
     [InlineData("run debian --name a/b", "--name 'a/b' is not accepted: 1 to 63 letters, digits, '-', '_' and '.', beginning with a letter or digit.")]
     [InlineData("run debian ls", "unexpected argument 'ls'. A command to run in the guest goes after '--'. See 'lamina run --help'.")]
     [InlineData("run debian --", "no command after '--'. Write the command, or leave '--' out for a shell.")]
@@ -57,6 +60,8 @@ public sealed class LaminaProgramTests
     [InlineData("run --help")]
     [InlineData("run debian --memory 1 -h")]
     [InlineData("host --help")]
+    [InlineData("disk --help")]
+    [InlineData("disk create --help")]
     public void Shows_help(string arguments)
     {
         (int status, string output, string error) = Run(arguments);

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Lamina.Cli.Images;
 using Lamina.Guests.Machines;
+using Lamina.Storage;
 using Lamina.Vmm;
 
 namespace Lamina.Guests;
@@ -62,6 +63,28 @@ public sealed class DiskTests : IDisposable
             Assert.Contains("read-only", guest.Run("mount -t ext4 /dev/vda /mnt; mount | grep vda; echo x >/mnt/y"), StringComparison.OrdinalIgnoreCase);
             guest.Type("exit\r");
             guest.WaitForEnd();
+        }
+
+        Assert.Equal(before, File.ReadAllBytes(image));
+    }
+
+    [Fact]
+    public void An_overlay_takes_the_writes_and_leaves_its_base()
+    {
+        string image = MakeFileSystem();
+        byte[] before = File.ReadAllBytes(image);
+        string overlay = Path.Combine(_directory, "overlay.qcow2");
+        DiskImages.Create(overlay, DiskFormat.Qcow2, null, image);
+        for (int boot = 0; boot < 2; boot++)
+        {
+            using GuestMachine guest = GuestMachine.StartDebian("translator", 1, GuestHardware.Disk, s => s with { Disks = [new DiskSettings { Path = overlay }] });
+            guest.ExpectPrompt();
+            guest.Run("dmesg -n 1; mount -t ext4 /dev/vda /mnt");
+            Assert.Equal("from the host", guest.Run("cat /mnt/host/file"));
+            Assert.Equal(boot == 0 ? "" : "kept", guest.Run("cat /mnt/kept 2>/dev/null"));
+            Assert.Equal("", guest.Run("echo kept >/mnt/kept; dd if=/dev/zero of=/mnt/zeroes bs=1M count=4 2>/dev/null; umount /mnt"));
+            guest.Type("exit\r");
+            Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
         }
 
         Assert.Equal(before, File.ReadAllBytes(image));

@@ -47,6 +47,18 @@ internal sealed class HelpPages(TextWriter output, int width) : SynchronousComma
             case "run":
                 writer.Write(command, "lamina run [OPTIONS] [IMAGE] [-- COMMAND ...]", [RunKeys, RunExamples, RunStatus]);
                 break;
+            case "disk":
+                writer.Write(command, "lamina disk COMMAND", []);
+                break;
+            case "create":
+                writer.Write(command, "lamina disk create [OPTIONS] FILE [SIZE]", []);
+                break;
+            case "info":
+                writer.Write(command, "lamina disk info [OPTIONS] FILE", []);
+                break;
+            case "convert":
+                writer.Write(command, "lamina disk convert [OPTIONS] FILE TARGET", []);
+                break;
             case "host":
                 writer.Write(command, "lamina host [--json]", []);
                 break;

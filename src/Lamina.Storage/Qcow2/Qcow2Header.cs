@@ -1,0 +1,155 @@
+using System.Buffers.Binary;
+using System.Text;
+using Lamina.Interop.Files;
+
+namespace Lamina.Storage.Qcow2;
+
+/// <summary>The header of a qcow2 image, versions 2 and 3 (QEMU, docs/interop/qcow2.txt), checked.</summary>
+internal sealed class Qcow2Header
+{
+    public const uint Magic = 0x514649fb;
+    public const int Version3Length = 104;
+    public const int AutoclearOffset = 88;
+    public const uint BackingFormatExtension = 0xe2792aca;
+    private const int Version2Length = 72;
+    private const int MaximumBackingName = 1023;
+    private const ulong MaximumL1Bytes = 32 << 20;
+    private const ulong DirtyBit = 1;
+    private const ulong CorruptBit = 2;
+
+    private Qcow2Header()
+    {
+    }
+
+    public required uint Version { get; init; }
+
+    public required int ClusterBits { get; init; }
+
+    public required ulong Length { get; init; }
+
+    public required uint L1Size { get; init; }
+
+    public required ulong L1Offset { get; init; }
+
+    public required ulong RefcountTableOffset { get; init; }
+
+    public required uint RefcountTableClusters { get; init; }
+
+    public required uint SnapshotCount { get; init; }
+
+    public required ulong AutoclearFeatures { get; init; }
+
+    public required bool IsDirty { get; init; }
+
+    public required bool IsCorrupt { get; init; }
+
+    public required int RefcountOrder { get; init; }
+
+    public string? BackingName { get; private set; }
+
+    public string? BackingFormat { get; private set; }
+
+    public ulong ClusterSize => 1UL << ClusterBits;
+
+    /// <summary>Reads it.</summary>
+    /// <exception cref="StorageException">It is none, is damaged, or uses what is not understood.</exception>
+    public static Qcow2Header Read(BlockFile file)
+    {
+        byte[] bytes = new byte[4096];
+        if (file.ReadAt(0, bytes.AsSpan()) != 0 || Word(bytes, 0) != Magic)
+        {
+            throw new StorageException($"'{file.Path}' is no qcow2 image.");
+        }
+
+        uint version = Word(bytes, 4);
+        if (version is not (2 or 3))
+        {
+            throw new StorageException($"'{file.Path}' is a qcow image of version {version}; versions 2 and 3 are understood.");
+        }
+
+        ulong incompatible = version == 3 ? Long(bytes, 72) : 0;
+        string? unknown = Word(bytes, 32) != 0 ? "encryption"
+            : (incompatible & 4) != 0 ? "an external data file"
+            : (incompatible & 8) != 0 && bytes[104] != 0 ? "another compression than zlib"
+            : (incompatible & 16) != 0 ? "subclusters"
+            : (incompatible & ~31UL) != 0 ? "a feature that is not known" : null;
+        if (unknown != null)
+        {
+            throw new StorageException($"'{file.Path}' uses {unknown}, which is not supported. 'qemu-img convert' makes an image without it.");
+        }
+
+        Qcow2Header header = new()
+        {
+            Version = version,
+            ClusterBits = (int)Word(bytes, 20),
+            Length = Long(bytes, 24),
+            L1Size = Word(bytes, 36),
+            L1Offset = Long(bytes, 40),
+            RefcountTableOffset = Long(bytes, 48),
+            RefcountTableClusters = Word(bytes, 56),
+            SnapshotCount = Word(bytes, 60),
+            AutoclearFeatures = version == 3 ? Long(bytes, AutoclearOffset) : 0,
+            IsDirty = (incompatible & DirtyBit) != 0,
+            IsCorrupt = (incompatible & CorruptBit) != 0,
+            RefcountOrder = version == 3 ? (int)Word(bytes, 96) : 4,
+        };
+        header.Check(file);
+        int headerLength = version == 3 ? (int)Math.Min(Word(bytes, 100), 4096) : Version2Length;
+        header.ReadBacking(file, bytes, headerLength);
+        return header;
+    }
+
+    private void Check(BlockFile file)
+    {
+        bool sizes = ClusterBits is >= 9 and <= 21 && RefcountOrder is >= 0 and <= 6 && Length <= 1UL << 62;
+        ulong mask = sizes ? ClusterSize - 1 : 0;
+        ulong perTable = sizes ? (ClusterSize / 8) << ClusterBits : 1;
+        bool tables = sizes
+            && (ulong)L1Size * 8 <= MaximumL1Bytes
+            && (Length + perTable - 1) / perTable <= L1Size
+            && (L1Offset & mask) == 0 && (RefcountTableOffset & mask) == 0 && RefcountTableOffset != 0
+            && (L1Offset != 0 || L1Size == 0)
+            && RefcountTableClusters != 0 && ((ulong)RefcountTableClusters << ClusterBits) <= MaximumL1Bytes
+            && L1Offset < 1UL << 56 && RefcountTableOffset < 1UL << 56;
+        if (!tables)
+        {
+            throw new StorageException($"'{file.Path}' has a damaged qcow2 header. 'qemu-img check' may say more.");
+        }
+    }
+
+    private void ReadBacking(BlockFile file, byte[] bytes, int headerLength)
+    {
+        ulong offset = Long(bytes, 8);
+        uint length = Word(bytes, 16);
+        if (offset != 0)
+        {
+            if (length is 0 or > MaximumBackingName || offset + length > Math.Min(ClusterSize, (ulong)bytes.Length))
+            {
+                throw new StorageException($"'{file.Path}' has a damaged qcow2 header: the backing file's name lies outside.");
+            }
+
+            BackingName = Encoding.UTF8.GetString(bytes, (int)offset, (int)length);
+        }
+
+        for (int at = headerLength; at + 8 <= bytes.Length;)
+        {
+            uint type = Word(bytes, at);
+            uint size = Word(bytes, at + 4);
+            if (type == 0 || size > bytes.Length - at - 8)
+            {
+                break;
+            }
+
+            if (type == BackingFormatExtension)
+            {
+                BackingFormat = Encoding.ASCII.GetString(bytes, at + 8, (int)size);
+            }
+
+            at += 8 + (int)((size + 7) & ~7u);
+        }
+    }
+
+    private static uint Word(ReadOnlySpan<byte> bytes, int offset) => BinaryPrimitives.ReadUInt32BigEndian(bytes[offset..]);
+
+    private static ulong Long(ReadOnlySpan<byte> bytes, int offset) => BinaryPrimitives.ReadUInt64BigEndian(bytes[offset..]);
+}
