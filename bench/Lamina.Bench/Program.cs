@@ -3,7 +3,7 @@ using System.Text.Json;
 using Lamina.Bench;
 using Lamina.Bench.Basket;
 
-const string usage = $"usage: Lamina.Bench loop|device|boot [--runs N] [--json FILE]\n       {BasketCommand.Usage}";
+const string usage = $"usage: Lamina.Bench loop|device|boot|exit|process [--runs N] [--json FILE]\n       {BasketCommand.Usage}";
 if (args.Length == 5 && args[0] == BootBench.OnceArgument)
 {
     return BootBench.RunOnce(args[1], args[2], args[3], args[4]);
@@ -32,7 +32,7 @@ for (int n = 0; n < args.Length; n++)
         case "--json" when n + 1 < args.Length:
             json = args[++n];
             break;
-        case "loop" or "device" or "boot" when what == null:
+        case "loop" or "device" or "boot" or "exit" or "process" when what == null:
             what = args[n];
             break;
         default:
@@ -49,6 +49,12 @@ switch (what)
         break;
     case "device":
         figures = DeviceBench.Run(runs);
+        break;
+    case "exit":
+        figures = ExitBench.Run(runs);
+        break;
+    case "process":
+        figures = ProcessBench.Run(runs);
         break;
     case "boot":
         figures = BootBench.Run(runs);

@@ -9,6 +9,7 @@ using Lamina.Interop.Memory;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
+using Lamina.SoftCpu;
 using Lamina.Vmm.Devices;
 using Lamina.Vmm.Events;
 using Lamina.Vmm.Processors;
@@ -23,11 +24,10 @@ namespace Lamina.Vmm;
 /// </summary>
 internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDisposable
 {
-    /// <summary>Every guest's time-stamp counter counts nanoseconds of the machine clock.</summary>
-    internal const ulong TscFrequency = 1_000_000_000;
-
-    private const int PhysicalAddressBits = 46;
-    private const ulong PciWindowAlignment = 1UL << 39;
+    // Where the accelerator leaves the choice, guests' time-stamp counters count nanoseconds of the machine clock.
+    private const ulong PreferredTscFrequency = 1_000_000_000;
+    private const int PreferredAddressBits = 46;
+    private const int PciWindowBits = 39;
 
     private readonly MachineSettings _settings;
     private readonly Stack<IDisposable> _owned = new();
@@ -36,6 +36,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
     private readonly GuestMemory _memory;
     private readonly BootLoader _bootLoader;
     private readonly AcpiTables _acpi;
+    private readonly Execution _execution;
     private readonly ProcessorLoop[] _processors;
     private readonly ProcessorState[] _powerOnStates;
     private readonly Posting _control;
@@ -50,6 +51,9 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
     private bool _ended;
     private bool _disposed;
     private ulong _finalInstructions;
+    private ProcessorCounters _finalCounters;
+    private Move? _move;
+    private bool _fallbackRefused;
 
     /// <summary>Makes everything and loads the guest.</summary>
     /// <exception cref="BootException">The guest cannot be loaded.</exception>
@@ -68,45 +72,50 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             Own(_loop);
             _control = new Posting(_loop, Control);
 
+            IAccelerator[] accelerators = [settings.Accelerator, .. settings.CompatibleWith];
+            ulong tscFrequency = accelerators.Select(static a => a.TscFrequency).FirstOrDefault(static f => f != null) ?? PreferredTscFrequency;
+            int addressBits = Math.Min(PreferredAddressBits, accelerators.Min(static a => a.PhysicalAddressBits));
+            IReadOnlyList<CpuidEntry> cpuid = model.CreateEntries(settings.ProcessorCount, tscFrequency, addressBits);
             AddressSpace ports = new(AddressSpace.PortCount, new MonitorLock());
-            AddressSpace mmio = new(1UL << PhysicalAddressBits, new MonitorLock());
-            ulong crystal = CpuModel.GetCrystalFrequency(TscFrequency);
+            AddressSpace mmio = new(1UL << addressBits, new MonitorLock());
+            ulong crystal = CpuModel.GetCrystalFrequency(tscFrequency);
             Devices = new DeviceCatalog(
-                ports, mmio, _clock, this, layout, TscFrequency, crystal, PhysicalAddressBits, settings, _memory, part => Own(part));
+                ports, mmio, _clock, this, layout, tscFrequency, crystal, addressBits, settings, _memory, part => Own(part));
             _powerButton = new Posting(_loop, Devices.Power.PressPowerButton);
             Serial0 = new SerialPort(Devices.Uart0, _loop);
             Serial1 = new SerialPort(Devices.Uart1, _loop);
 
-            IPartition partition = Own(settings.Accelerator.CreatePartition(new PartitionSettings
+            PartitionSettings partition = new()
             {
                 Memory = _memory,
                 Ports = ports,
                 Mmio = mmio,
                 Clock = _clock,
-                TscFrequency = TscFrequency,
-                PhysicalAddressBits = PhysicalAddressBits,
-                Cpuid = model.CreateEntries(settings.ProcessorCount, TscFrequency, PhysicalAddressBits),
-            }));
+                TscFrequency = tscFrequency,
+                PhysicalAddressBits = addressBits,
+                Cpuid = accelerators.Aggregate(cpuid, static (entries, a) => a.Restrict(entries)),
+            };
+            _execution = Own(new Execution(settings.Accelerator, partition, Devices.LocalApics));
             _processors = new ProcessorLoop[settings.ProcessorCount];
             _powerOnStates = new ProcessorState[settings.ProcessorCount];
             for (int i = 0; i < _processors.Length; i++)
             {
-                IVirtualProcessor processor = Own(partition.CreateProcessor(i));
-                partition.ConnectInterruptController(processor, Devices.LocalApics[i]);
+                IVirtualProcessor processor = _execution.Processors[i];
                 _processors[i] = new ProcessorLoop(processor, this, $"{settings.Name} cpu{i}");
                 Devices.LocalApics[i].Connect(_processors[i]);
                 _powerOnStates[i] = new ProcessorState();
                 processor.Save(_powerOnStates[i]);
                 ForgetTime(_powerOnStates[i]);
-                FirmwareRegisters.Apply(_powerOnStates[i], PhysicalAddressBits);
+                FirmwareRegisters.Apply(_powerOnStates[i], addressBits);
             }
 
-            ulong pciWindow = (layout.UpperMemoryEnd + PciWindowAlignment - 1) & ~(PciWindowAlignment - 1);
+            ulong pciWindowLength = 1UL << Math.Min(PciWindowBits, addressBits - 1);
+            ulong pciWindow = (layout.UpperMemoryEnd + pciWindowLength - 1) & ~(pciWindowLength - 1);
             _acpi = new AcpiTables(new AcpiConfiguration
             {
                 ProcessorCount = settings.ProcessorCount,
                 PciMemory64 = pciWindow,
-                PciMemory64Length = PciWindowAlignment,
+                PciMemory64Length = pciWindowLength,
             });
             Reset();
         }
@@ -133,10 +142,26 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
         {
             lock (_gate)
             {
-                return _disposed ? _finalInstructions : CountInstructions();
+                return _disposed ? _finalInstructions : _execution.InstructionsRetired;
             }
         }
     }
+
+    internal ProcessorCounters Counters
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _disposed ? _finalCounters : _execution.Counters;
+            }
+        }
+    }
+
+    internal string AcceleratorName => _execution.AcceleratorName;
+
+    /// <summary>Something that a person should know, on the event loop.</summary>
+    internal event Action<string>? Noticed;
 
     /// <inheritdoc/>
     public void PowerOff() => RequestEnd(new MachineResult(MachineOutcome.PoweredOff));
@@ -184,6 +209,61 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
     public void ProcessorFailed(int index, string reason, string? details)
     {
         RequestEnd(new MachineResult(MachineOutcome.Failed, Message: $"processor {index} cannot go on: {reason}", Details: details));
+    }
+
+    /// <inheritdoc/>
+    public void ProcessorUnsuited(int index, string reason)
+    {
+        lock (_gate)
+        {
+            if (_move != null || _fallbackRefused)
+            {
+                return;
+            }
+
+            _move = new Move(new TranslatorAccelerator(), reason);
+            RequestHold();
+        }
+
+        _control.Schedule();
+    }
+
+    /// <summary>Goes on under another accelerator, running or paused; waits until that is done.</summary>
+    /// <returns>Why it cannot be; null if it was done.</returns>
+    internal string? MoveTo(IAccelerator target)
+    {
+        Move move = new(target, null);
+        lock (_gate)
+        {
+            while (_move != null && !_ended)
+            {
+                Monitor.Wait(_gate);
+            }
+
+            if (!_started)
+            {
+                return Perform(move);
+            }
+
+            if (_ended)
+            {
+                return "the machine has ended";
+            }
+
+            _move = move;
+            RequestHold();
+        }
+
+        _control.Schedule();
+        lock (_gate)
+        {
+            while (!move.Done && !_ended)
+            {
+                Monitor.Wait(_gate);
+            }
+
+            return move.Done ? move.Problem : "the machine has ended";
+        }
     }
 
     internal void Start()
@@ -275,7 +355,8 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
         {
             if (!_disposed)
             {
-                _finalInstructions = CountInstructions();
+                _finalInstructions = _execution?.InstructionsRetired ?? 0;
+                _finalCounters = _execution?.Counters ?? default;
                 _disposed = true;
             }
         }
@@ -293,17 +374,6 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
         return part;
     }
 
-    private ulong CountInstructions()
-    {
-        ulong sum = 0;
-        foreach (ProcessorLoop? processor in _processors ?? [])
-        {
-            sum += processor?.Processor.InstructionsRetired ?? 0;
-        }
-
-        return sum;
-    }
-
     private void RequestHold()
     {
         foreach (ProcessorLoop processor in _processors)
@@ -318,12 +388,14 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
         bool reset;
         bool pause;
         bool end;
+        Move? move;
         lock (_gate)
         {
             end = _end != null;
             reset = _resetRequested;
             pause = _pauseRequested;
             _resetRequested = false;
+            move = _move;
         }
 
         if (end)
@@ -332,7 +404,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             return;
         }
 
-        if (reset || pause != _paused)
+        if (reset || move != null || pause != _paused)
         {
             RequestHold();
             foreach (ProcessorLoop processor in _processors)
@@ -346,11 +418,16 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             return;
         }
 
+        if (move != null)
+        {
+            Perform(move);
+        }
+
         ApplyPause(pause);
         lock (_gate)
         {
             // Whoever asked for something since has the processors held, and another round coming.
-            bool moreToDo = _end != null || _resetRequested || _pauseRequested != _paused;
+            bool moreToDo = _end != null || _resetRequested || _move != null || _pauseRequested != _paused;
             if (!_paused && !moreToDo)
             {
                 foreach (ProcessorLoop processor in _processors)
@@ -359,6 +436,34 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
                 }
             }
         }
+    }
+
+    // While no processor runs.
+    private string? Perform(Move move)
+    {
+        string? problem;
+        lock (_gate)
+        {
+            problem = _execution.MoveTo(move.Target);
+            for (int i = 0; problem == null && i < _processors.Length; i++)
+            {
+                _processors[i].Replace(_execution.Processors[i]);
+            }
+
+            move.Complete(problem);
+            _move = _move == move ? null : _move;
+            _fallbackRefused |= problem != null && move.Reason != null;
+            Monitor.PulseAll(_gate);
+        }
+
+        if (move.Reason != null)
+        {
+            Noticed?.Invoke(problem == null
+                ? $"{move.Reason}; the machine goes on under the {move.Target.Name}"
+                : $"{move.Reason}; the machine cannot go on under the {move.Target.Name}, because {problem}");
+        }
+
+        return problem;
     }
 
     private void ApplyPause(bool pause)
@@ -422,7 +527,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
         _bootLoader.SetEntryState(entry);
         if (!restored || !_processors[0].Processor.Restore(entry))
         {
-            throw new BootException($"The accelerator '{_settings.Accelerator.Name}' refuses the state at the kernel's entry.");
+            throw new BootException($"The accelerator '{_execution.AcceleratorName}' refuses the state at the kernel's entry.");
         }
     }
 
@@ -454,5 +559,25 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
         }
 
         _completion.TrySetResult(_end!);
+    }
+
+    /// <summary>A change of accelerators that was asked for.</summary>
+    /// <param name="target">Where to.</param>
+    /// <param name="reason">Why the machine itself wants it; null if somebody else does.</param>
+    private sealed class Move(IAccelerator target, string? reason)
+    {
+        internal IAccelerator Target { get; } = target;
+
+        internal string? Reason { get; } = reason;
+
+        internal bool Done { get; private set; }
+
+        internal string? Problem { get; private set; }
+
+        internal void Complete(string? problem)
+        {
+            Problem = problem;
+            Done = true;
+        }
     }
 }

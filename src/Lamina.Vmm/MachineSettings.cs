@@ -32,6 +32,9 @@ public sealed record MachineSettings
     /// <summary>What executes the guest.</summary>
     public required IAccelerator Accelerator { get; init; }
 
+    /// <summary>Accelerators under which it must be able to go on later: its processors have only what all of them can give.</summary>
+    public IReadOnlyList<IAccelerator> CompatibleWith { get; init; } = [];
+
     /// <summary>What it boots.</summary>
     public required BootSource Boot { get; init; }
 

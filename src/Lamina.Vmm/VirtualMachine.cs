@@ -2,6 +2,7 @@ using Lamina.Boot;
 using Lamina.Boot.Cpu;
 using Lamina.Interop;
 using Lamina.Interop.Memory;
+using Lamina.Machine.Processors;
 using Lamina.Networking;
 using Lamina.Storage;
 
@@ -55,6 +56,19 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>Instructions retired by all processors since the start; 0 if the accelerator cannot count.</summary>
     public ulong InstructionsRetired => _controller.InstructionsRetired;
 
+    /// <summary>Name of the accelerator that executes it now.</summary>
+    public string AcceleratorName => _controller.AcceleratorName;
+
+    /// <summary>What its accelerators have counted since the start.</summary>
+    public ProcessorCounters Counters => _controller.Counters;
+
+    /// <summary>Tells of something that a person should know, such as another accelerator. On the machine's event loop.</summary>
+    public event Action<string>? Noticed
+    {
+        add => _controller.Noticed += value;
+        remove => _controller.Noticed -= value;
+    }
+
     /// <summary>Whether the machine is paused.</summary>
     public bool IsPaused => _controller.IsPaused;
 
@@ -79,6 +93,17 @@ public sealed class VirtualMachine : IDisposable
 
     /// <summary>Lets a paused machine go on.</summary>
     public void Resume() => _controller.SetPaused(false);
+
+    /// <summary>Goes on under another accelerator, running or paused, and returns when that is done. Not to be called from a serial output.</summary>
+    /// <exception cref="MachineConfigurationException">It cannot; the machine goes on as before.</exception>
+    public void MoveTo(IAccelerator accelerator)
+    {
+        ArgumentNullException.ThrowIfNull(accelerator);
+        if (_controller.MoveTo(accelerator) is { } problem)
+        {
+            throw new MachineConfigurationException($"The machine cannot go on under the accelerator '{accelerator.Name}': {problem}.");
+        }
+    }
 
     /// <summary>Ends the machine if it runs, waits for its threads, and gives its memory back. Not to be called from a serial output.</summary>
     public void Dispose()

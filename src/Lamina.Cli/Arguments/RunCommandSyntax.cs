@@ -17,7 +17,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _append = new("--append") { HelpName = "TEXT", Description = "Add TEXT to the kernel's command line." };
     private readonly Option<string> _memory = new("--memory", "-m") { HelpName = "SIZE", Description = "RAM, such as 512M or 2G. [default: 512M]" };
     private readonly Option<string> _cpus = new("--cpus") { HelpName = "N", Description = "Virtual processors, 1 to 64. [default: 1]" };
-    private readonly Option<string> _accel = new("--accel") { HelpName = "NAME", Description = "auto, kvm, translator or interpreter. [default: auto]" };
+    private readonly Option<string> _accel = new("--accel") { HelpName = "NAME", Description = "auto, kvm, translator or interpreter. [default: auto, the fastest here]" };
     private readonly Option<bool> _lockstep = new("--lockstep") { Description = "Compare each translated block with the interpreter, often." };
     private readonly Option<bool> _lockstepAll = new("--lockstep-all") { Description = "Compare it each time it is executed. Slow." };
     private readonly Option<bool> _perfMap = new("--perf-map") { Description = "Name translated blocks in /tmp/perf-PID.map, for perf." };

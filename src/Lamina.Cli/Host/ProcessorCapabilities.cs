@@ -1,7 +1,7 @@
 using System.Globalization;
 using Lamina.Boot.Cpu;
-using Lamina.Cli.Running;
 using Lamina.Interop.Probing;
+using Lamina.Kvm;
 
 namespace Lamina.Cli.Host;
 
@@ -11,11 +11,10 @@ internal static class ProcessorCapabilities
     private const string Accelerators = "Accelerators";
     private const string Processor = "Processor";
     private const string CpuInfo = "/proc/cpuinfo";
-    private const int ExpectedApiVersion = 12;
 
-    // KVM_CAP_* numbers (Linux, include/uapi/linux/kvm.h) of what Lamina's KVM accelerator will use.
+    // KVM_CAP_* numbers (Linux, include/uapi/linux/kvm.h) of what Lamina's KVM accelerator uses.
     private static readonly (string Name, int Number)[] KvmCapabilities =
-        [("irqchip", 0), ("user memory", 3), ("ioeventfd", 36), ("irqfd", 32), ("TSC deadline timer", 72), ("dirty ring", 192), ("split irqchip", 121), ("Hyper-V", 44)];
+        [("user memory", 3), ("synchronized registers", 74), ("immediate exit", 136), ("MSR exits", 188), ("MSR filters", 189), ("emulation exits", 204), ("TSC scaling", 60)];
 
     private static readonly string[] NotableFeatures =
         ["avx2", "fma", "bmi2", "adx", "aes", "pclmulqdq", "sha_ni", "fsgsbase", "rdrand", "rdseed", "erms", "fsrm", "avx512f", "constant_tsc", "nonstop_tsc"];
@@ -27,11 +26,11 @@ internal static class ProcessorCapabilities
         string? extension = flags.Contains("vmx") ? "Intel VT-x" : flags.Contains("svm") ? "AMD-V" : null;
         bool nested = flags.Contains("hypervisor");
         yield return new Capability(Accelerators, "interpreter", CapabilityState.Yes, "part of Lamina", "runs any guest, on any x86-64 host");
-        yield return new Capability(Accelerators, "translator", CapabilityState.Yes, "part of Lamina", "runs 64-bit guests several times faster than the interpreter; auto picks it");
+        yield return new Capability(Accelerators, "translator", CapabilityState.Yes, "part of Lamina", "runs 64-bit guests several times faster than the interpreter");
         yield return extension != null
             ? new Capability(Accelerators, "virtualization", CapabilityState.Yes, nested ? $"{extension}, nested" : extension, "KVM can run guests at full speed")
             : new Capability(Accelerators, "virtualization", CapabilityState.No, "no vmx or svm in /proc/cpuinfo", "only software can run guest kernels here");
-        yield return DescribeKvm(extension != null);
+        yield return DescribeKvm();
         yield return new Capability(
             Processor,
             "model",
@@ -50,32 +49,25 @@ internal static class ProcessorCapabilities
         yield return new Capability(Processor, "features", CapabilityState.Yes, string.Join(' ', notable), "what Lamina itself gains speed from");
     }
 
-    private static Capability DescribeKvm(bool hasExtension)
+    private static Capability DescribeKvm()
     {
         const string Name = "kvm";
-        string unused = $"not used in this version, which has {string.Join(", ", AcceleratorCatalog.Available)}";
+        if (KvmHost.FindProblem() is { } problem)
+        {
+            return new Capability(Accelerators, Name, CapabilityState.No, problem, "software runs the guests");
+        }
+
         try
         {
             using KvmProbe probe = KvmProbe.Open();
-            if (probe.ApiVersion != ExpectedApiVersion)
-            {
-                return new Capability(Accelerators, Name, CapabilityState.No, $"/dev/kvm answers version {probe.ApiVersion}", "not KVM as Lamina knows it");
-            }
-
             string[] missing = [.. KvmCapabilities.Where(c => probe.GetCapability(c.Number) == 0).Select(c => c.Name)];
             string detail = $"API {probe.ApiVersion}{(missing.Length == 0 ? "" : $", without {string.Join(", ", missing)}")}";
-            return hasExtension
-                ? new Capability(Accelerators, Name, missing.Length == 0 ? CapabilityState.Yes : CapabilityState.Limited, detail, unused)
-                : new Capability(Accelerators, Name, CapabilityState.Limited, detail, "no hardware behind it: guest kernels are emulated and slow; " + unused);
+            bool chosen = KvmHost.IsWorthIt(out string reason);
+            return new Capability(Accelerators, Name, chosen ? CapabilityState.Yes : CapabilityState.Limited, detail, $"{reason}; auto picks {(chosen ? "it" : "the translator")}");
         }
-        catch (UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return new Capability(Accelerators, Name, CapabilityState.No, "/dev/kvm: permission denied", "join the group that owns it (usually kvm)");
-        }
-        catch (IOException e)
-        {
-            string detail = e is FileNotFoundException or DirectoryNotFoundException ? "no /dev/kvm" : e.Message;
-            return new Capability(Accelerators, Name, CapabilityState.No, detail, hasExtension ? "load kvm_intel or kvm_amd to have it" : "software runs the guests");
+            return new Capability(Accelerators, Name, CapabilityState.No, e.Message, "software runs the guests");
         }
     }
 }

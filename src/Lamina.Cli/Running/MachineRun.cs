@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using Lamina.Boot;
@@ -11,6 +12,7 @@ using Lamina.Cli.Tools;
 using Lamina.Interop;
 using Lamina.Interop.Terminals;
 using Lamina.Machine.Backends;
+using Lamina.Machine.Processors;
 using Lamina.SoftCpu;
 using Lamina.Vmm;
 using Lamina.Vmm.Serial;
@@ -110,10 +112,12 @@ internal sealed class MachineRun(RunOptions options)
         PanicWatch? watch = options.Image == null ? null : new PanicWatch(serial);
         ControlLink? link = options.Image == null ? null : new ControlLink(watchedOutput, standardError);
         MachineResult result;
+        ProcessorCounters counters;
         using TranslationWatch inspection = TranslationWatch.Create(options.Inspection);
         using (VirtualMachine machine = new(CreateSettings(boot, watch != null ? watch : serial, link, inspection.Options)))
         {
             Connect(machine, watch, link);
+            machine.Noticed += Messages.Write;
             watchedOutput.Failed += machine.Quit;
             if (watchedFile != null)
             {
@@ -128,6 +132,7 @@ internal sealed class MachineRun(RunOptions options)
             machine.Start();
             result = machine.WaitForEnd();
             _ended.Set();
+            counters = machine.Counters;
             while (!signals.Token.IsCancellationRequested && !(standardOutput.Flush(FlushTimeout) && standardError.Flush(FlushTimeout)))
             {
                 // Whoever reads our output is slow; the output is not to be lost.
@@ -148,6 +153,11 @@ internal sealed class MachineRun(RunOptions options)
         if (RunOutcome.ForFailedOutput(file?.Failure, $"'{options.Serial.Path}'") is { } full)
         {
             return Report(full);
+        }
+
+        if (options.Verbose && counters.Exits != 0)
+        {
+            Messages.Write(string.Create(CultureInfo.InvariantCulture, $"KVM left the guest {counters.Exits} times, {counters.AssistedInstructions} of them for an instruction that it refused"));
         }
 
         if (options.Verbose && result.Details != null)

@@ -6,6 +6,9 @@ internal interface IProcessorEvents
     /// <summary>Triple fault. The processor stands still until it is reset.</summary>
     void ProcessorShutDown(int index);
 
+    /// <summary>Another accelerator would do better. The processor goes on.</summary>
+    void ProcessorUnsuited(int index, string reason);
+
     /// <summary>The accelerator cannot go on. The processor stands still.</summary>
     void ProcessorFailed(int index, string reason, string? details);
 }

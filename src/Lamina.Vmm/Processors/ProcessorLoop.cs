@@ -10,7 +10,7 @@ namespace Lamina.Vmm.Processors;
 /// </summary>
 internal sealed class ProcessorLoop : IProcessorSignals
 {
-    private readonly IVirtualProcessor _processor;
+    private volatile IVirtualProcessor _processor;
     private readonly IProcessorEvents _events;
     private readonly WakeEvent _wake = new();
     private readonly object _gate = new();
@@ -90,6 +90,9 @@ internal sealed class ProcessorLoop : IProcessorSignals
         }
     }
 
+    /// <summary>Gives a held processor's state another body. On the control thread.</summary>
+    internal void Replace(IVirtualProcessor processor) => _processor = processor;
+
     /// <summary>Lets a held processor go on. On the control thread.</summary>
     internal void Release() => SetCommand(Command.Run);
 
@@ -154,6 +157,9 @@ internal sealed class ProcessorLoop : IProcessorSignals
                 case ProcessorExitReason.Shutdown:
                     _stopped = true;
                     _events.ProcessorShutDown(_processor.Index);
+                    break;
+                case ProcessorExitReason.Unsuited:
+                    _events.ProcessorUnsuited(_processor.Index, exit.Detail ?? "the accelerator does not suit the guest");
                     break;
                 default:
                     _stopped = true;

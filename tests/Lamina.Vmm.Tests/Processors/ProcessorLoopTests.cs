@@ -135,6 +135,8 @@ public sealed class ProcessorLoopTests : IProcessorEvents, IDisposable
 
     void IProcessorEvents.ProcessorShutDown(int index) => Report($"shutdown {index}");
 
+    void IProcessorEvents.ProcessorUnsuited(int index, string reason) => Report($"unsuited {index} {reason}");
+
     void IProcessorEvents.ProcessorFailed(int index, string reason, string? details) => Report($"failed {index} {reason}");
 
     private void Report(string text)
