@@ -90,6 +90,14 @@ internal unsafe struct ProcessorContext
     /// <summary>Its error code.</summary>
     public uint FaultCode;
 
+    /// <summary>
+    /// An interrupt may be pending that RFLAGS.IF masked when it was noticed: setting IF must look again. Zero only after a look that found none.
+    /// </summary>
+    public bool InterruptHeld;
+
+    /// <summary>EFER.SCE in long mode: SYSCALL and SYSRET exist.</summary>
+    public bool SystemCallsEnabled;
+
     /// <summary>Interrupts are held off until one more instruction has been executed.</summary>
     public bool InterruptShadow;
 
@@ -210,14 +218,20 @@ internal unsafe struct ProcessorContext
     /// <summary>Status flags while translated code has them here: SF, ZF, AF, PF, CF in bits 15:8 as LAHF gives them, OF in bit 0.</summary>
     public ushort SavedFlags;
 
-    /// <summary>Cached block look-ups of the current mode, for indirect branches.</summary>
+    /// <summary>Cached block look-ups of the current mode, for indirect branches (an array of <see cref="JumpArrays"/>).</summary>
     public Blocks.JumpEntry* Jumps;
+
+    /// <summary>See <see cref="Blocks.JumpCache"/>: 64-bit supervisor code, 64-bit user code, the same for other code.</summary>
+    public Blocks.JumpEntry* JumpArrays;
 
     /// <summary>Target of an indirect call while its return address is pushed.</summary>
     public ulong BranchTarget;
 
     /// <summary>Where translated code left: the data behind its last call.</summary>
     public ulong* ExitData;
+
+    /// <summary>Zero while translated code keeps the x87 registers in the host's, as <see cref="VectorsOff"/>. FIP, FDP and FOP are then not recorded.</summary>
+    public int X87Off;
 
     /// <summary>MXCSR of managed code.</summary>
     public uint HostMxcsr;

@@ -77,7 +77,7 @@ internal sealed unsafe partial class SoftwareProcessor
             }
 
             c->Rip = rip + i->Length;
-            if ((c->VectorsOff == 0 && !SwitchVectorsOn(c)) || c->Attention != 0 || (i->Flags & InstructionFlags.Dropped) != 0)
+            if (!KeepUnits(c) || c->Attention != 0 || (i->Flags & InstructionFlags.Dropped) != 0)
             {
                 return true;
             }

@@ -13,7 +13,10 @@ namespace Lamina.SoftCpu;
 /// <summary>The run loop of the interpreter.</summary>
 internal sealed unsafe partial class SoftwareProcessor
 {
-    private readonly Instruction* _single;
+    private const int SingleCount = 64;
+    private readonly SingleInstruction[] _singles = new SingleInstruction[SingleCount];
+    private readonly Instruction* _singleInstructions;
+    private Instruction* _single;
     private int _jumpEpoch;
 
     /// <inheritdoc/>
@@ -52,7 +55,7 @@ internal sealed unsafe partial class SoftwareProcessor
             if (_code != null && block != null && c->CodeSize == 8)
             {
                 Translation* t = FindCode(c, block);
-                if (t != null && (!t->UsesVectors || c->VectorsOff == 0 || SwitchVectorsOn(c)))
+                if (t != null && ProvideUnits(c, t))
                 {
                     if (!(_lockstep == null ? RunTranslated(c, t->Entry) : RunLockstep(c, block, t->Entry)))
                     {
@@ -280,11 +283,20 @@ internal sealed unsafe partial class SoftwareProcessor
         }
 
         // A translation that failed only matters if the instruction needs those bytes.
+        ref SingleInstruction cached = ref _singles[(int)(c->Rip & (SingleCount - 1))];
+        _single = cached.Instruction;
+        if (cached.Matches(bytes, available, c->CodeSize))
+        {
+            return true;
+        }
+
+        cached.CodeSize = 0;
         DecodeStatus status = Decoder.Decode(bytes, available, c->CodeSize, out *_single);
         switch (status)
         {
             case DecodeStatus.Done:
                 _partition.Bind(_single, c->CodeSize);
+                cached.Remember(bytes, c->CodeSize);
                 return true;
             case DecodeStatus.Undefined:
                 return Fault.InvalidOpcode(c);
@@ -443,12 +455,18 @@ internal sealed unsafe partial class SoftwareProcessor
         if ((c->SystemFlags & Flags.Interrupt) == 0)
         {
             // Setting IF raises the bit again.
-            Take(AttentionBits.Interrupt);
+            c->InterruptHeld |= Take(AttentionBits.Interrupt);
             return true;
         }
 
-        if (!Take(AttentionBits.Interrupt) || Controller is not { HasInterrupt: true } controller)
+        if (!Take(AttentionBits.Interrupt))
         {
+            return true;
+        }
+
+        if (Controller is not { HasInterrupt: true } controller)
+        {
+            c->InterruptHeld = false;
             return true;
         }
 

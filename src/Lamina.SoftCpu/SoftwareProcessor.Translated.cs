@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Decode;
 using Lamina.SoftCpu.Execute;
+using Lamina.SoftCpu.Fpu;
 using Lamina.SoftCpu.Translate;
 
 namespace Lamina.SoftCpu;
@@ -62,14 +63,40 @@ internal sealed unsafe partial class SoftwareProcessor
         return on;
     }
 
+    /// <summary>The same for the x87 registers.</summary>
+    private bool SwitchX87On(ProcessorContext* c)
+    {
+        const ushort exceptionMasks = 0x3f;
+        const ushort summary = 0x8080;
+        bool on = (c->Gates & UnitGates.X87) != 0 && (X87Image.Control(c) & exceptionMasks) == exceptionMasks && (X87Image.Status(c) & summary) == 0;
+        if (on)
+        {
+            *(uint*)(c->X87Image + X87Image.Mxcsr) = DefaultMxcsr;
+        }
+
+        c->X87Off = on ? 0 : 1;
+        return on;
+    }
+
+    // Whether what translated code keeps in the host's registers may stay there; what may not is switched off.
+    private bool KeepUnits(ProcessorContext* c)
+    {
+        bool vectors = c->VectorsOff != 0 || SwitchVectorsOn(c);
+        bool x87 = c->X87Off != 0 || SwitchX87On(c);
+        return vectors && x87;
+    }
+
+    // Whether a translation finds the units that it demands.
+    private bool ProvideUnits(ProcessorContext* c, Translation* t)
+    {
+        return (!t->UsesVectors || c->VectorsOff == 0 || SwitchVectorsOn(c)) && (!t->UsesX87 || c->X87Off == 0 || SwitchX87On(c));
+    }
+
     /// <summary>Runs code until it leaves for the run loop. False: shut down.</summary>
     private bool RunTranslated(ProcessorContext* c, byte* code)
     {
-        if (c->VectorsOff == 0)
-        {
-            SwitchVectorsOn(c);
-        }
-
+        KeepUnits(c);
+        ulong entered = c->Rip;
         while (true)
         {
             c->SavedFlags = PackFlags(c);
@@ -82,6 +109,13 @@ internal sealed unsafe partial class SoftwareProcessor
                     if ((++_exits & 15) == 0)
                     {
                         c->VectorsOff = 1;
+                        c->X87Off = 1;
+                    }
+
+                    if (c->Rip != entered && FindNext(c, out code))
+                    {
+                        entered = c->Rip;
+                        continue;
                     }
 
                     return true;
@@ -107,10 +141,16 @@ internal sealed unsafe partial class SoftwareProcessor
 
             if ((i->Flags & InstructionFlags.EndsBlock) != 0)
             {
+                if (KeepUnits(c) && FindNext(c, out code))
+                {
+                    entered = c->Rip;
+                    continue;
+                }
+
                 return true;
             }
 
-            if (c->VectorsOff == 0 && !SwitchVectorsOn(c))
+            if (!KeepUnits(c))
             {
                 // What follows in the block relies on them.
                 c->Rip = rip + i->Length;
@@ -125,6 +165,13 @@ internal sealed unsafe partial class SoftwareProcessor
 
             code = (byte*)(data + 2);
         }
+    }
+
+    // The translation cached for the current address, if nothing else is to be done first.
+    private bool FindNext(ProcessorContext* c, out byte* code)
+    {
+        code = null;
+        return c->Attention == 0 && _lockstep == null && _jumpEpoch == _blocks.Epoch && Jumps.TryGetCode(c->Jumps, c->Rip, out code);
     }
 
     private void Link(ProcessorContext* c)

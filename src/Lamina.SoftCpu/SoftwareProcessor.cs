@@ -41,10 +41,17 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
         *_context = default;
         _context->TlbArrays = Tlb.Entries;
         _context->VectorsOff = 1;
+        _context->X87Off = 1;
         _context->HostMxcsr = DefaultMxcsr;
         _context->Owner = GCHandle.ToIntPtr(_handle);
         Jumps = new JumpCache(_context->Mappings, _code == null ? null : _code.DispatchExit);
-        _single = (Decode.Instruction*)NativeMemory.AllocZeroed((nuint)sizeof(Decode.Instruction));
+        _singleInstructions = (Decode.Instruction*)NativeMemory.AllocZeroed(SingleCount, (nuint)sizeof(Decode.Instruction));
+        for (int n = 0; n < SingleCount; n++)
+        {
+            _singles[n].Instruction = _singleInstructions + n;
+        }
+
+        _context->JumpArrays = Jumps.Array(8, user: false);
         ResetState.PowerOn(_context, this);
     }
 
@@ -261,7 +268,7 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
             _lockstep?.Dispose();
             Tlb.Dispose();
             Jumps.Dispose();
-            NativeMemory.Free(_single);
+            NativeMemory.Free(_singleInstructions);
             NativeMemory.AlignedFree(_context);
         }
     }

@@ -128,6 +128,7 @@ internal static unsafe class StateTransfer
 
         c->Halted = state.Halted;
         c->WaitingForStartUp = state.WaitingForStartUp;
+        c->InterruptHeld = true;
         c->InterruptShadow = state.InterruptShadow;
         c->NonMaskableBlocked = state.NonMaskableBlocked;
         bool paePaging = (c->Cr0 & (1UL << 31)) != 0 && (c->Cr4 & 0x20) != 0 && (c->Efer & 0x400) == 0;

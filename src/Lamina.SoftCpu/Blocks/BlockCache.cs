@@ -157,7 +157,21 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
             count++;
         }
 
-        if (count == 0)
+        if (count > 1 && IsSetInterrupt(i - 1))
+        {
+            // It holds interrupts off for an instruction, which must be in the same block.
+            i--;
+            count--;
+            position -= i->Length;
+            ends = false;
+        }
+        else if (count == 1 && IsSetInterrupt(i - 1))
+        {
+            (i - 1)->Handler = &Execute.ControlHandlers.SetInterruptLast;
+            (i - 1)->Flags |= InstructionFlags.EndsBlock;
+            ends = true;
+        }
+        else if (count == 0)
         {
             return null;
         }
@@ -180,6 +194,8 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
         bucket = block;
         return block;
     }
+
+    private static bool IsSetInterrupt(Instruction* i) => i->Opcode == 0xfb && i->Map == 0;
 
     private void InvalidatePage(ulong page, Block* head, ulong address, ulong length)
     {

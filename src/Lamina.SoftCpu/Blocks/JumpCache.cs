@@ -57,6 +57,15 @@ internal sealed unsafe class JumpCache : IDisposable
         return entry->Linear == linear ? _blocks[entry - _entries] : null;
     }
 
+    /// <summary>The translated code cached for an address in the array in use.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool TryGetCode(JumpEntry* array, ulong linear, out byte* code)
+    {
+        JumpEntry* entry = array + IndexOf(linear);
+        code = entry->Code;
+        return entry->Linear == linear && code != _noCode;
+    }
+
     /// <summary>Remembers a block.</summary>
     public void Fill(JumpEntry* array, ulong linear, Block* block, bool global)
     {

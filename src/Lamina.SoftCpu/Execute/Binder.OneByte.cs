@@ -165,7 +165,6 @@ internal static unsafe partial class Binder
             case 0xfa:
                 return &ControlHandlers.ClearInterrupt;
             case 0xfb:
-                ends = true;
                 return &ControlHandlers.SetInterrupt;
             case 0xfc:
                 return &ControlHandlers.ClearDirection;

@@ -79,7 +79,7 @@ internal static unsafe class ControlHandlers
         return true;
     }
 
-    /// <summary>FB: interrupts wait for one more instruction. Sets RIP.</summary>
+    /// <summary>FB: interrupts wait for one more instruction. Leaves the block if there may be one.</summary>
     public static bool SetInterrupt(ProcessorContext* c, Instruction* i)
     {
         if (!InterruptFlagPermitted(c))
@@ -87,15 +87,31 @@ internal static unsafe class ControlHandlers
             return Fault.GeneralProtection(c);
         }
 
-        if ((c->SystemFlags & Flags.Interrupt) == 0)
+        if ((c->SystemFlags & Flags.Interrupt) != 0)
         {
-            c->SystemFlags |= Flags.Interrupt;
-            c->InterruptShadow = true;
-            Interlocked.Or(ref c->Attention, (int)(AttentionBits.Step | AttentionBits.Interrupt));
+            return true;
         }
 
-        c->Rip = BranchHandlers.Next(c, i);
-        return true;
+        c->SystemFlags |= Flags.Interrupt;
+        return !c->InterruptHeld || HoldInterrupts(c, i);
+    }
+
+    /// <summary>The same as the last instruction of a block, behind which somebody may look up. Sets RIP.</summary>
+    public static bool SetInterruptLast(ProcessorContext* c, Instruction* i)
+    {
+        if (!InterruptFlagPermitted(c))
+        {
+            return Fault.GeneralProtection(c);
+        }
+
+        if ((c->SystemFlags & Flags.Interrupt) != 0)
+        {
+            c->Rip = BranchHandlers.Next(c, i);
+            return true;
+        }
+
+        c->SystemFlags |= Flags.Interrupt;
+        return HoldInterrupts(c, i);
     }
 
     /// <summary>F4. Sets RIP.</summary>
@@ -131,6 +147,17 @@ internal static unsafe class ControlHandlers
 
         long index = (long)TWidth.SignExtend(TWidth.GetReg(c, i));
         return (index >= (long)TWidth.SignExtend(lower) && index <= (long)TWidth.SignExtend(upper)) || Fault.Raise(c, Fault.BoundRangeVector);
+    }
+
+    // The instruction is complete, and the next one is to be executed alone.
+    private static bool HoldInterrupts(ProcessorContext* c, Instruction* i)
+    {
+        c->Rip = BranchHandlers.Next(c, i);
+        c->InterruptShadow = true;
+        c->InstructionsRetired++;
+        Interlocked.Or(ref c->Attention, (int)(AttentionBits.Step | AttentionBits.Interrupt));
+        c->Outcome = HandlerOutcome.Continue;
+        return false;
     }
 
     private static bool InterruptFlagPermitted(ProcessorContext* c)

@@ -90,7 +90,7 @@ internal static unsafe class Flags
             Interlocked.Or(ref c->Attention, (int)AttentionBits.Step);
         }
 
-        if ((changed & now & Interrupt) != 0)
+        if ((changed & now & Interrupt) != 0 && c->InterruptHeld)
         {
             Interlocked.Or(ref c->Attention, (int)AttentionBits.Interrupt);
         }

@@ -40,6 +40,7 @@ internal static unsafe class ProcessorMode
             c->SegmentBase[i] = long64 && i < SegmentRegister.Fs ? 0 : c->Segments[i].Base;
         }
 
+        c->SystemCallsEnabled = long64 && (c->Efer & 1) != 0;
         UpdateGates(c, pe);
         SelectTlb(c);
     }

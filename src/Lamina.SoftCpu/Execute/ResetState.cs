@@ -82,6 +82,7 @@ internal static unsafe class ResetState
         c->Cpl = 0;
         c->SystemFlags = Flags.Reserved1;
         Flags.SetStatus(c, 0);
+        c->InterruptHeld = true;
         c->InterruptShadow = c->StackSegmentShadow = c->NonMaskableBlocked = c->Halted = false;
         c->PendingDebugTraps = 0;
         c->WaitingForStartUp = processor.Index != 0;

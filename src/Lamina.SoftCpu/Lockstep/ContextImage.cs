@@ -33,7 +33,7 @@ internal sealed unsafe class ContextImage : IDisposable
         List<string> lines = [];
         if (new ReadOnlySpan<byte>(&a->SystemFlags, sizeof(uint)).SequenceEqual(new ReadOnlySpan<byte>(&b->SystemFlags, sizeof(uint)))
             && new ReadOnlySpan<ulong>(a->Registers, 16).SequenceEqual(new ReadOnlySpan<ulong>(b->Registers, 16))
-            && a->Rip == b->Rip && Rest(a).SequenceEqual(Rest(b)) && Vectors(a).SequenceEqual(Vectors(b)) && X87(a).SequenceEqual(X87(b)))
+            && a->Rip == b->Rip && Rest(a).SequenceEqual(Rest(b)) && Vectors(a).SequenceEqual(Vectors(b)) && X87Words(a) == X87Words(b) && X87(a).SequenceEqual(X87(b)))
         {
             return lines;
         }
@@ -55,7 +55,8 @@ internal sealed unsafe class ContextImage : IDisposable
             }
         }
 
-        Bytes("x87 image", X87(a), X87(b));
+        Add("x87 words", X87Words(a), X87Words(b));
+        Bytes("x87 registers", X87(a), X87(b));
         if (lines.Count == 0)
         {
             Bytes("system registers", Rest(a), Rest(b));
@@ -113,6 +114,9 @@ internal sealed unsafe class ContextImage : IDisposable
 
     private static ReadOnlySpan<byte> Vectors(ProcessorContext* c) => new(c->Vectors, 512);
 
-    // Control words and registers; what follows is scratch.
-    private static ReadOnlySpan<byte> X87(ProcessorContext* c) => new(c->X87Image, 160);
+    // The registers; what follows is scratch. Translated code does not record the last instruction's addresses.
+    private static ReadOnlySpan<byte> X87(ProcessorContext* c) => new(c->X87Image + Fpu.X87Image.Registers, 128);
+
+    // Control word, status word, tags.
+    private static ulong X87Words(ProcessorContext* c) => *(ulong*)c->X87Image & 0xff_ffff_ffff;
 }

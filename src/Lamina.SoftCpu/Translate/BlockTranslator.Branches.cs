@@ -17,6 +17,21 @@ internal unsafe ref partial struct BlockTranslator
         return true;
     }
 
+    private bool PushMemory(Instruction* i)
+    {
+        EmitSaveLive();
+        EmitLinear(i);
+        EmitTranslate(8, false);
+        _asm.MemoryForm(0x8b, Host.Address, Host.Address, 0, true);
+        _asm.StoreContext(Host.Address, ContextLayout.BranchTarget);
+        _asm.Lea(Host.Address, Host.GuestStack, -1, 0, -8);
+        EmitTranslate(8, true);
+        _asm.LoadContext(Host.Value, ContextLayout.BranchTarget);
+        _asm.MemoryForm(0x89, Host.Value, Host.Address, 0, true);
+        _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);
+        return true;
+    }
+
     private bool PushImmediate(Instruction* i)
     {
         EmitSaveLive();

@@ -83,8 +83,12 @@ internal unsafe ref partial struct BlockTranslator
                 return true;
             case 0x9c when size == 8:
                 return PushFlags(i);
+            case 0x8c:
+                return MoveFromSegment(i);
             case 0xfa:
                 return ClearInterrupt();
+            case 0xfb when (i->Flags & InstructionFlags.EndsBlock) == 0:
+                return SetInterrupt();
             case 0x98:
                 // CBW, CWDE, CDQE work on RAX alone.
                 return Implicit(i, op, size);
@@ -113,6 +117,8 @@ internal unsafe ref partial struct BlockTranslator
             case 0xe9 or 0xeb:
                 EmitDirectJump(_rip + i->Length + (ulong)i->Immediate, _live);
                 return true;
+            case >= 0xd8 and <= 0xdf:
+                return X87(i);
             case 0xf6 or 0xf7:
                 return digit switch
                 {
@@ -131,6 +137,8 @@ internal unsafe ref partial struct BlockTranslator
                 return ModRm(i, op, Use.None, Use.Both, sized);
             case 0xff when digit is 2 or 4:
                 return Indirect(i, digit == 2);
+            case 0xff when digit == 6 && i->IsMemory && size == 8:
+                return PushMemory(i);
             default:
                 return false;
         }
@@ -145,6 +153,12 @@ internal unsafe ref partial struct BlockTranslator
         InstructionFlags prefix = i->Flags & (InstructionFlags.Rep | InstructionFlags.Repne);
         switch (op)
         {
+            case 0x01 when i->ModRm == 0xf8:
+                return SwapGs();
+            case 0x05:
+                return SystemCall(i);
+            case 0x07:
+                return SystemReturn(i);
             case 0x0d when i->IsMemory:
             case >= 0x18 and <= 0x1f:
                 return true;
@@ -156,6 +170,12 @@ internal unsafe ref partial struct BlockTranslator
                 return ModRm(i, host, Use.None, Use.Write, 1);
             case 0xa3 or 0xab or 0xb3 or 0xbb when !i->IsMemory:
                 return ModRm(i, host, Use.Read, op == 0xa3 ? Use.Read : Use.Both, size);
+            case 0xa3 or 0xab or 0xb3 or 0xbb when size >= 4 && i->AddressSize == 8:
+                return BitOfString(i, host, size);
+            case 0xbc or 0xbd when prefix == 0:
+                return ModRm(i, host, Use.Both, Use.Read, size);
+            case 0xc7 when i->IsMemory && (i->ModRm & 0x38) == 8 && prefix == 0 && size >= 4:
+                return ModRm(i, host, Use.None, Use.Both, size, 2 * size, aligned: true);
             case 0xba:
                 return ModRm(i, host, Use.None, (i->ModRm & 0x18) == 0 ? Use.Read : Use.Both, size, immediate: 1);
             case 0xaf:
@@ -236,6 +256,32 @@ internal unsafe ref partial struct BlockTranslator
             PutBack(i->Rm, rmHost, rm);
         }
 
+        NoteWritten();
+        return true;
+    }
+
+    // BT and its kin in memory: a bit of a string, whose word is found first.
+    private bool BitOfString(Instruction* i, int opcode, int size)
+    {
+        bool locked = (i->Flags & InstructionFlags.Lock) != 0;
+        EmitSaveLive();
+        EmitLinear(i);
+        int bit = Resident(i->Reg, Host.Temporary);
+        _asm.RegisterForm(size == 8 ? 0x8b : 0x63, Host.Temporary, bit, true); // MOV, MOVSXD
+        _asm.RegisterForm(0xc1, 7, Host.Temporary, true); // SAR
+        _asm.Byte(size == 8 ? 6 : 5);
+        _asm.Lea(Host.Address, Host.Address, Host.Temporary, size == 8 ? 3 : 2, 0);
+        EmitTranslate(size, opcode != 0x0fa3, locked);
+        _asm.Move(Host.Value, Resident(i->Reg, Host.Value));
+        _asm.RegisterForm(0x83, 4, Host.Value, false); // AND
+        _asm.Byte((8 * size) - 1);
+        EmitRestoreNeeded();
+        if (locked)
+        {
+            _asm.Byte(0xf0);
+        }
+
+        _asm.MemoryForm(opcode, Host.Value, Host.Address, 0, size == 8);
         NoteWritten();
         return true;
     }
@@ -401,18 +447,6 @@ internal unsafe ref partial struct BlockTranslator
         _asm.Dword(hidden);
         _asm.MemoryForm(0x89, Host.Value, Host.Address, 0, true);
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);
-        return true;
-    }
-
-    // CLI at privilege level 0; elsewhere it is the interpreter's.
-    private bool ClearInterrupt()
-    {
-        EmitSaveLive();
-        _asm.ContextForm(0x80, 7, ContextLayout.Cpl, false); // CMP BYTE
-        _asm.Byte(0);
-        AddCold(ColdKind.Interpret, _asm.JumpIf(5), _instruction, 0);
-        _asm.ContextForm(0x81, 4, ContextLayout.SystemFlags, false); // AND
-        _asm.Dword(~(int)Flags.Interrupt);
         return true;
     }
 

@@ -84,6 +84,7 @@ internal unsafe ref partial struct BlockTranslator
         uint liveIn = FindLiveness();
         translation->Rip = _start;
         translation->UsesVectors = FindsVectors();
+        translation->UsesX87 = FindsX87();
         _rip = _start;
         EmitEntry(translation, liveIn);
         Instruction* i = Block.Instructions(_block);
@@ -195,6 +196,13 @@ internal unsafe ref partial struct BlockTranslator
         _asm.ContextForm(0x83, 7, ContextLayout.Attention, translation->UsesVectors);
         _asm.Byte(0);
         AddCold(ColdKind.Attention, _asm.JumpIf(5), null, 0);
+        if (translation->UsesX87)
+        {
+            _asm.ContextForm(0x83, 7, ContextLayout.X87Off, false);
+            _asm.Byte(0);
+            AddCold(ColdKind.Attention, _asm.JumpIf(5), null, 0);
+        }
+
         _native = false;
         if (liveIn != 0)
         {

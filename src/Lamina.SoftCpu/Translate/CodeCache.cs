@@ -273,6 +273,7 @@ internal sealed unsafe class CodeCache : IDisposable
             }
         }
 
+        EmitX87(ref asm, load: true);
         EmitVectors(ref asm, load: true);
         asm.RegisterForm(0xff, 4, Host.Address, false);
         return start;
@@ -318,6 +319,7 @@ internal sealed unsafe class CodeCache : IDisposable
         }
 
         EmitVectors(ref asm, load: false);
+        EmitX87(ref asm, load: false);
         asm.MoveImmediate(Host.Rax, (long)reason);
         asm.RegisterForm(0x83, 0, Host.Rsp, true);
         asm.Byte(8);
@@ -329,6 +331,31 @@ internal sealed unsafe class CodeCache : IDisposable
         asm.Byte(0xfc); // CLD
         asm.Byte(0xc3);
         return start;
+    }
+
+    // Moves the x87 registers, unless they are off. FXRSTOR loads vector registers too, and FXSAVE needs MXCSR to be the host's. No host address stays in the image.
+    private static void EmitX87(ref HostAssembler asm, bool load)
+    {
+        asm.ContextForm(0x83, 7, ContextLayout.X87Off, false); // CMP DWORD
+        asm.Byte(0);
+        int skip = asm.JumpIf(5);
+        asm.ContextForm(0x0fae, load ? 1 : 0, 0, true); // FXRSTOR64, FXSAVE64
+        if (!load)
+        {
+            asm.Byte(0xdb); // FNINIT
+            asm.Byte(0xe3);
+            asm.Byte(0x66); // MOV WORD: FOP
+            asm.ContextForm(0xc7, 0, X87Image.LastOpcode, false);
+            asm.Byte(0);
+            asm.Byte(0);
+            foreach (int pointer in (ReadOnlySpan<int>)[X87Image.InstructionPointer, X87Image.DataPointer])
+            {
+                asm.ContextForm(0xc7, 0, pointer, true); // MOV QWORD
+                asm.Dword(0);
+            }
+        }
+
+        asm.Bind(skip);
     }
 
     // Moves the vector registers and MXCSR between context and host, unless they are off.

@@ -8,7 +8,17 @@ internal static unsafe class ContextLayout
     public static readonly int Registers;
     public static readonly int Rip;
     public static readonly int Attention;
+    public static readonly int InterruptHeld;
+    public static readonly int SystemCalls;
+    public static readonly int KernelGsBase;
+    public static readonly int Star;
+    public static readonly int Lstar;
+    public static readonly int Fmask;
+    public static readonly int TlbArrays;
+    public static readonly int JumpArrays;
+    public static readonly int Segments;
     public static readonly int VectorsOff;
+    public static readonly int X87Off;
     public static readonly int Vectors;
     public static readonly int Mxcsr;
     public static readonly int HostMxcsr;
@@ -30,6 +40,16 @@ internal static unsafe class ContextLayout
         Registers = (int)((byte*)c->Registers - (byte*)c);
         Rip = (int)((byte*)&c->Rip - (byte*)c);
         Attention = (int)((byte*)&c->Attention - (byte*)c);
+        InterruptHeld = (int)((byte*)&c->InterruptHeld - (byte*)c);
+        SystemCalls = (int)((byte*)&c->SystemCallsEnabled - (byte*)c);
+        KernelGsBase = (int)((byte*)&c->KernelGsBase - (byte*)c);
+        Star = (int)((byte*)&c->Star - (byte*)c);
+        Lstar = (int)((byte*)&c->Lstar - (byte*)c);
+        Fmask = (int)((byte*)&c->Fmask - (byte*)c);
+        TlbArrays = (int)((byte*)&c->TlbArrays - (byte*)c);
+        JumpArrays = (int)((byte*)&c->JumpArrays - (byte*)c);
+        Segments = (int)((byte*)&c->Segments - (byte*)c);
+        X87Off = (int)((byte*)&c->X87Off - (byte*)c);
         VectorsOff = (int)((byte*)&c->VectorsOff - (byte*)c);
         Vectors = (int)(c->Vectors - (byte*)c);
         Mxcsr = (int)((byte*)&c->Mxcsr - (byte*)c);
@@ -65,6 +85,18 @@ internal static unsafe class ContextLayout
     {
         return (int)((linear >> 12) & (ProcessorContext.MappingsBelow - 1)) | ((long)linear < 0 ? ProcessorContext.MappingsBelow : 0);
     }
+
+    /// <summary>Offsets in a <see cref="SegmentCache"/>, whose base comes first.</summary>
+    public const int Limit = 8;
+
+    /// <summary>Of the attributes.</summary>
+    public const int Attributes = 12;
+
+    /// <summary>Of the selector.</summary>
+    public const int Selector = 16;
+
+    /// <summary>Of a segment register.</summary>
+    public static int Segment(int register) => Segments + (register * sizeof(SegmentCache));
 
     /// <summary>Of a general register.</summary>
     public static int Register(int guest) => Registers + (8 * guest);

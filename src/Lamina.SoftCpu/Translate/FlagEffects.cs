@@ -54,10 +54,16 @@ internal readonly record struct FlagEffects(uint Reads, uint Writes)
             case 0xf6 or 0xf7:
                 // The interpreter leaves the flags of a division alone, so that they are not lost here either.
                 return digit switch { 2 or 6 or 7 => default, _ => new FlagEffects(0, all) };
+            case >= 0xd8 and <= 0xdf when !UsesFlags(i):
+                return default;
             case 0x9c:
                 return new FlagEffects(all, 0);
-            case 0xfa:
+            case 0xfa or 0xfb or 0x8c or 0x101:
                 return default;
+            case 0x105 or 0x107:
+                return new FlagEffects(all, 0);
+            case 0x1c7 when digit == 1:
+                return new FlagEffects(0, Flags.Zero);
             case 0xfe or 0xff:
                 return digit < 2 ? new FlagEffects(0, all & ~Flags.Carry) : default;
             case 0x1a3 or 0x1ab or 0x1b3 or 0x1bb or 0x1ba:
@@ -82,6 +88,13 @@ internal readonly record struct FlagEffects(uint Reads, uint Writes)
         (>= 0x300 and <= 0x363) or 0x3cc or 0x3df or 0x3f0 => true,
         _ => false,
     };
+
+    // FCMOVcc and FCOMI with its kin.
+    private static bool UsesFlags(in Instruction i)
+    {
+        byte op = (byte)i.Opcode;
+        return !i.IsMemory && (Fpu.X87Table.ReadsFlags(op, i.ModRm) || Fpu.X87Table.WritesFlags(op, i.ModRm));
+    }
 
     /// <summary>Flags that a condition tests.</summary>
     public static uint Condition(int condition) => (condition >> 1) switch

@@ -24,6 +24,9 @@ internal unsafe struct Translation
     /// <summary>Its entry demands that vector registers are in the host's.</summary>
     public bool UsesVectors;
 
+    /// <summary>Its entry demands that the x87 registers are in the host's.</summary>
+    public bool UsesX87;
+
     /// <summary>Where its code ends.</summary>
     public byte* End;
 

@@ -16,7 +16,7 @@ internal sealed unsafe class CodeLint
         Mnemonic.Add, Mnemonic.Or, Mnemonic.Adc, Mnemonic.Sbb, Mnemonic.And, Mnemonic.Sub, Mnemonic.Xor, Mnemonic.Cmp, Mnemonic.Test, Mnemonic.Inc, Mnemonic.Dec,
         Mnemonic.Neg, Mnemonic.Not, Mnemonic.Mul, Mnemonic.Imul, Mnemonic.Div, Mnemonic.Rol, Mnemonic.Ror, Mnemonic.Rcl, Mnemonic.Rcr, Mnemonic.Shl, Mnemonic.Sal,
         Mnemonic.Shr, Mnemonic.Sar, Mnemonic.Mov, Mnemonic.Movzx, Mnemonic.Movsx, Mnemonic.Movsxd, Mnemonic.Lea, Mnemonic.Xchg, Mnemonic.Cmpxchg, Mnemonic.Xadd,
-        Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mnemonic.Btc, Mnemonic.Bswap, Mnemonic.Cbw, Mnemonic.Cwde, Mnemonic.Cdqe, Mnemonic.Cwd, Mnemonic.Cdq, Mnemonic.Cqo,
+        Mnemonic.Bsf, Mnemonic.Bsr, Mnemonic.Cmpxchg8b, Mnemonic.Cmpxchg16b, Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mnemonic.Btc, Mnemonic.Bswap, Mnemonic.Cbw, Mnemonic.Cwde, Mnemonic.Cdqe, Mnemonic.Cwd, Mnemonic.Cdq, Mnemonic.Cqo,
         Mnemonic.Lahf, Mnemonic.Sahf, Mnemonic.Nop, Mnemonic.Clc, Mnemonic.Stc, Mnemonic.Cmc, Mnemonic.Jmp, Mnemonic.Call,
     ];
 
@@ -34,6 +34,8 @@ internal sealed unsafe class CodeLint
     private bool _compareWrites;
     private int _reachable;
     private bool _writable;
+    private bool _boundedBit;
+    private int _pointer;
 
     public CodeLint(CodeCache cache)
     {
@@ -147,11 +149,13 @@ internal sealed unsafe class CodeLint
         _reachable = 0;
         _compared = 0;
         _checked = false;
+        _boundedBit = false;
+        _pointer = 0;
     }
 
     private string? Wrong(in Instruction i, Translation* t)
     {
-        if (!Allowed.Contains(i.Mnemonic) && i.ConditionCode == ConditionCode.None && !IsFlagTransfer(i) && !IsVector(i, t))
+        if (!Allowed.Contains(i.Mnemonic) && i.ConditionCode == ConditionCode.None && !IsFlagTransfer(i) && !IsVector(i, t) && !IsX87(i, t))
         {
             return "not allowed";
         }
@@ -209,6 +213,24 @@ internal sealed unsafe class CodeLint
         return false;
     }
 
+    private static bool IsX87(in Instruction i, Translation* t)
+    {
+        if (!t->UsesX87 || i.Mnemonic is Mnemonic.Fldenv or Mnemonic.Fnstenv or Mnemonic.Fnsave or Mnemonic.Frstor or Mnemonic.Fninit or Mnemonic.Fnclex)
+        {
+            return false;
+        }
+
+        foreach (CpuidFeature feature in i.CpuidFeatures)
+        {
+            if (feature is CpuidFeature.FPU or CpuidFeature.FPU287 or CpuidFeature.FPU387)
+            {
+                return true;
+            }
+        }
+
+        return i.Mnemonic == Mnemonic.Fisttp;
+    }
+
     private static bool IsFlagTransfer(in Instruction i) =>
         i.Code is Code.Pushfq || (i.Code == Code.Pop_r64 && i.Op0Register == Register.R11);
 
@@ -241,12 +263,25 @@ internal sealed unsafe class CodeLint
             return "has an index";
         }
 
+        if (used.Segment == Register.GS && used.Access is not OpAccess.Read and not OpAccess.CondRead && IsPointer((int)displacement, size))
+        {
+            // The tables in use may only become others of their kind.
+            bool table = i.Mnemonic == Mnemonic.Mov && i.Op1Register == Register.R14
+                && ((displacement == ContextLayout.Tlb && _pointer == ContextLayout.TlbArrays) || (displacement == ContextLayout.Jumps && _pointer == ContextLayout.JumpArrays));
+            return table ? null : "changes a pointer";
+        }
+
         if (used.Segment == Register.GS)
         {
             return used.Base == Register.None && displacement >= 0 && displacement + size <= sizeof(ProcessorContext) ? null : "leaves the context";
         }
 
         bool writes = used.Access is not OpAccess.Read and not OpAccess.CondRead;
+        if (i.Mnemonic is Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc && i.Op1Kind == OpKind.Register && !_boundedBit)
+        {
+            return "reaches other words by a bit number";
+        }
+
         if (used.Base == Register.R11)
         {
             bool tlb = _temporary == Entry.TlbEntry && displacement >= 0 && displacement + size <= (TlbEntry.Count * 16) + 16;
@@ -256,6 +291,19 @@ internal sealed unsafe class CodeLint
 
         Accesses++;
         return used.Base == Register.R10 && displacement >= 0 && displacement + size <= _reachable && (!writes || _writable) ? null : "not bounded";
+    }
+
+    private static bool IsPointer(int displacement, int size)
+    {
+        foreach (int pointer in (ReadOnlySpan<int>)[ContextLayout.Tlb, ContextLayout.TlbArrays, ContextLayout.Jumps, ContextLayout.JumpArrays, ContextLayout.Mappings])
+        {
+            if (displacement < pointer + 8 && displacement + size > pointer)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     // What the scratch registers hold after an instruction.
@@ -329,6 +377,10 @@ internal sealed unsafe class CodeLint
                     break;
                 case Register.R14:
                     _value = value;
+                    _boundedBit = i.Mnemonic == Mnemonic.And && i.Op0Register == Register.R14D && i.Op1Kind == OpKind.Immediate8to32 && i.GetImmediate(1) is 31 or 63;
+                    bool offset = i.Mnemonic == Mnemonic.Lea && i.MemoryBase == Register.R14 && i.MemoryIndex == Register.None
+                        && (field == Tlb.User * TlbEntry.Stride * sizeof(TlbEntry) || field == JumpCache.Count * sizeof(JumpEntry));
+                    _pointer = i.Mnemonic == Mnemonic.Mov && gs && field is var f && (f == ContextLayout.TlbArrays || f == ContextLayout.JumpArrays) ? f : offset ? _pointer : 0;
                     break;
             }
         }

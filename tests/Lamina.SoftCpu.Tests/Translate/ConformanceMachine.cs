@@ -83,6 +83,12 @@ internal sealed unsafe class ConformanceMachine : IDisposable
         _state.InterruptShadow = false;
         _state.Msrs.RemoveAll(m => m.Index == 0xc000_0080);
         _state.Msrs.Add(new MsrValue(0xc000_0080, 0xd00));
+        foreach ((uint index, ulong value) in start.Msrs)
+        {
+            _state.Msrs.RemoveAll(m => m.Index == index);
+            _state.Msrs.Add(new MsrValue(index, value));
+        }
+
         for (int n = 0; n < 6; n++)
         {
             ulong origin = n == 4 ? start.FsBase : n == 5 ? start.GsBase : 0;

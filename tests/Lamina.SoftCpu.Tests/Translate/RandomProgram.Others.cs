@@ -210,9 +210,12 @@ internal sealed partial class RandomProgram
         }
     }
 
+    // Memory of which all bits within 32 KiB are data or unmapped alike: the middle of the data pages.
+    private Rm BitString() => Rm.Absolute(Map.Data + 0x2000 + (ulong)_random.Next(0x1000));
+
     private void Rare()
     {
-        switch (_random.Next(5))
+        switch (_random.Next(10))
         {
             case 0 when IsFree(0, 1, 2, 3):
                 _code.MoveImmediate(0, (ulong)_random.Next(2));
@@ -233,6 +236,46 @@ internal sealed partial class RandomProgram
             case 3 when IsFree(0, 2):
                 _code.Op([0x0f, 0xc7], 4, 1, Memory(), prefix: (byte)(Chance(2) ? 0xf0 : 0));
                 Written(Flags.Zero);
+                break;
+            case 4 when _stack && !_inSubroutine:
+                // PUSH from memory, POP to a register.
+                int popped = Free();
+                _code.Op([0xff], 4, 6, Memory());
+                _code.Bytes(0x48, 0x8d, 0x64, 0x24, 0x00);
+                if (popped >= 8)
+                {
+                    _code.Bytes(0x41);
+                }
+
+                _code.Bytes((byte)(0x58 | (popped & 7)));
+                break;
+            case 5:
+                _code.Op([0x8c], Chance(3) ? 8 : 4, _random.Next(6), Rm.Register(Free()));
+                break;
+            case 6:
+                // CLI, STI; SWAPGS twice.
+                _code.Bytes(0xfa);
+                _code.Bytes(0x0f, 0x01, 0xf8);
+                Extend();
+                _code.Bytes(0x0f, 0x01, 0xf8);
+                _code.Bytes(0xfb);
+                break;
+            case 7:
+                int length = Chance(2) ? 4 : 8;
+                int bits = Free();
+                if (!Chance(4))
+                {
+                    // A bit near the operand.
+                    _code.Op([0xc7], 8, 0, Rm.Register(bits), _random.Next(-4000, 4000), 4);
+                }
+                else
+                {
+                    _code.Op([0x0f, 0xbf], 8, bits, Rm.Register(_random.Next(16)));
+                }
+
+                byte operation = (byte)(0xa3 + (8 * _random.Next(4)));
+                _code.Op([0x0f, operation], length, bits, BitString(), prefix: (byte)(operation != 0xa3 && Chance(3) ? 0xf0 : 0));
+                Written(Flags.Carry);
                 break;
             default:
                 // XLAT after a pointer to data.

@@ -12,6 +12,9 @@ internal sealed class StartState
 
     public ulong Rip { get; set; }
 
+    /// <summary>MSRs to set, besides EFER.</summary>
+    public Dictionary<uint, ulong> Msrs { get; } = [];
+
     public ulong Flags { get; set; }
 
     public ulong FsBase { get; set; }

@@ -1,0 +1,240 @@
+using Lamina.SoftCpu.Blocks;
+using Lamina.SoftCpu.Decode;
+using Lamina.SoftCpu.Execute;
+using Lamina.SoftCpu.Memory;
+using Lamina.SoftCpu.Segmentation;
+
+namespace Lamina.SoftCpu.Translate;
+
+/// <summary>What operating systems do on every entry and exit. The usual case is emitted; whatever is unusual is interpreted before anything has changed.</summary>
+internal unsafe ref partial struct BlockTranslator
+{
+    private const int UserRing = 3;
+
+    // Only at privilege level 0; elsewhere the instruction is the interpreter's. Flags are lost.
+    private void EmitSupervisorOnly()
+    {
+        _asm.ContextForm(0x80, 7, ContextLayout.Cpl, false); // CMP BYTE
+        _asm.Byte(0);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(5), _instruction, 0);
+    }
+
+    private void EmitUnlessZero(int field)
+    {
+        _asm.ContextForm(0x80, 7, field, false); // CMP BYTE
+        _asm.Byte(0);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(5), _instruction, 0);
+    }
+
+    // CLI at privilege level 0.
+    private bool ClearInterrupt()
+    {
+        EmitSaveLive();
+        EmitSupervisorOnly();
+        _asm.ContextForm(0x81, 4, ContextLayout.SystemFlags, false); // AND
+        _asm.Dword(~(int)Flags.Interrupt);
+        return true;
+    }
+
+    // STI at privilege level 0 while nothing is known to be pending: then there is nothing to hold off behind it.
+    private bool SetInterrupt()
+    {
+        EmitSaveLive();
+        EmitSupervisorOnly();
+        EmitUnlessZero(ContextLayout.InterruptHeld);
+        _asm.ContextForm(0x81, 1, ContextLayout.SystemFlags, false); // OR
+        _asm.Dword((int)Flags.Interrupt);
+        return true;
+    }
+
+    private bool SwapGs()
+    {
+        EmitSaveLive();
+        EmitSupervisorOnly();
+        int field = ContextLayout.SegmentBase + (8 * SegmentRegister.Gs);
+        _asm.LoadContext(Host.Address, ContextLayout.KernelGsBase);
+        _asm.LoadContext(Host.Temporary, field);
+        _asm.StoreContext(Host.Temporary, ContextLayout.KernelGsBase);
+        _asm.StoreContext(Host.Address, field);
+        _asm.StoreContext(Host.Address, ContextLayout.Segment(SegmentRegister.Gs));
+        return true;
+    }
+
+    // MOV r32/r64, Sreg.
+    private bool MoveFromSegment(Instruction* i)
+    {
+        int segment = (i->ModRm >> 3) & 7;
+        if (i->IsMemory || i->OperandSize == 2 || segment > 5)
+        {
+            return false;
+        }
+
+        int host = Operand(i->Rm, Host.Value, Use.Write, 8);
+        _asm.ContextForm(0x0fb7, host, ContextLayout.Segment(segment) + ContextLayout.Selector, false); // MOVZX
+        PutBack(i->Rm, host, Use.Write);
+        return true;
+    }
+
+    // SYSCALL: the flags are in SavedFlags, RCX and R11 are overwritten, and everything else is constants (Intel SDM volume 2).
+    private bool SystemCall(Instruction* i)
+    {
+        EmitSave();
+        EmitUnlessSet(ContextLayout.SystemCalls);
+        EmitLoadFlags(Host.Temporary);
+        _asm.RegisterForm(0x81, 4, Host.Temporary, false); // AND
+        _asm.Dword(~(int)Flags.Resume);
+        _asm.ContextForm(0x8b, Host.Value, ContextLayout.Fmask, false);
+        _asm.RegisterForm(0xf7, 2, Host.Value, false); // NOT
+        _asm.RegisterForm(0x23, Host.Value, Host.Temporary, false); // AND: the flags of the handler
+        _asm.RegisterForm(0xf7, 0, Host.Value, false); // TEST
+        _asm.Dword((int)(Flags.AlignmentCheck | Flags.Trap));
+        AddCold(ColdKind.Interpret, _asm.JumpIf(5), i, 0);
+        _asm.StoreContext(Host.Temporary, ContextLayout.Register(11));
+        _asm.MoveImmediate(Host.Rcx, (long)(_rip + i->Length));
+        EmitStoreFlags();
+        _asm.ContextForm(0x0fb7, Host.Value, ContextLayout.Star + 4, false);
+        _asm.RegisterForm(0x81, 4, Host.Value, false);
+        _asm.Dword(0xfffc);
+        EmitFlatSegments(SegmentAttributes.LongCode, SegmentAttributes.FlatData, 8);
+        EmitPrivilege(user: false);
+        _asm.LoadContext(Host.Address, ContextLayout.Lstar);
+        EmitFarTarget();
+        return true;
+    }
+
+    // SYSRET to 64-bit code.
+    private bool SystemReturn(Instruction* i)
+    {
+        if (i->OperandSize != 8)
+        {
+            return false;
+        }
+
+        const uint unusual = Flags.AlignmentCheck | Flags.Trap | Flags.NestedTask;
+        EmitSave();
+        EmitUnlessSet(ContextLayout.SystemCalls);
+        EmitSupervisorOnly();
+        _asm.Move(Host.Address, Host.Rcx);
+        _asm.RegisterForm(0xc1, 4, Host.Address, true); // SHL, SAR 16
+        _asm.Byte(16);
+        _asm.RegisterForm(0xc1, 7, Host.Address, true);
+        _asm.Byte(16);
+        _asm.RegisterForm(0x3b, Host.Address, Host.Rcx, true);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(5), i, 0);
+        _asm.ContextForm(0x8b, Host.Value, ContextLayout.Register(11), false);
+        _asm.RegisterForm(0xf7, 0, Host.Value, false); // TEST
+        _asm.Dword((int)unusual);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(5), i, 0);
+        EmitUnlessZero(ContextLayout.InterruptHeld);
+        _asm.RegisterForm(0x81, 4, Host.Value, false); // AND
+        _asm.Dword(0x3c_7fd7);
+        EmitStoreFlags();
+        _asm.ContextForm(0x0fb7, Host.Value, ContextLayout.Star + 6, false);
+        _asm.Lea(Host.Value, Host.Value, -1, 0, 16, wide: false);
+        _asm.RegisterForm(0x83, 1, Host.Value, false); // OR
+        _asm.Byte(UserRing);
+        EmitFlatSegments(SegmentAttributes.LongCode | SegmentAttributes.User, SegmentAttributes.FlatData | SegmentAttributes.User, -8);
+        EmitPrivilege(user: true);
+        _asm.Move(Host.Address, Host.Rcx);
+        EmitFarTarget();
+        return true;
+    }
+
+    private void EmitUnlessSet(int field)
+    {
+        _asm.ContextForm(0x80, 7, field, false); // CMP BYTE
+        _asm.Byte(0);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(4), _instruction, 0);
+    }
+
+    // RFLAGS as the guest sees it, from where it is saved. The address register is lost.
+    private void EmitLoadFlags(int target)
+    {
+        _asm.ContextForm(0x0fb7, target, ContextLayout.SavedFlags, false);
+        _asm.RegisterForm(0x8b, Host.Address, target, false);
+        _asm.RegisterForm(0xc1, 5, target, false); // SHR 8: as LAHF gives them
+        _asm.Byte(8);
+        _asm.RegisterForm(0x81, 4, target, false);
+        _asm.Dword((int)(Flags.Status & ~Flags.Overflow));
+        _asm.RegisterForm(0x83, 4, Host.Address, false); // AND 1, SHL 11: OF
+        _asm.Byte(1);
+        _asm.RegisterForm(0xc1, 4, Host.Address, false);
+        _asm.Byte(11);
+        _asm.RegisterForm(0x0b, target, Host.Address, false);
+        _asm.ContextForm(0x0b, target, ContextLayout.SystemFlags, false);
+    }
+
+    // RFLAGS from the value register, all of it. The other scratch registers are lost.
+    private void EmitStoreFlags()
+    {
+        _asm.RegisterForm(0x8b, Host.Address, Host.Value, false);
+        _asm.RegisterForm(0xc1, 4, Host.Address, false); // SHL 8
+        _asm.Byte(8);
+        _asm.RegisterForm(0x81, 4, Host.Address, false);
+        _asm.Dword((int)(Flags.Status & ~Flags.Overflow) << 8);
+        _asm.RegisterForm(0x8b, Host.Temporary, Host.Value, false);
+        _asm.RegisterForm(0xc1, 5, Host.Temporary, false); // SHR 11
+        _asm.Byte(11);
+        _asm.RegisterForm(0x83, 4, Host.Temporary, false);
+        _asm.Byte(1);
+        _asm.RegisterForm(0x0b, Host.Address, Host.Temporary, false);
+        _asm.Byte(0x66);
+        _asm.ContextForm(0x89, Host.Address, ContextLayout.SavedFlags, false);
+        _asm.RegisterForm(0x81, 4, Host.Value, false);
+        _asm.Dword((int)(Flags.System & ~Flags.Resume));
+        _asm.RegisterForm(0x83, 1, Host.Value, false);
+        _asm.Byte((int)Flags.Reserved1);
+        _asm.ContextForm(0x89, Host.Value, ContextLayout.SystemFlags, false);
+    }
+
+    // CS from the value register, SS at a distance from it, both flat.
+    private void EmitFlatSegments(uint code, uint stack, int distance)
+    {
+        EmitFlatSegment(SegmentRegister.Cs, code);
+        _asm.Lea(Host.Value, Host.Value, -1, 0, distance, wide: false);
+        EmitFlatSegment(SegmentRegister.Ss, stack);
+    }
+
+    private void EmitFlatSegment(int segment, uint attributes)
+    {
+        int field = ContextLayout.Segment(segment);
+        _asm.ContextForm(0xc7, 0, field, true);
+        _asm.Dword(0);
+        _asm.ContextForm(0xc7, 0, field + ContextLayout.Limit, false);
+        _asm.Dword(-1);
+        _asm.ContextForm(0xc7, 0, field + ContextLayout.Attributes, false);
+        _asm.Dword((int)attributes);
+        _asm.Byte(0x66);
+        _asm.ContextForm(0x89, Host.Value, field + ContextLayout.Selector, false);
+    }
+
+    // CPL and what is chosen by it.
+    private void EmitPrivilege(bool user)
+    {
+        _asm.ContextForm(0xc6, 0, ContextLayout.Cpl, false);
+        _asm.Byte(user ? UserRing : 0);
+        _asm.LoadContext(Host.Value, ContextLayout.TlbArrays);
+        if (user)
+        {
+            _asm.Lea(Host.Value, Host.Value, -1, 0, Tlb.User * TlbEntry.Stride * sizeof(TlbEntry));
+        }
+
+        _asm.StoreContext(Host.Value, ContextLayout.Tlb);
+        _asm.LoadContext(Host.Value, ContextLayout.JumpArrays);
+        if (user)
+        {
+            _asm.Lea(Host.Value, Host.Value, -1, 0, JumpCache.Count * sizeof(JumpEntry));
+        }
+
+        _asm.StoreContext(Host.Value, ContextLayout.Jumps);
+    }
+
+    // On to the address register, with the flags saved; the privilege has changed, so that a miss is for the run loop.
+    private void EmitFarTarget()
+    {
+        int missed = EmitLookUp();
+        _asm.MemoryForm(0xff, 4, Host.Temporary, ContextLayout.JumpCode, false);
+        _asm.Bind(missed);
+        _asm.Jump(_cache.DispatchExit);
+    }
+}
