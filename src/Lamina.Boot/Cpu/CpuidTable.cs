@@ -14,8 +14,9 @@ internal sealed class CpuidTable(CpuModel model, int processorCount, ulong tscFr
     private const uint HypervisorLeaf = 0x4000_0000;
     private const uint MaximumHypervisorLeaf = 0x4000_0010;
 
-    // Family 6, model 143, stepping 8: a processor that no operating system has on a list of weak ones.
-    private const uint Signature = 0x0008_06f8;
+    // Family 6, model 144, stepping 8: no processor has this number. None is on an operating system's list of weak ones by it, and no program takes it for one
+    // that has more than CPUID says: GCC's target_clones choose by the model alone.
+    private const uint Signature = 0x0009_0608;
 
     private const uint OneLineInBytes = 64;
     private const uint VirtualAddressBits = 48;

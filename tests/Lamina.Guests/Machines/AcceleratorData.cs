@@ -6,7 +6,7 @@ namespace Lamina.Guests.Machines;
 /// <summary>The accelerators that a guest is tried under.</summary>
 public static class AcceleratorData
 {
-    // Where KVM has no hardware behind it, a boot under it takes many minutes: KvmBootTests has the one test of that.
+    // Where KVM has no hardware behind it, a boot under it takes many minutes.
     private static IEnumerable<string> Names => KvmHost.IsWorthIt(out _) ? ["kvm", .. AcceleratorCatalog.Software] : AcceleratorCatalog.Software;
 
     /// <summary>Those that are of use on this host.</summary>

@@ -49,7 +49,8 @@ public sealed unsafe class LockstepTests
             a.dec(ecx);
             a.jne(head);
             a.hlt();
-        }));
+        }
+        ));
         Assert.Null(monitor.Difference?.Summary);
         Assert.True(monitor.Compared > 5, $"{monitor.Compared} pieces compared");
     }
@@ -72,7 +73,8 @@ public sealed unsafe class LockstepTests
             a.dec(ecx);
             a.jne(head);
             a.hlt();
-        }));
+        }
+        ));
         Assert.Equal(30UL * 31 / 2, registers[0]);
         Assert.Null(monitor.Difference?.Summary);
         Assert.True(monitor.Skipped > 0, "nothing was skipped");
