@@ -224,7 +224,7 @@ internal unsafe struct ProcessorContext
     /// <summary>See <see cref="Blocks.JumpCache"/>: 64-bit supervisor code, 64-bit user code, the same for other code.</summary>
     public Blocks.JumpEntry* JumpArrays;
 
-    /// <summary>Target of an indirect call while its return address is pushed.</summary>
+    /// <summary>What an instruction keeps while it looks further: the target of an indirect call, what PUSH has read, a control word.</summary>
     public ulong BranchTarget;
 
     /// <summary>Where translated code left: the data behind its last call.</summary>

@@ -58,12 +58,15 @@ internal unsafe ref partial struct BlockTranslator
         EmitTranslate(word ? 2 : (int)i->Immediate, writes);
         if (IsControlWordLoad(i))
         {
-            // Unmasking an exception is for the interpreter, and so is what follows then.
+            // Unmasking an exception is for the interpreter, and so is what follows then. Read once: another processor may write there meanwhile.
             _asm.MemoryForm(0x0fb7, Host.Value, Host.Address, 0, false);
+            _asm.StoreContext(Host.Value, ContextLayout.BranchTarget);
             _asm.RegisterForm(0xf7, 2, Host.Value, false); // NOT
             _asm.RegisterForm(0xf7, 0, Host.Value, false); // TEST
             _asm.Dword(Masks);
             AddCold(ColdKind.Interpret, _asm.JumpIf(5), i, 0);
+            _asm.ContextForm(0xd9, 5, ContextLayout.BranchTarget, false);
+            return true;
         }
 
         _asm.MemoryForm(i->Opcode, (i->ModRm >> 3) & 7, Host.Address, 0, false);

@@ -263,6 +263,11 @@ internal sealed unsafe class CodeLint
             return "has an index";
         }
 
+        if (i.Mnemonic == Mnemonic.Fldcw && used.Segment != Register.GS)
+        {
+            return "loads a control word that the guest can still change";
+        }
+
         if (used.Segment == Register.GS && used.Access is not OpAccess.Read and not OpAccess.CondRead && IsPointer((int)displacement, size))
         {
             // The tables in use may only become others of their kind.
