@@ -202,7 +202,14 @@ internal sealed unsafe partial class SoftwareProcessor
         }
         else
         {
-            _code!.LinkGuarded(from, place, to, target, c->Mappings[ContextLayout.MappingSlot(c->Rip)]);
+            // The slot may hold the number of another page, and the block may have been found without a look at it.
+            uint number = _code!.MappingNumber(c->Rip & PageMask, c->Cpl == 3, to->Physical & PageMask);
+            if (c->Mappings[ContextLayout.MappingSlot(c->Rip)] != number)
+            {
+                Jumps.SetMapping(c->Rip, number, global: false);
+            }
+
+            _code.LinkGuarded(from, place, to, target, number);
         }
     }
 

@@ -18,6 +18,8 @@ internal sealed unsafe class CodeCache : IDisposable
     private const int MaximumBlock = 32 << 10;
     private const int MaximumMappings = 1 << 18;
 
+    private const byte JumpOpcode = 0xe9;
+
     // NOP DWORD [RAX + RAX + 0]
     private const ulong NopOfFive = 0x00_0044_1f0f;
     private readonly GuestMemory _memory;
@@ -162,7 +164,8 @@ internal sealed unsafe class CodeCache : IDisposable
     {
         lock (_lock)
         {
-            if (mapping != 0 && from->Valid && from->Translations != null && to->Valid && Find(to, target->Rip) == target)
+            // Once linked it stays: number and target could not change together.
+            if (mapping != 0 && *(displacement - 1) == JumpOpcode && from->Valid && from->Translations != null && to->Valid && Find(to, target->Rip) == target)
             {
                 // JMP rel32 (the place), CMP DWORD GS:[...], imm32, JNE rel32, JMP rel32.
                 const int number = 4 + 8;
@@ -243,7 +246,7 @@ internal sealed unsafe class CodeCache : IDisposable
     private static void PatchJump(byte* entry, byte* target)
     {
         ulong displacement = (uint)(int)(target - (entry + 5));
-        PatchInstruction(entry, 0xe9 | (displacement << 8));
+        PatchInstruction(entry, JumpOpcode | (displacement << 8));
     }
 
     // Five bytes by one aligned store, so that a processor sees the old or the new instruction.
