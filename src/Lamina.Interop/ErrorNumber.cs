@@ -42,6 +42,18 @@ public static class ErrorNumber
     /// <summary>ENOSPC.</summary>
     public const int NoSpace = 28;
 
+    /// <summary>EMFILE.</summary>
+    public const int TooManyFiles = 24;
+
+    /// <summary>ENFILE.</summary>
+    public const int TooManyFilesInSystem = 23;
+
+    /// <summary>EADDRINUSE.</summary>
+    public const int AddressInUse = 98;
+
+    /// <summary>ECONNREFUSED.</summary>
+    public const int ConnectionRefused = 111;
+
     /// <summary>EPIPE.</summary>
     public const int BrokenPipe = 32;
 

@@ -113,6 +113,24 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(C, EntryPoint = "socket", SetLastError = true)]
     internal static partial int Socket(int family, int type, int protocol);
 
+    [LibraryImport(C, EntryPoint = "bind", SetLastError = true)]
+    internal static partial int Bind(int socket, byte* address, uint length);
+
+    [LibraryImport(C, EntryPoint = "listen", SetLastError = true)]
+    internal static partial int Listen(int socket, int backlog);
+
+    [LibraryImport(C, EntryPoint = "accept4", SetLastError = true)]
+    internal static partial int Accept(int socket, byte* address, uint* length, int flags);
+
+    [LibraryImport(C, EntryPoint = "connect", SetLastError = true)]
+    internal static partial int Connect(int socket, byte* address, uint length);
+
+    [LibraryImport(C, EntryPoint = "shutdown", SetLastError = true)]
+    internal static partial int ShutDown(int socket, int how);
+
+    [LibraryImport(C, EntryPoint = "readv", SetLastError = true)]
+    internal static partial nint ReadVectorStream(int descriptor, IoVector* vectors, int count);
+
     [LibraryImport(C, EntryPoint = "writev", SetLastError = true)]
     internal static partial nint WriteVectorStream(int descriptor, IoVector* vectors, int count);
 

@@ -53,6 +53,9 @@ public sealed record MachineSettings
     /// <summary>The folders that it shares with the host.</summary>
     public IReadOnlyList<ShareSettings> Shares { get; init; } = [];
 
+    /// <summary>Its sockets to this host; null for none.</summary>
+    public SocketSettings? Sockets { get; init; }
+
     /// <summary>What a reboot by the guest does.</summary>
     public RebootAction OnReboot { get; init; } = RebootAction.Restart;
 

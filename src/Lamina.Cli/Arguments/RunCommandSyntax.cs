@@ -28,6 +28,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _net = new("--net") { HelpName = "WHERE", Description = "Network card: user (through passt), tap=NAME, bridge=NAME or none. [default: none, or user with --publish]" };
     private readonly Option<string[]> _publish = new("--publish") { HelpName = "PORTS", Description = "Lead a port of this host to the guest: [ADDRESS:]HOST:GUEST[/udp]. May be repeated." };
     private readonly Option<string[]> _share = new("--share") { HelpName = "DIR:/PATH", Description = "Share a directory of this host, which the guest has at PATH; with :ro for reading only. May be repeated." };
+    private readonly Option<string> _vsock = new("--vsock") { HelpName = "CID,PATH", Description = "Sockets between guest and host: the guest's address, and a socket here to reach its ports by." };
     private readonly Option<string> _name = new("--name") { HelpName = "NAME", Description = "The machine's name; an image takes it as host name." };
     private readonly Option<string> _onReboot = new("--on-reboot") { HelpName = "ACTION", Description = "When the guest reboots: restart or exit. [default: restart]" };
     private readonly Option<bool> _verbose = new("--verbose", "-v") { Description = "Show the kernel's messages also while a command runs." };
@@ -38,7 +39,7 @@ internal sealed class RunCommandSyntax
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
             _kernel, _initrd, _append, _memory, _cpus, _accel, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
-            _disk, _net, _publish, _share,
+            _disk, _net, _publish, _share, _vsock,
         };
     }
 
@@ -66,6 +67,7 @@ internal sealed class RunCommandSyntax
             Disks = [.. (result.GetValue(_disk) ?? []).Select(DiskArgument.Parse)],
             Shares = [.. (result.GetValue(_share) ?? []).Select(ShareArgument.Parse)],
             Networks = NetworkArgument.Parse(result.GetValue(_net), result.GetValue(_publish) ?? []),
+            Sockets = result.GetValue(_vsock) is { } sockets ? SocketArgument.Parse(sockets) : null,
             OnReboot = ReadChoice("--on-reboot", result.GetValue(_onReboot) ?? "restart", RebootActions) == "exit" ? RebootAction.Exit : RebootAction.Restart,
             Name = result.GetValue(_name) is { } name ? ReadName(name) : null,
             Verbose = result.GetValue(_verbose),

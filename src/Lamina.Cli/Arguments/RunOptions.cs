@@ -47,6 +47,9 @@ internal sealed record RunOptions
     /// <summary>The shared folders.</summary>
     public IReadOnlyList<ShareArgument> Shares { get; init; } = [];
 
+    /// <summary>The guest's sockets to this host; null for none.</summary>
+    public SocketSettings? Sockets { get; init; }
+
     /// <summary>The machine's name.</summary>
     public string? Name { get; init; }
 

@@ -15,4 +15,7 @@ internal enum GuestHardware
 
     /// <summary>Shared folders.</summary>
     Share = 4,
+
+    /// <summary>Sockets to the host.</summary>
+    Socket = 8,
 }

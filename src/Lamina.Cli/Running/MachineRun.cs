@@ -37,7 +37,7 @@ internal sealed class MachineRun(RunOptions options)
 
     private GuestHardware Hardware =>
         (options.Disks.Count > 0 ? GuestHardware.Disk : 0) | (options.Networks.Count > 0 ? GuestHardware.Network : 0)
-        | (options.Shares.Count > 0 ? GuestHardware.Share : 0);
+        | (options.Shares.Count > 0 ? GuestHardware.Share : 0) | (options.Sockets != null ? GuestHardware.Socket : 0);
 
     private SessionMode Mode => RunsCommand ? SessionMode.Command : _inputIsTerminal ? SessionMode.Terminal : SessionMode.Typed;
 
@@ -188,6 +188,7 @@ internal sealed class MachineRun(RunOptions options)
             Disks = options.Disks,
             Networks = options.Networks,
             Shares = [.. options.Shares.Select((s, i) => new ShareSettings { Path = s.Folder, Tag = ShareArgument.GetTag(i), IsReadOnly = s.IsReadOnly })],
+            Sockets = options.Sockets,
             OnReboot = options.OnReboot,
         };
     }

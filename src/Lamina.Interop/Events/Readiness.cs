@@ -18,4 +18,7 @@ public enum Readiness : uint
 
     /// <summary>The other end has gone. Always reported.</summary>
     HangUp = 0x10,
+
+    /// <summary>As an interest: one answer, then none until the interest is set again. Of a <see cref="Poller"/> only.</summary>
+    Once = 0x4000_0000,
 }

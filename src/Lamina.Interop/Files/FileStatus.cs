@@ -18,6 +18,9 @@ public readonly struct FileStatus
     /// <summary>The type of a symbolic link.</summary>
     public const ushort LinkType = 0xa000;
 
+    /// <summary>The type of a socket.</summary>
+    public const ushort SocketType = 0xc000;
+
     /// <summary>Preferred size of transfers.</summary>
     [FieldOffset(4)]
     public readonly uint BlockSize;

@@ -22,6 +22,25 @@ public sealed unsafe class OwnedDescriptor : SafeHandle
     /// <returns>The number of bytes, 0 at the end, or -1 with an errno value.</returns>
     public int Read(Span<byte> buffer, out int error) => Descriptor.Read(Number, buffer, out error);
 
+    /// <summary>Reads what there is.</summary>
+    /// <returns>The number of bytes, 0 at the end, or -1 with an errno value.</returns>
+    public int Read(ReadOnlySpan<IoVector> vectors, out int error)
+    {
+        nint count;
+        // SAFETY: the caller vouches for the memory that the vectors name.
+        fixed (IoVector* p = vectors)
+        {
+            do
+            {
+                count = NativeMethods.ReadVectorStream(Number, p, vectors.Length);
+                error = count < 0 ? Marshal.GetLastPInvokeError() : 0;
+            }
+            while (error == ErrorNumber.Interrupted);
+        }
+
+        return (int)count;
+    }
+
     /// <summary>Writes what fits.</summary>
     /// <returns>The number of bytes, or -1 with an errno value.</returns>
     public int Write(ReadOnlySpan<IoVector> vectors, out int error)

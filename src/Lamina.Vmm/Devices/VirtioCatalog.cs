@@ -5,6 +5,7 @@ using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Memory;
 using Lamina.Networking;
+using Lamina.Networking.Sockets;
 using Lamina.Storage;
 using Lamina.Storage.Sharing;
 using Lamina.Virtio;
@@ -12,6 +13,7 @@ using Lamina.Virtio.Block;
 using Lamina.Virtio.Entropy;
 using Lamina.Virtio.FileSystem;
 using Lamina.Virtio.Network;
+using Lamina.Virtio.Socket;
 using Lamina.Virtio.Transport;
 
 namespace Lamina.Vmm.Devices;
@@ -68,6 +70,18 @@ internal sealed class VirtioCatalog
             FolderServer server = FolderServer.Open(share.Path, share.IsReadOnly);
             own(server);
             Add(new FileSystemDevice(string.Create(CultureInfo.InvariantCulture, $"share{i}"), new MonitorLock(), memory, server, tag));
+        }
+
+        if (settings.Sockets is { } sockets)
+        {
+            if (sockets.Address is < SocketDevice.MinimumAddress or > SocketDevice.MaximumAddress)
+            {
+                throw new MachineConfigurationException($"A guest cannot have the socket address {sockets.Address}; {SocketDevice.MinimumAddress} to {SocketDevice.MaximumAddress} are accepted.");
+            }
+
+            SocketGateway gateway = SocketGateway.Open(sockets.Path);
+            own(gateway);
+            Add(new SocketDevice("vsock0", new MonitorLock(), memory, gateway, sockets.Address));
         }
 
         Add(new EntropyDevice("rng0", new MonitorLock(), memory, new HostEntropy()));

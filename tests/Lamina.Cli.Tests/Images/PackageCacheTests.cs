@@ -9,7 +9,7 @@ public sealed class PackageCacheTests : IDisposable
     private readonly FakeTools _tools = new();
     private readonly RecordedProgress _progress = new();
 
-    private string ImageDirectory => Path.Combine(_root, "images", "debian");
+    private string ImageDirectory => Path.Combine(_root, $"images.{PackageManifest.Version}", "debian");
 
     public void Dispose() => Directory.Delete(_root, recursive: true);
 
@@ -88,9 +88,9 @@ public sealed class PackageCacheTests : IDisposable
     [InlineData("vmlinuz", null, "'vmlinuz' is missing")]
     [InlineData("manifest", null, "it has no manifest")]
     [InlineData("manifest", "", "its manifest is damaged")]
-    [InlineData("manifest", "lamina package set 2\nfile x\n", "its manifest is damaged")]
+    [InlineData("manifest", "lamina package set " + PackageManifest.Version + "\nfile x\n", "its manifest is damaged")]
     [InlineData("manifest", "lamina package set 1\n", "another version of Lamina made it")]
-    [InlineData("manifest", "lamina package set 2\n", "its manifest names no files")]
+    [InlineData("manifest", "lamina package set " + PackageManifest.Version + "\n", "its manifest names no files")]
     public void A_damaged_cache_is_noticed_and_fetched_again(string file, string? content, string problem)
     {
         Fetch();
@@ -111,7 +111,7 @@ public sealed class PackageCacheTests : IDisposable
     [Fact]
     public void What_an_interrupted_run_left_is_removed()
     {
-        string left = Path.Combine(_root, "images", ".debian.1");
+        string left = Path.Combine(_root, $"images.{PackageManifest.Version}", ".debian.1");
         Directory.CreateDirectory(left);
         File.WriteAllText(Path.Combine(left, "half"), "x");
         Fetch();
@@ -152,7 +152,7 @@ public sealed class PackageCacheTests : IDisposable
     [Fact]
     public void A_file_where_the_cache_should_be_is_one_clear_line()
     {
-        File.WriteAllText(Path.Combine(_root, "images"), "");
+        File.WriteAllText(Path.Combine(_root, $"images.{PackageManifest.Version}"), "");
         LaminaException e = Assert.Throws<LaminaException>(Fetch);
         Assert.StartsWith($"the cache '{_root}' cannot be used: ", e.Message, StringComparison.Ordinal);
     }
@@ -179,7 +179,7 @@ public sealed class PackageCacheTests : IDisposable
 
     private void AssertNothingLeftBehind()
     {
-        string images = Path.Combine(_root, "images");
+        string images = Path.Combine(_root, $"images.{PackageManifest.Version}");
         Assert.Empty(Directory.Exists(images) ? Directory.GetDirectories(images, ".*") : []);
     }
 }

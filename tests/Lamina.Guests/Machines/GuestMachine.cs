@@ -143,6 +143,21 @@ internal sealed class GuestMachine : IDisposable
         return text[(text.IndexOf('\n', StringComparison.Ordinal) + 1)..].TrimEnd('\n');
     }
 
+    /// <summary>Writes a small program into the guest, through the console.</summary>
+    public void Install(string path, byte[] program)
+    {
+        // A terminal's line is at most 4095 bytes long.
+        string text = Convert.ToBase64String(program);
+        string[] lines = [.. text.Chunk(2000).Select(c => new string(c))];
+        Run($"rm -f {path} {path}.text");
+        foreach (string line in lines)
+        {
+            Run($"echo {line} >>{path}.text");
+        }
+
+        Assert.Equal("", Run($"base64 -d {path}.text >{path} && chmod +x {path}"));
+    }
+
     /// <summary>Waits for the end of the machine.</summary>
     public MachineResult WaitForEnd()
     {

@@ -15,8 +15,17 @@ internal static class KernelModules
     private static readonly string[] Networks = ["net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net"];
     private static readonly string[] Shares = ["fs/fuse/fuse", "fs/fuse/virtiofs"];
 
+    private static readonly string[] Sockets =
+        ["net/vmw_vsock/vsock", "net/vmw_vsock/vmw_vsock_virtio_transport_common", "net/vmw_vsock/vmw_vsock_virtio_transport"];
+
+    private static readonly string[] Consoles = ["drivers/char/virtio_console"];
+    private static readonly string[] Balloons = ["drivers/virtio/virtio_balloon"];
+
+    // The cloud kernel has the other transport's driver, and the generic one has it, too; both find its devices by ACPI.
+    private static readonly string[] Platform = ["drivers/virtio/virtio_mmio"];
+
     /// <summary>All of them, as paths in the package's module directory without ".ko".</summary>
-    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Virtio, .. Disks, .. Networks, .. Shares];
+    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Virtio, .. Disks, .. Networks, .. Shares, .. Sockets, .. Consoles, .. Balloons, .. Platform];
 
     /// <summary>Those for a machine, each after what it needs.</summary>
     public static IReadOnlyList<string> Select(GuestHardware hardware)
@@ -28,6 +37,7 @@ internal static class KernelModules
             .. hardware.HasFlag(GuestHardware.Disk) ? Disks : [],
             .. hardware.HasFlag(GuestHardware.Network) ? Networks : [],
             .. hardware.HasFlag(GuestHardware.Share) ? Shares : [],
+            .. hardware.HasFlag(GuestHardware.Socket) ? Sockets : [],
         ];
     }
 

@@ -8,7 +8,8 @@ namespace Lamina.Cli.Images.Packages;
 /// </summary>
 internal sealed class PackageCache(string root, IToolRunner tools, IProgressDisplay progress)
 {
-    private readonly string _sets = Path.Combine(root, "images");
+    // Versions of Lamina that want other files do not take each other's sets away.
+    private readonly string _sets = Path.Combine(root, $"images.{PackageManifest.Version}");
 
     /// <summary>Gives a set, fetching it if it is not there or damaged.</summary>
     /// <exception cref="LaminaException">The cache cannot be used, or the packages cannot be had.</exception>

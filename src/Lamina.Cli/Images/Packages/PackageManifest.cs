@@ -9,8 +9,11 @@ internal sealed class PackageManifest
     /// <summary>Its file name.</summary>
     public const string FileName = "manifest";
 
+    /// <summary>The version of the sets: another one when they hold other files than before.</summary>
+    public const string Version = "3";
+
     private const string HeaderPrefix = "lamina package set ";
-    private const string Header = HeaderPrefix + "2";
+    private const string Header = HeaderPrefix + Version;
     private readonly List<(string Path, long Length, uint Checksum)> _files = [];
 
     private PackageManifest(IReadOnlyList<ResolvedPackage> packages)
