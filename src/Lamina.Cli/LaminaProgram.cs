@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using Lamina.Cli.Arguments;
 using Lamina.Cli.Disks;
 using Lamina.Cli.Host;
+using Lamina.Cli.Images.Systems;
 using Lamina.Cli.Output;
 using Lamina.Cli.Running;
 
@@ -18,6 +19,7 @@ internal sealed class LaminaProgram
     private readonly Option<bool> _json = new("--json") { Description = "Write JSON." };
     private readonly Command _host;
     private readonly DiskCommands _disk;
+    private readonly ImageCommands _image;
     private readonly RootCommand _root;
 
     public LaminaProgram(TextWriter output, TextWriter error)
@@ -27,7 +29,8 @@ internal sealed class LaminaProgram
         _help = new HelpPages(output, Console.IsOutputRedirected ? 100 : GetWindowWidth());
         _host = new Command("host", "Show what a virtual machine can use on this host, and what follows.") { _json };
         _disk = new DiskCommands(output);
-        _root = new RootCommand("Lamina runs virtual machines, with or without hardware virtualization.") { _run.Command, _disk.Command, _host };
+        _image = new ImageCommands(output);
+        _root = new RootCommand("Lamina runs virtual machines, with or without hardware virtualization.") { _run.Command, _image.Command, _disk.Command, _host };
         foreach (Option option in _root.Options)
         {
             switch (option)
@@ -74,7 +77,7 @@ internal sealed class LaminaProgram
                 return new MachineRun(options).Execute();
             }
 
-            if (_disk.TryRun(result))
+            if (_disk.TryRun(result) || _image.TryRun(result))
             {
                 return ExitStatus.Success;
             }

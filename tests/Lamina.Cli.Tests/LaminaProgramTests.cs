@@ -36,6 +36,12 @@ public sealed class LaminaProgramTests
     [InlineData("disk create x.qcow2 big", "'big' is not a size. Write a number and a unit, such as 512M or 20G.")]
     [InlineData("disk info /none", "'/none' cannot be opened: No such file or directory")]
     [InlineData("run debian --name a/b", "--name 'a/b' is not accepted: 1 to 63 letters, digits, '-', '_' and '.', beginning with a letter or digit.")]
+    [InlineData("run debian:Trixie", "there is no image 'debian:Trixie'. Images: debian, debian-generic.")]
+    [InlineData("run --kernel k --persist", "--persist keeps the disk of an image; a disk given with --disk is kept anyway.")]
+    [InlineData("run --kernel k --user-data /none/x", "--user-data '/none/x' cannot be used: Could not find a part of the path '/none/x'.")]
+    [InlineData("image build fedora", "'fedora' is no image that can be built. Write debian, or debian:SUITE such as debian:trixie.")]
+    [InlineData("image build debian --size 5M", "--size '5M' is not accepted: write a number and a unit, such as 20G; at least 1 GiB.")]
+    [InlineData("image build debian --include a,B!", "--include 'B!' is no name of a package.")]
     [InlineData("run debian ls", "unexpected argument 'ls'. A command to run in the guest goes after '--'. See 'lamina run --help'.")]
     [InlineData("run debian --", "no command after '--'. Write the command, or leave '--' out for a shell.")]
     [InlineData("run --kernel k -- ls", "a command after '--' needs an image (debian, debian-generic) to run it.")]
@@ -61,6 +67,8 @@ public sealed class LaminaProgramTests
     [InlineData("host --help")]
     [InlineData("disk --help")]
     [InlineData("disk create --help")]
+    [InlineData("image --help")]
+    [InlineData("image build --help")]
     public void Shows_help(string arguments)
     {
         (int status, string output, string error) = Run(arguments);
@@ -85,7 +93,7 @@ public sealed class LaminaProgramTests
         string output = Run("run --help").Output;
         string[] expected =
             ["--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--lockstep", "--lockstep-all", "--perf-map", "--dump-blocks", "--cpu", "--serial", "--name", "--on-reboot", "Ctrl-A x", "Ctrl-A h", "125", "134",
-             "--disk", "--net", "--publish", "--share"];
+             "--persist", "--user-data", "--disk", "--net", "--publish", "--share"];
         Assert.All(expected, word => Assert.Contains(word, output, StringComparison.Ordinal));
     }
 

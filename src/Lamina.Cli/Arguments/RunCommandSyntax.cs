@@ -25,21 +25,23 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _cpu = new("--cpu") { HelpName = "MODEL", Description = $"CPU model: {string.Join(", ", CpuModel.Names)}. [default: max]" };
     private readonly Option<string> _serial = new("--serial") { HelpName = "WHERE", Description = "First serial port: stdio, null or file=PATH. [default: stdio]" };
     private readonly Option<string[]> _disk = new("--disk") { HelpName = "FILE", Description = "Attach a disk image; after commas: format=raw or qcow2, readonly, serial=TEXT. May be repeated." };
-    private readonly Option<string> _net = new("--net") { HelpName = "WHERE", Description = "Network card: user (through passt), tap=NAME, bridge=NAME or none. [default: none, or user with --publish]" };
+    private readonly Option<string> _net = new("--net") { HelpName = "WHERE", Description = "Network card: user (through passt), tap=NAME, bridge=NAME or none. [default: none; user with --publish, and for a built image]" };
     private readonly Option<string[]> _publish = new("--publish") { HelpName = "PORTS", Description = "Lead a port of this host to the guest: [ADDRESS:]HOST:GUEST[/udp]. May be repeated." };
     private readonly Option<string[]> _share = new("--share") { HelpName = "DIR:/PATH", Description = "Share a directory of this host, which the guest has at PATH; with :ro for reading only. May be repeated." };
     private readonly Option<string> _vsock = new("--vsock") { HelpName = "CID,PATH", Description = "Sockets between guest and host: the guest's address, and a socket here to reach its ports by." };
     private readonly Option<string> _name = new("--name") { HelpName = "NAME", Description = "The machine's name; an image takes it as host name." };
+    private readonly Option<bool> _persist = new("--persist") { Description = "Keep what the system writes to its disk, under the machine's name, for the next run." };
+    private readonly Option<string> _userData = new("--user-data") { HelpName = "FILE", Description = "Give FILE to the guest's cloud-init, on a disk for its NoCloud source." };
     private readonly Option<string> _onReboot = new("--on-reboot") { HelpName = "ACTION", Description = "When the guest reboots: restart or exit. [default: restart]" };
     private readonly Option<bool> _verbose = new("--verbose", "-v") { Description = "Show the kernel's messages also while a command runs." };
-    private readonly Argument<string> _image = new("IMAGE") { Arity = ArgumentArity.ZeroOrOne, Description = $"What to run: {string.Join(" or ", ImageCatalog.Names)}." };
+    private readonly Argument<string> _image = new("IMAGE") { Arity = ArgumentArity.ZeroOrOne, Description = $"What to run: {string.Join(" or ", ImageCatalog.Names)}, or what 'lamina image build' made." };
 
     public RunCommandSyntax()
     {
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
             _kernel, _initrd, _append, _memory, _cpus, _accel, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
-            _disk, _net, _publish, _share, _vsock,
+            _disk, _net, _publish, _share, _vsock, _persist, _userData,
         };
     }
 
@@ -53,7 +55,7 @@ internal sealed class RunCommandSyntax
         string? image = result.GetValue(_image);
         string? kernel = result.GetValue(_kernel);
         string? initrd = result.GetValue(_initrd);
-        CheckCombination(image, kernel, initrd, command);
+        CheckCombination(result, image, kernel, initrd, command);
         RunOptions options = new()
         {
             Image = image,
@@ -69,6 +71,9 @@ internal sealed class RunCommandSyntax
             Networks = NetworkArgument.Parse(result.GetValue(_net), result.GetValue(_publish) ?? []),
             Sockets = result.GetValue(_vsock) is { } sockets ? SocketArgument.Parse(sockets) : null,
             OnReboot = ReadChoice("--on-reboot", result.GetValue(_onReboot) ?? "restart", RebootActions) == "exit" ? RebootAction.Exit : RebootAction.Restart,
+            HasDefaultNetwork = result.GetValue(_net) == null && (result.GetValue(_publish) ?? []).Length == 0,
+            Persist = result.GetValue(_persist),
+            UserData = result.GetValue(_userData),
             Name = result.GetValue(_name) is { } name ? ReadName(name) : null,
             Verbose = result.GetValue(_verbose),
         };
@@ -80,7 +85,7 @@ internal sealed class RunCommandSyntax
         };
     }
 
-    private static void CheckCombination(string? image, string? kernel, string? initrd, string[]? command)
+    private void CheckCombination(ParseResult result, string? image, string? kernel, string? initrd, string[]? command)
     {
         if (image != null)
         {
@@ -94,6 +99,11 @@ internal sealed class RunCommandSyntax
         if (image != null && initrd != null)
         {
             throw new LaminaException($"--initrd '{initrd}' cannot be used with the image '{image}', which brings its own. Leave one of them out.");
+        }
+
+        if (image == null && result.GetValue(_persist))
+        {
+            throw new LaminaException("--persist keeps the disk of an image; a disk given with --disk is kept anyway.");
         }
 
         if (command is { Length: 0 })

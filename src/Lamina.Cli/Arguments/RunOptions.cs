@@ -50,6 +50,15 @@ internal sealed record RunOptions
     /// <summary>The guest's sockets to this host; null for none.</summary>
     public SocketSettings? Sockets { get; init; }
 
+    /// <summary>Whether nothing was said of network cards, so that a system image gets one.</summary>
+    public bool HasDefaultNetwork { get; init; }
+
+    /// <summary>Keep what the system writes to its disk.</summary>
+    public bool Persist { get; init; }
+
+    /// <summary>What cloud-init is told, or null.</summary>
+    public string? UserData { get; init; }
+
     /// <summary>The machine's name.</summary>
     public string? Name { get; init; }
 

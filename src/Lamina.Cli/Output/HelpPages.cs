@@ -59,6 +59,18 @@ internal sealed class HelpPages(TextWriter output, int width) : SynchronousComma
             case "convert":
                 writer.Write(command, "lamina disk convert [OPTIONS] FILE TARGET", []);
                 break;
+            case "image":
+                writer.Write(command, "lamina image COMMAND", [new HelpSection("Start with", [("lamina image build debian", "Debian with systemd, for 'lamina run debian'")])]);
+                break;
+            case "build":
+                writer.Write(command, "lamina image build [OPTIONS] NAME", []);
+                break;
+            case "list":
+                writer.Write(command, "lamina image list", []);
+                break;
+            case "remove":
+                writer.Write(command, "lamina image remove NAME", []);
+                break;
             case "host":
                 writer.Write(command, "lamina host [--json]", []);
                 break;

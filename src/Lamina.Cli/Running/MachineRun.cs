@@ -6,6 +6,7 @@ using Lamina.Cli.Arguments;
 using Lamina.Cli.Images;
 using Lamina.Cli.Images.Debian;
 using Lamina.Cli.Images.Packages;
+using Lamina.Cli.Images.Systems;
 using Lamina.Cli.Inspection;
 using Lamina.Cli.Output;
 using Lamina.Cli.Tools;
@@ -28,6 +29,10 @@ internal sealed class MachineRun(RunOptions options)
     private readonly bool _outputIsTerminal = TerminalMode.IsTerminal(Descriptor.StandardOutput);
     private readonly Latch _ended = new();
     private readonly ConsoleLog _log = new();
+    private readonly TemporaryFiles _temporary = new(() => Path.Combine(CacheLocation.Find(Environment.GetEnvironmentVariable), "overlays"));
+    private IReadOnlyList<DiskSettings> _disks = options.Disks;
+    private IReadOnlyList<NetworkSettings> _networks = options.Networks;
+    private bool _endsOrderly;
     private volatile string? _panic;
     private int _commandStatus = -1;
 
@@ -36,7 +41,7 @@ internal sealed class MachineRun(RunOptions options)
     private bool RunsCommand => options.Command.Count > 0;
 
     private GuestHardware Hardware =>
-        (options.Disks.Count > 0 ? GuestHardware.Disk : 0) | (options.Networks.Count > 0 ? GuestHardware.Network : 0)
+        (_disks.Count > 0 ? GuestHardware.Disk : 0) | (_networks.Count > 0 ? GuestHardware.Network : 0)
         | (options.Shares.Count > 0 ? GuestHardware.Share : 0) | (options.Sockets != null ? GuestHardware.Socket : 0);
 
     private SessionMode Mode => RunsCommand ? SessionMode.Command : _inputIsTerminal ? SessionMode.Terminal : SessionMode.Typed;
@@ -49,6 +54,11 @@ internal sealed class MachineRun(RunOptions options)
         using SignalGuard signals = new();
         try
         {
+            if (options.UserData != null)
+            {
+                _disks = [.. _disks, CloudInitDisk.Create(options.UserData, options.Name ?? "lamina", _temporary)];
+            }
+
             BootSource boot = CreateBoot(signals.Token);
             return Run(boot, signals);
         }
@@ -59,6 +69,10 @@ internal sealed class MachineRun(RunOptions options)
         catch (Exception e) when (e is MachineConfigurationException or BootException)
         {
             throw new LaminaException(e.Message, e);
+        }
+        finally
+        {
+            _temporary.Remove();
         }
     }
 
@@ -74,8 +88,14 @@ internal sealed class MachineRun(RunOptions options)
             };
         }
 
-        DebianImage image = ImageCatalog.Get(options.Image);
         ToolRunner tools = new();
+        bool quiet = RunsCommand && !options.Verbose && options.Serial.Kind == SerialTargetKind.Default;
+        if (SystemImageName.TryParse(options.Image, out SystemImageName name) && SystemImageStore.Open() is var store && store.Find(name) is { } system)
+        {
+            return PrepareSystem(system, store, tools, quiet);
+        }
+
+        DebianImage image = ImageCatalog.Get(options.Image);
         CachedPackageSet files;
         using (ProgressDisplay progress = new())
         {
@@ -83,8 +103,39 @@ internal sealed class MachineRun(RunOptions options)
             files = image.Fetch(cache, tools, cancellation);
         }
 
+        if (options.Persist)
+        {
+            throw new LaminaException($"the image '{options.Image}' is in memory alone, and --persist has nothing to keep. Build one with a disk first: lamina image build debian");
+        }
+
+        return image.CreateBoot(files, CreateSession(), options.Kernel, quiet, options.Append);
+    }
+
+    private BootSource PrepareSystem(SystemImage system, SystemImageStore store, ToolRunner tools, bool quiet)
+    {
+        if (options.HasDefaultNetwork)
+        {
+            if (tools.Exists("passt"))
+            {
+                _networks = [new NetworkSettings()];
+            }
+            else
+            {
+                Messages.Write("the machine has no network: passt is not installed. On Debian and its relatives: apt-get install passt");
+            }
+        }
+
+        // What is thrown away need not be left clean.
+        _endsOrderly = options.Persist || options.Disks.Any(d => !d.IsReadOnly);
+        PreparedSystem prepared = PreparedSystem.Create(system, store, CreateSession(), options, quiet, _temporary);
+        _disks = [prepared.Disk, .. _disks];
+        return prepared.Boot;
+    }
+
+    private ImageSession CreateSession()
+    {
         TerminalMode.TryGetSize(Descriptor.StandardInput, out TerminalSize size);
-        ImageSession session = new()
+        return new ImageSession
         {
             Mode = Mode,
             Hardware = Hardware,
@@ -95,8 +146,6 @@ internal sealed class MachineRun(RunOptions options)
             Columns = size.Columns > 0 ? size.Columns : 80,
             TerminalType = Environment.GetEnvironmentVariable("TERM") ?? "vt100",
         };
-        bool quiet = RunsCommand && !options.Verbose && options.Serial.Kind == SerialTargetKind.Default;
-        return image.CreateBoot(files, session, options.Kernel, quiet, options.Append);
     }
 
     private int Run(BootSource boot, SignalGuard signals)
@@ -116,6 +165,7 @@ internal sealed class MachineRun(RunOptions options)
         using TranslationWatch inspection = TranslationWatch.Create(options.Inspection);
         using (VirtualMachine machine = new(CreateSettings(boot, watch != null ? watch : serial, link, inspection.Options)))
         {
+            _temporary.Remove();
             Connect(machine, watch, link);
             machine.Noticed += Messages.Write;
             watchedOutput.Failed += machine.Quit;
@@ -185,8 +235,8 @@ internal sealed class MachineRun(RunOptions options)
             Boot = boot,
             Serial0 = serial,
             Serial1 = link != null ? link : NullCharacterOutput.Instance,
-            Disks = options.Disks,
-            Networks = options.Networks,
+            Disks = _disks,
+            Networks = _networks,
             Shares = [.. options.Shares.Select((s, i) => new ShareSettings { Path = s.Folder, Tag = ShareArgument.GetTag(i), IsReadOnly = s.IsReadOnly })],
             Sockets = options.Sockets,
             OnReboot = options.OnReboot,
@@ -214,7 +264,10 @@ internal sealed class MachineRun(RunOptions options)
             link.Ended += status =>
             {
                 _commandStatus = status;
-                machine.Quit();
+                if (!_endsOrderly)
+                {
+                    machine.Quit();
+                }
             };
             watch.Panicked += reason =>
             {

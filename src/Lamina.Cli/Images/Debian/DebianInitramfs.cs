@@ -112,7 +112,7 @@ internal static class DebianInitramfs
         void Add(string path, byte[] content) => writer.AddFile(path, content);
     }
 
-    private static byte[] Resource(string name)
+    internal static byte[] Resource(string name)
     {
         using Stream stream = typeof(DebianInitramfs).Assembly.GetManifestResourceStream($"Lamina.Cli.Images.Debian.{name}")!;
         using MemoryStream copy = new();

@@ -1,0 +1,131 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net.Sockets;
+using System.Text;
+using Lamina.Cli.Images.Systems;
+using Lamina.Guests.Processes;
+using Lamina.Storage;
+
+namespace Lamina.Guests;
+
+/// <summary>
+/// <c>lamina image build debian</c> and <c>lamina run debian</c> with systemd: the default target, an address, a server that the host reaches, a shared folder, and a file system that is clean
+/// afterwards. It takes minutes, so it runs where <c>LAMINA_SYSTEM_TESTS=1</c> asks for it.
+/// </summary>
+public sealed class SystemImageTests : IDisposable
+{
+    private const string Switch = "LAMINA_SYSTEM_TESTS";
+    private readonly string _directory = Directory.CreateTempSubdirectory("lamina-system").FullName;
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    [Theory]
+    [InlineData("translator")]
+    public async Task Debian_with_systemd_serves_shares_and_leaves_its_disk_clean(string accelerator)
+    {
+        Assert.SkipUnless(Environment.GetEnvironmentVariable(Switch) == "1", $"It takes minutes; set {Switch}=1 to run it.");
+        foreach (string tool in (string[])["mmdebstrap", "passt", "e2fsck"])
+        {
+            Assert.SkipUnless(Exists(tool), $"'{tool}' is not installed.");
+        }
+
+        // An image that is there is used, and one that is not is built, for this test alone.
+        string data = Environment.GetEnvironmentVariable("LAMINA_SYSTEM_DATA") ?? _directory;
+        Dictionary<string, string> environment = new() { ["XDG_DATA_HOME"] = data };
+        if (new SystemImageStore(Path.Combine(data, "lamina")).Find(SystemImageName.Parse("debian")) == null)
+        {
+            LaminaResult built = LaminaProcess.Run(null, environment, "image", "build", "debian");
+            Assert.True(built.Status == 0, built.Error);
+        }
+
+        string share = Directory.CreateDirectory(Path.Combine(_directory, "share")).FullName;
+        File.WriteAllText(Path.Combine(share, "question"), "from the host");
+        int port = GetFreePort();
+        string userData = Path.Combine(_directory, "user-data");
+        File.WriteAllText(userData, "#cloud-config\n{}\n");
+
+        // The last line waits until the host has fetched what is served.
+        const string Script = """
+            set -e
+            systemctl is-system-running --wait
+            ip -4 -o addr show scope global | grep -c inet
+            test "$(cat /src/question)" = 'from the host'
+            mkdir /srv/www; cp /src/question /srv/www/; busybox httpd -p 80 -h /srv/www
+            mount -o ro /dev/disk/by-label/cidata /mnt
+            cat /mnt/user-data /mnt/meta-data
+            echo kept >/root/kept
+            echo 'from the guest' >/src/answer
+            until [ -e /src/fetched ]; do sleep 0.2; done
+            """;
+        string machine = string.Create(CultureInfo.InvariantCulture, $"test{Environment.ProcessId}");
+        string disk = new SystemImageStore(Path.Combine(data, "lamina")).GetKeptDisk(SystemImageName.Parse("debian"), machine);
+        try
+        {
+            Task<LaminaResult> run = Task.Run(() => LaminaProcess.Run(
+                null, environment, "run", "debian", "--accel", accelerator, "--name", machine, "--persist", "--user-data", userData, "--publish", string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{port}:80"),
+                "--share", $"{share}:/src", "-v", "--", "sh", "-c", Script));
+            using FileSystemWatcher watcher = new(share);
+            string answer = Path.Combine(share, "answer");
+            while (!File.Exists(answer) && !run.IsCompleted)
+            {
+                watcher.WaitForChanged(WatcherChangeTypes.Created, 1000);
+            }
+
+            Assert.False(run.IsCompleted, run.IsCompleted ? (await run).Error : "");
+            using HttpClient client = new() { Timeout = TimeSpan.FromMinutes(1) };
+            string served = await client.GetStringAsync(new Uri(string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}/question")), TestContext.Current.CancellationToken);
+            Assert.Equal("from the host", served);
+            File.WriteAllText(Path.Combine(share, "fetched"), "");
+            LaminaResult result = await run;
+            Assert.True(result.Status == 0, result.Error);
+            Assert.Equal($"running\n1\n#cloud-config\n{{}}\ninstance-id: {machine}\nlocal-hostname: {machine}\n", result.Text);
+            Assert.Contains("Reached target", result.Error, StringComparison.Ordinal);
+            Assert.Contains("reboot: Power down", result.Error, StringComparison.Ordinal);
+            Assert.Equal("from the guest\n", File.ReadAllText(answer));
+
+            // What was kept is whole: as the journal leaves a file system that was unmounted.
+            string raw = Path.Combine(_directory, "disk.img");
+            using (DiskImage kept = DiskImages.Open(disk, null, writable: false))
+            {
+                DiskImages.Create(raw, DiskFormat.Raw, kept.Length, null);
+                using DiskImage copy = DiskImages.Open(raw, DiskFormat.Raw, writable: true);
+                DiskCopy.Run(kept, copy);
+            }
+
+            (int status, string report) = RunTool("e2fsck", "-fn", raw);
+            Assert.True(status == 0, report);
+            Assert.Contains("Filesystem state:         clean", RunTool("dumpe2fs", "-h", raw).Output, StringComparison.Ordinal);
+
+            // Typed input, and the disk that was kept.
+            LaminaResult second = LaminaProcess.Run(Encoding.ASCII.GetBytes("cat /root/kept\nexit\n"), environment, "run", "debian", "--accel", accelerator, "--name", machine, "--persist", "--net", "none");
+            Assert.True(second.Status == 0, second.Error);
+            Assert.Contains($"root@{machine}:~# cat /root/kept", second.Text, StringComparison.Ordinal);
+            Assert.Contains("\nkept\n", second.Text.ReplaceLineEndings("\n"), StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(disk);
+        }
+    }
+
+    private static int GetFreePort()
+    {
+        using TcpListener listener = new(System.Net.IPAddress.Loopback, 0);
+        listener.Start();
+        return ((System.Net.IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private static bool Exists(string tool) => $"{Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin".Split(':').Any(d => File.Exists(Path.Combine(d, tool)));
+
+    private static (int Status, string Output) RunTool(string tool, params string[] arguments)
+    {
+        ProcessStartInfo start = new(tool, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["PATH"] = $"{Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin";
+        start.FileName = start.Environment["PATH"]!.Split(':').Select(d => Path.Combine(d, tool)).FirstOrDefault(File.Exists) ?? tool;
+        using Process process = Process.Start(start)!;
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, output + error.Result);
+    }
+}
