@@ -57,7 +57,7 @@ internal static class ExitBench
 
     private static (double Time, double Allocated) Measure()
     {
-        using KvmAccelerator accelerator = new();
+        using KvmAccelerator accelerator = new(new KvmOptions { Controllers = KvmControllers.Off });
         using FlatMachine machine = new(accelerator, []);
         CountingWindow window = new();
         machine.Ports.Map("bench", 0x80, 1, window);

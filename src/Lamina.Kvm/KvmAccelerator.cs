@@ -10,6 +10,9 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
     // Below the firmware's place at the end of the first 4 GiB, where there is neither RAM nor a device.
     private const ulong ReservedPages = 0xfffb_c000;
 
+    // KVM's local APIC timers count nanoseconds.
+    private const ulong KvmTimerFrequency = 1_000_000_000;
+
     private static readonly (int Number, string Name)[] Needed =
     [
         (KvmCapability.UserMemory, "KVM_CAP_USER_MEMORY"),
@@ -25,7 +28,17 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
         (KvmCapability.MsrFilter, "KVM_CAP_X86_MSR_FILTER"),
     ];
 
+    // What controllers in KVM need. KVM_CAP_IRQCHIP and KVM_CAP_SPLIT_IRQCHIP are looked at one by one.
+    private static readonly (int Number, string Name)[] NeededOfControllers =
+    [
+        (KvmCapability.RunStates, "KVM_CAP_MP_STATE"),
+        (KvmCapability.Messages, "KVM_CAP_SIGNAL_MSI"),
+        (KvmCapability.Routes, "KVM_CAP_IRQ_ROUTING"),
+        (KvmCapability.TscDeadline, "KVM_CAP_TSC_DEADLINE_TIMER"),
+    ];
+
     private readonly KvmDevice _device;
+    private readonly KvmOptions _options;
     private readonly KvmCpuid _cpuid;
     private readonly bool _anyTscFrequency;
     private readonly ulong _tscFrequency;
@@ -34,17 +47,19 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
     /// <summary>Opens <c>/dev/kvm</c>.</summary>
     /// <exception cref="SystemCallException">The host refuses.</exception>
     /// <exception cref="NotSupportedException">This KVM lacks something that Lamina needs; the message names it.</exception>
-    public KvmAccelerator()
-        : this(KvmCalls.Instance)
+    public KvmAccelerator(KvmOptions? options = null)
+        : this(KvmCalls.Instance, options)
     {
     }
 
-    internal KvmAccelerator(IKvmCalls calls)
+    internal KvmAccelerator(IKvmCalls calls, KvmOptions? options = null)
     {
+        _options = options ?? new KvmOptions();
         _device = KvmDevice.Open(calls);
         try
         {
             Check(_device);
+            Controllers = ChooseControllers();
             _cpuid = new KvmCpuid(_device.GetSupportedCpuid());
             _anyTscFrequency = _device.GetCapability(KvmCapability.TscControl) != 0;
 
@@ -70,6 +85,9 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
     /// <inheritdoc/>
     public int PhysicalAddressBits => _cpuid.PhysicalAddressBits;
 
+    /// <summary>Which interrupt controllers its machines have in KVM: not <see cref="KvmControllers.Auto"/>.</summary>
+    public KvmControllers Controllers { get; }
+
     /// <summary>Guests' time-stamp counters can be set. A KVM without hardware shows them the host's.</summary>
     internal bool SetsTime { get; }
 
@@ -81,6 +99,14 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
     public IPartition CreatePartition(PartitionSettings settings)
     {
         KvmParts parts = Interlocked.Exchange(ref _spare, null) ?? CreateParts();
+        if (parts.Controllers != KvmControllers.Off && settings.LocalTimerFrequency != KvmTimerFrequency)
+        {
+            parts.Dispose();
+            parts = _options.Controllers == KvmControllers.Auto
+                ? CreateParts(KvmControllers.Off)
+                : throw new NotSupportedException($"KVM's local APIC timers run at {KvmTimerFrequency} Hz, and the guest is told of {settings.LocalTimerFrequency} Hz; leave the interrupt controllers to Lamina.");
+        }
+
         try
         {
             return new KvmPartition(parts, settings, _anyTscFrequency, _device.GetCapability(KvmCapability.ExitOnEmulationFailure) != 0);
@@ -121,13 +147,38 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
         return processor.TrySetMsr(KvmMsrs.TimeStampCounter, 0) && set;
     }
 
-    private KvmParts CreateParts()
+    private string[] FindMissing(int capability, string name)
+    {
+        return [.. NeededOfControllers.Prepend((capability, name)).Where(c => _device.GetCapability(c.Item1) == 0).Select(static c => c.Item2)];
+    }
+
+    private KvmControllers ChooseControllers()
+    {
+        KvmControllers wanted = _options.Controllers == KvmControllers.Auto ? KvmControllers.Split : _options.Controllers;
+        string[] missing = wanted switch
+        {
+            KvmControllers.Split => FindMissing(KvmCapability.SplitControllers, "KVM_CAP_SPLIT_IRQCHIP"),
+            _ => [],
+        };
+        return missing.Length == 0 ? wanted
+            : _options.Controllers == KvmControllers.Auto ? KvmControllers.Off
+            : throw new NotSupportedException($"this kernel's KVM cannot have the interrupt controllers: it lacks {string.Join(", ", missing)}.");
+    }
+
+    private KvmParts CreateParts() => CreateParts(Controllers);
+
+    private KvmParts CreateParts(KvmControllers controllers)
     {
         KvmMachine machine = _device.CreateMachine();
         try
         {
             machine.SetReservedPages(ReservedPages);
-            return new KvmParts(machine, machine.CreateProcessor(0));
+            if (controllers == KvmControllers.Split)
+            {
+                machine.CreateLocalApics(KvmInterrupts.PinCount);
+            }
+
+            return new KvmParts(machine, machine.CreateProcessor(0), controllers);
         }
         catch
         {

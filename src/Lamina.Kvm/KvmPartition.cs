@@ -6,7 +6,7 @@ using Lamina.Machine.Processors;
 
 namespace Lamina.Kvm;
 
-/// <summary>One VM of KVM. The interrupt controllers stay ours: KVM is told of one interrupt at a time.</summary>
+/// <summary>One VM of KVM. Where the interrupt controllers are the machine's, KVM is told of one interrupt at a time.</summary>
 internal sealed class KvmPartition : IPartition
 {
     // KVM_MSR_EXIT_REASON_INVAL, UNKNOWN and FILTER.
@@ -18,11 +18,16 @@ internal sealed class KvmPartition : IPartition
     /// <summary>Makes one of <paramref name="parts"/>, which it then owns.</summary>
     public KvmPartition(KvmParts parts, PartitionSettings settings, bool setsTscFrequency, bool emulationExits)
     {
-        (_machine, _first) = parts;
+        (_machine, _first) = (parts.Machine, parts.FirstProcessor);
+        Interrupts = parts.Controllers == KvmControllers.Off ? null : new KvmInterrupts(_machine);
         Settings = settings;
         _setsTscFrequency = setsTscFrequency;
         _machine.Enable(KvmCapability.UserSpaceMsr, AllMsrReasons);
-        _machine.InterceptMsrs(KvmMsrs.OfController);
+        if (Interrupts is null)
+        {
+            _machine.InterceptMsrs(KvmMsrs.OfController);
+        }
+
         if (emulationExits)
         {
             // Otherwise a program in ring 3 gets #UD for an instruction that KVM does not know.
@@ -33,6 +38,12 @@ internal sealed class KvmPartition : IPartition
     }
 
     public PartitionSettings Settings { get; }
+
+    /// <summary>The interrupt controllers that KVM has; null if it has none.</summary>
+    public KvmInterrupts? Interrupts { get; }
+
+    /// <inheritdoc/>
+    public IHostedInterrupts? HostedInterrupts => Interrupts;
 
     /// <summary>What the interpreter is made of where it has to help. A KVM without hardware shows guests the host's features whatever it is told, and so they are to work.</summary>
     public PartitionSettings AssistSettings => KvmHost.HasHardware ? Settings : Settings with { Cpuid = KvmCpuid.WithHostFeatures(Settings.Cpuid) };
@@ -49,7 +60,9 @@ internal sealed class KvmPartition : IPartition
                 throw new SystemCallException(KvmRequest.GetName(KvmRequest.SetTscKilohertz), -error);
             }
 
-            return new KvmProcessor(this, processor, index);
+            KvmProcessor made = new(this, processor, index);
+            Interrupts?.Add(made);
+            return made;
         }
         catch
         {
@@ -59,7 +72,16 @@ internal sealed class KvmPartition : IPartition
     }
 
     /// <inheritdoc/>
-    public void ConnectInterruptController(IVirtualProcessor processor, ILocalInterruptController controller) => ((KvmProcessor)processor).Controller = controller;
+    /// <exception cref="ArgumentException">KVM has the local APICs, and this one cannot be handed over.</exception>
+    public void ConnectInterruptController(IVirtualProcessor processor, ILocalInterruptController controller)
+    {
+        if (Interrupts is not null && controller is not ILocalApicRecord)
+        {
+            throw new ArgumentException("KVM has the local APICs, and this one cannot be handed over to it.", nameof(controller));
+        }
+
+        ((KvmProcessor)processor).Controller = controller;
+    }
 
     /// <summary>Starts or ends the logging of guest writes.</summary>
     /// <exception cref="SystemCallException">The host refuses.</exception>

@@ -2,8 +2,8 @@ using Lamina.Interop.Kvm;
 
 namespace Lamina.Kvm;
 
-/// <summary>A machine of KVM with its first processor.</summary>
-internal sealed record KvmParts(KvmMachine Machine, KvmVirtualProcessor FirstProcessor) : IDisposable
+/// <summary>A machine of KVM with its interrupt controllers and its first processor.</summary>
+internal sealed record KvmParts(KvmMachine Machine, KvmVirtualProcessor FirstProcessor, KvmControllers Controllers) : IDisposable
 {
     public void Dispose()
     {

@@ -38,6 +38,12 @@ internal sealed unsafe partial class KvmProcessor
                 return true;
             }
 
+            if (result == -ErrorNumber.TryAgain && _interrupts is not null && _kvm.GetRunState() is KvmRunState.Uninitialized or KvmRunState.InitReceived)
+            {
+                // Something has woken a processor that waits for its start-up message.
+                return true;
+            }
+
             exit = Failure(KvmRequest.Run, result);
             return result == -ErrorNumber.TryAgain && ++_tryAgain < MostTryAgain;
         }
@@ -68,6 +74,9 @@ internal sealed unsafe partial class KvmProcessor
             case KvmExitReason.InterruptWindow:
             case KvmExitReason.Interrupted:
             case KvmExitReason.TaskPriority:
+                return true;
+            case KvmExitReason.EndOfInterrupt:
+                _interrupts?.Board?.EndOfInterrupt(_run->EndedVector);
                 return true;
             case KvmExitReason.Shutdown:
                 exit = new ProcessorExit(ProcessorExitReason.Shutdown);
@@ -101,7 +110,7 @@ internal sealed unsafe partial class KvmProcessor
     private void FetchTaskPriority()
     {
         byte now = (byte)(_run->Cr8 & 15);
-        if (now != _taskPriority && Controller is { } controller)
+        if (now != _taskPriority && _interrupts is null && Controller is { } controller)
         {
             controller.TaskPriorityClass = now;
             _taskPriority = now;
@@ -141,7 +150,7 @@ internal sealed unsafe partial class KvmProcessor
 
             // SAFETY: a piece of the eight bytes in the shared page.
             Span<byte> span = new(data, piece);
-            if (Controller is { } apic && address - apic.PageAddress < 0x1000)
+            if (_interrupts is null && Controller is { } apic && address - apic.PageAddress < 0x1000)
             {
                 if (write)
                 {
@@ -172,7 +181,7 @@ internal sealed unsafe partial class KvmProcessor
     {
         uint index = _run->MsrIndex;
         bool done = false;
-        if (KvmMsrs.IsOfController(index) && Controller is { } controller)
+        if (_interrupts is null && KvmMsrs.IsOfController(index) && Controller is { } controller)
         {
             if (write)
             {

@@ -1,4 +1,5 @@
 using Lamina.Interop.Kvm;
+using Lamina.Machine.Interrupts;
 using Lamina.Machine.Processors;
 
 namespace Lamina.Kvm;
@@ -25,7 +26,8 @@ internal sealed unsafe partial class KvmProcessor
         }
 
         DeliverQueued();
-        SaveAll(state);
+        SaveAll(state, out KvmSystemRegisters system);
+        TakeController(system);
         state.NonMaskablePending |= (Volatile.Read(ref _attention) & NonMaskableBit) != 0;
     }
 
@@ -101,17 +103,21 @@ internal sealed unsafe partial class KvmProcessor
         }
     }
 
-    private void SaveAll(ProcessorState state)
+    private void SaveAll(ProcessorState state) => SaveAll(state, out _);
+
+    private void SaveAll(ProcessorState state, out KvmSystemRegisters system)
     {
+        // First, because it makes KVM take resets that have come.
+        SaveRunState();
         _kvm.GetRegisters(out KvmRegisters general);
-        _kvm.GetSystemRegisters(out KvmSystemRegisters system);
+        _kvm.GetSystemRegisters(out system);
         _kvm.GetEvents(out KvmEvents events);
         _kvm.GetDebugRegisters(out KvmDebugRegisters debug);
         KvmStateTransfer.FromGeneral(general, state);
         KvmStateTransfer.FromSystem(system, state);
         KvmStateTransfer.FromEvents(events, state);
         KvmStateTransfer.FromDebug(debug, state);
-        state.Cr8 = Controller?.TaskPriorityClass ?? system.Cr8;
+        state.Cr8 = _interrupts is null && Controller is { } controller ? controller.TaskPriorityClass : system.Cr8;
         state.Xcr0 = _kvm.GetExtendedControl();
         _kvm.GetExtendedState(_extendedState);
         KvmStateTransfer.FromExtended(_extendedState, state);
@@ -142,10 +148,18 @@ internal sealed unsafe partial class KvmProcessor
         _kvm.GetSystemRegisters(out KvmSystemRegisters system);
         KvmStateTransfer.ToSystem(state, ref system);
         system.Cr8 = state.Cr8 & 15;
-        if (Controller is { } controller)
+        if (_interrupts is null && Controller is { } controller)
         {
             controller.TaskPriorityClass = (byte)system.Cr8;
             _ = controller.TryReadMsr(KvmMsrs.ApicBase, out system.ApicBase);
+        }
+
+        // An instruction executed in KVM's place leaves the local APIC, to which others may be sending, as it is.
+        bool gives = !keepTime && _interrupts is not null && Controller is ILocalApicRecord;
+        if (gives)
+        {
+            ((ILocalApicRecord)Controller!).HandOver(_apic);
+            system.ApicBase = _apic.Base;
         }
 
         foreach (MsrValue msr in state.Msrs)
@@ -175,7 +189,8 @@ internal sealed unsafe partial class KvmProcessor
             && (_kvm.SetExtendedControl(state.Xcr0) >= 0 || state.Xcr0 == 1)
             && _kvm.SetExtendedState(_extendedState) >= 0
             && _kvm.SetDebugRegisters(debug) >= 0
-            && LoadMsrs(state, ofAssist: keepTime);
+            && LoadMsrs(state, ofAssist: keepTime)
+            && (!gives || GiveController());
         if (!loaded)
         {
             return false;
@@ -185,6 +200,7 @@ internal sealed unsafe partial class KvmProcessor
         _kvm.SetEvents(events);
         _halted = state.Halted;
         _waitingForStartUp = state.WaitingForStartUp;
+        LoadRunState();
         _taskPriority = (byte)system.Cr8;
         _run->Cr8 = system.Cr8;
         _run->InterruptFlag = (byte)((state.Rflags >> 9) & 1);

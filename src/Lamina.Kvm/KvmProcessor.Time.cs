@@ -45,6 +45,7 @@ internal sealed unsafe partial class KvmProcessor
     {
         _lead = GuestTicks - MachineTicks;
         _timeNoted = true;
+        HoldDeadline();
     }
 
     // It is as far ahead when the processor goes on, unless the machine clock stood still meanwhile.
@@ -65,6 +66,7 @@ internal sealed unsafe partial class KvmProcessor
         }
 
         _timeNoted = false;
+        ReleaseDeadline();
     }
 
     // A deadline on the guest's counter as the local APIC, which goes by the machine clock, understands it. Zero disarms.

@@ -39,6 +39,7 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     public KvmProcessor(KvmPartition partition, KvmVirtualProcessor kvm, int index)
     {
         _partition = partition;
+        _interrupts = partition.Interrupts;
         _settings = partition.Settings;
         _kvm = kvm;
         _run = kvm.Run;
@@ -69,7 +70,7 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     /// <summary>The page that KVM shares with us.</summary>
     internal KvmRun* SharedPage => _run;
 
-    private InstructionAssist Assist => _assist ??= new InstructionAssist(_partition.AssistSettings, Index, Controller);
+    private InstructionAssist Assist => _assist ??= new InstructionAssist(_partition.AssistSettings, Index, _interrupts is null ? Controller : new HostedController(_kvm, Index));
 
     /// <inheritdoc/>
     public ProcessorExit Run()
@@ -127,7 +128,11 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
                 return exit;
             }
 
-            if (_waitingForStartUp || !PrepareEntry())
+            if (_interrupts is { } interrupts)
+            {
+                PrepareHostedEntry(interrupts);
+            }
+            else if (_waitingForStartUp || !PrepareEntry())
             {
                 return new ProcessorExit(ProcessorExitReason.Halted);
             }
@@ -184,7 +189,7 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
             TakeResets(attention);
         }
 
-        if ((attention & NonMaskableBit) != 0 && !_waitingForStartUp)
+        if ((attention & NonMaskableBit) != 0 && TakesNonMaskable())
         {
             _halted = false;
             if (_kvm.NonMaskable() is var error and < 0)

@@ -71,6 +71,9 @@ internal sealed unsafe class SoftwarePartition : IPartition
     }
 
     /// <inheritdoc/>
+    public IHostedInterrupts? HostedInterrupts => null;
+
+    /// <inheritdoc/>
     public void ConnectInterruptController(IVirtualProcessor processor, ILocalInterruptController controller)
     {
         ((SoftwareProcessor)processor).Controller = controller;

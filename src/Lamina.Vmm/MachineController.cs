@@ -92,10 +92,11 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
                 Mmio = mmio,
                 Clock = _clock,
                 TscFrequency = tscFrequency,
+                LocalTimerFrequency = crystal,
                 PhysicalAddressBits = addressBits,
                 Cpuid = accelerators.Aggregate(cpuid, static (entries, a) => a.Restrict(entries)),
             };
-            _execution = Own(new Execution(settings.Accelerator, partition, Devices.LocalApics));
+            _execution = Own(new Execution(settings.Accelerator, partition, Devices.LocalApics, Devices.ApicBus));
             _processors = new ProcessorLoop[settings.ProcessorCount];
             _powerOnStates = new ProcessorState[settings.ProcessorCount];
             for (int i = 0; i < _processors.Length; i++)

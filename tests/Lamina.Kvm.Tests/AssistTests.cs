@@ -17,7 +17,7 @@ public sealed unsafe class AssistTests
     [KvmFact]
     public void AnInstructionThatKvmRefusesIsExecutedInItsPlace()
     {
-        using KvmAccelerator accelerator = new();
+        using KvmAccelerator accelerator = new(TestOptions.NoControllers);
         using ProcessorMachine machine = Load(accelerator);
         using ProcessorMachine expected = Load(new InterpreterAccelerator(), accelerator);
         Assert.Equal(new ProcessorExit(ProcessorExitReason.Halted), expected.Run());
@@ -33,7 +33,7 @@ public sealed unsafe class AssistTests
     public void AnEmulatorThatRefusesEveryOtherInstructionIsHelpedThroughAProgram()
     {
         TestCalls calls = new();
-        using KvmAccelerator accelerator = new(calls);
+        using KvmAccelerator accelerator = new(calls, TestOptions.NoControllers);
         using ProcessorMachine machine = Load(accelerator);
         using ProcessorMachine expected = Load(new InterpreterAccelerator(), accelerator);
         KvmProcessor processor = (KvmProcessor)machine.Processor;
@@ -48,7 +48,7 @@ public sealed unsafe class AssistTests
     public void AnEmulatorThatRefusesEverythingIsUnsuited()
     {
         TestCalls calls = new();
-        using KvmAccelerator accelerator = new(calls);
+        using KvmAccelerator accelerator = new(calls, TestOptions.NoControllers);
         using ProcessorMachine machine = Load(accelerator);
         KvmProcessor processor = (KvmProcessor)machine.Processor;
         calls.Answer = (r, _, _) => r == KvmRequest.Run ? Refuse(processor) : null;
@@ -71,7 +71,7 @@ public sealed unsafe class AssistTests
     public void AFaultOfAnAssistedInstructionIsDelivered()
     {
         TestCalls calls = new();
-        using KvmAccelerator accelerator = new(calls);
+        using KvmAccelerator accelerator = new(calls, TestOptions.NoControllers);
         using ProcessorMachine machine = Load(accelerator);
         using ProcessorMachine expected = Load(new InterpreterAccelerator(), accelerator);
         foreach (ProcessorMachine m in (ProcessorMachine[])[machine, expected])

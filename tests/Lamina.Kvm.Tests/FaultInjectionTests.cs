@@ -63,7 +63,7 @@ public sealed class FaultInjectionTests
         {
             // Every call of every kind is interrupted twice before it is let through.
             TestCalls calls = new() { Answer = (r, before, _) => before % 3 != 2 && r != KvmRequest.CheckExtension ? -error : null };
-            using KvmAccelerator accelerator = new(calls);
+            using KvmAccelerator accelerator = new(calls, TestOptions.NoControllers);
             using ProcessorMachine machine = new(accelerator, accelerator.Restrict(ProcessorMachine.Features), accelerator.TscFrequency ?? 1_000_000_000);
             machine.Write(Layout.Code, Program);
             machine.StartLong(Layout.Code, 0);
@@ -79,7 +79,7 @@ public sealed class FaultInjectionTests
         foreach ((int error, string name) in new[] { (OutOfMemory, "12"), (BadAddress, "14"), (TryAgain, "11") })
         {
             TestCalls calls = new();
-            using KvmAccelerator accelerator = new(calls);
+            using KvmAccelerator accelerator = new(calls, TestOptions.NoControllers);
             using ProcessorMachine machine = new(accelerator, accelerator.Restrict(ProcessorMachine.Features), accelerator.TscFrequency ?? 1_000_000_000);
             machine.Write(Layout.Code, Program);
             machine.StartLong(Layout.Code, 0);
@@ -100,7 +100,7 @@ public sealed class FaultInjectionTests
     public void AnExitThatNobodyKnowsIsAFailureWithItsPlace()
     {
         TestCalls calls = new();
-        using KvmAccelerator accelerator = new(calls);
+        using KvmAccelerator accelerator = new(calls, TestOptions.NoControllers);
         using ProcessorMachine machine = new(accelerator, accelerator.Restrict(ProcessorMachine.Features), accelerator.TscFrequency ?? 1_000_000_000);
         machine.Write(Layout.Code, [0xe6, 0x80, 0xf4]);
         machine.StartLong(Layout.Code, 0);
@@ -124,7 +124,7 @@ public sealed class FaultInjectionTests
         int mappings = File.ReadLines("/proc/self/maps").Count(l => l.Contains("kvm", StringComparison.Ordinal));
         for (int n = 0; n < 100; n++)
         {
-            using KvmAccelerator accelerator = new();
+            using KvmAccelerator accelerator = new(TestOptions.NoControllers);
             using ProcessorMachine machine = new(accelerator, accelerator.Restrict(ProcessorMachine.Features), accelerator.TscFrequency ?? 1_000_000_000, processors: 2);
             machine.Write(Layout.Code, Program);
             machine.StartLong(Layout.Code, 0);
@@ -138,7 +138,7 @@ public sealed class FaultInjectionTests
     // A failure gives back what was made before it.
     private static Composite Create(TestCalls calls)
     {
-        KvmAccelerator accelerator = new(calls);
+        KvmAccelerator accelerator = new(calls, TestOptions.NoControllers);
         try
         {
             return new Composite(accelerator, new ProcessorMachine(accelerator, accelerator.Restrict(ProcessorMachine.Features), accelerator.TscFrequency ?? 1_000_000_000));

@@ -11,7 +11,7 @@ public sealed class KvmInterfaceTests
     [KvmFact]
     public void WritesOfTheGuestAreLogged()
     {
-        using KvmAccelerator accelerator = new();
+        using KvmAccelerator accelerator = new(TestOptions.NoControllers);
         using ProcessorMachine machine = Create(accelerator);
 
         // mov [180000h], eax; mov [200000h], eax; hlt
@@ -34,7 +34,7 @@ public sealed class KvmInterfaceTests
     [KvmFact]
     public void TheTimeStampCounterFollowsTheMachineClockOverAPause()
     {
-        using KvmAccelerator accelerator = new();
+        using KvmAccelerator accelerator = new(TestOptions.NoControllers);
         Assert.SkipUnless(accelerator.SetsTime, "This KVM cannot set a guest's time-stamp counter: it shows the host's.");
         using ProcessorMachine machine = Create(accelerator);
 
@@ -82,7 +82,7 @@ public sealed class KvmInterfaceTests
     [KvmFact]
     public void ExitsAllocateNothing()
     {
-        using KvmAccelerator accelerator = new();
+        using KvmAccelerator accelerator = new(TestOptions.NoControllers);
         using ProcessorMachine machine = Create(accelerator);
         machine.Connect();
 

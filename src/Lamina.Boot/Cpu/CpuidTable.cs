@@ -41,16 +41,37 @@ internal sealed class CpuidTable(CpuModel model, int processorCount, ulong tscFr
     }
 
     /// <summary>
-    /// Picks the crystal clock and the ratio of the time-stamp counter to it. Linux multiplies the crystal in kHz by the numerator in 32 bits, so that a ratio
-    /// with a large numerator would overflow: such a counter is its own crystal.
+    /// Picks the crystal clock and the ratio of the time-stamp counter to it. The crystal feeds the local APIC timers, and KVM's run at a gigahertz alone. Linux multiplies the crystal
+    /// in kHz by the numerator in 32 bits, so that the numerator must be small: where the exact one is not, the nearest will do if it is within a millionth, which is as well as
+    /// hosts know their counter; otherwise the counter is its own crystal.
     /// </summary>
     internal static (ulong Frequency, uint Numerator, uint Denominator) GetCrystal(ulong tscFrequency)
     {
         const ulong Gigahertz = 1_000_000_000;
-        ulong divisor = (ulong)BigInteger.GreatestCommonDivisor(tscFrequency, Gigahertz);
-        ulong numerator = tscFrequency / divisor;
-        ulong denominator = Gigahertz / divisor;
-        return numerator * (Gigahertz / 1000) <= uint.MaxValue ? (Gigahertz, (uint)numerator, (uint)denominator) : (tscFrequency, 1, 1);
+        const ulong Largest = uint.MaxValue / (Gigahertz / 1000);
+
+        // Convergents of the continued fraction.
+        (ulong before, ulong numerator) = (0, 1);
+        (ulong denominatorBefore, ulong denominator) = (1, 0);
+        (ulong dividend, ulong divisor) = (tscFrequency, Gigahertz);
+        while (divisor != 0)
+        {
+            ulong whole = dividend / divisor;
+            ulong nextNumerator = (whole * numerator) + before;
+            ulong nextDenominator = (whole * denominator) + denominatorBefore;
+            if (denominator != 0 && (nextNumerator > Largest || nextDenominator > Largest))
+            {
+                break;
+            }
+
+            (before, numerator) = (numerator, nextNumerator);
+            (denominatorBefore, denominator) = (denominator, nextDenominator);
+            (dividend, divisor) = (divisor, dividend % divisor);
+        }
+
+        UInt128 told = (UInt128)Gigahertz * numerator / denominator;
+        UInt128 error = told > tscFrequency ? told - tscFrequency : tscFrequency - told;
+        return error <= tscFrequency / 1_000_000 ? (Gigahertz, (uint)numerator, (uint)denominator) : (tscFrequency, 1, 1);
     }
 
     private static (uint First, uint Second, uint Third) Split(string signature)

@@ -4,9 +4,10 @@ namespace Lamina.Chipset.Interrupts;
 
 /// <summary>
 /// Carries interrupt messages from devices, the I/O APIC and other processors to the local APICs. Make it first; the 8259 pair, the I/O APIC and the
-/// local APICs attach themselves when they are made. Nothing here takes a lock, so it may be called under any.
+/// local APICs attach themselves when they are made. Nothing here takes a lock, so it may be called under any. Where an accelerator has the local APICs,
+/// messages go to it.
 /// </summary>
-public sealed class ApicBus : IMessageInterruptSink
+public sealed class ApicBus : IMessageInterruptSink, IInterruptBoard
 {
     /// <summary>The greatest number of processors.</summary>
     public const int MaximumProcessors = 64;
@@ -22,9 +23,60 @@ public sealed class ApicBus : IMessageInterruptSink
     private IoApic? _ioApic;
     private PicPair? _pic;
     private volatile bool _externalInterrupt;
+    private volatile IHostedInterrupts? _hosted;
+    private int _deliveries;
 
     /// <summary>Level of INTR, the output of the 8259 pair, which is wired to LINT0 of every local APIC.</summary>
     internal bool ExternalInterrupt => _externalInterrupt;
+
+    /// <summary>An accelerator has the local APICs.</summary>
+    internal bool IsHosted => _hosted is not null;
+
+    /// <summary>The accelerator that has the 8259 pair and the I/O APIC too; null if these are the machine's.</summary>
+    internal IHostedInterrupts? LineControllers => _hosted is { HasLineControllers: true } hosted ? hosted : null;
+
+    bool IInterruptBoard.ExternalInterrupt => _externalInterrupt;
+
+    byte IInterruptBoard.AcknowledgeExternal() => AcknowledgeExternal();
+
+    void IInterruptBoard.EndOfInterrupt(byte vector) => EndOfInterrupt(vector);
+
+    /// <summary>
+    /// Gives the local APICs' work to an accelerator which holds their state already, or back to the machine. On the control thread, while the processors stand still; devices may
+    /// go on sending: what came to the one side too late goes to the other.
+    /// </summary>
+    public void Connect(IHostedInterrupts? hosted)
+    {
+        for (int i = 0; i < _count && hosted is null && _hosted is not null; i++)
+        {
+            _apics[i].ForgetRequests();
+        }
+
+        hosted?.Connect(this);
+        _hosted = hosted;
+        Interlocked.MemoryBarrier();
+
+        // Whoever has seen the old way is through before the machine goes on.
+        SpinWait wait = default;
+        while (Volatile.Read(ref _deliveries) != 0)
+        {
+            wait.SpinOnce();
+        }
+
+        if (hosted is not null)
+        {
+            _ioApic?.ShowRoutes();
+            if (_externalInterrupt)
+            {
+                hosted.OnExternalInterrupt();
+            }
+        }
+
+        for (int i = 0; i < _count; i++)
+        {
+            _apics[i].OnHosted(hosted);
+        }
+    }
 
     /// <inheritdoc/>
     public void Send(ulong address, uint data)
@@ -53,6 +105,12 @@ public sealed class ApicBus : IMessageInterruptSink
     /// <summary>Pulses LINT1 of every local APIC, the wire for non-maskable interrupts. Any thread.</summary>
     public void PulseNonMaskable()
     {
+        if (_hosted is { } hosted)
+        {
+            hosted.PulseNonMaskable();
+            return;
+        }
+
         for (int i = 0; i < _count; i++)
         {
             _apics[i].PulseLint1();
@@ -78,9 +136,25 @@ public sealed class ApicBus : IMessageInterruptSink
         }
 
         _externalInterrupt = asserted;
+        if (_hosted is { } hosted)
+        {
+            hosted.OnExternalInterrupt();
+            return;
+        }
+
         for (int i = 0; i < _count; i++)
         {
             _apics[i].OnExternalInterrupt(asserted);
+        }
+    }
+
+    /// <summary>An entry of the I/O APIC was changed.</summary>
+    internal void OnRedirection(int pin, in RedirectionEntry entry)
+    {
+        if (_hosted is { } hosted)
+        {
+            (ulong address, uint data) = ToMessage(entry.Message);
+            hosted.SetRoute(pin, address, data, entry.IsLevel && !entry.IsMasked);
         }
     }
 
@@ -95,6 +169,35 @@ public sealed class ApicBus : IMessageInterruptSink
     /// <summary>Delivers to whoever the message names.</summary>
     /// <returns>Whether any local APIC took it.</returns>
     internal bool Deliver(in InterruptMessage message)
+    {
+        Interlocked.Increment(ref _deliveries);
+        bool taken;
+        if (_hosted is { } hosted)
+        {
+            (ulong address, uint data) = ToMessage(message);
+            taken = hosted.Send(address, data);
+        }
+        else
+        {
+            taken = DeliverHere(message);
+        }
+
+        Interlocked.Decrement(ref _deliveries);
+        return taken;
+    }
+
+    // Intel SDM volume 3, section 11.11: with 64 processors at most, eight bits of destination are enough.
+    private static (ulong Address, uint Data) ToMessage(in InterruptMessage message)
+    {
+        ulong address = MessageAddress | ((ulong)(message.Destination & 0xff) << 12) | (message.Logical ? 4UL : 0);
+        uint data = message.Vector | ((uint)message.Mode << 8) | (message.Level ? 0xc000u : 0);
+        return (address, data);
+    }
+
+    /// <summary>Address of a message to one processor.</summary>
+    internal static ulong GetAddress(uint apicId) => MessageAddress | ((ulong)apicId << 12);
+
+    private bool DeliverHere(in InterruptMessage message)
     {
         if (message.Mode == DeliveryMode.LowestPriority)
         {

@@ -19,6 +19,7 @@ internal sealed class ApicTimer : ITimerTarget
     private readonly TickRate _tsc;
     private readonly TickRate _bus;
     private volatile bool _running;
+    private volatile bool _suspended;
     private uint _initialCount;
     private uint _divideConfiguration;
     private ulong _tscDeadline;
@@ -176,10 +177,38 @@ internal sealed class ApicTimer : ITimerTarget
         _period = ShortestPeriod;
     }
 
+    /// <summary>Somebody else's timer takes over. The registers stay readable.</summary>
+    public void Suspend()
+    {
+        _suspended = true;
+        _clockTimer.Cancel();
+    }
+
+    /// <summary>Goes on by the registers.</summary>
+    public void Resume()
+    {
+        _suspended = false;
+        ArmClock();
+    }
+
+    /// <summary>Sets the registers to what the other timer had, without arming anything yet.</summary>
+    public void TakeBack(uint initialCount, uint currentCount, uint divideConfiguration, ulong tscDeadline)
+    {
+        _initialCount = initialCount;
+        _divideConfiguration = divideConfiguration & 0xb;
+        _period = PeriodOf(initialCount);
+        bool byCounter = ModeOf(_apic.TimerEntry) == Mode.TscDeadline;
+        _tscDeadline = byCounter ? tscDeadline : 0;
+        ulong deadline = byCounter
+            ? tscDeadline == 0 ? Idle : Math.Max(1, _tsc.ToNanoseconds(tscDeadline))
+            : currentCount == 0 ? Idle : TickRate.AddSaturating(Math.Max(1, _clock.Now), _bus.ToNanoseconds(currentCount * Divisor));
+        Volatile.Write(ref _deadline, deadline);
+    }
+
     public void OnTimer()
     {
         ulong deadline = Volatile.Read(ref _deadline);
-        if (!_running || deadline == Idle)
+        if (!_running || _suspended || deadline == Idle)
         {
             return;
         }
@@ -251,7 +280,7 @@ internal sealed class ApicTimer : ITimerTarget
     private void ArmClock()
     {
         ulong deadline = Volatile.Read(ref _deadline);
-        while (_running && deadline != Idle)
+        while (_running && !_suspended && deadline != Idle)
         {
             _clockTimer.Arm(deadline);
             Interlocked.MemoryBarrier();

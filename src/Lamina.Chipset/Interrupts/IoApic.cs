@@ -140,6 +140,7 @@ public sealed class IoApic : IDevice, IRegisterWindow
         for (int i = 0; i < PinCount; i++)
         {
             _entries[i].Value = RedirectionEntry.AfterReset;
+            _bus.OnRedirection(i, _entries[i]);
         }
 
         _gate.Exit();
@@ -167,6 +168,18 @@ public sealed class IoApic : IDevice, IRegisterWindow
         }
 
         return valid;
+    }
+
+    /// <summary>Tells whoever has the local APICs of all entries.</summary>
+    internal void ShowRoutes()
+    {
+        _gate.Enter();
+        for (int pin = 0; pin < PinCount; pin++)
+        {
+            _bus.OnRedirection(pin, _entries[pin]);
+        }
+
+        _gate.Exit();
     }
 
     /// <summary>A local APIC ends a level-triggered interrupt.</summary>
@@ -228,6 +241,7 @@ public sealed class IoApic : IDevice, IRegisterWindow
         {
             int pin = (int)(entry >> 1);
             _entries[pin].Write((entry & 1) != 0, value);
+            _bus.OnRedirection(pin, _entries[pin]);
             ServiceLevel(pin);
         }
         else if (index == 0)

@@ -8,7 +8,7 @@ namespace Lamina.Chipset.Interrupts;
 /// Local APIC of one processor, as xAPIC page and as x2APIC registers (Intel SDM volume 3, chapter 11). The processor's thread owns its registers; other
 /// threads only set request bits and signal, without a lock. Version 0x14 with six local vectors and suppression of EOI broadcast.
 /// </summary>
-public sealed partial class LocalApic : IDevice, ILocalInterruptController
+public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILocalApicRecord
 {
     private const ulong BaseAddressAfterReset = 0xfee0_0000;
     private const ulong BootstrapFlag = 1 << 8;

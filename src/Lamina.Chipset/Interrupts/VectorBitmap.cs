@@ -88,6 +88,12 @@ internal struct VectorBitmap
     /// <summary>Replaces one of four words.</summary>
     public void SetWord(int index, ulong value) => Interlocked.Exchange(ref Word(ref this, (byte)(index * 64)), value);
 
+    /// <summary>Adds bits to one of four words.</summary>
+    public void AddWord(int index, ulong value) => Interlocked.Or(ref Word(ref this, (byte)(index * 64)), value);
+
+    /// <summary>Takes one of four words away.</summary>
+    public ulong TakeWord(int index) => Interlocked.Exchange(ref Word(ref this, (byte)(index * 64)), 0);
+
     public void ClearAll()
     {
         for (int i = 0; i < 4; i++)

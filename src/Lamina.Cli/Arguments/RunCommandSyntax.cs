@@ -3,6 +3,7 @@ using System.Globalization;
 using Lamina.Boot.Cpu;
 using Lamina.Cli.Images;
 using Lamina.Cli.Running;
+using Lamina.Kvm;
 using Lamina.Vmm;
 
 namespace Lamina.Cli.Arguments;
@@ -12,12 +13,16 @@ internal sealed class RunCommandSyntax
 {
     private static readonly string[] RebootActions = ["restart", "exit"];
 
+    // In the order of the enumeration.
+    private static readonly string[] Controllers = ["auto", "off", "split"];
+
     private readonly Option<string> _kernel = new("--kernel") { HelpName = "FILE", Description = "Boot this kernel (bzImage or ELF) instead of the image's." };
     private readonly Option<string> _initrd = new("--initrd") { HelpName = "FILE", Description = "Initial RAM disk for the kernel given with --kernel." };
     private readonly Option<string> _append = new("--append") { HelpName = "TEXT", Description = "Add TEXT to the kernel's command line." };
     private readonly Option<string> _memory = new("--memory", "-m") { HelpName = "SIZE", Description = "RAM, such as 512M or 2G. [default: 512M]" };
     private readonly Option<string> _cpus = new("--cpus") { HelpName = "N", Description = "Virtual processors, 1 to 64. [default: 1]" };
     private readonly Option<string> _accel = new("--accel") { HelpName = "NAME", Description = "auto, kvm, translator or interpreter. [default: auto, the fastest here]" };
+    private readonly Option<string> _irqchip = new("--kernel-irqchip") { HelpName = "WHICH", Description = "Interrupt controllers in KVM: split (the local APICs), off or auto. [default: auto]" };
     private readonly Option<bool> _lockstep = new("--lockstep") { Description = "Compare each translated block with the interpreter, often." };
     private readonly Option<bool> _lockstepAll = new("--lockstep-all") { Description = "Compare it each time it is executed. Slow." };
     private readonly Option<bool> _perfMap = new("--perf-map") { Description = "Name translated blocks in /tmp/perf-PID.map, for perf." };
@@ -40,7 +45,7 @@ internal sealed class RunCommandSyntax
     {
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
-            _kernel, _initrd, _append, _memory, _cpus, _accel, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
+            _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
             _disk, _net, _publish, _share, _vsock, _persist, _userData,
         };
     }
@@ -79,6 +84,7 @@ internal sealed class RunCommandSyntax
         };
         return options with
         {
+            KvmControllers = ReadControllers(result.GetValue(_irqchip), options.Accelerator),
             Inspection = ReadInspection(result, options.Accelerator),
             MemorySize = result.GetValue(_memory) is { } memory ? MemorySize.ParseMachineMemory(memory, hostMemory) : options.MemorySize,
             ProcessorCount = result.GetValue(_cpus) is { } cpus ? ReadProcessorCount(cpus) : options.ProcessorCount,
@@ -135,6 +141,19 @@ internal sealed class RunCommandSyntax
         return option == null || accelerator == "translator"
             ? inspection
             : throw new LaminaException($"{option} looks into the translator, and this machine would use the {accelerator}. Add --accel translator.");
+    }
+
+    private static KvmControllers ReadControllers(string? name, string accelerator)
+    {
+        if (name == null)
+        {
+            return KvmControllers.Auto;
+        }
+
+        KvmControllers controllers = (KvmControllers)Array.IndexOf(Controllers, ReadChoice("--kernel-irqchip", name, Controllers));
+        return accelerator == "kvm"
+            ? controllers
+            : throw new LaminaException($"--kernel-irqchip says what KVM does, and this machine would use the {accelerator}. Add --accel kvm.");
     }
 
     private static int ReadProcessorCount(string text)

@@ -1,3 +1,4 @@
+using Lamina.Kvm;
 using Lamina.Vmm;
 
 namespace Lamina.Cli.Arguments;
@@ -28,6 +29,9 @@ internal sealed record RunOptions
 
     /// <summary>The accelerator's name.</summary>
     public string Accelerator { get; init; } = "auto";
+
+    /// <summary>Which interrupt controllers are KVM's.</summary>
+    public KvmControllers KvmControllers { get; init; } = KvmControllers.Auto;
 
     /// <summary>What the translator is to tell of its work.</summary>
     public TranslatorInspection Inspection { get; init; } = new();

@@ -38,7 +38,7 @@ internal static class AcceleratorCatalog
 
     /// <summary>Makes the accelerator.</summary>
     /// <exception cref="LaminaException">The host refuses.</exception>
-    public static IAccelerator Create(string name, TranslatorOptions? translator = null)
+    public static IAccelerator Create(string name, TranslatorOptions? translator = null, KvmOptions? kvm = null)
     {
         try
         {
@@ -46,7 +46,7 @@ internal static class AcceleratorCatalog
             {
                 "interpreter" => new InterpreterAccelerator(),
                 Translator => new TranslatorAccelerator(translator),
-                _ => new KvmAccelerator(),
+                _ => new KvmAccelerator(kvm),
             };
         }
         catch (Exception e) when (e is SystemCallException or NotSupportedException)

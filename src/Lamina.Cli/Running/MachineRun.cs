@@ -12,6 +12,7 @@ using Lamina.Cli.Output;
 using Lamina.Cli.Tools;
 using Lamina.Interop;
 using Lamina.Interop.Terminals;
+using Lamina.Kvm;
 using Lamina.Machine.Backends;
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu;
@@ -231,7 +232,7 @@ internal sealed class MachineRun(RunOptions options)
             MemorySize = options.MemorySize,
             ProcessorCount = options.ProcessorCount,
             CpuModel = options.CpuModel,
-            Accelerator = AcceleratorCatalog.Create(options.Accelerator, translator),
+            Accelerator = AcceleratorCatalog.Create(options.Accelerator, translator, new KvmOptions { Controllers = options.KvmControllers }),
             Boot = boot,
             Serial0 = serial,
             Serial1 = link != null ? link : NullCharacterOutput.Instance,

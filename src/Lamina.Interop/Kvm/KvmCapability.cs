@@ -3,6 +3,54 @@ namespace Lamina.Interop.Kvm;
 /// <summary>KVM_CAP_* numbers that Lamina asks for.</summary>
 public static class KvmCapability
 {
+    /// <summary>The interrupt controllers.</summary>
+    public const int Controllers = 0;
+
+    /// <summary>The run state of processors can be read and set.</summary>
+    public const int RunStates = 14;
+
+    /// <summary>Memory-mapped writes can be gathered; the value is the page of the ring.</summary>
+    public const int CoalescedMemory = 15;
+
+    /// <summary>Global system interrupts can be routed.</summary>
+    public const int Routes = 25;
+
+    /// <summary>Events raise interrupts.</summary>
+    public const int InterruptEvents = 32;
+
+    /// <summary>The interval timer.</summary>
+    public const int Timer = 33;
+
+    /// <summary>Writes signal events.</summary>
+    public const int Doorbells = 36;
+
+    /// <summary>The paravirtual clock can be read and set.</summary>
+    public const int ClockAdjustment = 39;
+
+    /// <summary>Local APIC timers by the time-stamp counter.</summary>
+    public const int TscDeadline = 72;
+
+    /// <summary>Messages can be sent.</summary>
+    public const int Messages = 77;
+
+    /// <summary>Events by writes of any length.</summary>
+    public const int DoorbellsOfAnyLength = 122;
+
+    /// <summary>Local APICs without the other interrupt controllers.</summary>
+    public const int SplitControllers = 121;
+
+    /// <summary>How x2APIC identifiers are told.</summary>
+    public const int ExtendedApicInterface = 129;
+
+    /// <summary>Port writes can be gathered.</summary>
+    public const int CoalescedPorts = 162;
+
+    /// <summary>A ring of dirty pages; the value is its largest size.</summary>
+    public const int DirtyRing = 192;
+
+    /// <summary>The same, with ordered accesses.</summary>
+    public const int DirtyRingOrdered = 223;
+
     /// <summary>Guest RAM at addresses of this process.</summary>
     public const int UserMemory = 3;
 

@@ -36,9 +36,15 @@ public enum KvmExitReason
     /// <summary>KVM cannot go on; the number of the error says why.</summary>
     InternalError = 17,
 
+    /// <summary>A level-triggered interrupt has ended, of which the I/O APIC is to know.</summary>
+    EndOfInterrupt = 26,
+
     /// <summary>RDMSR.</summary>
     ReadMsr = 29,
 
     /// <summary>WRMSR.</summary>
     WriteMsr = 30,
+
+    /// <summary>A dirty ring is full.</summary>
+    DirtyRingFull = 31,
 }

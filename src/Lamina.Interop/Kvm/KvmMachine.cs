@@ -81,6 +81,92 @@ public sealed unsafe class KvmMachine : KvmHandle
         Call(KvmRequest.SetMsrFilter, filter);
     }
 
+    /// <summary>KVM_CHECK_EXTENSION on the machine: 0 if the capability is not there.</summary>
+    public int GetCapability(int capability) => Math.Max(0, TryCall(KvmRequest.CheckExtension, (void*)capability));
+
+    /// <summary>Makes local APICs of the processors that follow, and leaves the I/O APIC with <paramref name="pins"/> inputs and the 8259s to user space.</summary>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    public void CreateLocalApics(int pins) => Enable(KvmCapability.SplitControllers, (uint)pins);
+
+    /// <summary>Makes the 8259s, the I/O APIC, and local APICs of the processors that follow.</summary>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    public void CreateControllers() => Call(KvmRequest.CreateControllers, null);
+
+    /// <summary>Delivers a message to local APICs.</summary>
+    /// <returns>More than 0 if it was taken, 0 if not, or the errno value negated.</returns>
+    public int SendMessage(ulong address, uint data)
+    {
+        uint* message = stackalloc uint[8];
+        // SAFETY: struct kvm_msi is 32 bytes: address, data, flags and padding.
+        new Span<uint>(message, 8).Clear();
+        message[0] = (uint)address;
+        message[1] = (uint)(address >> 32);
+        message[2] = data;
+        return TryCall(KvmRequest.SendMessage, message);
+    }
+
+    /// <summary>Drives a global system interrupt.</summary>
+    public void SetLine(int line, bool asserted)
+    {
+        uint* level = stackalloc uint[2];
+        level[0] = (uint)line;
+        level[1] = asserted ? 1u : 0;
+        // SAFETY: struct kvm_irq_level.
+        Call(KvmRequest.SetLine, level);
+    }
+
+    /// <summary>Sets what all global system interrupts do.</summary>
+    /// <param name="table">The routes, from the first element on; <paramref name="count"/> of them.</param>
+    /// <param name="count">How many.</param>
+    /// <returns>0, or the errno value negated.</returns>
+    public int SetRoutes(ReadOnlySpan<KvmRoute> table, int count)
+    {
+        const int Header = 8;
+        byte* buffer = stackalloc byte[Header + (count * sizeof(KvmRoute))];
+        *(uint*)buffer = (uint)count;
+        *(uint*)(buffer + 4) = 0;
+        // SAFETY: struct kvm_irq_routing: a count, flags and the entries. The caller has some tens of them.
+        table[..count].CopyTo(new Span<KvmRoute>(buffer + Header, count));
+        return TryCall(KvmRequest.SetRoutes, buffer);
+    }
+
+    /// <summary>Has an event raise a global system interrupt, or no more.</summary>
+    /// <returns>0, or the errno value negated.</returns>
+    public int SetInterruptEvent(int descriptor, uint line, bool assign)
+    {
+        uint* request = stackalloc uint[8];
+        new Span<uint>(request, 8).Clear();
+        request[0] = (uint)descriptor;
+        request[1] = line;
+        request[2] = assign ? 0u : 1;
+        // SAFETY: struct kvm_irqfd is 32 bytes.
+        return TryCall(KvmRequest.SetInterruptEvent, request);
+    }
+
+    /// <summary>Has writes to an address signal an event instead of coming to user space, or no more.</summary>
+    /// <returns>0, or the errno value negated.</returns>
+    public int SetDoorbell(int descriptor, ulong address, int length, bool assign)
+    {
+        ulong* request = stackalloc ulong[8];
+        new Span<ulong>(request, 8).Clear();
+        // SAFETY: struct kvm_ioeventfd is 64 bytes: value, address, length and descriptor, flags.
+        request[1] = address;
+        request[2] = (uint)length | ((ulong)(uint)descriptor << 32);
+        request[3] = assign ? 0u : 4;
+        return TryCall(KvmRequest.SetDoorbell, request);
+    }
+
+    /// <summary>Has writes be gathered in the ring that processors share, instead of coming one by one.</summary>
+    /// <returns>0, or the errno value negated.</returns>
+    public int SetCoalesced(ulong address, uint length, bool port)
+    {
+        ulong* zone = stackalloc ulong[2];
+        zone[0] = address;
+        zone[1] = length | (port ? 1UL << 32 : 0);
+        // SAFETY: struct kvm_coalesced_mmio_zone is 16 bytes.
+        return TryCall(KvmRequest.RegisterCoalesced, zone);
+    }
+
     /// <summary>Makes a processor.</summary>
     /// <exception cref="SystemCallException">The host refuses.</exception>
     public KvmVirtualProcessor CreateProcessor(int index) => new(Calls, Call(KvmRequest.CreateProcessor, (void*)index), _runSize, _extendedStateSize);

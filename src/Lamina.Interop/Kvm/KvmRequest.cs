@@ -108,6 +108,66 @@ public static class KvmRequest
     /// <summary>KVM_X86_SET_MSR_FILTER.</summary>
     public const uint SetMsrFilter = 0x4188_aec6;
 
+    /// <summary>KVM_CREATE_IRQCHIP.</summary>
+    public const uint CreateControllers = 0xae60;
+
+    /// <summary>KVM_IRQ_LINE.</summary>
+    public const uint SetLine = 0x4008_ae61;
+
+    /// <summary>KVM_GET_IRQCHIP.</summary>
+    public const uint GetController = 0xc208_ae62;
+
+    /// <summary>KVM_SET_IRQCHIP.</summary>
+    public const uint SetController = 0x8208_ae63;
+
+    /// <summary>KVM_REGISTER_COALESCED_MMIO.</summary>
+    public const uint RegisterCoalesced = 0x4010_ae67;
+
+    /// <summary>KVM_UNREGISTER_COALESCED_MMIO.</summary>
+    public const uint UnregisterCoalesced = 0x4010_ae68;
+
+    /// <summary>KVM_SET_GSI_ROUTING.</summary>
+    public const uint SetRoutes = 0x4008_ae6a;
+
+    /// <summary>KVM_IRQFD.</summary>
+    public const uint SetInterruptEvent = 0x4020_ae76;
+
+    /// <summary>KVM_CREATE_PIT2.</summary>
+    public const uint CreateTimer = 0x4040_ae77;
+
+    /// <summary>KVM_SET_CLOCK.</summary>
+    public const uint SetClock = 0x4030_ae7b;
+
+    /// <summary>KVM_GET_CLOCK.</summary>
+    public const uint GetClock = 0x8030_ae7c;
+
+    /// <summary>KVM_GET_LAPIC.</summary>
+    public const uint GetLocalApic = 0x8400_ae8e;
+
+    /// <summary>KVM_SET_LAPIC.</summary>
+    public const uint SetLocalApic = 0x4400_ae8f;
+
+    /// <summary>KVM_GET_MP_STATE.</summary>
+    public const uint GetRunState = 0x8004_ae98;
+
+    /// <summary>KVM_SET_MP_STATE.</summary>
+    public const uint SetRunState = 0x4004_ae99;
+
+    /// <summary>KVM_GET_PIT2.</summary>
+    public const uint GetTimer = 0x8070_ae9f;
+
+    /// <summary>KVM_SET_PIT2.</summary>
+    public const uint SetTimer = 0x4070_aea0;
+
+    /// <summary>KVM_SIGNAL_MSI.</summary>
+    public const uint SendMessage = 0x4020_aea5;
+
+    /// <summary>KVM_RESET_DIRTY_RINGS.</summary>
+    public const uint ResetDirtyRings = 0xaec7;
+
+    /// <summary>KVM_KVMCLOCK_CTRL.</summary>
+    public const uint ClockControl = 0xaead;
+
     /// <summary>The call's name in the kernel's documentation.</summary>
     public static string GetName(uint request) => request switch
     {
@@ -146,6 +206,26 @@ public static class KvmRequest
         GetExtendedControl => "KVM_GET_XCRS",
         SetExtendedControl => "KVM_SET_XCRS",
         SetMsrFilter => "KVM_X86_SET_MSR_FILTER",
+        CreateControllers => "KVM_CREATE_IRQCHIP",
+        SetLine => "KVM_IRQ_LINE",
+        GetController => "KVM_GET_IRQCHIP",
+        SetController => "KVM_SET_IRQCHIP",
+        RegisterCoalesced => "KVM_REGISTER_COALESCED_MMIO",
+        UnregisterCoalesced => "KVM_UNREGISTER_COALESCED_MMIO",
+        SetRoutes => "KVM_SET_GSI_ROUTING",
+        SetInterruptEvent => "KVM_IRQFD",
+        CreateTimer => "KVM_CREATE_PIT2",
+        SetClock => "KVM_SET_CLOCK",
+        GetClock => "KVM_GET_CLOCK",
+        GetLocalApic => "KVM_GET_LAPIC",
+        SetLocalApic => "KVM_SET_LAPIC",
+        GetRunState => "KVM_GET_MP_STATE",
+        SetRunState => "KVM_SET_MP_STATE",
+        GetTimer => "KVM_GET_PIT2",
+        SetTimer => "KVM_SET_PIT2",
+        SendMessage => "KVM_SIGNAL_MSI",
+        ResetDirtyRings => "KVM_RESET_DIRTY_RINGS",
+        ClockControl => "KVM_KVMCLOCK_CTRL",
         _ => $"KVM request 0x{request:x}",
     };
 }

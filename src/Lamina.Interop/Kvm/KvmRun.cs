@@ -90,6 +90,10 @@ public struct KvmRun
     [FieldOffset(48)]
     public ulong MsrData;
 
+    /// <summary>KVM_EXIT_IOAPIC_EOI: the vector.</summary>
+    [FieldOffset(32)]
+    public byte EndedVector;
+
     /// <summary>KVM_EXIT_FAIL_ENTRY: the hardware's reason.</summary>
     [FieldOffset(32)]
     public ulong FailureReason;

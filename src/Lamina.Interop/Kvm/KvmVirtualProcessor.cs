@@ -206,6 +206,42 @@ public sealed unsafe class KvmVirtualProcessor : KvmHandle
     /// <returns>0, or the errno value negated.</returns>
     public int NonMaskable() => TryCall(KvmRequest.NonMaskable, null);
 
+    /// <summary>Reads the local APIC that KVM has for it.</summary>
+    public void GetLocalApic(out KvmLocalApic state)
+    {
+        fixed (KvmLocalApic* p = &state)
+        {
+            Call(KvmRequest.GetLocalApic, p);
+        }
+    }
+
+    /// <summary>Writes it.</summary>
+    /// <returns>0, or the errno value negated.</returns>
+    public int SetLocalApic(in KvmLocalApic state)
+    {
+        fixed (KvmLocalApic* p = &state)
+        {
+            return TryCall(KvmRequest.SetLocalApic, p);
+        }
+    }
+
+    /// <summary>Reads whether it runs, where KVM has its local APIC.</summary>
+    public KvmRunState GetRunState()
+    {
+        uint state;
+        // SAFETY: struct kvm_mp_state is the number.
+        Call(KvmRequest.GetRunState, &state);
+        return (KvmRunState)state;
+    }
+
+    /// <summary>Writes it.</summary>
+    public void SetRunState(KvmRunState state)
+    {
+        uint number = (uint)state;
+        // SAFETY: as above.
+        Call(KvmRequest.SetRunState, &number);
+    }
+
     /// <summary>Sets which signals interrupt <see cref="Enter"/>: those whose bit is clear.</summary>
     /// <exception cref="SystemCallException">The host refuses.</exception>
     public void SetSignalMask(ulong blocked)

@@ -10,4 +10,7 @@ public interface IPartition : IDisposable
 
     /// <summary>Connects a vCPU made before with its local APIC. Before it runs.</summary>
     void ConnectInterruptController(IVirtualProcessor processor, ILocalInterruptController controller);
+
+    /// <summary>The interrupt controllers that the accelerator has itself; null if it leaves them to the machine. Processors' Save and Restore carry local APICs over.</summary>
+    IHostedInterrupts? HostedInterrupts { get; }
 }

@@ -22,6 +22,9 @@ public sealed record PartitionSettings
     /// <summary>Frequency of the time-stamp counter in Hz; it counts the machine clock.</summary>
     public required ulong TscFrequency { get; init; }
 
+    /// <summary>Frequency of the local APIC timers' undivided input in Hz.</summary>
+    public ulong LocalTimerFrequency { get; init; } = 1_000_000_000;
+
     /// <summary>Physical address width in bits (36 to 52), as CPUID 0x80000008 tells it.</summary>
     public required int PhysicalAddressBits { get; init; }
 

@@ -33,7 +33,7 @@ internal sealed class DeviceCatalog
         GuestMemory memory,
         Action<IDisposable> own)
     {
-        ApicBus apicBus = new();
+        ApicBus apicBus = ApicBus = new();
         LocalApics = new LocalApic[settings.ProcessorCount];
         for (int i = 0; i < settings.ProcessorCount; i++)
         {
@@ -72,6 +72,9 @@ internal sealed class DeviceCatalog
 
     /// <summary>All of them, in the order in which they start and reset.</summary>
     internal IReadOnlyList<IDevice> Devices => _devices;
+
+    /// <summary>What carries interrupts to the local APICs.</summary>
+    internal ApicBus ApicBus { get; }
 
     /// <summary>The local APICs, by processor.</summary>
     internal LocalApic[] LocalApics { get; }

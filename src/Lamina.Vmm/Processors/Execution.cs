@@ -1,6 +1,7 @@
 using System.Globalization;
 using Lamina.Chipset.Interrupts;
 using Lamina.Interop;
+using Lamina.Machine.Interrupts;
 using Lamina.Machine.Processors;
 
 namespace Lamina.Vmm.Processors;
@@ -10,6 +11,7 @@ internal sealed class Execution : IDisposable
 {
     private readonly PartitionSettings _settings;
     private readonly LocalApic[] _controllers;
+    private readonly ApicBus _bus;
     private IPartition? _partition;
     private IVirtualProcessor[] _processors = [];
     private ulong _retiredBefore;
@@ -17,8 +19,9 @@ internal sealed class Execution : IDisposable
 
     /// <summary>Makes partition and processors, in the state after power-on.</summary>
     /// <exception cref="SystemCallException">The host refuses something.</exception>
-    internal Execution(IAccelerator accelerator, PartitionSettings settings, LocalApic[] controllers)
+    internal Execution(IAccelerator accelerator, PartitionSettings settings, LocalApic[] controllers, ApicBus bus)
     {
+        _bus = bus;
         _settings = settings;
         _controllers = controllers;
         AcceleratorName = accelerator.Name;
@@ -26,6 +29,7 @@ internal sealed class Execution : IDisposable
         {
             _partition = accelerator.CreatePartition(settings);
             _processors = Create(_partition);
+            _bus.Connect(_partition.HostedInterrupts);
         }
         catch
         {
@@ -47,7 +51,12 @@ internal sealed class Execution : IDisposable
     internal ProcessorCounters Counters => _processors.Aggregate(_countedBefore, static (sum, p) => Add(sum, p.Counters));
 
     /// <inheritdoc/>
-    public void Dispose() => Release(_partition, _processors);
+    public void Dispose()
+    {
+        // Devices may still be sending.
+        _bus.Connect(null);
+        Release(_partition, _processors);
+    }
 
     /// <summary>Goes on under another accelerator. While no processor runs.</summary>
     /// <returns>Why that cannot be, with everything as it was; null if it was done.</returns>
@@ -71,17 +80,29 @@ internal sealed class Execution : IDisposable
             return e.Message;
         }
 
-        ProcessorState state = new();
+        // What arrives from here on, the local APICs keep for the one or the other.
+        ProcessorState[] states = new ProcessorState[processors.Length];
+        IHostedInterrupts? hosted = _partition!.HostedInterrupts;
+        Save(states);
+        _bus.Connect(null);
+        if (hosted != null)
+        {
+            Save(states);
+        }
+
+        LocalApicState[] records = [.. _controllers.Select(static c => Copy(c))];
         for (int i = 0; i < processors.Length; i++)
         {
-            _processors[i].Save(state);
-            if (!processors[i].Restore(state))
+            if (!processors[i].Restore(states[i]))
             {
+                Return(states, records);
+                _bus.Connect(hosted);
                 Release(partition, processors);
                 return $"it refuses the state of processor {i}";
             }
         }
 
+        _bus.Connect(partition.HostedInterrupts);
         _retiredBefore = InstructionsRetired;
         _countedBefore = Counters;
         Release(_partition, _processors);
@@ -99,6 +120,32 @@ internal sealed class Execution : IDisposable
         }
 
         partition?.Dispose();
+    }
+
+    private static LocalApicState Copy(LocalApic controller)
+    {
+        LocalApicState state = new();
+        controller.HandOver(state);
+        controller.TakeBack(state);
+        return state;
+    }
+
+    private void Save(ProcessorState[] states)
+    {
+        for (int i = 0; i < states.Length; i++)
+        {
+            _processors[i].Save(states[i] = new ProcessorState());
+        }
+    }
+
+    // Everything as it was. The processors had these states, so they take them.
+    private void Return(ProcessorState[] states, LocalApicState[] records)
+    {
+        for (int i = 0; i < states.Length; i++)
+        {
+            _controllers[i].TakeBack(records[i]);
+            _processors[i].Restore(states[i]);
+        }
     }
 
     private string? FindObstacle(IAccelerator target)

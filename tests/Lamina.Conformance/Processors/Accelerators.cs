@@ -24,7 +24,7 @@ public static class Accelerators
         {
             "interpreter" => new InterpreterAccelerator(),
             "translator" => new TranslatorAccelerator(),
-            _ => new KvmAccelerator(),
+            _ => new KvmAccelerator(new KvmOptions { Controllers = KvmControllers.Off }),
         };
     }
 

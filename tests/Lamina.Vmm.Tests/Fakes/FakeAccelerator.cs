@@ -35,6 +35,8 @@ internal sealed class FakeAccelerator(Func<FakeProcessor, ProcessorExit> program
         return processor;
     }
 
+    public IHostedInterrupts? HostedInterrupts => null;
+
     public void ConnectInterruptController(IVirtualProcessor processor, ILocalInterruptController controller) => Controllers.Add(controller);
 
     public void Dispose()
