@@ -84,6 +84,8 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             _powerButton = new Posting(_loop, Devices.Power.PressPowerButton);
             Serial0 = new SerialPort(Devices.Uart0, _loop);
             Serial1 = new SerialPort(Devices.Uart1, _loop);
+            Console = Devices.Virtio.Console is { } console ? new SerialPort(console, _loop) : null;
+            Ports = [.. Devices.Virtio.Ports.Select(p => new SerialPort(p, _loop))];
 
             PartitionSettings partition = new()
             {
@@ -132,6 +134,10 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
     internal SerialPort Serial0 { get; }
 
     internal SerialPort Serial1 { get; }
+
+    internal SerialPort? Console { get; }
+
+    internal IReadOnlyList<SerialPort> Ports { get; }
 
     internal Task<MachineResult> Completion => _completion.Task;
 

@@ -53,6 +53,12 @@ public sealed record MachineSettings
     /// <summary>The folders that it shares with the host.</summary>
     public IReadOnlyList<ShareSettings> Shares { get; init; } = [];
 
+    /// <summary>Where the output of a virtio console (hvc0) goes; null for a machine without one. Not disposed by the machine.</summary>
+    public ICharacterOutput? Console { get; init; }
+
+    /// <summary>Named ports between guest and host.</summary>
+    public IReadOnlyList<PortSettings> Ports { get; init; } = [];
+
     /// <summary>Its sockets to this host; null for none.</summary>
     public SocketSettings? Sockets { get; init; }
 

@@ -50,6 +50,12 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>The second serial port (COM2, ttyS1).</summary>
     public SerialPort Serial1 => _controller.Serial1;
 
+    /// <summary>The virtio console (hvc0); null if the machine has none.</summary>
+    public SerialPort? Console => _controller.Console;
+
+    /// <summary>The named ports, in the order of <see cref="MachineSettings.Ports"/>.</summary>
+    public IReadOnlyList<SerialPort> Ports => _controller.Ports;
+
     /// <summary>Completes, never faults, when the machine has ended and its processors have stopped.</summary>
     public Task<MachineResult> Completion => _controller.Completion;
 
@@ -78,6 +84,9 @@ public sealed class VirtualMachine : IDisposable
 
     /// <summary>Waits for <see cref="Completion"/>.</summary>
     public MachineResult WaitForEnd() => Completion.GetAwaiter().GetResult();
+
+    /// <summary>Tells the guest how large the window of its virtio console is. Nothing happens if it has none.</summary>
+    public void ResizeConsole(int columns, int rows) => _controller.Devices.Virtio.ConsoleDevice?.Resize(columns, rows);
 
     /// <summary>Presses the ACPI power button: the guest's operating system decides what follows.</summary>
     public void PressPowerButton() => _controller.PressPowerButton();

@@ -11,6 +11,7 @@ namespace Lamina.Cli.Arguments;
 /// <summary>The options and arguments of <c>lamina run</c>, and how they become <see cref="RunOptions"/>.</summary>
 internal sealed class RunCommandSyntax
 {
+    private static readonly string[] Consoles = ["serial", "virtio"];
     private static readonly string[] RebootActions = ["restart", "exit"];
 
     // In the order of the enumeration.
@@ -29,6 +30,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _dumpBlocks = new("--dump-blocks") { HelpName = "FILE", Description = "Write each translated block to FILE, guest and host code." };
     private readonly Option<string> _cpu = new("--cpu") { HelpName = "MODEL", Description = $"CPU model: {string.Join(", ", CpuModel.Names)}. [default: max]" };
     private readonly Option<string> _serial = new("--serial") { HelpName = "WHERE", Description = "First serial port: stdio, null or file=PATH. [default: stdio]" };
+    private readonly Option<string> _console = new("--console") { HelpName = "KIND", Description = "What an image's shell sits at: serial or virtio (hvc0, which knows the window's size). [default: serial]" };
     private readonly Option<string[]> _disk = new("--disk") { HelpName = "FILE", Description = "Attach a disk image; after commas: format=raw or qcow2, readonly, serial=TEXT. May be repeated." };
     private readonly Option<string> _net = new("--net") { HelpName = "WHERE", Description = "Network card: user (through passt), tap=NAME, bridge=NAME or none. [default: none; user with --publish, and for a built image]" };
     private readonly Option<string[]> _publish = new("--publish") { HelpName = "PORTS", Description = "Lead a port of this host to the guest: [ADDRESS:]HOST:GUEST[/udp]. May be repeated." };
@@ -46,7 +48,7 @@ internal sealed class RunCommandSyntax
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
             _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
-            _disk, _net, _publish, _share, _vsock, _persist, _userData,
+            _disk, _net, _publish, _share, _vsock, _console, _persist, _userData,
         };
     }
 
@@ -74,6 +76,7 @@ internal sealed class RunCommandSyntax
             Disks = [.. (result.GetValue(_disk) ?? []).Select(DiskArgument.Parse)],
             Shares = [.. (result.GetValue(_share) ?? []).Select(ShareArgument.Parse)],
             Networks = NetworkArgument.Parse(result.GetValue(_net), result.GetValue(_publish) ?? []),
+            UsesVirtioConsole = ReadChoice("--console", result.GetValue(_console) ?? "serial", Consoles) == "virtio",
             Sockets = result.GetValue(_vsock) is { } sockets ? SocketArgument.Parse(sockets) : null,
             OnReboot = ReadChoice("--on-reboot", result.GetValue(_onReboot) ?? "restart", RebootActions) == "exit" ? RebootAction.Exit : RebootAction.Restart,
             HasDefaultNetwork = result.GetValue(_net) == null && (result.GetValue(_publish) ?? []).Length == 0,

@@ -51,6 +51,9 @@ internal sealed record RunOptions
     /// <summary>The shared folders.</summary>
     public IReadOnlyList<ShareArgument> Shares { get; init; } = [];
 
+    /// <summary>Whether the console is a virtio device rather than the first serial port.</summary>
+    public bool UsesVirtioConsole { get; init; }
+
     /// <summary>The guest's sockets to this host; null for none.</summary>
     public SocketSettings? Sockets { get; init; }
 

@@ -18,4 +18,7 @@ internal enum GuestHardware
 
     /// <summary>Sockets to the host.</summary>
     Socket = 8,
+
+    /// <summary>A virtio console, or ports.</summary>
+    Console = 16,
 }

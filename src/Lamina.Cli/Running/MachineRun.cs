@@ -43,7 +43,12 @@ internal sealed class MachineRun(RunOptions options)
 
     private GuestHardware Hardware =>
         (_disks.Count > 0 ? GuestHardware.Disk : 0) | (_networks.Count > 0 ? GuestHardware.Network : 0)
-        | (options.Shares.Count > 0 ? GuestHardware.Share : 0) | (options.Sockets != null ? GuestHardware.Socket : 0);
+        | (options.Shares.Count > 0 ? GuestHardware.Share : 0) | (options.Sockets != null ? GuestHardware.Socket : 0)
+        | (options.UsesVirtioConsole ? GuestHardware.Console : 0);
+
+    // The usual size where there is no window, or one that does not say.
+    private static TerminalSize WindowSize =>
+        TerminalMode.TryGetSize(Descriptor.StandardInput, out TerminalSize size) && size is { Rows: > 0, Columns: > 0 } ? size : new TerminalSize(80, 24);
 
     private SessionMode Mode => RunsCommand ? SessionMode.Command : _inputIsTerminal ? SessionMode.Terminal : SessionMode.Typed;
 
@@ -135,7 +140,6 @@ internal sealed class MachineRun(RunOptions options)
 
     private ImageSession CreateSession()
     {
-        TerminalMode.TryGetSize(Descriptor.StandardInput, out TerminalSize size);
         return new ImageSession
         {
             Mode = Mode,
@@ -143,8 +147,8 @@ internal sealed class MachineRun(RunOptions options)
             Shares = options.Shares,
             Command = options.Command,
             HostName = options.Name ?? "lamina",
-            Rows = size.Rows > 0 ? size.Rows : 24,
-            Columns = size.Columns > 0 ? size.Columns : 80,
+            Rows = WindowSize.Rows,
+            Columns = WindowSize.Columns,
             TerminalType = Environment.GetEnvironmentVariable("TERM") ?? "vt100",
         };
     }
@@ -161,10 +165,21 @@ internal sealed class MachineRun(RunOptions options)
         ICharacterOutput serial = ChooseSerial(console, standardError, watchedFile);
         PanicWatch? watch = options.Image == null ? null : new PanicWatch(serial);
         ControlLink? link = options.Image == null ? null : new ControlLink(watchedOutput, standardError);
+        if (watch != null)
+        {
+            serial = watch;
+        }
+
+        if (options.UsesVirtioConsole)
+        {
+            // Two devices write to it, each on its own.
+            serial = new SharedOutput(serial);
+        }
+
         MachineResult result;
         ProcessorCounters counters;
         using TranslationWatch inspection = TranslationWatch.Create(options.Inspection);
-        using (VirtualMachine machine = new(CreateSettings(boot, watch != null ? watch : serial, link, inspection.Options)))
+        using (VirtualMachine machine = new(CreateSettings(boot, serial, link, inspection.Options)))
         {
             _temporary.Remove();
             Connect(machine, watch, link);
@@ -175,9 +190,10 @@ internal sealed class MachineRun(RunOptions options)
                 watchedFile.Failed += machine.Quit;
             }
 
-            using PosixSignalRegistration? resized = link == null ? null : PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => SendSize(machine, link));
+            using PosixSignalRegistration resized = PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => SendSize(machine, link));
             Action quit = () => Quit(machine, standardOutput, standardError);
             using CancellationTokenRegistration cancelled = signals.Token.Register(quit);
+            machine.ResizeConsole(WindowSize.Columns, WindowSize.Rows);
             using RawTerminal? terminal = raw ? RawTerminal.TryEnter() : null;
             StartInput(machine, link, quit);
             machine.Start();
@@ -239,6 +255,7 @@ internal sealed class MachineRun(RunOptions options)
             Disks = _disks,
             Networks = _networks,
             Shares = [.. options.Shares.Select((s, i) => new ShareSettings { Path = s.Folder, Tag = ShareArgument.GetTag(i), IsReadOnly = s.IsReadOnly })],
+            Console = options.UsesVirtioConsole ? serial : null,
             Sockets = options.Sockets,
             OnReboot = options.OnReboot,
         };
@@ -281,7 +298,7 @@ internal sealed class MachineRun(RunOptions options)
     private void StartInput(VirtualMachine machine, ControlLink? link, Action quit)
     {
         StandardInput source = new();
-        SerialInputPort port = new(machine.Serial0);
+        SerialInputPort port = new(machine.Console ?? machine.Serial0);
         if (RunsCommand)
         {
             CommandInput input = new(source, new SerialInputPort(machine.Serial1));
@@ -343,9 +360,11 @@ internal sealed class MachineRun(RunOptions options)
         }
     }
 
-    private static void SendSize(VirtualMachine machine, ControlLink link)
+    private static void SendSize(VirtualMachine machine, ControlLink? link)
     {
-        if (link.IsReady && TerminalMode.TryGetSize(Descriptor.StandardInput, out TerminalSize size))
+        TerminalSize size = WindowSize;
+        machine.ResizeConsole(size.Columns, size.Rows);
+        if (link is { IsReady: true } && machine.Console == null)
         {
             machine.Serial1.Write(Encoding.ASCII.GetBytes($"size {size.Rows} {size.Columns}\n"));
         }

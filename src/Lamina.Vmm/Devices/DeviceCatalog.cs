@@ -63,7 +63,8 @@ internal sealed class DeviceCatalog
         ResetControl resetControl = Add(new ResetControl("reset", new MonitorLock(), events));
         Add(new PciHostBridge("pcihost", new MonitorLock(), pci, resetControl)).Map(ports, mmio);
 
-        _devices.AddRange(new VirtioCatalog(settings, memory, pci, apicBus, own).Devices);
+        Virtio = new VirtioCatalog(settings, memory, pci, apicBus, own);
+        _devices.AddRange(Virtio.Devices);
 
         Add(new PanicDevice("panic", events)).Map(ports);
         Add(new ExitDevice("exit", events)).Map(ports);
@@ -81,6 +82,9 @@ internal sealed class DeviceCatalog
 
     /// <summary>The power button.</summary>
     internal AcpiPowerManagement Power { get; }
+
+    /// <summary>The virtio devices.</summary>
+    internal VirtioCatalog Virtio { get; }
 
     /// <summary>COM1.</summary>
     internal Uart Uart0 { get; }

@@ -10,6 +10,7 @@ using Lamina.Storage;
 using Lamina.Storage.Sharing;
 using Lamina.Virtio;
 using Lamina.Virtio.Block;
+using Lamina.Virtio.Console;
 using Lamina.Virtio.Entropy;
 using Lamina.Virtio.FileSystem;
 using Lamina.Virtio.Network;
@@ -72,6 +73,7 @@ internal sealed class VirtioCatalog
             Add(new FileSystemDevice(string.Create(CultureInfo.InvariantCulture, $"share{i}"), new MonitorLock(), memory, server, tag));
         }
 
+        AddConsoles(settings, memory);
         if (settings.Sockets is { } sockets)
         {
             if (sockets.Address is < SocketDevice.MinimumAddress or > SocketDevice.MaximumAddress)
@@ -90,12 +92,55 @@ internal sealed class VirtioCatalog
     /// <summary>They.</summary>
     internal IReadOnlyList<IDevice> Devices => _devices;
 
+    /// <summary>The device of the console; null if there is none.</summary>
+    internal ConsoleDevice? ConsoleDevice { get; private set; }
+
+    /// <summary>The console; null if there is none.</summary>
+    internal ConsolePort? Console { get; private set; }
+
+    /// <summary>The named ports.</summary>
+    internal IReadOnlyList<ConsolePort> Ports { get; private set; } = [];
+
     private static WireNetwork Open(NetworkSettings network) => network.Kind switch
     {
         NetworkKind.User => UserNetwork.Start(network.PublishedPorts),
         NetworkKind.Tap => TapNetwork.Open(network.Name ?? throw new MachineConfigurationException("A network card on a tap interface needs the interface's name.")),
         _ => TapNetwork.OpenOnBridge(network.Name ?? throw new MachineConfigurationException("A network card on a bridge needs the bridge's name.")),
     };
+
+    private void AddConsoles(MachineSettings settings, GuestMemory memory)
+    {
+        if (settings.Console != null)
+        {
+            Console = new ConsolePort([], isConsole: true, settings.Console);
+            ConsoleDevice = new ConsoleDevice("console0", new MonitorLock(), memory, [Console]);
+            Add(ConsoleDevice);
+        }
+
+        if (settings.Ports.Count > ConsoleDevice.MaximumPorts)
+        {
+            throw new MachineConfigurationException($"A machine can have {ConsoleDevice.MaximumPorts} named ports, not {settings.Ports.Count}.");
+        }
+
+        if (settings.Ports.Count > 0)
+        {
+            ConsolePort[] ports = new ConsolePort[settings.Ports.Count];
+            for (int i = 0; i < ports.Length; i++)
+            {
+                PortSettings port = settings.Ports[i];
+                byte[] name = Encoding.UTF8.GetBytes(port.Name);
+                if (name.Length is 0 or > ConsolePort.MaximumNameLength)
+                {
+                    throw new MachineConfigurationException($"The name '{port.Name}' of a port must have 1 to {ConsolePort.MaximumNameLength} bytes.");
+                }
+
+                ports[i] = new ConsolePort(name, isConsole: false, port.Output);
+            }
+
+            Ports = ports;
+            Add(new ConsoleDevice("ports0", new MonitorLock(), memory, ports));
+        }
+    }
 
     private void Add(VirtioDevice device)
     {

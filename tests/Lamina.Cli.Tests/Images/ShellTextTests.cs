@@ -35,7 +35,7 @@ public sealed class ShellTextTests
     public void A_session_is_described_for_a_shell(string type, string expected)
     {
         ImageSession session = new() { Mode = SessionMode.Typed, HostName = "box", Rows = 50, Columns = 132, TerminalType = type };
-        Assert.Equal($"mode=typed\nname=box\nrows=50\ncolumns=132\nterm={expected}\nnetwork=no\n", DebianInitramfs.Describe(session));
+        Assert.Equal($"mode=typed\nname=box\nrows=50\ncolumns=132\nterm={expected}\nconsole=ttyS0\nnetwork=no\n", DebianInitramfs.Describe(session));
     }
 
     [Fact]

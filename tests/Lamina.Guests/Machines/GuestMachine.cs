@@ -21,7 +21,7 @@ internal sealed class GuestMachine : IDisposable
     private readonly VirtualMachine _machine;
     private int _seen;
 
-    private GuestMachine(BootSource boot, string accelerator, int processors, ulong memory, Func<MachineSettings, MachineSettings>? change = null)
+    private GuestMachine(BootSource boot, string accelerator, int processors, ulong memory, Func<MachineSettings, MachineSettings>? change = null, bool hasConsole = false)
     {
         MachineSettings settings = new()
         {
@@ -30,11 +30,15 @@ internal sealed class GuestMachine : IDisposable
             ProcessorCount = processors,
             MemorySize = memory,
             Serial0 = _console,
+            Console = hasConsole ? _console : null,
             OnReboot = RebootAction.Exit,
         };
         _machine = new VirtualMachine(change == null ? settings : change(settings));
         _machine.Start();
     }
+
+    /// <summary>The machine.</summary>
+    public VirtualMachine Machine => _machine;
 
     /// <summary>Everything on the console so far.</summary>
     public string Console => _console.Text;
@@ -58,7 +62,7 @@ internal sealed class GuestMachine : IDisposable
     {
         CachedPackageSet files = GuestImages.Get(DebianImage.Cloud);
         ImageSession session = new() { Mode = SessionMode.Terminal, HostName = "guest", Columns = 200, Hardware = hardware };
-        return new GuestMachine(DebianImage.Cloud.CreateBoot(files, session, null, quiet: false, ""), accelerator, processors, 512UL << 20, change);
+        return new GuestMachine(DebianImage.Cloud.CreateBoot(files, session, null, quiet: false, ""), accelerator, processors, 512UL << 20, change, hardware.HasFlag(GuestHardware.Console));
     }
 
     /// <summary>Boots Debian's cloud kernel with a program as its first process.</summary>
@@ -88,7 +92,7 @@ internal sealed class GuestMachine : IDisposable
     }
 
     /// <summary>Types into the console.</summary>
-    public void Type(string text) => _machine.Serial0.Write(Encoding.UTF8.GetBytes(text));
+    public void Type(string text) => (_machine.Console ?? _machine.Serial0).Write(Encoding.UTF8.GetBytes(text));
 
     /// <summary>Waits for a pattern in what has not been waited for yet.</summary>
     /// <returns>What came up to and with it.</returns>

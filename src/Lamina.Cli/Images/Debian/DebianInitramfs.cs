@@ -69,7 +69,7 @@ internal static class DebianInitramfs
             SessionMode.Typed => "typed",
             _ => "command",
         };
-        return string.Create(null, $"mode={mode}\nname={session.HostName}\nrows={session.Rows}\ncolumns={session.Columns}\nterm={(plainType ? session.TerminalType : "vt100")}\nnetwork={(session.Hardware.HasFlag(GuestHardware.Network) ? "yes" : "no")}\n");
+        return string.Create(null, $"mode={mode}\nname={session.HostName}\nrows={session.Rows}\ncolumns={session.Columns}\nterm={(plainType ? session.TerminalType : "vt100")}\nconsole={(session.Hardware.HasFlag(GuestHardware.Console) ? "hvc0" : "ttyS0")}\nnetwork={(session.Hardware.HasFlag(GuestHardware.Network) ? "yes" : "no")}\n");
     }
 
     private static void AddBusyBox(CpioWriter writer, CachedPackageSet files)

@@ -38,6 +38,7 @@ internal static class KernelModules
             .. hardware.HasFlag(GuestHardware.Network) ? Networks : [],
             .. hardware.HasFlag(GuestHardware.Share) ? Shares : [],
             .. hardware.HasFlag(GuestHardware.Socket) ? Sockets : [],
+            .. hardware.HasFlag(GuestHardware.Console) ? Consoles : [],
         ];
     }
 

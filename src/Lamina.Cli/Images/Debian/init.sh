@@ -1,7 +1,7 @@
 #!/bin/sh
 # The first process of a Lamina image. It is busybox ash: most of the commands below run without a fork.
 #
-# The console (ttyS0) belongs to the kernel and to the person. The second serial port (ttyS1) is the control link to Lamina;
+# The first serial port (ttyS0) belongs to the kernel, the console (the same, or hvc0) to the person. The second serial port (ttyS1) is the control link to Lamina;
 # docs/adr/0003-console-and-control-link.md describes its lines.
 
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
@@ -13,7 +13,7 @@ mkdir -p /dev/pts /dev/shm
 mount -t devpts -o nosuid,noexec,mode=0620,gid=5 devpts /dev/pts
 mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm
 
-# mode (terminal, typed or command), name, rows, columns, term, network (yes or no)
+# mode (terminal, typed or command), name, rows, columns, term, console (ttyS0 or hvc0), network (yes or no)
 . /lamina/session
 
 hostname "$name"
@@ -48,14 +48,16 @@ trap 'halt -f' USR1
 follow() {
     while read -r word first second; do
         case $word in
-            size) stty -F /dev/ttyS0 rows "$first" columns "$second" ;;
+            size) stty -F "/dev/$console" rows "$first" columns "$second" ;;
         esac
     done
 }
 
 # Starts a login shell on the console, and waits for it.
 run_shell() {
-    stty -F /dev/ttyS0 115200 sane erase '^?' rows "$rows" columns "$columns" "$@"
+    # A virtio console has no speed.
+    [ "$console" = ttyS0 ] && stty -F /dev/ttyS0 115200
+    stty -F "/dev/$console" sane erase '^?' rows "$rows" columns "$columns" "$@"
     export TERM="$term"
     follow <&3 >/dev/null 2>&1 &
     echo ready >&3

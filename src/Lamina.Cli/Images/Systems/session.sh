@@ -1,7 +1,7 @@
 #!/bin/sh
 # What a run wants of a system image: a shell on the console, or one command. systemd starts it when its default target has been reached.
 #
-# The console (ttyS0) belongs to the kernel and to the person. The second serial port (ttyS1) is the control link to Lamina;
+# The first serial port (ttyS0) belongs to the kernel, the console (the same, or hvc0) to the person. The second serial port (ttyS1) is the control link to Lamina;
 # docs/adr/0003-console-and-control-link.md describes its lines.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root LOGNAME=root LANG=C.UTF-8
 cd /root || exit
@@ -16,20 +16,22 @@ exec 3<>/dev/ttyS1
 follow() {
     while read -r word first second; do
         case $word in
-            size) stty -F /dev/ttyS0 rows "$first" columns "$second" ;;
+            size) stty -F "/dev/$console" rows "$first" columns "$second" ;;
         esac
     done
 }
 
 # Runs a login shell on the console, which is its terminal.
 run_shell() {
-    stty -F /dev/ttyS0 115200 sane erase '^?' rows "$rows" columns "$columns" "$@"
+    # A virtio console has no speed.
+    [ "$console" = ttyS0 ] && stty -F /dev/ttyS0 115200
+    stty -F "/dev/$console" sane erase '^?' rows "$rows" columns "$columns" "$@"
     export TERM="$term"
     follow <&3 >/dev/null 2>&1 &
     echo ready >&3
     case $mode in
-        typed) setsid -c -w bash --noediting --rcfile /run/lamina/typed.sh -i 3>&- </dev/ttyS0 >/dev/ttyS0 2>&1 ;;
-        *) setsid -c -w bash -l 3>&- </dev/ttyS0 >/dev/ttyS0 2>&1 ;;
+        typed) setsid -c -w bash --noediting --rcfile /run/lamina/typed.sh -i 3>&- <"/dev/$console" >"/dev/$console" 2>&1 ;;
+        *) setsid -c -w bash -l 3>&- <"/dev/$console" >"/dev/$console" 2>&1 ;;
     esac
 }
 
