@@ -77,7 +77,12 @@ internal sealed class LaminaProgram
                 return new MachineRun(options).Execute();
             }
 
-            if (_disk.TryRun(result) || _image.TryRun(result))
+            if (_disk.TryRun(result) is { } status)
+            {
+                return status;
+            }
+
+            if (_image.TryRun(result))
             {
                 return ExitStatus.Success;
             }

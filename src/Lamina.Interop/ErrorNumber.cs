@@ -39,6 +39,9 @@ public static class ErrorNumber
     /// <summary>ENOLCK.</summary>
     public const int NoLocks = 37;
 
+    /// <summary>ENAMETOOLONG: a name has no place.</summary>
+    public const int NameTooLong = 36;
+
     /// <summary>ENOSPC.</summary>
     public const int NoSpace = 28;
 

@@ -12,7 +12,14 @@ public static class DiskCopy
 
     /// <summary>Copies everything but zeroes into an image that is empty and as long.</summary>
     /// <exception cref="StorageException">One of them cannot be read or written.</exception>
-    public static void Run(DiskImage source, DiskImage target)
+    public static void Run(DiskImage source, DiskImage target) => Run(source, target, null);
+
+    /// <summary>Copies everything but zeroes into an image that is empty and as long.</summary>
+    /// <param name="source">What is copied.</param>
+    /// <param name="target">Where to.</param>
+    /// <param name="progress">Told how much is done, from 0 to 1; or null.</param>
+    /// <exception cref="StorageException">One of them cannot be read or written.</exception>
+    public static void Run(DiskImage source, DiskImage target, Action<double>? progress)
     {
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(target);
@@ -20,7 +27,8 @@ public static class DiskCopy
         nint address = Marshal.UnsafeAddrOfPinnedArrayElement(buffer, 0);
         for (ulong at = 0; at < source.Length;)
         {
-            DiskExtent extent = source.GetExtent(at);
+            progress?.Invoke((double)at / source.Length);
+            Check(source.GetExtent(at, out DiskExtent extent), source.Path, "read");
             ulong length = Math.Min(Math.Max(extent.Length, 512), source.Length - at);
             if (extent.IsZero)
             {
@@ -45,7 +53,7 @@ public static class DiskCopy
         Check(target.Flush(), target.Path, "written");
     }
 
-    private static void Check(int error, string path, string what)
+    internal static void Check(int error, string path, string what)
     {
         if (error != 0)
         {

@@ -59,7 +59,10 @@ public abstract class DiskImage : IDisposable
     public abstract int Resize(ulong length);
 
     /// <summary>Finds how far from an offset the disk is of one kind.</summary>
-    public abstract DiskExtent GetExtent(ulong offset);
+    /// <param name="offset">Where, before the end.</param>
+    /// <param name="extent">What is there.</param>
+    /// <returns>0, or an errno value.</returns>
+    public abstract int GetExtent(ulong offset, out DiskExtent extent);
 
     /// <summary>Closes it.</summary>
     public abstract void Dispose();

@@ -22,7 +22,13 @@ public static class DiskImages
     /// <param name="format">Its format; null goes by the name, and refuses a raw image that looks like another format.</param>
     /// <param name="writable">Whether it is to be written.</param>
     /// <exception cref="StorageException">It cannot be opened, or is in use.</exception>
-    public static DiskImage Open(string path, DiskFormat? format, bool writable) => Open(path, format, writable, []);
+    public static DiskImage Open(string path, DiskFormat? format, bool writable) => Open(path, format, writable, [], writesBelow: false);
+
+    /// <summary>Opens a qcow2 image and its backing image, both for writing.</summary>
+    internal static DiskImage OpenForCommit(string path) => Open(path, DiskFormat.Qcow2, writable: true, [], writesBelow: true);
+
+    /// <summary>Opens a qcow2 image for writing without its backing image, which need not be there.</summary>
+    internal static DiskImage OpenAlone(string path) => Open(path, DiskFormat.Qcow2, writable: true, null, writesBelow: false);
 
     /// <summary>Makes an empty image in a new file.</summary>
     /// <param name="path">The file, which must not exist.</param>
@@ -83,7 +89,7 @@ public static class DiskImages
         }
     }
 
-    private static DiskImage Open(string path, DiskFormat? format, bool writable, HashSet<string> above)
+    private static DiskImage Open(string path, DiskFormat? format, bool writable, HashSet<string>? above, bool writesBelow)
     {
         BlockFile? file = null;
         try
@@ -98,7 +104,7 @@ public static class DiskImages
 
             return chosen == DiskFormat.Raw
                 ? RawImage.Open(file, writable)
-                : Qcow2Image.Open(file, writable, (name, backingFormat) => OpenBacking(path, name, backingFormat, above));
+                : Qcow2Image.Open(file, writable, (name, backingFormat) => above == null ? null : OpenBacking(path, name, backingFormat, above, writesBelow));
         }
         catch (SystemCallException e)
         {
@@ -113,7 +119,7 @@ public static class DiskImages
     }
 
     // A chain is as long as the names in it, and each image is in it once.
-    private static DiskImage OpenBacking(string path, string name, string? format, HashSet<string> above)
+    private static DiskImage OpenBacking(string path, string name, string? format, HashSet<string> above, bool writable)
     {
         above.Add(Path.GetFullPath(path));
         int colon = name.IndexOf(':', StringComparison.Ordinal);
@@ -137,7 +143,7 @@ public static class DiskImages
         };
         try
         {
-            return Open(full, known, writable: false, above);
+            return Open(full, known, writable, above, writesBelow: false);
         }
         catch (StorageException e)
         {

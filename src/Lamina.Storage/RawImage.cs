@@ -122,10 +122,11 @@ public sealed class RawImage : DiskImage
     }
 
     /// <inheritdoc/>
-    public override DiskExtent GetExtent(ulong offset)
+    public override int GetExtent(ulong offset, out DiskExtent extent)
     {
         (ulong end, bool data) = _file.GetExtent(offset, _length);
-        return new DiskExtent(end - offset, !data, data, data ? (long)offset : -1);
+        extent = new DiskExtent(end - offset, !data, true, data ? (long)offset : -1, 0);
+        return 0;
     }
 
     /// <inheritdoc/>

@@ -66,9 +66,10 @@ public sealed class RawImageTests : IDisposable
             Assert.Equal(0, image.Discard(0, 65536));
             Assert.Equal(0, image.WriteZeroes(131072, 65536, mayDiscard: true));
             Assert.Equal(0, image.WriteZeroes(262144 + 512, 1024, mayDiscard: false));
-            DiskExtent first = image.GetExtent(0);
+            Assert.Equal(0, image.GetExtent(0, out DiskExtent first));
             Assert.Equal((65536UL, true), (first.Length, first.IsZero));
-            Assert.False(image.GetExtent(65536).IsZero);
+            Assert.Equal(0, image.GetExtent(65536, out DiskExtent second));
+            Assert.False(second.IsZero);
         }
 
         byte[] now = File.ReadAllBytes(path);

@@ -1,10 +1,11 @@
 using System.CommandLine;
+using System.Globalization;
 using Lamina.Cli.Arguments;
 using Lamina.Storage;
 
 namespace Lamina.Cli.Disks;
 
-/// <summary><c>lamina disk</c>: makes images, describes them and copies them into other formats.</summary>
+/// <summary><c>lamina disk</c>: makes images, describes them, copies them into other formats, and what <see cref="ChainCommands"/> does.</summary>
 internal sealed class DiskCommands
 {
     private readonly TextWriter _output;
@@ -14,6 +15,7 @@ internal sealed class DiskCommands
     private readonly Option<string> _format = new("--format") { HelpName = "NAME", Description = "raw or qcow2. [default: by the file's name]" };
     private readonly Option<string> _sourceFormat = new("--source-format") { HelpName = "NAME", Description = "Format of FILE. [default: by its name]" };
     private readonly Option<string> _backing = new("--backing") { HelpName = "IMAGE", Description = "Make an overlay: what it does not hold itself is IMAGE's." };
+    private readonly ChainCommands _chain;
     private readonly Command _create;
     private readonly Command _info;
     private readonly Command _convert;
@@ -24,15 +26,21 @@ internal sealed class DiskCommands
         _create = new Command("create", "Make an empty disk image.") { _file, _size, _format, _backing };
         _info = new Command("info", "Describe a disk image.") { _file, _format };
         _convert = new Command("convert", "Copy a disk image into a new one, of another format perhaps. Zeroes take no space.") { _file, _target, _sourceFormat, _format };
-        Command = new Command("disk", "Make, describe and convert disk images.") { _create, _info, _convert };
+        _chain = new ChainCommands(output);
+        Command = new Command("disk", "Make, describe, check and change disk images.") { _create, _info, _convert };
+        foreach (Command command in _chain.Commands)
+        {
+            Command.Add(command);
+        }
     }
 
     /// <summary>The command.</summary>
     public Command Command { get; }
 
     /// <summary>Does what was parsed, if it is one of these commands.</summary>
+    /// <returns>The exit status, or null.</returns>
     /// <exception cref="LaminaException">It cannot be done.</exception>
-    public bool TryRun(ParseResult result)
+    public int? TryRun(ParseResult result)
     {
         Command chosen = result.CommandResult.Command;
         try
@@ -49,8 +57,12 @@ internal sealed class DiskCommands
             {
                 Convert(result);
             }
+            else
+            {
+                return _chain.TryRun(result);
+            }
 
-            return chosen == _create || chosen == _info || chosen == _convert;
+            return ExitStatus.Success;
         }
         catch (StorageException e)
         {
@@ -58,7 +70,19 @@ internal sealed class DiskCommands
         }
     }
 
-    private static DiskFormat? ReadFormat(string option, string? name) => name == null ? null : DiskArgument.ParseFormat(option, name);
+    /// <summary>Reads the name of a format, if there is one.</summary>
+    /// <exception cref="LaminaException">There is none of that name.</exception>
+    internal static DiskFormat? ReadFormat(string option, string? name) => name == null ? null : DiskArgument.ParseFormat(option, name);
+
+    /// <summary>Writes a line for each snapshot.</summary>
+    internal static void WriteSnapshots(TextWriter output, DiskImage image)
+    {
+        foreach (DiskSnapshot snapshot in DiskMaintenance.GetSnapshots(image))
+        {
+            string state = snapshot.StateLength == 0 ? "" : $", with {MemorySize.Format(snapshot.StateLength)} of a machine's state";
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"snapshot {snapshot.Name} (number {snapshot.Id}, {snapshot.Taken:yyyy-MM-dd HH:mm:ss}, {MemorySize.Format(snapshot.DiskLength)}{state})"));
+        }
+    }
 
     private void Create(ParseResult result)
     {
@@ -88,7 +112,11 @@ internal sealed class DiskCommands
         ulong own = 0;
         for (ulong at = 0; at < image.Length;)
         {
-            DiskExtent extent = image.GetExtent(at);
+            if (image.GetExtent(at, out DiskExtent extent) != 0)
+            {
+                throw new LaminaException($"'{file}' cannot be read: its tables are damaged. 'lamina disk check' says more.");
+            }
+
             own += extent.IsAllocated && !extent.IsZero ? extent.Length : 0;
             at += Math.Max(extent.Length, 512);
         }
@@ -101,6 +129,8 @@ internal sealed class DiskCommands
         {
             _output.WriteLine($"backing  {image.BackingPath}");
         }
+
+        WriteSnapshots(_output, image);
     }
 
     private void Convert(ParseResult result)
@@ -112,7 +142,7 @@ internal sealed class DiskCommands
         try
         {
             using DiskImage copy = DiskImages.Open(target, format, writable: true);
-            DiskCopy.Run(source, copy);
+            DiskProgress.Show("Converting", p => DiskCopy.Run(source, copy, p));
         }
         catch
         {

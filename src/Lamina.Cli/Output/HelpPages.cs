@@ -59,6 +59,10 @@ internal sealed class HelpPages(TextWriter output, int width) : SynchronousComma
             case "convert":
                 writer.Write(command, "lamina disk convert [OPTIONS] FILE TARGET", []);
                 break;
+            case "check" or "resize" or "commit" or "rebase" or "map" or "compare" or "snapshot":
+                string arguments = string.Join(' ', command.Arguments.Select(a => a.Name));
+                writer.Write(command, $"lamina disk {command.Name} [OPTIONS] {arguments}", []);
+                break;
             case "image":
                 writer.Write(command, "lamina image COMMAND", [new HelpSection("Start with", [("lamina image build debian", "Debian with systemd, for 'lamina run debian'")])]);
                 break;

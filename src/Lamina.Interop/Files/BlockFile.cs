@@ -171,7 +171,14 @@ public sealed unsafe class BlockFile : SafeHandle
     }
 
     /// <inheritdoc/>
-    protected override bool ReleaseHandle() => NativeMethods.Close((int)handle) == 0;
+    protected override bool ReleaseHandle()
+    {
+        // A process that is being started has the file open, too, until it executes its program, and would keep the locks.
+        FileLock none = FileLock.None();
+        // SAFETY: one structure, of the layout of struct flock.
+        _ = NativeMethods.ControlFile((int)handle, FileLock.SetOpenFile, &none);
+        return NativeMethods.Close((int)handle) == 0;
+    }
 
     private static BlockFile Open(string path, int flags)
     {

@@ -23,5 +23,7 @@ internal struct FileLock
 
     public static FileLock Shared(long position) => new() { _type = Read, _start = position, _length = 1 };
 
+    public static FileLock None() => new() { _type = Unlocked };
+
     public static FileLock Exclusive(long position) => new() { _type = Write, _start = position, _length = 1 };
 }

@@ -10,7 +10,10 @@ internal sealed class Qcow2Header
     public const uint Magic = 0x514649fb;
     public const int Version3Length = 104;
     public const int AutoclearOffset = 88;
+    public const int IncompatibleOffset = 72;
+    private const int CompressionOffset = 104;
     public const uint BackingFormatExtension = 0xe2792aca;
+    private const uint BitmapsExtension = 0x23852875;
     private const int Version2Length = 72;
     private const int MaximumBackingName = 1023;
     private const ulong MaximumL1Bytes = 32 << 20;
@@ -25,17 +28,25 @@ internal sealed class Qcow2Header
 
     public required int ClusterBits { get; init; }
 
-    public required ulong Length { get; init; }
+    public required ulong Length { get; set; }
 
-    public required uint L1Size { get; init; }
+    public required uint L1Size { get; set; }
 
-    public required ulong L1Offset { get; init; }
+    public required ulong L1Offset { get; set; }
 
-    public required ulong RefcountTableOffset { get; init; }
+    public required ulong RefcountTableOffset { get; set; }
 
-    public required uint RefcountTableClusters { get; init; }
+    public required uint RefcountTableClusters { get; set; }
 
     public required uint SnapshotCount { get; init; }
+
+    public required ulong SnapshotOffset { get; init; }
+
+    /// <summary>Whether compressed clusters are zstd's rather than zlib's.</summary>
+    public required bool UsesZstd { get; init; }
+
+    /// <summary>Whether there are dirty bitmaps, which an extension describes.</summary>
+    public bool HasBitmaps { get; private set; }
 
     public required ulong AutoclearFeatures { get; init; }
 
@@ -70,7 +81,7 @@ internal sealed class Qcow2Header
         ulong incompatible = version == 3 ? Long(bytes, 72) : 0;
         string? unknown = Word(bytes, 32) != 0 ? "encryption"
             : (incompatible & 4) != 0 ? "an external data file"
-            : (incompatible & 8) != 0 && bytes[104] != 0 ? "another compression than zlib"
+            : (incompatible & 8) != 0 && bytes[CompressionOffset] > 1 ? "another compression than zlib and zstd"
             : (incompatible & 16) != 0 ? "subclusters"
             : (incompatible & ~31UL) != 0 ? "a feature that is not known" : null;
         if (unknown != null)
@@ -88,6 +99,8 @@ internal sealed class Qcow2Header
             RefcountTableOffset = Long(bytes, 48),
             RefcountTableClusters = Word(bytes, 56),
             SnapshotCount = Word(bytes, 60),
+            SnapshotOffset = Long(bytes, 64),
+            UsesZstd = (incompatible & 8) != 0 && bytes[CompressionOffset] == 1,
             AutoclearFeatures = version == 3 ? Long(bytes, AutoclearOffset) : 0,
             IsDirty = (incompatible & DirtyBit) != 0,
             IsCorrupt = (incompatible & CorruptBit) != 0,
@@ -97,6 +110,72 @@ internal sealed class Qcow2Header
         int headerLength = version == 3 ? (int)Math.Min(Word(bytes, 100), 4096) : Version2Length;
         header.ReadBacking(file, bytes, headerLength);
         return header;
+    }
+
+    /// <summary>The header's first cluster with another backing image; null if that does not fit.</summary>
+    /// <param name="cluster">What is there now.</param>
+    /// <param name="name">The backing image's name, or null for none.</param>
+    /// <param name="format">Its format.</param>
+    public static byte[]? ReplaceBacking(ReadOnlySpan<byte> cluster, string? name, DiskFormat format)
+    {
+        byte[] header = new byte[cluster.Length];
+        int length = Word(cluster, 4) == 3 ? (int)Word(cluster, 100) : Version2Length;
+        byte[] nameBytes = name == null ? [] : Encoding.UTF8.GetBytes(name);
+        if (length < Version2Length || length > cluster.Length - 8 || nameBytes.Length > MaximumBackingName)
+        {
+            return null;
+        }
+
+        cluster[..length].CopyTo(header);
+        int at = length;
+        if (name != null && !Append(BackingFormatExtension, Encoding.ASCII.GetBytes(format == DiskFormat.Raw ? "raw" : "qcow2")))
+        {
+            return null;
+        }
+
+        // The other extensions stay as they are.
+        for (int from = length; from + 8 <= cluster.Length;)
+        {
+            uint type = Word(cluster, from);
+            uint size = Word(cluster, from + 4);
+            if (type == 0 || size > cluster.Length - from - 8)
+            {
+                break;
+            }
+
+            if (type != BackingFormatExtension && !Append(type, cluster.Slice(from + 8, (int)size)))
+            {
+                return null;
+            }
+
+            from += 8 + (int)((size + 7) & ~7u);
+        }
+
+        // Eight bytes of zero end the extensions.
+        int place = at + 8;
+        if (place + nameBytes.Length > Math.Min(header.Length, 4096))
+        {
+            return null;
+        }
+
+        nameBytes.CopyTo(header, place);
+        BinaryPrimitives.WriteUInt64BigEndian(header.AsSpan(8), name == null ? 0 : (ulong)place);
+        BinaryPrimitives.WriteUInt32BigEndian(header.AsSpan(16), (uint)nameBytes.Length);
+        return header;
+
+        bool Append(uint type, ReadOnlySpan<byte> data)
+        {
+            if (at + 8 + ((data.Length + 7) & ~7) > header.Length - 8)
+            {
+                return false;
+            }
+
+            BinaryPrimitives.WriteUInt32BigEndian(header.AsSpan(at), type);
+            BinaryPrimitives.WriteUInt32BigEndian(header.AsSpan(at + 4), (uint)data.Length);
+            data.CopyTo(header.AsSpan(at + 8));
+            at += 8 + ((data.Length + 7) & ~7);
+            return true;
+        }
     }
 
     private void Check(BlockFile file)
@@ -140,6 +219,7 @@ internal sealed class Qcow2Header
                 break;
             }
 
+            HasBitmaps |= type == BitmapsExtension;
             if (type == BackingFormatExtension)
             {
                 BackingFormat = Encoding.ASCII.GetString(bytes, at + 8, (int)size);

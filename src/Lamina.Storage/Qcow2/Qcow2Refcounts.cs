@@ -11,9 +11,10 @@ internal sealed class Qcow2Refcounts
 {
     private readonly BlockFile _file;
     private readonly int _clusterBits;
-    private readonly ulong _tableOffset;
-    private readonly ulong[] _table;
+    private ulong _tableOffset;
+    private ulong[] _table;
     private readonly Dictionary<int, Block> _blocks = [];
+    private readonly byte[] _bytes;
     private ulong _hint;
 
     private Qcow2Refcounts(BlockFile file, Qcow2Header header, ulong[] table)
@@ -22,6 +23,7 @@ internal sealed class Qcow2Refcounts
         _clusterBits = header.ClusterBits;
         _tableOffset = header.RefcountTableOffset;
         _table = table;
+        _bytes = new byte[1 << header.ClusterBits];
     }
 
     private int EntriesABlock => 1 << (_clusterBits - 1);
@@ -60,11 +62,9 @@ internal sealed class Qcow2Refcounts
                 return error;
             }
 
-            ref ushort count = ref block!.Counts[(int)(cluster % (ulong)EntriesABlock)];
-            if (count == 0)
+            if (block!.Counts[(int)(cluster % (ulong)EntriesABlock)] == 0)
             {
-                count = 1;
-                block.IsDirty = true;
+                Set(block, cluster, 1);
                 _hint = cluster + 1;
                 offset = cluster << _clusterBits;
                 return 0;
@@ -72,6 +72,146 @@ internal sealed class Qcow2Refcounts
         }
 
         return ErrorNumber.NoSpace;
+    }
+
+    /// <summary>Finds free clusters that lie side by side, and counts each once.</summary>
+    /// <returns>0, or an errno value.</returns>
+    public int AllocateRun(ulong count, out ulong offset)
+    {
+        offset = 0;
+        ulong found = 0;
+        for (ulong cluster = 0; cluster < Capacity; cluster++)
+        {
+            int error = Load(cluster, create: true, out Block? block);
+            if (error != 0)
+            {
+                return error;
+            }
+
+            found = block!.Counts[(int)(cluster % (ulong)EntriesABlock)] == 0 ? found + 1 : 0;
+            if (found == count)
+            {
+                ulong first = cluster + 1 - count;
+                offset = first << _clusterBits;
+                for (ulong i = 0; i < count; i++)
+                {
+                    error = Load(first + i, create: true, out block);
+                    if (error != 0)
+                    {
+                        return error;
+                    }
+
+                    Set(block!, first + i, 1);
+                }
+
+                return 0;
+            }
+        }
+
+        return ErrorNumber.NoSpace;
+    }
+
+    /// <summary>Counts a cluster once more.</summary>
+    /// <returns>0, or an errno value.</returns>
+    public int Add(ulong offset)
+    {
+        ulong cluster = offset >> _clusterBits;
+        int error = Load(cluster, create: false, out Block? block);
+        if (error != 0)
+        {
+            return error;
+        }
+
+        int index = (int)(cluster % (ulong)EntriesABlock);
+        if (block == null || block.Counts[index] is 0 or ushort.MaxValue)
+        {
+            return ErrorNumber.InputOutput;
+        }
+
+        Set(block, cluster, (ushort)(block.Counts[index] + 1));
+        return 0;
+    }
+
+    /// <summary>How often a cluster is counted.</summary>
+    /// <returns>0, or an errno value.</returns>
+    public int Get(ulong offset, out ushort count)
+    {
+        ulong cluster = offset >> _clusterBits;
+        int error = Load(cluster, create: false, out Block? block);
+        count = block == null ? (ushort)0 : block.Counts[(int)(cluster % (ulong)EntriesABlock)];
+        return error;
+    }
+
+    /// <summary>
+    /// Makes the table large enough for so many clusters: a new one beside the old, which stays until the header refers to the new one.
+    /// </summary>
+    /// <param name="clusters">How many there may be.</param>
+    /// <param name="changeHeader">Makes the header refer to the table at an offset, of a number of clusters.</param>
+    /// <returns>0, or an errno value.</returns>
+    public int Grow(ulong clusters, Func<ulong, uint, int> changeHeader)
+    {
+        if (Capacity >= clusters)
+        {
+            return 0;
+        }
+
+        // Everything that is counted now is in the file first, so that the new table has only blocks that are there.
+        int error = WriteBack();
+        ulong[] old = _table;
+        ulong oldOffset = _tableOffset;
+        ulong entriesACluster = 1UL << (_clusterBits - 3);
+        ulong wanted = (clusters + (ulong)EntriesABlock - 1) / (ulong)EntriesABlock;
+        ulong size = (wanted + entriesACluster - 1) / entriesACluster;
+        if (error != 0)
+        {
+            return error;
+        }
+
+        Array.Resize(ref _table, checked((int)(size * entriesACluster)));
+        error = AllocateRun(size, out ulong place);
+        error = error != 0 ? error : WriteBlocks(out bool _);
+        if (error == 0)
+        {
+            byte[] bytes = new byte[_table.Length * 8];
+            for (int i = 0; i < _table.Length; i++)
+            {
+                BinaryPrimitives.WriteUInt64BigEndian(bytes.AsSpan(i * 8), _table[i]);
+            }
+
+            error = _file.WriteAt(place, bytes.AsSpan());
+        }
+
+        error = error != 0 ? error : _file.Synchronize();
+        error = error != 0 ? error : changeHeader(place, (uint)size);
+        error = error != 0 ? error : _file.Synchronize();
+        if (error != 0)
+        {
+            // The file still has the old table; what is in memory beyond it is not to be used any more.
+            _table = old;
+            foreach (int index in _blocks.Keys.Where(k => k >= old.Length).ToArray())
+            {
+                _blocks.Remove(index);
+            }
+
+            return error;
+        }
+
+        _tableOffset = place;
+        foreach (Block block in _blocks.Values)
+        {
+            block.IsNew = false;
+        }
+
+        for (ulong at = oldOffset; at < oldOffset + ((ulong)old.Length * 8); at += 1UL << _clusterBits)
+        {
+            error = Release(at, out bool _);
+            if (error != 0)
+            {
+                return error;
+            }
+        }
+
+        return WriteBack();
     }
 
     /// <summary>Counts a cluster once less.</summary>
@@ -93,8 +233,8 @@ internal sealed class Qcow2Refcounts
             return ErrorNumber.InputOutput;
         }
 
-        isFree = --block.Counts[index] == 0;
-        block.IsDirty = true;
+        isFree = block.Counts[index] == 1;
+        Set(block, cluster, (ushort)(block.Counts[index] - 1));
         if (isFree && cluster < _hint)
         {
             _hint = cluster;
@@ -106,7 +246,15 @@ internal sealed class Qcow2Refcounts
     /// <summary>Writes what has changed: blocks before the table's entries for them.</summary>
     public int WriteBack()
     {
-        byte[]? bytes = null;
+        int error = WriteBlocks(out bool any);
+        return error != 0 || !any ? error : WriteNewEntries();
+    }
+
+    // Only the sectors that have changed.
+    private int WriteBlocks(out bool any)
+    {
+        const int CountsASector = 256;
+        any = false;
         foreach (Block block in _blocks.Values)
         {
             if (!block.IsDirty)
@@ -114,22 +262,33 @@ internal sealed class Qcow2Refcounts
                 continue;
             }
 
-            bytes ??= new byte[1 << _clusterBits];
-            for (int i = 0; i < block.Counts.Length; i++)
+            any = true;
+            int first = block.DirtyFirst & ~(CountsASector - 1);
+            int last = Math.Min((block.DirtyLast | (CountsASector - 1)) + 1, block.Counts.Length);
+            for (int i = first; i < last; i++)
             {
-                BinaryPrimitives.WriteUInt16BigEndian(bytes.AsSpan(i * 2), block.Counts[i]);
+                BinaryPrimitives.WriteUInt16BigEndian(_bytes.AsSpan(i * 2), block.Counts[i]);
             }
 
-            int error = _file.WriteAt(block.Offset, bytes.AsSpan());
+            int error = _file.WriteAt(block.Offset + ((ulong)first * 2), _bytes.AsSpan(first * 2, (last - first) * 2));
             if (error != 0)
             {
                 return error;
             }
 
-            block.IsDirty = false;
+            block.DirtyFirst = int.MaxValue;
+            block.DirtyLast = -1;
         }
 
-        return bytes == null ? 0 : WriteNewEntries();
+        return 0;
+    }
+
+    private void Set(Block block, ulong cluster, ushort count)
+    {
+        int index = (int)(cluster % (ulong)EntriesABlock);
+        block.Counts[index] = count;
+        block.DirtyFirst = Math.Min(block.DirtyFirst, index);
+        block.DirtyLast = Math.Max(block.DirtyLast, index);
     }
 
     private int WriteNewEntries()
@@ -177,7 +336,8 @@ internal sealed class Qcow2Refcounts
             }
 
             offset = ((ulong)index * (ulong)EntriesABlock) << _clusterBits;
-            block = new Block { Offset = offset, Counts = new ushort[EntriesABlock], IsDirty = true, IsNew = true };
+            // Whatever the file has there is replaced entirely.
+            block = new Block { Offset = offset, Counts = new ushort[EntriesABlock], DirtyFirst = 0, DirtyLast = EntriesABlock - 1, IsNew = true };
             block.Counts[0] = 1;
             _table[index] = offset;
             _blocks.Add(index, block);
@@ -207,7 +367,11 @@ internal sealed class Qcow2Refcounts
 
         public required ushort[] Counts { get; init; }
 
-        public bool IsDirty { get; set; }
+        public int DirtyFirst { get; set; } = int.MaxValue;
+
+        public int DirtyLast { get; set; } = -1;
+
+        public bool IsDirty => DirtyLast >= 0;
 
         public bool IsNew { get; set; }
     }
