@@ -2,8 +2,9 @@ using System.Globalization;
 using System.Text.Json;
 using Lamina.Bench;
 using Lamina.Bench.Basket;
+using Lamina.Bench.Io;
 
-const string usage = $"usage: Lamina.Bench loop|device|boot|exit|process [--runs N] [--json FILE]\n       {BasketCommand.Usage}";
+const string usage = $"usage: Lamina.Bench loop|device|boot|exit|process|io [--runs N] [--json FILE] [--only block,net,share,start]\n       {BasketCommand.Usage}";
 if (args.Length == 5 && args[0] == BootBench.OnceArgument)
 {
     return BootBench.RunOnce(args[1], args[2], args[3], args[4]);
@@ -22,6 +23,7 @@ if (args.Length > 0 && args[0] == "basket")
 int runs = 5;
 string? json = null;
 string? what = null;
+string parts = "block,net,share,start";
 for (int n = 0; n < args.Length; n++)
 {
     switch (args[n])
@@ -32,7 +34,10 @@ for (int n = 0; n < args.Length; n++)
         case "--json" when n + 1 < args.Length:
             json = args[++n];
             break;
-        case "loop" or "device" or "boot" or "exit" or "process" when what == null:
+        case "--only" when n + 1 < args.Length:
+            parts = args[++n];
+            break;
+        case "loop" or "device" or "boot" or "exit" or "process" or "io" when what == null:
             what = args[n];
             break;
         default:
@@ -55,6 +60,9 @@ switch (what)
         break;
     case "process":
         figures = ProcessBench.Run(runs);
+        break;
+    case "io":
+        figures = IoBench.Run(runs, parts);
         break;
     case "boot":
         figures = BootBench.Run(runs);

@@ -1,3 +1,4 @@
+using Lamina.Interop;
 using Lamina.Interop.Files;
 using Lamina.Machine.Backends;
 
@@ -11,21 +12,34 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
 {
     private const int MaximumThreads = 4;
     private const int MaximumVectors = 256;
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
     private readonly DiskImage _image;
+    private readonly WriteErrorPolicy _policy;
+    private readonly Action<string>? _notice;
     private readonly object _gate = new();
     private readonly Thread?[] _threads = new Thread?[MaximumThreads];
     private BlockRequest? _first;
     private BlockRequest? _last;
+    private BlockRequest? _waiting;
+    private long _retryAt;
+    private bool _retriesWaiting;
+    private bool _draining;
+    private bool _told;
     private int _threadCount;
     private int _idle;
     private int _pending;
     private bool _closed;
 
     /// <summary>Serves an image, which it disposes at its end.</summary>
-    public DiskBackend(DiskImage image)
+    /// <param name="image">The image.</param>
+    /// <param name="policy">What becomes of a write that the host refuses for want of space.</param>
+    /// <param name="notice">Told, for a person, when requests begin to wait and when they go on; or null. On a thread of this object.</param>
+    public DiskBackend(DiskImage image, WriteErrorPolicy policy = WriteErrorPolicy.Report, Action<string>? notice = null)
     {
         ArgumentNullException.ThrowIfNull(image);
         _image = image;
+        _policy = policy;
+        _notice = notice;
     }
 
     /// <inheritdoc/>
@@ -52,28 +66,9 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
 
         lock (_gate)
         {
-            request.Next = null;
-            if (_last == null)
-            {
-                _first = request;
-            }
-            else
-            {
-                _last.Next = request;
-            }
-
-            _last = request;
+            Enqueue(request);
             _pending++;
-            if (_idle > 0)
-            {
-                Monitor.Pulse(_gate);
-            }
-            else if (_threadCount < MaximumThreads)
-            {
-                Thread thread = new(Work) { Name = "disk", IsBackground = true };
-                _threads[_threadCount++] = thread;
-                thread.Start();
-            }
+            WakeThread();
         }
 
         return false;
@@ -84,10 +79,20 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
     {
         lock (_gate)
         {
+            // What waits for space is tried once more, and is told of the error if that does not help.
+            _draining = true;
             while (_pending > 0)
             {
-                Monitor.Wait(_gate);
+                RetryWaiting();
+                if (_first != null)
+                {
+                    WakeThread();
+                }
+
+                Monitor.Wait(_gate, RetryInterval);
             }
+
+            _draining = false;
         }
     }
 
@@ -138,35 +143,112 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
         return true;
     }
 
+    // Under the lock, like the following three.
+    private void Enqueue(BlockRequest request)
+    {
+        request.Next = null;
+        if (_last == null)
+        {
+            _first = request;
+        }
+        else
+        {
+            _last.Next = request;
+        }
+
+        _last = request;
+    }
+
+    private void WakeThread()
+    {
+        if (_idle > 0)
+        {
+            Monitor.Pulse(_gate);
+        }
+        else if (_threadCount < MaximumThreads)
+        {
+            Thread thread = new(Work) { Name = "disk", IsBackground = true };
+            _threads[_threadCount++] = thread;
+            thread.Start();
+        }
+    }
+
+    private void RetryWaiting()
+    {
+        while (_waiting != null)
+        {
+            BlockRequest request = _waiting;
+            _waiting = request.Next;
+            Enqueue(request);
+        }
+    }
+
+    // The next request, or null at the end. One thread looks after those that wait for space.
+    private BlockRequest? Take()
+    {
+        while (_first == null)
+        {
+            if (_closed)
+            {
+                return null;
+            }
+
+            _idle++;
+            if (_waiting == null || _retriesWaiting)
+            {
+                Monitor.Wait(_gate);
+            }
+            else
+            {
+                _retriesWaiting = true;
+                long left = _retryAt - Environment.TickCount64;
+                if (left <= 0 || !Monitor.Wait(_gate, (int)left))
+                {
+                    RetryWaiting();
+                }
+
+                _retriesWaiting = false;
+            }
+
+            _idle--;
+        }
+
+        BlockRequest request = _first;
+        _first = request.Next;
+        if (_first == null)
+        {
+            _last = null;
+        }
+
+        return request;
+    }
+
     private void Work()
     {
         while (true)
         {
-            BlockRequest request;
+            BlockRequest? request;
             lock (_gate)
             {
-                _idle++;
-                while (_first == null)
+                request = Take();
+                if (request == null)
                 {
-                    if (_closed)
-                    {
-                        return;
-                    }
-
-                    Monitor.Wait(_gate);
-                }
-
-                _idle--;
-                request = _first;
-                _first = request.Next;
-                if (_first == null)
-                {
-                    _last = null;
+                    return;
                 }
             }
 
             int error = Execute(request);
+            if (error == ErrorNumber.NoSpace && _policy == WriteErrorPolicy.Wait && TryPutAside(request))
+            {
+                continue;
+            }
+
             request.Complete(error == 0 ? BlockResult.Done : BlockResult.Failed);
+            if (error == 0 && _told)
+            {
+                Tell(waits: false);
+            }
+
             lock (_gate)
             {
                 if (--_pending == 0)
@@ -175,6 +257,41 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
                 }
             }
         }
+    }
+
+    private bool TryPutAside(BlockRequest request)
+    {
+        lock (_gate)
+        {
+            if (_draining || _closed)
+            {
+                return false;
+            }
+
+            request.Next = _waiting;
+            _waiting = request;
+            _retryAt = Environment.TickCount64 + (long)RetryInterval.TotalMilliseconds;
+        }
+
+        Tell(waits: true);
+        return true;
+    }
+
+    private void Tell(bool waits)
+    {
+        lock (_gate)
+        {
+            if (_told == waits || (!waits && _waiting != null))
+            {
+                return;
+            }
+
+            _told = waits;
+        }
+
+        _notice?.Invoke(waits
+            ? $"there is no space left for '{_image.Path}': the guest's writes wait until there is some"
+            : $"there is space for '{_image.Path}' again: the guest's writes go on");
     }
 
     private int Execute(BlockRequest request)
@@ -191,7 +308,7 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
                 Span<IoVector> vectors = stackalloc IoVector[MaximumVectors];
                 if (!TryGetVectors(request, vectors, out int count))
                 {
-                    return Interop.ErrorNumber.InvalidArgument;
+                    return ErrorNumber.InvalidArgument;
                 }
 
                 return request.Operation == BlockOperation.Read

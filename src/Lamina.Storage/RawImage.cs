@@ -54,7 +54,7 @@ public sealed class RawImage : DiskImage
     }
 
     /// <inheritdoc/>
-    public override int Read(ulong offset, ReadOnlySpan<IoVector> buffers) => _file.ReadAt(offset, buffers);
+    public override int Read(ulong offset, ReadOnlySpan<IoVector> buffers) => _file.ReadAllAt(offset, buffers);
 
     /// <inheritdoc/>
     public override int Write(ulong offset, ReadOnlySpan<IoVector> buffers) => _file.WriteAt(offset, buffers);

@@ -14,6 +14,9 @@ public sealed record DiskSettings
     /// <summary>Whether the guest may not write to it.</summary>
     public bool IsReadOnly { get; init; }
 
+    /// <summary>What becomes of a write for which the host has no space.</summary>
+    public WriteErrorPolicy OnNoSpace { get; init; }
+
     /// <summary>The serial number that the guest sees, at most 20 characters of ASCII; null for one made of its position.</summary>
     public string? Serial { get; init; }
 }

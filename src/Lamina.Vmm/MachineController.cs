@@ -80,7 +80,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             AddressSpace mmio = new(1UL << addressBits, new MonitorLock());
             ulong crystal = CpuModel.GetCrystalFrequency(tscFrequency);
             Devices = new DeviceCatalog(
-                ports, mmio, _clock, this, layout, tscFrequency, crystal, addressBits, settings, _memory, part => Own(part));
+                ports, mmio, _clock, this, layout, tscFrequency, crystal, addressBits, settings, _memory, part => Own(part), message => Noticed?.Invoke(message));
             _powerButton = new Posting(_loop, Devices.Power.PressPowerButton);
             Serial0 = new SerialPort(Devices.Uart0, _loop);
             Serial1 = new SerialPort(Devices.Uart1, _loop);
@@ -167,7 +167,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
 
     internal string AcceleratorName => _execution.AcceleratorName;
 
-    /// <summary>Something that a person should know, on the event loop.</summary>
+    /// <summary>Something that a person should know, on the event loop or a disk's thread.</summary>
     internal event Action<string>? Noticed;
 
     /// <inheritdoc/>

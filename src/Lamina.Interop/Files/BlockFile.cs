@@ -64,11 +64,15 @@ public sealed unsafe class BlockFile : SafeHandle
 
     /// <summary>Reads. What lies behind the end reads as zeroes.</summary>
     /// <returns>0, or the errno value.</returns>
-    public int ReadAt(ulong offset, ReadOnlySpan<IoVector> buffers) => Transfer(write: false, offset, buffers);
+    public int ReadAt(ulong offset, ReadOnlySpan<IoVector> buffers) => Transfer(write: false, offset, buffers, mayEnd: true);
+
+    /// <summary>Reads what must all be there.</summary>
+    /// <returns>0, or the errno value: EIO if the file ends before.</returns>
+    public int ReadAllAt(ulong offset, ReadOnlySpan<IoVector> buffers) => Transfer(write: false, offset, buffers, mayEnd: false);
 
     /// <summary>Writes all of it.</summary>
     /// <returns>0, or the errno value.</returns>
-    public int WriteAt(ulong offset, ReadOnlySpan<IoVector> buffers) => Transfer(write: true, offset, buffers);
+    public int WriteAt(ulong offset, ReadOnlySpan<IoVector> buffers) => Transfer(write: true, offset, buffers, mayEnd: false);
 
     /// <summary>Reads into memory of this program.</summary>
     /// <returns>0, or the errno value.</returns>
@@ -189,7 +193,7 @@ public sealed unsafe class BlockFile : SafeHandle
     private static int Result(int value) => value == 0 ? 0 : Marshal.GetLastPInvokeError();
 
     // Short transfers go on where they ended; a read at the end of the file gives zeroes.
-    private int Transfer(bool write, ulong offset, ReadOnlySpan<IoVector> buffers)
+    private int Transfer(bool write, ulong offset, ReadOnlySpan<IoVector> buffers, bool mayEnd)
     {
         IoVector* rest = stackalloc IoVector[1];
         int index = 0;
@@ -220,6 +224,11 @@ public sealed unsafe class BlockFile : SafeHandle
                 if (error != 0 || (done == 0 && write))
                 {
                     return error != 0 ? error : ErrorNumber.NoSpace;
+                }
+
+                if (done == 0 && !mayEnd)
+                {
+                    return ErrorNumber.InputOutput;
                 }
 
                 if (done == 0)

@@ -13,6 +13,7 @@ internal sealed class Qcow2Check
     private const ulong Copied = 1UL << 63;
     private const ulong Compressed = 1UL << 62;
     private const int MaximumProblems = 100;
+    private const ulong MaximumClusters = 1 << 29;
     private readonly BlockFile _file;
     private readonly Qcow2Header _header;
     private readonly Action<double>? _progress;
@@ -28,7 +29,9 @@ internal sealed class Qcow2Check
         _header = header;
         _progress = progress;
         ulong clusters = (file.GetLength() + header.ClusterSize - 1) >> header.ClusterBits;
-        _expected = new ushort[checked((int)Math.Min(clusters, 1UL << 30))];
+        _expected = clusters <= MaximumClusters
+            ? new ushort[(int)clusters]
+            : throw new StorageException($"'{file.Path}' has {clusters} clusters; at most {MaximumClusters} are checked.");
         _stored = new ushort[_expected.Length];
         _refcountTable = new ulong[checked((int)(((ulong)header.RefcountTableClusters << header.ClusterBits) / 8))];
     }

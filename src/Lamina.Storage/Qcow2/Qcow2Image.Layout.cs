@@ -10,6 +10,7 @@ internal sealed partial class Qcow2Image
     private const int L1SizeOffset = 36;
     private const int RefcountTableOffset = 48;
     private const ulong Reserved = 64;
+    private const ulong MaximumL1Entries = 4 << 20;
 
     /// <inheritdoc/>
     public override int Resize(ulong length)
@@ -20,7 +21,8 @@ internal sealed partial class Qcow2Image
         }
 
         ulong old = Length;
-        if (length == 0 || length % 512 != 0 || length > Qcow2Creation.MaximumLength)
+        ulong perTable = (ulong)EntriesATable << _header.ClusterBits;
+        if (length == 0 || length % 512 != 0 || length > Qcow2Creation.MaximumLength || (length + perTable - 1) / perTable > MaximumL1Entries)
         {
             return ErrorNumber.InvalidArgument;
         }

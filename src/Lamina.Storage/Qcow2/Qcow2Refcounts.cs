@@ -9,6 +9,8 @@ namespace Lamina.Storage.Qcow2;
 /// </summary>
 internal sealed class Qcow2Refcounts
 {
+    // QEMU's limit, too: a table of 8 MiB.
+    private const ulong MaximumEntries = 1 << 20;
     private readonly BlockFile _file;
     private readonly int _clusterBits;
     private ulong _tableOffset;
@@ -162,9 +164,9 @@ internal sealed class Qcow2Refcounts
         ulong entriesACluster = 1UL << (_clusterBits - 3);
         ulong wanted = (clusters + (ulong)EntriesABlock - 1) / (ulong)EntriesABlock;
         ulong size = (wanted + entriesACluster - 1) / entriesACluster;
-        if (error != 0)
+        if (error != 0 || size * entriesACluster > MaximumEntries)
         {
-            return error;
+            return error != 0 ? error : ErrorNumber.InvalidArgument;
         }
 
         Array.Resize(ref _table, checked((int)(size * entriesACluster)));

@@ -31,7 +31,8 @@ internal sealed class DeviceCatalog
         int physicalAddressBits,
         MachineSettings settings,
         GuestMemory memory,
-        Action<IDisposable> own)
+        Action<IDisposable> own,
+        Action<string> notice)
     {
         ApicBus apicBus = ApicBus = new();
         LocalApics = new LocalApic[settings.ProcessorCount];
@@ -63,7 +64,7 @@ internal sealed class DeviceCatalog
         ResetControl resetControl = Add(new ResetControl("reset", new MonitorLock(), events));
         Add(new PciHostBridge("pcihost", new MonitorLock(), pci, resetControl)).Map(ports, mmio);
 
-        Virtio = new VirtioCatalog(settings, memory, pci, apicBus, own);
+        Virtio = new VirtioCatalog(settings, memory, pci, apicBus, own, notice);
         _devices.AddRange(Virtio.Devices);
 
         Add(new PanicDevice("panic", events)).Map(ports);

@@ -35,17 +35,18 @@ internal sealed class VirtioCatalog
     /// <param name="bus">Where the devices go.</param>
     /// <param name="messages">Where their interrupts go.</param>
     /// <param name="own">Takes what is to be disposed with the machine.</param>
+    /// <param name="notice">Told what a person should know, while the machine runs. Any thread.</param>
     /// <exception cref="StorageException">A disk cannot be opened.</exception>
     /// <exception cref="NetworkException">A network cannot be had.</exception>
     /// <exception cref="MachineConfigurationException">There are too many.</exception>
-    internal VirtioCatalog(MachineSettings settings, GuestMemory memory, PciBus bus, IMessageInterruptSink messages, Action<IDisposable> own)
+    internal VirtioCatalog(MachineSettings settings, GuestMemory memory, PciBus bus, IMessageInterruptSink messages, Action<IDisposable> own, Action<string> notice)
     {
         _bus = bus;
         _messages = messages;
         for (int i = 0; i < settings.Disks.Count; i++)
         {
             DiskSettings disk = settings.Disks[i];
-            DiskBackend backend = new(DiskImages.Open(disk.Path, disk.Format, !disk.IsReadOnly));
+            DiskBackend backend = new(DiskImages.Open(disk.Path, disk.Format, !disk.IsReadOnly), disk.OnNoSpace, notice);
             own(backend);
             int queues = Math.Min(settings.ProcessorCount, MaximumBlockQueues);
             string serial = disk.Serial ?? string.Create(CultureInfo.InvariantCulture, $"disk{i}");
