@@ -19,6 +19,12 @@ internal unsafe struct ProcessorContext
     /// <summary>Entries of <see cref="Mappings"/>, those of the upper half included.</summary>
     public const int MappingCount = 2 * MappingsBelow;
 
+    /// <summary>Entries of <see cref="Slots"/>: one for the stack, <see cref="LoopReads"/> for reads in loops, the others for writes there.</summary>
+    public const int SlotCount = 8;
+
+    /// <summary>Slots for reads in loops.</summary>
+    public const int LoopReads = 4;
+
     // The first three must stay first: native code wants them aligned. Offsets 0 and 512 are known to native stubs.
 
     /// <summary>FXSAVE image (Intel SDM volume 1, section 10.5). Holds x87/MMX state and its control words; its XMM part and MXCSR are scratch.</summary>
@@ -250,6 +256,12 @@ internal unsafe struct ProcessorContext
     /// none. A direct jump to another page is taken only while the number is the one with which it was linked.
     /// </summary>
     public fixed uint Mappings[MappingCount];
+
+    /// <summary>
+    /// Copies of entries of <see cref="Tlb"/>, each a <see cref="TlbEntry"/>, beside which translated code looks first: the page of the stack, and those that
+    /// loops are in. Forgotten with everything that forgets entries, and when <see cref="Tlb"/> becomes another.
+    /// </summary>
+    public fixed ulong Slots[2 * SlotCount];
 
     /// <summary>Told when FERR# is asserted (an x87 exception with CR0.NE clear), or null: then such exceptions are ignored, as with IGNNE#.</summary>
     public delegate*<ProcessorContext*, void> FloatingPointErrorPin;

@@ -17,6 +17,7 @@ internal sealed unsafe partial class SoftwareProcessor
     private readonly SingleInstruction[] _singles = new SingleInstruction[SingleCount];
     private readonly Instruction* _singleInstructions;
     private Instruction* _single;
+    private readonly FetchCache _fetches = new();
     private int _jumpEpoch;
 
     /// <inheritdoc/>
@@ -87,23 +88,21 @@ internal sealed unsafe partial class SoftwareProcessor
     public void FlushFetchPage(ulong linear)
     {
         Jumps.FlushPage(linear);
-        if (_fetchPage == (linear & PageMask))
-        {
-            _fetchPage = NoPage;
-        }
+        _fetches.FlushPage(linear);
     }
 
     /// <summary>Forgets cached block look-ups, those in global pages only if asked to.</summary>
     public void FlushFetches(bool global)
     {
-        _fetchPage = NoPage;
         if (global)
         {
             Jumps.FlushAll();
+            _fetches.FlushAll();
         }
         else
         {
             Jumps.FlushLocal();
+            _fetches.FlushLocal();
         }
     }
 
@@ -157,24 +156,24 @@ internal sealed unsafe partial class SoftwareProcessor
     {
         ForgetOldEpoch();
         ulong page = linear & PageMask;
-        if (_fetchPage != page || _fetchUser != (c->Cpl == 3))
+        bool user = c->Cpl == 3;
+        if (!_fetches.TryFind(page, user, out FetchCache.Entry fetch))
         {
             if ((c->CodeSize == 8 && !MemoryUnit.IsCanonical(linear)) || !MemoryUnit.TranslateFetch(c, linear, out PageTranslation t))
             {
                 return null;
             }
 
-            _fetchPage = page;
-            _fetchUser = c->Cpl == 3;
-            _fetchPhysical = t.Physical & PageMask;
-            _fetchGlobal = t.Global;
-            if (_code != null && c->CodeSize == 8)
-            {
-                Jumps.SetMapping(linear, _code.MappingNumber(page, _fetchUser, _fetchPhysical), _fetchGlobal);
-            }
+            ulong frame = t.Physical & PageMask;
+            fetch = _fetches.Add(page, user, frame, t.Global, _code?.MappingNumber(page, user, frame) ?? 0);
         }
 
-        ulong physical = _fetchPhysical | (linear & 0xfff);
+        if (_code != null && c->CodeSize == 8)
+        {
+            Jumps.SetMapping(linear, fetch.Mapping, fetch.Global);
+        }
+
+        ulong physical = fetch.Physical | (linear & 0xfff);
         Block* block = _blocks.Find(physical, c->CodeSize);
         if (block == null)
         {
@@ -187,7 +186,7 @@ internal sealed unsafe partial class SoftwareProcessor
             ForgetOldEpoch();
         }
 
-        Jumps.Fill(c->Jumps, linear, block, _fetchGlobal);
+        Jumps.Fill(c->Jumps, linear, block, fetch.Global);
         return c->CodeSize == 8 || c->Rip + block->ByteLength - 1 <= c->Segments[SegmentRegister.Cs].Limit ? block : null;
     }
 
@@ -196,17 +195,9 @@ internal sealed unsafe partial class SoftwareProcessor
         if (_jumpEpoch != _blocks.Epoch)
         {
             _jumpEpoch = _blocks.Epoch;
-            _fetchPage = NoPage;
             Jumps.Clear();
         }
     }
-
-    // No instruction's page.
-    private const ulong NoPage = 1;
-    private ulong _fetchPage = NoPage;
-    private ulong _fetchPhysical;
-    private bool _fetchUser;
-    private bool _fetchGlobal;
 
     // One instruction that cannot be taken from a block: it crosses a page or the code segment's limit, is not in RAM, or cannot be decoded.
     private bool ExecuteSingle(ProcessorContext* c)

@@ -193,11 +193,12 @@ internal sealed unsafe partial class SoftwareProcessor
             return;
         }
 
-        if (data[3] == 0)
+        LinkKind kind = (LinkKind)data[3];
+        if (kind != LinkKind.Guarded)
         {
             if (((to->Physical ^ from->Physical) & PageMask) == 0)
             {
-                _code!.Link(from, place, to, target);
+                _code!.Link(from, place, to, target, kind == LinkKind.Native);
             }
         }
         else

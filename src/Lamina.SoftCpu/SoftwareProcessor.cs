@@ -39,6 +39,7 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
         // SAFETY: native memory, freed in Dispose; zeroed, so every field starts defined.
         _context = (ProcessorContext*)NativeMemory.AlignedAlloc((nuint)sizeof(ProcessorContext), 64);
         *_context = default;
+        Tlb = new Tlb(_context->Slots);
         _context->TlbArrays = Tlb.Entries;
         _context->VectorsOff = 1;
         _context->X87Off = 1;
@@ -84,7 +85,7 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
     public ulong[] PageDirectoryPointers { get; } = new ulong[4];
 
     /// <summary>Cached translations of data.</summary>
-    public Tlb Tlb { get; } = new();
+    public Tlb Tlb { get; }
 
     /// <summary>Cached look-ups of code.</summary>
     public JumpCache Jumps { get; }

@@ -12,21 +12,23 @@ namespace Lamina.SoftCpu.Blocks;
 internal sealed unsafe class JumpCache : IDisposable
 {
     /// <summary>Entries of one array.</summary>
-    public const int Count = 4096;
+    public const int Count = 16384;
 
     private const int ArrayCount = 4;
     private const int JournalSize = 8192;
+    private const int PageWords = 512;
     private const ulong PageMask = ~0xfffUL;
 
-    private readonly FlushJournal _local = new(JournalSize);
-    private readonly FlushJournal _global = new(JournalSize);
+    private readonly FlushJournal<ushort> _local = new(JournalSize);
+    private readonly FlushJournal<ushort> _global = new(JournalSize);
     private readonly JumpEntry* _entries;
     private readonly Block** _blocks;
     private readonly uint* _mappings;
     private readonly byte* _noCode;
 
-    // A bit for each page (by the low bits of its number) of which some look-up may be cached.
-    private readonly ulong[] _pages = new ulong[64];
+    // A bit for each page (by the low bits of its number) of which some look-up may be cached: named in the one journal, in the other.
+    private readonly ulong[] _localPages = new ulong[PageWords];
+    private readonly ulong[] _globalPages = new ulong[PageWords];
     private bool _localMappingsAbove;
 
     /// <param name="mappings">See <see cref="ProcessorContext.Mappings"/>.</param>
@@ -71,8 +73,8 @@ internal sealed unsafe class JumpCache : IDisposable
     {
         JumpEntry* entry = array + IndexOf(linear);
         int index = (int)(entry - _entries);
-        (global ? _global : _local).Add(index);
-        _pages[PageWord(linear)] |= PageBit(linear);
+        (global ? _global : _local).Add((ushort)index);
+        (global ? _globalPages : _localPages)[PageWord(linear)] |= PageBit(linear);
         entry->Code = _noCode;
         entry->Linear = linear;
         _blocks[index] = block;
@@ -100,25 +102,15 @@ internal sealed unsafe class JumpCache : IDisposable
     public void FlushPage(ulong linear)
     {
         _mappings[ContextLayout.MappingSlot(linear)] = 0;
-        if ((_pages[PageWord(linear)] & PageBit(linear)) == 0)
-        {
-            return;
-        }
-
-        ulong page = linear & PageMask;
-        for (int i = 0; i < Count * ArrayCount; i++)
-        {
-            if ((_entries[i].Linear & PageMask) == page)
-            {
-                Empty(i);
-            }
-        }
+        FlushPage(_local, _localPages, linear);
+        FlushPage(_global, _globalPages, linear);
     }
 
     /// <summary>Forgets all pages that are not global.</summary>
     public void FlushLocal()
     {
         Flush(_local);
+        System.Array.Clear(_localPages);
         new Span<uint>(_mappings, _localMappingsAbove ? ProcessorContext.MappingCount : ProcessorContext.MappingsBelow).Clear();
         _localMappingsAbove = false;
     }
@@ -130,7 +122,8 @@ internal sealed unsafe class JumpCache : IDisposable
         Flush(_global);
         new Span<uint>(_mappings, ProcessorContext.MappingCount).Clear();
         _localMappingsAbove = false;
-        System.Array.Clear(_pages);
+        System.Array.Clear(_localPages);
+        System.Array.Clear(_globalPages);
     }
 
     /// <summary>Forgets everything, entry by entry: the blocks are gone.</summary>
@@ -150,11 +143,43 @@ internal sealed unsafe class JumpCache : IDisposable
         NativeMemory.Free(_blocks);
     }
 
-    private static int PageWord(ulong linear) => (int)(linear >> 18) & 63;
+    private static int PageWord(ulong linear) => (int)(linear >> 18) & (PageWords - 1);
 
     private static ulong PageBit(ulong linear) => 1UL << (int)((linear >> 12) & 63);
 
-    private void Flush(FlushJournal journal)
+    private void FlushPage(FlushJournal<ushort> journal, ulong[] pages, ulong linear)
+    {
+        if ((pages[PageWord(linear)] & PageBit(linear)) == 0)
+        {
+            return;
+        }
+
+        ulong page = linear & PageMask;
+        if (journal.Overflowed)
+        {
+            for (int i = 0; i < Count * ArrayCount; i++)
+            {
+                EmptyIf(i, page);
+            }
+        }
+        else
+        {
+            foreach (ushort i in journal.Entries)
+            {
+                EmptyIf(i, page);
+            }
+        }
+    }
+
+    private void EmptyIf(int index, ulong page)
+    {
+        if ((_entries[index].Linear & PageMask) == page)
+        {
+            Empty(index);
+        }
+    }
+
+    private void Flush(FlushJournal<ushort> journal)
     {
         if (journal.Overflowed)
         {

@@ -221,6 +221,7 @@ internal static unsafe class ProcessorHandlers
         if (!c->WatchesData)
         {
             c->Tlb = c->TlbArrays + ((set && (c->Cr4 & (1 << 21)) != 0 ? Tlb.SupervisorWithoutSmap : Tlb.Supervisor) * TlbEntry.Stride);
+            SoftwareProcessor.Of(c).Tlb.ForgetSlots();
         }
 
         return true;

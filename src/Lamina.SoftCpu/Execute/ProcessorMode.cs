@@ -53,8 +53,10 @@ internal static unsafe class ProcessorMode
         int array = c->WatchesData ? Tlb.AlwaysMiss
             : !user ? (ac && (c->Cr4 & Smap) != 0 ? Tlb.SupervisorWithoutSmap : Tlb.Supervisor)
             : ac && (c->Cr0 & AlignmentMask) != 0 ? Tlb.AlwaysMiss : Tlb.User;
+        SoftwareProcessor p = SoftwareProcessor.Of(c);
         c->Tlb = c->TlbArrays + (array * TlbEntry.Stride);
-        c->Jumps = SoftwareProcessor.Of(c).Jumps.Array(c->CodeSize, user);
+        c->Jumps = p.Jumps.Array(c->CodeSize, user);
+        p.Tlb.ForgetSlots();
     }
 
     private static void UpdateGates(ProcessorContext* c, bool pe)

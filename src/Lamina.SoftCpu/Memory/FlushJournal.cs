@@ -1,22 +1,24 @@
 namespace Lamina.SoftCpu.Memory;
 
 /// <summary>Which entries of a cache have been filled since its last flush, so that a flush touches no others.</summary>
-internal sealed class FlushJournal(int capacity)
+/// <typeparam name="T">What names an entry.</typeparam>
+internal sealed class FlushJournal<T>(int capacity)
+    where T : unmanaged
 {
-    private readonly ushort[] _entries = new ushort[capacity];
+    private readonly T[] _entries = new T[capacity];
     private int _count;
 
     /// <summary>More was filled than is written down: everything must be flushed.</summary>
     public bool Overflowed { get; private set; }
 
-    /// <summary>Indexes of the filled entries, some of them more than once.</summary>
-    public ReadOnlySpan<ushort> Entries => _entries.AsSpan(0, _count);
+    /// <summary>Names of the filled entries, some of them more than once.</summary>
+    public ReadOnlySpan<T> Entries => _entries.AsSpan(0, _count);
 
-    public void Add(int index)
+    public void Add(T name)
     {
         if (_count < _entries.Length)
         {
-            _entries[_count++] = (ushort)index;
+            _entries[_count++] = name;
         }
         else
         {

@@ -11,13 +11,13 @@ internal static unsafe class MemoryUnit
     /// <summary>Reads bytes at a linear address with the current privilege, recording a fault if it fails.</summary>
     public static bool LoadSlow(ProcessorContext* c, int segment, ulong linear, byte* destination, int size)
     {
-        return Check(c, segment, linear, size) && Access(c, linear, destination, size, PageAccess.Read, c->Cpl == 3, SmapOff(c), fill: true);
+        return Check(c, segment, linear, size) && Access(c, linear, destination, size, PageAccess.Read, c->Cpl == 3, SmapOff(c), InUse(c));
     }
 
     /// <summary>Writes bytes at a linear address with the current privilege.</summary>
     public static bool StoreSlow(ProcessorContext* c, int segment, ulong linear, byte* source, int size)
     {
-        return Check(c, segment, linear, size) && Access(c, linear, source, size, PageAccess.Write, c->Cpl == 3, SmapOff(c), fill: true);
+        return Check(c, segment, linear, size) && Access(c, linear, source, size, PageAccess.Write, c->Cpl == 3, SmapOff(c), InUse(c));
     }
 
     /// <summary>See <see cref="GuestAccess.Writable"/>.</summary>
@@ -33,12 +33,12 @@ internal static unsafe class MemoryUnit
         if (((linear ^ (linear + (ulong)size - 1)) & PageMask) != 0)
         {
             // Both pages must be writable before anything is read.
-            faulted = !Translate(c, p, linear, PageAccess.Write, c->Cpl == 3, SmapOff(c), true, out _, out _)
-                || !Translate(c, p, Wrap(c, (linear + (ulong)size - 1) & PageMask), PageAccess.Write, c->Cpl == 3, SmapOff(c), true, out _, out _);
+            faulted = !Translate(c, p, linear, PageAccess.Write, c->Cpl == 3, SmapOff(c), InUse(c), out _, out _)
+                || !Translate(c, p, Wrap(c, (linear + (ulong)size - 1) & PageMask), PageAccess.Write, c->Cpl == 3, SmapOff(c), InUse(c), out _, out _);
             return null;
         }
 
-        if (!Translate(c, p, linear, PageAccess.Write, c->Cpl == 3, SmapOff(c), true, out ulong physical, out byte* host))
+        if (!Translate(c, p, linear, PageAccess.Write, c->Cpl == 3, SmapOff(c), InUse(c), out ulong physical, out byte* host))
         {
             return null;
         }
@@ -50,13 +50,13 @@ internal static unsafe class MemoryUnit
     /// <summary>Reads with the given privilege, whatever the CPL; a supervisor access is an implicit one (SMAP applies).</summary>
     public static bool LoadAs(ProcessorContext* c, ulong linear, byte* destination, int size, bool user)
     {
-        return CheckCanonical(c, linear, size) && Access(c, linear, destination, size, PageAccess.Read, user, false, fill: false);
+        return CheckCanonical(c, linear, size) && Access(c, linear, destination, size, PageAccess.Read, user, false, c->TlbArrays + ((user ? Tlb.User : Tlb.Supervisor) * TlbEntry.Stride));
     }
 
     /// <summary>Writes with the given privilege, whatever the CPL.</summary>
     public static bool StoreAs(ProcessorContext* c, ulong linear, byte* source, int size, bool user)
     {
-        return CheckCanonical(c, linear, size) && Access(c, linear, source, size, PageAccess.Write, user, false, fill: false);
+        return CheckCanonical(c, linear, size) && Access(c, linear, source, size, PageAccess.Write, user, false, c->TlbArrays + ((user ? Tlb.User : Tlb.Supervisor) * TlbEntry.Stride));
     }
 
     /// <summary>Translates a canonical instruction address with the current privilege, recording #PF if it fails.</summary>
@@ -103,11 +103,18 @@ internal static unsafe class MemoryUnit
         p.FlushFetchPage(linear);
     }
 
-    private static bool Access(ProcessorContext* c, ulong linear, byte* data, int size, PageAccess access, bool user, bool smapOff, bool fill)
+    private static bool Access(ProcessorContext* c, ulong linear, byte* data, int size, PageAccess access, bool user, bool smapOff, TlbEntry* array)
     {
-        SoftwareProcessor p = SoftwareProcessor.Of(c);
         int first = Math.Min(size, 4096 - (int)(linear & 0xfff));
-        if (!Translate(c, p, linear, access, user, smapOff, fill, out ulong physical, out byte* host))
+        if (first == size && array != null && !c->WatchesData && Tlb.Refill(array, linear & PageMask, access == PageAccess.Write) is var entry && entry != null)
+        {
+            byte* cached = (byte*)((nint)linear + entry->Addend);
+            Copy(access == PageAccess.Write ? data : cached, access == PageAccess.Write ? cached : data, size);
+            return true;
+        }
+
+        SoftwareProcessor p = SoftwareProcessor.Of(c);
+        if (!Translate(c, p, linear, access, user, smapOff, array, out ulong physical, out byte* host))
         {
             return false;
         }
@@ -115,7 +122,7 @@ internal static unsafe class MemoryUnit
         if (first < size)
         {
             ulong next = Wrap(c, linear + (ulong)first);
-            if (!Translate(c, p, next, access, user, smapOff, fill, out ulong physical2, out byte* host2))
+            if (!Translate(c, p, next, access, user, smapOff, array, out ulong physical2, out byte* host2))
             {
                 return false;
             }
@@ -136,7 +143,7 @@ internal static unsafe class MemoryUnit
         return true;
     }
 
-    private static bool Translate(ProcessorContext* c, SoftwareProcessor p, ulong linear, PageAccess access, bool user, bool smapOff, bool fill, out ulong physical, out byte* host)
+    private static bool Translate(ProcessorContext* c, SoftwareProcessor p, ulong linear, PageAccess access, bool user, bool smapOff, TlbEntry* array, out ulong physical, out byte* host)
     {
         if (!PageWalker.Walk(c, p, linear, access, user, smapOff, out PageTranslation t, out uint code))
         {
@@ -153,22 +160,22 @@ internal static unsafe class MemoryUnit
             p.BeforeWrite(host);
         }
 
-        if (fill && host != null && c->Tlb != c->TlbArrays + (Tlb.AlwaysMiss * TlbEntry.Stride))
+        if (host != null && array != null)
         {
-            ulong page = linear & PageMask;
-            nint addend = (nint)(host - (byte*)linear);
-            if (access != PageAccess.Write)
+            // Writes to a code page are told one by one.
+            bool write = access == PageAccess.Write;
+            if (!write || (t.Writable && p.BeginWrites(physical)))
             {
-                p.Tlb.Fill(TlbEntry.ForRead(c->Tlb, linear), page, addend, t.Global);
-            }
-            else if (t.Writable && p.BeginWrites(physical))
-            {
-                p.Tlb.Fill(TlbEntry.ForWrite(c->Tlb, linear), page, addend, t.Global);
+                p.Tlb.Fill(array, linear & PageMask, (nint)(host - (byte*)linear), write, t.Global);
             }
         }
 
         return true;
     }
+
+    // The TLB of the current privilege; null: it must stay empty.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TlbEntry* InUse(ProcessorContext* c) => c->Tlb != c->TlbArrays + (Tlb.AlwaysMiss * TlbEntry.Stride) ? c->Tlb : null;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void NoteSize(SoftwareProcessor p, ulong linear, ulong pageSize)

@@ -1,10 +1,12 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Lamina.SoftCpu.Memory;
 
 /// <summary>
-/// The first-level TLBs of one processor, in native memory that emitted code reads. A flush clears the entries that were filled since the last one; those of
-/// global pages outlive a load of CR3 (Intel SDM volume 3, section 4.10.2.4).
+/// The TLBs of one processor, in native memory that emitted code reads: a first level indexed by the page's low bits, and behind it a larger one that catches what
+/// pages with equal low bits displace. A flush clears the entries that were filled since the last one; those of global pages outlive a load of CR3
+/// (Intel SDM volume 3, section 4.10.2.4).
 /// </summary>
 internal sealed unsafe class Tlb : IDisposable
 {
@@ -20,19 +22,28 @@ internal sealed unsafe class Tlb : IDisposable
     /// <summary>The array that never holds anything.</summary>
     public const int AlwaysMiss = 3;
 
-    private const int JournalSize = 4096;
-    private readonly FlushJournal _local = new(JournalSize);
-    private readonly FlushJournal _global = new(JournalSize);
+    private const int JournalSize = 8192;
+    private const ulong PageMask = ~0xfffUL;
+    private const ulong WriteBit = 1;
+
+    // What was filled, in either level: the page, its array in bits 2:1, and whether for writes in bit 0.
+    private readonly FlushJournal<ulong> _local = new(JournalSize);
+    private readonly FlushJournal<ulong> _global = new(JournalSize);
 
     // A bit for each 2 MiB and each 1 GiB of linear addresses, hashed, of which a part of a larger page may be cached.
     private readonly ulong[] _large = new ulong[16];
     private readonly ulong[] _huge = new ulong[16];
+    private readonly TlbEntry* _slots;
+    private readonly WriterMap _writers = new();
 
-    public Tlb()
+    /// <param name="slots">See <see cref="ProcessorContext.Slots"/>.</param>
+    public Tlb(ulong* slots)
     {
+        _slots = (TlbEntry*)slots;
+
         // SAFETY: freed in Dispose; every entry is made invalid before anyone sees it.
         Entries = (TlbEntry*)NativeMemory.AlignedAlloc((nuint)(sizeof(TlbEntry) * TlbEntry.Total), 64);
-        new Span<TlbEntry>(Entries, TlbEntry.Total).Fill(TlbEntry.Invalid);
+        Clear();
     }
 
     /// <summary>All arrays, one behind the other.</summary>
@@ -41,12 +52,43 @@ internal sealed unsafe class Tlb : IDisposable
     /// <summary>One array.</summary>
     public TlbEntry* Array(int array) => Entries + (array * TlbEntry.Stride);
 
-    /// <summary>Remembers a translation.</summary>
-    public void Fill(TlbEntry* entry, ulong page, nint addend, bool global)
+    /// <summary>Remembers a translation in both levels of an array.</summary>
+    public void Fill(TlbEntry* array, ulong page, nint addend, bool write, bool global)
     {
-        (global ? _global : _local).Add((int)(entry - Entries));
-        entry->Tag = page;
-        entry->Addend = addend;
+        ulong number = (ulong)((array - Entries) / TlbEntry.Stride);
+        ulong name = page | (number << 1) | (write ? WriteBit : 0);
+        (global ? _global : _local).Add(name);
+        if (write)
+        {
+            _writers.Add((nint)page + addend, name);
+        }
+
+        TlbEntry* first = write ? TlbEntry.ForWrite(array, page) : TlbEntry.ForRead(array, page);
+        *first = new TlbEntry { Tag = page, Addend = addend };
+        TlbEntry* second = TlbEntry.SecondSet(array, page, write);
+        if (second->Tag != page)
+        {
+            second[1] = second[0];
+        }
+
+        second[0] = *first;
+    }
+
+    /// <summary>Finds the translation of a page in the second level, and copies it into the first. Null: not there.</summary>
+    public static TlbEntry* Refill(TlbEntry* array, ulong page, bool write)
+    {
+        TlbEntry* second = TlbEntry.SecondSet(array, page, write);
+        for (int way = 0; way < TlbEntry.Ways; way++)
+        {
+            if (second[way].Tag == page)
+            {
+                TlbEntry* first = write ? TlbEntry.ForWrite(array, page) : TlbEntry.ForRead(array, page);
+                *first = second[way];
+                return first;
+            }
+        }
+
+        return null;
     }
 
     /// <summary>Says that what is cached for this address may be a part of a larger page.</summary>
@@ -73,9 +115,11 @@ internal sealed unsafe class Tlb : IDisposable
     {
         for (int array = 0; array < TlbEntry.ArrayCount; array++)
         {
-            TlbEntry.ForRead(Array(array), linear)->Tag = TlbEntry.NoPage;
-            TlbEntry.ForWrite(Array(array), linear)->Tag = TlbEntry.NoPage;
+            Drop(Array(array), linear, write: false);
+            Drop(Array(array), linear, write: true);
         }
+
+        ForgetSlots();
     }
 
     /// <summary>Drops the translations of all pages that are not global.</summary>
@@ -93,16 +137,33 @@ internal sealed unsafe class Tlb : IDisposable
     /// <summary>Drops the write entries of a page, given by its host address.</summary>
     public void DropWrites(nint host)
     {
-        for (int array = 0; array < TlbEntry.ArrayCount; array++)
+        Span<ulong> names = stackalloc ulong[4];
+        bool all = _writers.TryTake(host, names, out int count);
+        foreach (ulong name in names[..count])
         {
-            TlbEntry* entry = TlbEntry.ForWrite(Array(array), 0);
-            for (int i = 0; i < TlbEntry.Count; i++, entry++)
+            Drop(name);
+        }
+
+        if (!all)
+        {
+            _writers.Begin(host);
+            for (int array = 0; array < TlbEntry.ArrayCount; array++)
             {
-                if ((nint)entry->Tag + entry->Addend == host)
-                {
-                    entry->Tag = TlbEntry.NoPage;
-                }
+                DropWrites(array, TlbEntry.ForWrite(Array(array), 0), TlbEntry.Count, host);
+                DropWrites(array, TlbEntry.SecondSet(Array(array), 0, write: true), TlbEntry.SecondSets * TlbEntry.Ways, host);
             }
+        }
+
+        ForgetSlots();
+    }
+
+    /// <summary>Empties the slots: what they copy has changed, or holds no longer.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void ForgetSlots()
+    {
+        for (int n = 0; n < ProcessorContext.SlotCount; n++)
+        {
+            _slots[n].Tag = TlbEntry.NoPage;
         }
     }
 
@@ -110,20 +171,64 @@ internal sealed unsafe class Tlb : IDisposable
 
     private static int Word(ulong number) => (int)((number >> 6) ^ (number >> 12)) & 15;
 
-    private void Flush(FlushJournal journal)
+    private void DropWrites(int array, TlbEntry* entry, int count, nint host)
+    {
+        for (int i = 0; i < count; i++, entry++)
+        {
+            nint page = (nint)entry->Tag + entry->Addend;
+            if (!WriterMap.IsBeside(page, host) || entry->Tag == TlbEntry.NoPage)
+            {
+                continue;
+            }
+
+            if (page == host)
+            {
+                entry->Tag = TlbEntry.NoPage;
+            }
+            else
+            {
+                _writers.Add(page, entry->Tag | ((ulong)array << 1) | WriteBit);
+            }
+        }
+    }
+
+    private void Drop(ulong name) => Drop(Array((int)(name >> 1) & 3), name, (name & WriteBit) != 0);
+
+    // Whatever is in the first level's place: that is this page, or may as well be looked up again.
+    private static void Drop(TlbEntry* array, ulong linear, bool write)
+    {
+        (write ? TlbEntry.ForWrite(array, linear) : TlbEntry.ForRead(array, linear))->Tag = TlbEntry.NoPage;
+        TlbEntry* second = TlbEntry.SecondSet(array, linear, write);
+        for (int way = 0; way < TlbEntry.Ways; way++)
+        {
+            if (second[way].Tag == (linear & PageMask))
+            {
+                second[way].Tag = TlbEntry.NoPage;
+            }
+        }
+    }
+
+    private void Flush(FlushJournal<ulong> journal)
     {
         if (journal.Overflowed)
         {
-            new Span<TlbEntry>(Entries, TlbEntry.Total).Fill(TlbEntry.Invalid);
+            Clear();
         }
         else
         {
-            foreach (ushort index in journal.Entries)
+            foreach (ulong name in journal.Entries)
             {
-                Entries[index].Tag = TlbEntry.NoPage;
+                Drop(name);
             }
         }
 
         journal.Reset();
+        ForgetSlots();
+    }
+
+    private void Clear()
+    {
+        new Span<TlbEntry>(Entries, TlbEntry.Total).Fill(TlbEntry.Invalid);
+        ForgetSlots();
     }
 }

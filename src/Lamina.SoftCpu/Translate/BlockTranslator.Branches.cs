@@ -10,7 +10,7 @@ internal unsafe ref partial struct BlockTranslator
     {
         EmitSaveLive();
         _asm.Lea(Host.Address, Host.GuestStack, -1, 0, -8);
-        EmitTranslate(8, true);
+        EmitTranslate(8, true, slot: MissRoutines.Stack);
         int host = Resident(guest, Host.Value);
         _asm.MemoryForm(0x89, host, Host.Address, 0, true);
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);
@@ -21,11 +21,11 @@ internal unsafe ref partial struct BlockTranslator
     {
         EmitSaveLive();
         EmitLinear(i);
-        EmitTranslate(8, false);
+        EmitTranslate(8, false, slot: SlotOf(i, false));
         _asm.MemoryForm(0x8b, Host.Address, Host.Address, 0, true);
         _asm.StoreContext(Host.Address, ContextLayout.BranchTarget);
         _asm.Lea(Host.Address, Host.GuestStack, -1, 0, -8);
-        EmitTranslate(8, true);
+        EmitTranslate(8, true, slot: MissRoutines.Stack);
         _asm.LoadContext(Host.Value, ContextLayout.BranchTarget);
         _asm.MemoryForm(0x89, Host.Value, Host.Address, 0, true);
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);
@@ -36,7 +36,7 @@ internal unsafe ref partial struct BlockTranslator
     {
         EmitSaveLive();
         _asm.Lea(Host.Address, Host.GuestStack, -1, 0, -8);
-        EmitTranslate(8, true);
+        EmitTranslate(8, true, slot: MissRoutines.Stack);
         _asm.MemoryForm(0xc7, 0, Host.Address, 0, true);
         _asm.Dword((int)i->Immediate);
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);
@@ -47,7 +47,7 @@ internal unsafe ref partial struct BlockTranslator
     {
         EmitSaveLive();
         _asm.Move(Host.Address, Host.GuestStack);
-        EmitTranslate(8, false);
+        EmitTranslate(8, false, slot: MissRoutines.Stack);
         int host = Operand(i->Rm, Host.Value, Use.Write, 8);
         if (i->Rm != 4)
         {
@@ -63,7 +63,7 @@ internal unsafe ref partial struct BlockTranslator
     {
         EmitSaveLive();
         _asm.Move(Host.Address, Host.Rbp);
-        EmitTranslate(8, false);
+        EmitTranslate(8, false, slot: MissRoutines.Stack);
         _asm.Lea(Host.GuestStack, Host.Rbp, -1, 0, 8);
         _asm.MemoryForm(0x8b, Host.Rbp, Host.Address, 0, true);
         return true;
@@ -88,14 +88,9 @@ internal unsafe ref partial struct BlockTranslator
     {
         if (((target ^ _start) & ~0xfffUL) == 0)
         {
-            if (live != 0)
-            {
-                EmitRestore();
-            }
-
             // Linked while others may execute it: its displacement must change in one piece.
             _asm.Align(4, 1);
-            AddCold(ColdKind.Link, _asm.JumpForward(), null, target);
+            AddCold(_native ? ColdKind.Link : ColdKind.SavedLink, _asm.JumpForward(), null, target);
             return;
         }
 
@@ -127,7 +122,7 @@ internal unsafe ref partial struct BlockTranslator
         ulong target = next + (ulong)i->Immediate;
         EmitSaveLive();
         _asm.Lea(Host.Address, Host.GuestStack, -1, 0, -8);
-        EmitTranslate(8, true);
+        EmitTranslate(8, true, slot: MissRoutines.Stack);
         _asm.MoveImmediate(Host.Value, (long)next);
         _asm.MemoryForm(0x89, Host.Value, Host.Address, 0, true);
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);
@@ -139,7 +134,7 @@ internal unsafe ref partial struct BlockTranslator
     {
         EmitSaveLive();
         _asm.Move(Host.Address, Host.GuestStack);
-        EmitTranslate(8, false);
+        EmitTranslate(8, false, slot: MissRoutines.Stack);
         _asm.MemoryForm(0x8b, Host.Address, Host.Address, 0, true);
         int missed = EmitLookUp();
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, 8 + (int)i->Immediate);
@@ -159,7 +154,7 @@ internal unsafe ref partial struct BlockTranslator
         if (i->IsMemory)
         {
             EmitLinear(i);
-            EmitTranslate(8, false);
+            EmitTranslate(8, false, slot: SlotOf(i, false));
             _asm.MemoryForm(0x8b, Host.Address, Host.Address, 0, true);
         }
         else
@@ -179,7 +174,7 @@ internal unsafe ref partial struct BlockTranslator
             _asm.StoreContext(Host.Temporary, ContextLayout.BranchTarget);
             _asm.StoreContext(Host.Address, ContextLayout.Rip);
             _asm.Lea(Host.Address, Host.GuestStack, -1, 0, -8);
-            EmitTranslate(8, true);
+            EmitTranslate(8, true, slot: MissRoutines.Stack);
             _asm.MoveImmediate(Host.Value, (long)(_rip + i->Length));
             _asm.MemoryForm(0x89, Host.Value, Host.Address, 0, true);
             _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);

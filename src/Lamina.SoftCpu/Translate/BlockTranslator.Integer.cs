@@ -137,7 +137,7 @@ internal unsafe ref partial struct BlockTranslator
                 return ModRm(i, op, Use.None, Use.Both, sized);
             case 0xff when digit is 2 or 4:
                 return Indirect(i, digit == 2);
-            case 0xff when digit == 6 && i->IsMemory && size == 8:
+            case 0xff when digit == 6 && i->IsMemory && size != 2:
                 return PushMemory(i);
             default:
                 return false;
@@ -218,7 +218,7 @@ internal unsafe ref partial struct BlockTranslator
         {
             EmitSaveLive();
             EmitLinear(i);
-            EmitTranslate(rmSize, (rm & Use.Write) != 0, aligned || locked);
+            EmitTranslate(rmSize, (rm & Use.Write) != 0, aligned || locked, SlotOf(i, (rm & Use.Write) != 0));
         }
 
         EmitRestoreNeeded();
@@ -413,7 +413,7 @@ internal unsafe ref partial struct BlockTranslator
         if (i->IsMemory)
         {
             EmitLinear(i);
-            EmitTranslate(size, false);
+            EmitTranslate(size, false, slot: SlotOf(i, false));
             _asm.MemoryForm(0x8b, divisor, Host.Address, 0, wide);
         }
         else

@@ -40,7 +40,7 @@ internal unsafe ref partial struct BlockTranslator
     /// Turns the linear address into a host address, bounded to one page of guest RAM that may be accessed so; otherwise the instruction is interpreted.
     /// Flags and both scratch registers are lost.
     /// </summary>
-    private void EmitTranslate(int size, bool write, bool aligned = false)
+    private void EmitTranslate(int size, bool write, bool aligned = false, int slot = MissRoutines.NoSlot)
     {
         if (aligned && size > 1)
         {
@@ -51,18 +51,43 @@ internal unsafe ref partial struct BlockTranslator
         }
 
         int tag = write ? ContextLayout.WriteTag : 0;
-        _asm.Move(Host.Temporary, Host.Address);
-        _asm.RegisterForm(0xc1, 5, Host.Temporary, true); // SHR
-        _asm.Byte(ContextLayout.TlbShift);
-        _asm.RegisterForm(0x81, 4, Host.Temporary, false); // AND
-        _asm.Dword(ContextLayout.TlbMask);
-        _asm.ContextForm(0x03, Host.Temporary, ContextLayout.Tlb, true); // ADD
-        _asm.Lea(Host.Value, Host.Address, -1, 0, size - 1);
+        if (slot == MissRoutines.NoSlot)
+        {
+            _asm.Move(Host.Temporary, Host.Address);
+            _asm.RegisterForm(0xc1, 5, Host.Temporary, true); // SHR
+            _asm.Byte(ContextLayout.TlbShift);
+            _asm.RegisterForm(0x81, 4, Host.Temporary, false); // AND
+            _asm.Dword(ContextLayout.TlbMask);
+            _asm.ContextForm(0x03, Host.Temporary, ContextLayout.Tlb, true); // ADD
+        }
+
+        if (size > 1)
+        {
+            _asm.Lea(Host.Value, Host.Address, -1, 0, size - 1);
+        }
+        else
+        {
+            _asm.Move(Host.Value, Host.Address);
+        }
+
         _asm.RegisterForm(0x81, 4, Host.Value, true); // AND
         _asm.Dword(-4096);
-        _asm.MemoryForm(0x3b, Host.Value, Host.Temporary, tag, true); // CMP
-        AddCold(ColdKind.Interpret, _asm.JumpIf(5), _instruction, 0);
-        _asm.MemoryForm(0x03, Host.Address, Host.Temporary, tag + ContextLayout.Addend, true); // ADD
+        int missed;
+        if (slot == MissRoutines.NoSlot)
+        {
+            _asm.MemoryForm(0x3b, Host.Value, Host.Temporary, tag, true); // CMP
+            missed = _asm.JumpIf(5);
+            _asm.MemoryForm(0x03, Host.Address, Host.Temporary, tag + ContextLayout.Addend, true); // ADD
+        }
+        else
+        {
+            _asm.ContextForm(0x3b, Host.Value, ContextLayout.Slot(slot), true);
+            missed = _asm.JumpIf(5);
+            _asm.ContextForm(0x03, Host.Address, ContextLayout.Slot(slot) + ContextLayout.Addend, true);
+        }
+
+        AddCold(ColdKind.Miss, missed, _instruction, (ulong)_cache.Misses.Of(slot, write));
+        LastCold.Back = _asm.Length;
     }
 
     /// <summary>The host register of a guest register, loaded into <paramref name="scratch"/> if it lives in the context.</summary>

@@ -220,6 +220,7 @@ internal unsafe ref partial struct BlockTranslator
         }
 
         _asm.StoreContext(Host.Value, ContextLayout.Tlb);
+        EmitCall(_cache.ForgetSlots);
         _asm.LoadContext(Host.Value, ContextLayout.JumpArrays);
         if (user)
         {

@@ -53,7 +53,8 @@ internal unsafe ref partial struct BlockTranslator
             bool aligned = vex ? row.Has(RowAttributes.Aligned) : size == 16 && !row.Has(RowAttributes.Unaligned);
             EmitSaveLive();
             EmitLinear(i);
-            EmitTranslate(size, (row.Destination & Destination.Rm) != 0, aligned);
+            bool write = (row.Destination & Destination.Rm) != 0;
+            EmitTranslate(size, write, aligned, SlotOf(i, write));
         }
 
         EmitRestoreNeeded();

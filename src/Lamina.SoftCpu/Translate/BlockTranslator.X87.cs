@@ -55,7 +55,7 @@ internal unsafe ref partial struct BlockTranslator
         bool writes = word ? IsWordStore(i) : IsMemoryStore(i);
         EmitSaveLive();
         EmitLinear(i);
-        EmitTranslate(word ? 2 : (int)i->Immediate, writes);
+        EmitTranslate(word ? 2 : (int)i->Immediate, writes, slot: SlotOf(i, writes));
         if (IsControlWordLoad(i))
         {
             // Unmasking an exception is for the interpreter, and so is what follows then. Read once: another processor may write there meanwhile.

@@ -31,6 +31,8 @@ internal unsafe ref partial struct BlockTranslator
     private Instruction* _instruction;
     private ulong _rip;
     private uint _live;
+    private bool _isLoop;
+    private fixed int _keys[ProcessorContext.SlotCount];
 
     private BlockTranslator(CodeCache cache, Block* block, ulong rip, bool wideVectors, byte* buffer, int size, Span<ColdPath> cold, Span<uint> liveAfter)
     {
@@ -49,11 +51,17 @@ internal unsafe ref partial struct BlockTranslator
         /// <summary>Interpret the instruction, then resume with flags as the main path has them.</summary>
         Interpret,
 
+        /// <summary>Look for the page elsewhere and go on with the host address; if that fails, as <see cref="Interpret"/>.</summary>
+        Miss,
+
         /// <summary>Leave at the block's start.</summary>
         Attention,
 
-        /// <summary>Leave to a direct target, asking for a link.</summary>
+        /// <summary>Leave to a direct target, asking for a link to its entry for native flags.</summary>
         Link,
+
+        /// <summary>The same where the flags are saved.</summary>
+        SavedLink,
 
         /// <summary>The same for a jump to another page.</summary>
         GuardedLink,
@@ -86,6 +94,7 @@ internal unsafe ref partial struct BlockTranslator
         translation->UsesVectors = FindsVectors();
         translation->UsesX87 = FindsX87();
         _rip = _start;
+        _isLoop = IsLoop();
         EmitEntry(translation, liveIn);
         Instruction* i = Block.Instructions(_block);
         for (int n = 0; n < _block->Count; n++, i++)
@@ -204,11 +213,6 @@ internal unsafe ref partial struct BlockTranslator
         }
 
         _native = false;
-        if (liveIn != 0)
-        {
-            EmitRestore();
-        }
-
         _entry = translation;
     }
 
@@ -292,9 +296,11 @@ internal unsafe ref partial struct BlockTranslator
         EmitSaveLive();
         int place = _asm.JumpForward();
         AddCold(ColdKind.Interpret, place, i, 0);
-        _cold[Math.Min(_coldCount, MaximumCold) - 1].Resume = (i->Flags & InstructionFlags.EndsBlock) != 0 ? -1 : _asm.Length;
+        LastCold.Resume = (i->Flags & InstructionFlags.EndsBlock) != 0 ? -1 : _asm.Length;
         _native = false;
     }
+
+    private readonly ref ColdPath LastCold => ref _cold[Math.Min(_coldCount, MaximumCold) - 1];
 
     private void AddCold(ColdKind kind, int place, Instruction* i, ulong target)
     {
@@ -311,7 +317,7 @@ internal unsafe ref partial struct BlockTranslator
     {
         for (int n = first; n < _coldCount && n < MaximumCold; n++)
         {
-            if (_cold[n].Kind == ColdKind.Interpret)
+            if (_cold[n].Kind is ColdKind.Interpret or ColdKind.Miss)
             {
                 _cold[n].Resume = _asm.Length;
                 _cold[n].RestoreFlags = _native && _live != 0;
@@ -342,15 +348,24 @@ internal unsafe ref partial struct BlockTranslator
                     _asm.Bind(missed);
                     _asm.Jump(_cache.DispatchExit);
                     break;
-                case ColdKind.Link or ColdKind.GuardedLink:
-                    EmitCall(cold.Kind == ColdKind.Link ? _cache.LinkExit : _cache.GuardedLinkExit);
+                case ColdKind.Link or ColdKind.SavedLink or ColdKind.GuardedLink:
+                    EmitCall(cold.Kind == ColdKind.Link ? _cache.LinkExit : _cache.SavedLinkExit);
                     _asm.Qword((long)cold.Target);
                     _asm.Qword((long)(_asm.Here - _asm.Length + cold.Place));
                     _asm.Qword((long)_block);
-                    _asm.Qword(cold.Kind == ColdKind.Link ? 0 : 1);
+                    _asm.Qword((long)(cold.Kind switch { ColdKind.Link => LinkKind.Native, ColdKind.SavedLink => LinkKind.Saved, _ => LinkKind.Guarded }));
                     break;
                 default:
-                    EmitCall(_cache.InterpretExit);
+                    if (cold.Kind == ColdKind.Miss)
+                    {
+                        EmitCall((byte*)cold.Target);
+                        _asm.Jump(_asm.Here - _asm.Length + cold.Back);
+                    }
+                    else
+                    {
+                        EmitCall(_cache.InterpretExit);
+                    }
+
                     _asm.Qword((long)cold.Instruction);
                     _asm.Qword((long)cold.Rip);
                     if (cold.Resume >= 0)
@@ -395,6 +410,7 @@ internal unsafe ref partial struct BlockTranslator
         public ulong Rip;
         public ulong Target;
         public int Resume;
+        public int Back;
         public bool RestoreFlags;
     }
 }

@@ -16,6 +16,7 @@ internal sealed unsafe class CodeCache : IDisposable
     public const int DefaultSize = 64 << 20;
 
     private const int MaximumBlock = 32 << 10;
+    private const int RoutineSpace = 8 << 10;
     private const int MaximumMappings = 1 << 18;
 
     private const byte JumpOpcode = 0xe9;
@@ -40,14 +41,16 @@ internal sealed unsafe class CodeCache : IDisposable
         _observer = options?.Observer;
         _size = (nuint)size;
         _code = ExecutableMemory.Map(_size);
-        HostAssembler asm = new(_code.WritePointer, 4096);
+        HostAssembler asm = new(_code.WritePointer, RoutineSpace);
         Enter = (delegate* unmanaged<ProcessorContext*, byte*, TranslationExit>)EmitEnter(ref asm);
         InterpretExit = EmitExit(ref asm, TranslationExit.Interpret, popsData: true, saves: false, ripFromData: false);
         LinkExit = EmitExit(ref asm, TranslationExit.Link, popsData: true, saves: true, ripFromData: false);
-        GuardedLinkExit = EmitExit(ref asm, TranslationExit.Link, popsData: true, saves: false, ripFromData: false);
+        SavedLinkExit = EmitExit(ref asm, TranslationExit.Link, popsData: true, saves: false, ripFromData: false);
         RipExit = EmitExit(ref asm, TranslationExit.Dispatch, popsData: true, saves: false, ripFromData: true);
         DispatchExit = EmitExit(ref asm, TranslationExit.Dispatch, popsData: false, saves: false, ripFromData: false);
-        _routinesEnd = _used = 4096;
+        Misses = new MissRoutines(ref asm, InterpretExit);
+        ForgetSlots = EmitForgetSlots(ref asm);
+        _routinesEnd = _used = RoutineSpace;
     }
 
     /// <summary>What the guest's processors offer.</summary>
@@ -65,14 +68,20 @@ internal sealed unsafe class CodeCache : IDisposable
     /// <summary>Called at an unlinked direct jump; behind the call stand the target's RIP, the place of the jump's displacement, and the block.</summary>
     public byte* LinkExit { get; }
 
-    /// <summary>The same at a jump to another page, with the flags saved.</summary>
-    public byte* GuardedLinkExit { get; }
+    /// <summary>The same where the flags are saved.</summary>
+    public byte* SavedLinkExit { get; }
 
     /// <summary>Called to leave; behind the call stands RIP.</summary>
     public byte* RipExit { get; }
 
     /// <summary>Jumped to in order to leave, with RIP in the address register.</summary>
     public byte* DispatchExit { get; }
+
+    /// <summary>Called where an address was not found at first.</summary>
+    public MissRoutines Misses { get; }
+
+    /// <summary>Called where <see cref="ProcessorContext.Tlb"/> becomes another. Keeps all registers.</summary>
+    public byte* ForgetSlots { get; }
 
     /// <summary>Every <see cref="Translation"/> in memory, dropped ones too.</summary>
     public IReadOnlyList<nint> Translations => _translations;
@@ -147,14 +156,14 @@ internal sealed unsafe class CodeCache : IDisposable
         }
     }
 
-    /// <summary>Makes a direct jump go to a translation, if both ends are still valid.</summary>
-    public void Link(Block* from, byte* displacement, Block* to, Translation* target)
+    /// <summary>Makes a direct jump go to a translation, if both ends are still valid; <paramref name="native"/>: with the flags in the host's.</summary>
+    public void Link(Block* from, byte* displacement, Block* to, Translation* target, bool native)
     {
         lock (_lock)
         {
             if (from->Valid && from->Translations != null && to->Valid && Find(to, target->Rip) == target)
             {
-                Volatile.Write(ref *(int*)displacement, (int)(target->NativeEntry - (displacement + 4)));
+                Volatile.Write(ref *(int*)displacement, (int)((native ? target->NativeEntry : target->Entry) - (displacement + 4)));
             }
         }
     }
@@ -279,6 +288,20 @@ internal sealed unsafe class CodeCache : IDisposable
         EmitX87(ref asm, load: true);
         EmitVectors(ref asm, load: true);
         asm.RegisterForm(0xff, 4, Host.Address, false);
+        return start;
+    }
+
+    private static byte* EmitForgetSlots(ref HostAssembler asm)
+    {
+        asm.Align(16);
+        byte* start = asm.Here;
+        for (int slot = 0; slot < ProcessorContext.SlotCount; slot++)
+        {
+            asm.ContextForm(0xc7, 0, ContextLayout.Slot(slot), true); // MOV QWORD
+            asm.Dword(-1);
+        }
+
+        asm.Byte(0xc3);
         return start;
     }
 

@@ -29,6 +29,7 @@ internal static unsafe class ContextLayout
     public static readonly int Tlb;
     public static readonly int Jumps;
     public static readonly int Mappings;
+    public static readonly int Slots;
     public static readonly int BranchTarget;
     public static readonly int ExitData;
 
@@ -61,6 +62,7 @@ internal static unsafe class ContextLayout
         Tlb = (int)((byte*)&c->Tlb - (byte*)c);
         Jumps = (int)((byte*)&c->Jumps - (byte*)c);
         Mappings = (int)((byte*)c->Mappings - (byte*)c);
+        Slots = (int)((byte*)c->Slots - (byte*)c);
         BranchTarget = (int)((byte*)&c->BranchTarget - (byte*)c);
         ExitData = (int)((byte*)&c->ExitData - (byte*)c);
     }
@@ -73,6 +75,21 @@ internal static unsafe class ContextLayout
 
     /// <summary>Offset of the tag of an entry for writes.</summary>
     public const int WriteTag = TlbEntry.Count * 16;
+
+    /// <summary>Offset of the second level's entries for reads.</summary>
+    public const int SecondLevel = TlbEntry.Second * 16;
+
+    /// <summary>Offset of those for writes.</summary>
+    public const int SecondWrites = SecondLevel + (TlbEntry.SecondSets * TlbEntry.Ways * 16);
+
+    /// <summary>Mask of the offset of a set in the second level.</summary>
+    public const int SecondMask = (TlbEntry.SecondSets - 1) * TlbEntry.Ways * 16;
+
+    /// <summary>Shift of <see cref="TlbEntry.SecondSet"/> that turns mixed address bits into that offset.</summary>
+    public const int SecondShift = 7;
+
+    /// <summary>Shift that mixes them.</summary>
+    public const int SecondMix = 9;
 
     /// <summary>Offset of the addend behind a tag.</summary>
     public const int Addend = 8;
@@ -97,6 +114,9 @@ internal static unsafe class ContextLayout
 
     /// <summary>Of a segment register.</summary>
     public static int Segment(int register) => Segments + (register * sizeof(SegmentCache));
+
+    /// <summary>Of a slot.</summary>
+    public static int Slot(int slot) => Slots + (slot * sizeof(TlbEntry));
 
     /// <summary>Of a general register.</summary>
     public static int Register(int guest) => Registers + (8 * guest);

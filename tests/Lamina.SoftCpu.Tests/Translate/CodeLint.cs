@@ -26,12 +26,19 @@ internal sealed unsafe class CodeLint
     private readonly List<Instruction> _code = [];
     private readonly HashSet<ulong> _starts = [];
     private readonly HashSet<ulong> _targets = [];
+
+    // Where a miss routine returns to, by the address of the call to it; and from where it was jumped to.
+    private readonly Dictionary<ulong, ulong> _backs = [];
+    private readonly Dictionary<ulong, ulong> _misses = [];
+    private readonly HashSet<(ulong Jump, ulong Call)> _looks = [];
     private Entry _temporary;
     private Tag _value;
     private int _bytes;
     private int _compared;
     private bool _checked;
     private bool _compareWrites;
+    private int _compareSlot;
+    private ulong _miss;
     private int _reachable;
     private bool _writable;
     private bool _boundedBit;
@@ -83,12 +90,21 @@ internal sealed unsafe class CodeLint
     private void Check(Translation* t)
     {
         Read(t);
+        _looks.Clear();
         Forget();
         foreach (Instruction i in _code)
         {
             if (_targets.Contains(i.IP))
             {
-                Forget();
+                // What returns from the routine for this very look is as good as what goes on from the look.
+                if (_backs.ContainsValue(i.IP) && _reachable > 0 && _backs.TryGetValue(_miss, out ulong back) && back == i.IP)
+                {
+                    _miss = 0;
+                }
+                else
+                {
+                    Forget();
+                }
             }
 
             Instructions++;
@@ -106,6 +122,8 @@ internal sealed unsafe class CodeLint
         _code.Clear();
         _starts.Clear();
         _targets.Clear();
+        _backs.Clear();
+        _misses.Clear();
         byte* at = t->NativeEntry;
         while (at < t->End)
         {
@@ -126,12 +144,34 @@ internal sealed unsafe class CodeLint
             if (i.Mnemonic == Mnemonic.Call)
             {
                 byte* target = (byte*)i.NearBranchTarget;
-                at += target == _cache.InterpretExit ? 16 : target == _cache.LinkExit || target == _cache.GuardedLinkExit ? 32 : 8;
+                if (target == _cache.ForgetSlots)
+                {
+                    continue;
+                }
+
+                if (_cache.Misses.TryFind(target, out _, out _))
+                {
+                    // The jump back, then what the interpret exit wants.
+                    Assert.Equal(0xe9, *at);
+                    ulong back = (ulong)(at + 5 + *(int*)(at + 1));
+                    _backs.Add(i.IP, back);
+                    _targets.Add(back);
+                    at += 5 + 16;
+                    _targets.Add((ulong)at);
+                    continue;
+                }
+
+                at += target == _cache.InterpretExit ? 16 : target == _cache.LinkExit || target == _cache.SavedLinkExit ? 32 : 8;
                 _targets.Add((ulong)at);
             }
             else if (i.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)
             {
                 _targets.Add(i.NearBranchTarget);
+                if (!_misses.TryAdd(i.NearBranchTarget, i.IP))
+                {
+                    _misses[i.NearBranchTarget] = 0;
+                }
+
                 if (i.Mnemonic == Mnemonic.Jmp && i.Length == 5)
                 {
                     // Patched while others execute it.
@@ -246,7 +286,13 @@ internal sealed unsafe class CodeLint
         if (i.FlowControl == FlowControl.Call)
         {
             byte* target = (byte*)i.NearBranchTarget;
-            return target == _cache.InterpretExit || target == _cache.LinkExit || target == _cache.GuardedLinkExit || target == _cache.RipExit ? null : "calls an unknown place";
+            if (_cache.Misses.TryFind(target, out _, out _))
+            {
+                // Only from a look into the TLB that has prepared for it, which Track has seen.
+                return _looks.Contains((_misses.GetValueOrDefault(i.IP), i.IP)) ? null : "looks for a page that nobody has named";
+            }
+
+            return target == _cache.ForgetSlots || target == _cache.InterpretExit || target == _cache.LinkExit || target == _cache.SavedLinkExit || target == _cache.RipExit ? null : "calls an unknown place";
         }
 
         bool entry = i.MemoryBase == Register.R11 && i.MemoryDisplacement64 == ContextLayout.JumpCode && _temporary == Entry.JumpEntry;
@@ -300,7 +346,7 @@ internal sealed unsafe class CodeLint
 
     private static bool IsPointer(int displacement, int size)
     {
-        foreach (int pointer in (ReadOnlySpan<int>)[ContextLayout.Tlb, ContextLayout.TlbArrays, ContextLayout.Jumps, ContextLayout.JumpArrays, ContextLayout.Mappings])
+        foreach (int pointer in (int[])[ContextLayout.Tlb, ContextLayout.TlbArrays, ContextLayout.Jumps, ContextLayout.JumpArrays, ContextLayout.Mappings, .. Enumerable.Range(0, 2 * ProcessorContext.SlotCount).Select(n => ContextLayout.Slots + (8 * n))])
         {
             if (displacement < pointer + 8 && displacement + size > pointer)
             {
@@ -309,6 +355,28 @@ internal sealed unsafe class CodeLint
         }
 
         return false;
+    }
+
+    private static int FindSlot(int field)
+    {
+        for (int slot = 0; slot < ProcessorContext.SlotCount; slot++)
+        {
+            if (field == ContextLayout.Slot(slot))
+            {
+                return slot;
+            }
+        }
+
+        return -1;
+    }
+
+    // Whether the jump behind a comparison leads to a routine for writes.
+    private bool MissesForWrite(in Instruction compare)
+    {
+        ulong next = compare.NextIP;
+        ulong target = _code.Find(c => c.IP == next).NearBranchTarget;
+        Instruction cold = _code.Find(c => c.IP == target);
+        return cold.Mnemonic == Mnemonic.Call && _cache.Misses.TryFind((byte*)cold.NearBranchTarget, out _, out bool write) && write;
     }
 
     // What the scratch registers hold after an instruction.
@@ -325,12 +393,31 @@ internal sealed unsafe class CodeLint
         {
             _compared = _bytes;
             _compareWrites = tag == ContextLayout.WriteTag;
+            _compareSlot = MissRoutines.NoSlot;
+            return;
+        }
+
+        if (i.Mnemonic == Mnemonic.Cmp && i.Op0Register == Register.R14 && gs && _value == Tag.Page && FindSlot(field) is var looked and >= 0)
+        {
+            // The slot of the stack serves both; which is meant, the miss routine tells.
+            _compared = _bytes;
+            _compareSlot = looked;
+            _compareWrites = looked > ProcessorContext.LoopReads || (looked == MissRoutines.Stack && MissesForWrite(i));
             return;
         }
 
         if (_compared != 0 && i.Mnemonic == Mnemonic.Jne)
         {
             _checked = true;
+            _miss = 0;
+            ulong coldAddress = i.NearBranchTarget;
+            Instruction cold = _code.Find(c => c.IP == coldAddress);
+            if (cold.Mnemonic == Mnemonic.Call && _cache.Misses.TryFind((byte*)cold.NearBranchTarget, out int slot, out bool write) && write == _compareWrites && slot == _compareSlot)
+            {
+                _miss = cold.IP;
+                _looks.Add((i.IP, cold.IP));
+            }
+
             return;
         }
 
@@ -352,11 +439,21 @@ internal sealed unsafe class CodeLint
             value = Tag.LastByte;
             _bytes = field + 1;
         }
+        else if (i.Op0Register == Register.R14 && i.Mnemonic == Mnemonic.Mov && i.Op1Register == Register.R10)
+        {
+            value = Tag.LastByte;
+            _bytes = 1;
+        }
         else if (i.Op0Register == Register.R14 && i.Mnemonic == Mnemonic.And && _value == Tag.LastByte && (long)i.GetImmediate(1) == -4096)
         {
             value = Tag.Page;
         }
         else if (i.Op0Register == Register.R10 && i.Mnemonic == Mnemonic.Add && _checked && fromEntry && field == (_compareWrites ? ContextLayout.WriteTag : 0) + ContextLayout.Addend)
+        {
+            reachable = _compared;
+            _writable = _compareWrites;
+        }
+        else if (i.Op0Register == Register.R10 && i.Mnemonic == Mnemonic.Add && _checked && gs && _compareSlot >= 0 && field == ContextLayout.Slot(_compareSlot) + ContextLayout.Addend)
         {
             reachable = _compared;
             _writable = _compareWrites;
