@@ -1,5 +1,7 @@
+using System.Numerics;
 using Lamina.SoftCpu.Decode;
 using Lamina.SoftCpu.Execute;
+using Lamina.SoftCpu.Memory;
 
 namespace Lamina.SoftCpu.Translate;
 
@@ -94,6 +96,8 @@ internal unsafe ref partial struct BlockTranslator
                 return Implicit(i, op, size);
             case 0x99:
                 return Implicit(i, op, size);
+            case 0xa4 or 0xa5 or 0xaa or 0xab when rep && i->AddressSize == 8 && i->Segment < SegmentRegister.Fs:
+                return RepeatedString(op < 0xa8, sized);
             case 0xa8 or 0xa9:
                 return Accumulator(i, op, sized);
             case >= 0xb0 and <= 0xb7:
@@ -257,6 +261,15 @@ internal unsafe ref partial struct BlockTranslator
         }
 
         NoteWritten();
+        return true;
+    }
+
+    // Done by a routine, which comes back here, or leaves for the interpreter.
+    private bool RepeatedString(bool move, int size)
+    {
+        EmitSaveLive();
+        AddCold(ColdKind.Miss, _asm.JumpForward(), _instruction, (ulong)_cache.Strings.Of(move, BitOperations.Log2((uint)size)));
+        LastCold.Back = _asm.Length;
         return true;
     }
 

@@ -16,7 +16,7 @@ internal sealed unsafe class CodeCache : IDisposable
     public const int DefaultSize = 64 << 20;
 
     private const int MaximumBlock = 32 << 10;
-    private const int RoutineSpace = 8 << 10;
+    private const int RoutineSpace = 16 << 10;
     private const int MaximumMappings = 1 << 18;
 
     private const byte JumpOpcode = 0xe9;
@@ -49,7 +49,13 @@ internal sealed unsafe class CodeCache : IDisposable
         RipExit = EmitExit(ref asm, TranslationExit.Dispatch, popsData: true, saves: false, ripFromData: true);
         DispatchExit = EmitExit(ref asm, TranslationExit.Dispatch, popsData: false, saves: false, ripFromData: false);
         Misses = new MissRoutines(ref asm, InterpretExit);
+        Strings = new StringRoutines(ref asm, InterpretExit);
         ForgetSlots = EmitForgetSlots(ref asm);
+        if (asm.Overflowed)
+        {
+            throw new InvalidOperationException("the routines do not fit in their space");
+        }
+
         _routinesEnd = _used = RoutineSpace;
     }
 
@@ -79,6 +85,9 @@ internal sealed unsafe class CodeCache : IDisposable
 
     /// <summary>Called where an address was not found at first.</summary>
     public MissRoutines Misses { get; }
+
+    /// <summary>Called for repeated string instructions.</summary>
+    public StringRoutines Strings { get; }
 
     /// <summary>Called where <see cref="ProcessorContext.Tlb"/> becomes another. Keeps all registers.</summary>
     public byte* ForgetSlots { get; }

@@ -58,7 +58,7 @@ internal readonly record struct FlagEffects(uint Reads, uint Writes)
                 return default;
             case 0x9c:
                 return new FlagEffects(all, 0);
-            case 0xfa or 0xfb or 0x8c or 0x101:
+            case 0xfa or 0xfb or 0x8c or 0x101 or 0xa4 or 0xa5 or 0xaa or 0xab:
                 return default;
             case 0x105 or 0x107:
                 return new FlagEffects(all, 0);

@@ -149,12 +149,17 @@ internal sealed unsafe class CodeLint
                     continue;
                 }
 
-                if (_cache.Misses.TryFind(target, out _, out _))
+                bool isString = _cache.Strings.Contains(target);
+                if (isString || _cache.Misses.TryFind(target, out _, out _))
                 {
                     // The jump back, then what the interpret exit wants.
                     Assert.Equal(0xe9, *at);
                     ulong back = (ulong)(at + 5 + *(int*)(at + 1));
-                    _backs.Add(i.IP, back);
+                    if (!isString)
+                    {
+                        _backs.Add(i.IP, back);
+                    }
+
                     _targets.Add(back);
                     at += 5 + 16;
                     _targets.Add((ulong)at);
@@ -292,7 +297,7 @@ internal sealed unsafe class CodeLint
                 return _looks.Contains((_misses.GetValueOrDefault(i.IP), i.IP)) ? null : "looks for a page that nobody has named";
             }
 
-            return target == _cache.ForgetSlots || target == _cache.InterpretExit || target == _cache.LinkExit || target == _cache.SavedLinkExit || target == _cache.RipExit ? null : "calls an unknown place";
+            return target == _cache.ForgetSlots || _cache.Strings.Contains(target) || target == _cache.InterpretExit || target == _cache.LinkExit || target == _cache.SavedLinkExit || target == _cache.RipExit ? null : "calls an unknown place";
         }
 
         bool entry = i.MemoryBase == Register.R11 && i.MemoryDisplacement64 == ContextLayout.JumpCode && _temporary == Entry.JumpEntry;
