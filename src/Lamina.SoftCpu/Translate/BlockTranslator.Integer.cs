@@ -87,6 +87,8 @@ internal unsafe ref partial struct BlockTranslator
                 return PushFlags(i);
             case 0x8c:
                 return MoveFromSegment(i);
+            case 0xfc or 0xfd:
+                return SetDirection(op == 0xfd);
             case 0xfa:
                 return ClearInterrupt();
             case 0xfb when (i->Flags & InstructionFlags.EndsBlock) == 0:
@@ -159,6 +161,10 @@ internal unsafe ref partial struct BlockTranslator
         {
             case 0x01 when i->ModRm == 0xf8:
                 return SwapGs();
+            case 0x01 when i->ModRm is 0xca or 0xcb && prefix == 0 && (i->Flags & InstructionFlags.OperandSize) == 0:
+                return AccessControl(i);
+            case 0x20 when !i->IsMemory:
+                return MoveFromControl(i);
             case 0x05:
                 return SystemCall(i);
             case 0x07:
@@ -172,6 +178,14 @@ internal unsafe ref partial struct BlockTranslator
                 return ConditionalJump(i, op & 15);
             case >= 0x90 and <= 0x9f:
                 return ModRm(i, host, Use.None, Use.Write, 1);
+            case 0xa4 or 0xac when size >= 4:
+                return ModRm(i, host, Use.Read, Use.Both, size, immediate: 1);
+            case 0xa5 or 0xad when size >= 4:
+                return ModRm(i, host, Use.Read, Use.Both, size);
+            case 0xae when !i->IsMemory && prefix == 0 && (i->Flags & InstructionFlags.OperandSize) == 0 && (i->ModRm & 0x38) >= 0x28:
+                return Fence(i);
+            case 0xae when !i->IsMemory && prefix == InstructionFlags.Rep && (i->ModRm & 0x38) < 0x20:
+                return SegmentBase(i);
             case 0xa3 or 0xab or 0xb3 or 0xbb when !i->IsMemory:
                 return ModRm(i, host, Use.Read, op == 0xa3 ? Use.Read : Use.Both, size);
             case 0xa3 or 0xab or 0xb3 or 0xbb when size >= 4 && i->AddressSize == 8:

@@ -10,6 +10,8 @@ namespace Lamina.SoftCpu.Translate;
 internal unsafe ref partial struct BlockTranslator
 {
     private const int UserRing = 3;
+    private const int SegmentBases = 1 << 16;
+    private const int SmapEnable = 1 << 21;
 
     // Only at privilege level 0; elsewhere the instruction is the interpreter's. Flags are lost.
     private void EmitSupervisorOnly()
@@ -60,13 +62,126 @@ internal unsafe ref partial struct BlockTranslator
         return true;
     }
 
-    // MOV r32/r64, Sreg.
+    // STAC and CLAC at privilege level 0.
+    private bool AccessControl(Instruction* i)
+    {
+        bool set = i->ModRm == 0xcb;
+        EmitSaveLive();
+        EmitSupervisorOnly();
+        EmitUnlessZero(ContextLayout.WatchesData);
+        if (set)
+        {
+            EmitUnlessControl(SmapEnable);
+        }
+
+        _asm.ContextForm(0x81, set ? 1 : 4, ContextLayout.SystemFlags, false); // OR, AND
+        _asm.Dword(set ? (int)Flags.AlignmentCheck : ~(int)Flags.AlignmentCheck);
+        _asm.LoadContext(Host.Value, ContextLayout.TlbArrays);
+        if (set)
+        {
+            _asm.Lea(Host.Value, Host.Value, -1, 0, Tlb.SupervisorWithoutSmap * TlbEntry.Stride * sizeof(TlbEntry));
+        }
+
+        _asm.StoreContext(Host.Value, ContextLayout.Tlb);
+        EmitCall(_cache.ForgetSlots);
+        return true;
+    }
+
+    // MOV r64, CRn at privilege level 0.
+    private bool MoveFromControl(Instruction* i)
+    {
+        int field = i->Reg switch { 0 => ContextLayout.Cr0, 2 => ContextLayout.Cr2, 3 => ContextLayout.Cr3, 4 => ContextLayout.Cr4, _ => -1 };
+        if (field < 0)
+        {
+            return false;
+        }
+
+        EmitSaveLive();
+        EmitSupervisorOnly();
+        int host = Operand(i->Rm, Host.Value, Use.Write, 8);
+        _asm.LoadContext(host, field);
+        PutBack(i->Rm, host, Use.Write);
+        return true;
+    }
+
+    // RDFSBASE to WRGSBASE, where CR4 allows them.
+    private bool SegmentBase(Instruction* i)
+    {
+        int operation = (i->ModRm >> 3) & 7;
+        int segment = SegmentRegister.Fs + (operation & 1);
+        bool wide = i->OperandSize == 8;
+        EmitSaveLive();
+        EmitUnlessControl(SegmentBases);
+        if (operation < 2)
+        {
+            int host = Operand(i->Rm, Host.Value, Use.Write, 8);
+            _asm.ContextForm(0x8b, host, ContextLayout.Segment(segment), wide);
+            PutBack(i->Rm, host, Use.Write);
+            return true;
+        }
+
+        _asm.RegisterForm(0x8b, Host.Value, Resident(i->Rm, Host.Value), wide);
+        if (wide)
+        {
+            EmitUnlessCanonical(Host.Value);
+        }
+
+        _asm.StoreContext(Host.Value, ContextLayout.Segment(segment));
+        _asm.StoreContext(Host.Value, ContextLayout.SegmentBase + (8 * segment));
+        return true;
+    }
+
+    private bool SetDirection(bool set)
+    {
+        EmitSaveLive();
+        _asm.ContextForm(0x81, set ? 1 : 4, ContextLayout.SystemFlags, false); // OR, AND
+        _asm.Dword(set ? (int)Flags.Direction : ~(int)Flags.Direction);
+        return true;
+    }
+
+    private bool Fence(Instruction* i)
+    {
+        _asm.Opcode(0x0fae);
+        _asm.Byte(i->ModRm);
+        return true;
+    }
+
+    private void EmitUnlessControl(int bit)
+    {
+        _asm.ContextForm(0xf7, 0, ContextLayout.Cr4, false); // TEST
+        _asm.Dword(bit);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(4), _instruction, 0);
+    }
+
+    // Leaves unless bits 63:47 of a register are equal. The address register is lost.
+    private void EmitUnlessCanonical(int register)
+    {
+        _asm.Move(Host.Address, register);
+        _asm.RegisterForm(0xc1, 4, Host.Address, true); // SHL, SAR 16
+        _asm.Byte(16);
+        _asm.RegisterForm(0xc1, 7, Host.Address, true);
+        _asm.Byte(16);
+        _asm.RegisterForm(0x3b, Host.Address, register, true);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(5), _instruction, 0);
+    }
+
+    // MOV r, Sreg.
     private bool MoveFromSegment(Instruction* i)
     {
         int segment = (i->ModRm >> 3) & 7;
-        if (i->IsMemory || i->OperandSize == 2 || segment > 5)
+        if (i->IsMemory || segment > 5)
         {
             return false;
+        }
+
+        if (i->OperandSize == 2)
+        {
+            int target = Operand(i->Rm, Host.Value, Use.Both, 2);
+            _asm.ContextForm(0x0fb7, Host.Address, ContextLayout.Segment(segment) + ContextLayout.Selector, false); // MOVZX
+            _asm.Byte(0x66);
+            _asm.RegisterForm(0x8b, target, Host.Address, false);
+            PutBack(i->Rm, target, Use.Write);
+            return true;
         }
 
         int host = Operand(i->Rm, Host.Value, Use.Write, 8);
@@ -114,13 +229,7 @@ internal unsafe ref partial struct BlockTranslator
         EmitSave();
         EmitUnlessSet(ContextLayout.SystemCalls);
         EmitSupervisorOnly();
-        _asm.Move(Host.Address, Host.Rcx);
-        _asm.RegisterForm(0xc1, 4, Host.Address, true); // SHL, SAR 16
-        _asm.Byte(16);
-        _asm.RegisterForm(0xc1, 7, Host.Address, true);
-        _asm.Byte(16);
-        _asm.RegisterForm(0x3b, Host.Address, Host.Rcx, true);
-        AddCold(ColdKind.Interpret, _asm.JumpIf(5), i, 0);
+        EmitUnlessCanonical(Host.Rcx);
         _asm.ContextForm(0x8b, Host.Value, ContextLayout.Register(11), false);
         _asm.RegisterForm(0xf7, 0, Host.Value, false); // TEST
         _asm.Dword((int)unusual);

@@ -9,6 +9,11 @@ internal static unsafe class ContextLayout
     public static readonly int Rip;
     public static readonly int Attention;
     public static readonly int InterruptHeld;
+    public static readonly int WatchesData;
+    public static readonly int Cr0;
+    public static readonly int Cr2;
+    public static readonly int Cr3;
+    public static readonly int Cr4;
     public static readonly int SystemCalls;
     public static readonly int KernelGsBase;
     public static readonly int Star;
@@ -41,6 +46,11 @@ internal static unsafe class ContextLayout
         Registers = (int)((byte*)c->Registers - (byte*)c);
         Rip = (int)((byte*)&c->Rip - (byte*)c);
         Attention = (int)((byte*)&c->Attention - (byte*)c);
+        WatchesData = (int)((byte*)&c->WatchesData - (byte*)c);
+        Cr0 = (int)((byte*)&c->Cr0 - (byte*)c);
+        Cr2 = (int)((byte*)&c->Cr2 - (byte*)c);
+        Cr3 = (int)((byte*)&c->Cr3 - (byte*)c);
+        Cr4 = (int)((byte*)&c->Cr4 - (byte*)c);
         InterruptHeld = (int)((byte*)&c->InterruptHeld - (byte*)c);
         SystemCalls = (int)((byte*)&c->SystemCallsEnabled - (byte*)c);
         KernelGsBase = (int)((byte*)&c->KernelGsBase - (byte*)c);

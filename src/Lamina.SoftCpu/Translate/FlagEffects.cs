@@ -48,6 +48,9 @@ internal readonly record struct FlagEffects(uint Reads, uint Writes)
                     : digit < 2 ? new FlagEffects(0, Flags.Carry | Flags.Overflow)
                     : digit < 4 ? new FlagEffects(Flags.Carry, Flags.Carry | Flags.Overflow)
                     : new FlagEffects(0, all);
+            case 0x1a4 or 0x1ac:
+                return ((int)i.Immediate & (i.OperandSize == 8 ? 63 : 31)) == 0 ? default : new FlagEffects(0, all);
+            case 0x1a5 or 0x1ad:
             case 0xd2 or 0xd3:
                 // A zero count leaves them all.
                 return new FlagEffects(all, 0);
@@ -58,7 +61,7 @@ internal readonly record struct FlagEffects(uint Reads, uint Writes)
                 return default;
             case 0x9c:
                 return new FlagEffects(all, 0);
-            case 0xfa or 0xfb or 0x8c or 0x101 or 0xa4 or 0xa5 or 0xaa or 0xab:
+            case 0xfa or 0xfb or 0xfc or 0xfd or 0x8c or 0x101 or 0x120 or 0x1ae or 0xa4 or 0xa5 or 0xaa or 0xab:
                 return default;
             case 0x105 or 0x107:
                 return new FlagEffects(all, 0);

@@ -15,7 +15,7 @@ internal sealed unsafe class CodeLint
     [
         Mnemonic.Add, Mnemonic.Or, Mnemonic.Adc, Mnemonic.Sbb, Mnemonic.And, Mnemonic.Sub, Mnemonic.Xor, Mnemonic.Cmp, Mnemonic.Test, Mnemonic.Inc, Mnemonic.Dec,
         Mnemonic.Neg, Mnemonic.Not, Mnemonic.Mul, Mnemonic.Imul, Mnemonic.Div, Mnemonic.Rol, Mnemonic.Ror, Mnemonic.Rcl, Mnemonic.Rcr, Mnemonic.Shl, Mnemonic.Sal,
-        Mnemonic.Shr, Mnemonic.Sar, Mnemonic.Mov, Mnemonic.Movzx, Mnemonic.Movsx, Mnemonic.Movsxd, Mnemonic.Lea, Mnemonic.Xchg, Mnemonic.Cmpxchg, Mnemonic.Xadd,
+        Mnemonic.Shr, Mnemonic.Sar, Mnemonic.Shld, Mnemonic.Shrd, Mnemonic.Lfence, Mnemonic.Mfence, Mnemonic.Sfence, Mnemonic.Mov, Mnemonic.Movzx, Mnemonic.Movsx, Mnemonic.Movsxd, Mnemonic.Lea, Mnemonic.Xchg, Mnemonic.Cmpxchg, Mnemonic.Xadd,
         Mnemonic.Bsf, Mnemonic.Bsr, Mnemonic.Cmpxchg8b, Mnemonic.Cmpxchg16b, Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mnemonic.Btc, Mnemonic.Bswap, Mnemonic.Cbw, Mnemonic.Cwde, Mnemonic.Cdqe, Mnemonic.Cwd, Mnemonic.Cdq, Mnemonic.Cqo,
         Mnemonic.Lahf, Mnemonic.Sahf, Mnemonic.Nop, Mnemonic.Clc, Mnemonic.Stc, Mnemonic.Cmc, Mnemonic.Jmp, Mnemonic.Call,
     ];
@@ -486,7 +486,7 @@ internal sealed unsafe class CodeLint
                     _value = value;
                     _boundedBit = i.Mnemonic == Mnemonic.And && i.Op0Register == Register.R14D && i.Op1Kind == OpKind.Immediate8to32 && i.GetImmediate(1) is 31 or 63;
                     bool offset = i.Mnemonic == Mnemonic.Lea && i.MemoryBase == Register.R14 && i.MemoryIndex == Register.None
-                        && (field == Tlb.User * TlbEntry.Stride * sizeof(TlbEntry) || field == JumpCache.Count * sizeof(JumpEntry));
+                        && (field == Tlb.User * TlbEntry.Stride * sizeof(TlbEntry) || field == Tlb.SupervisorWithoutSmap * TlbEntry.Stride * sizeof(TlbEntry) || field == JumpCache.Count * sizeof(JumpEntry));
                     _pointer = i.Mnemonic == Mnemonic.Mov && gs && field is var f && (f == ContextLayout.TlbArrays || f == ContextLayout.JumpArrays) ? f : offset ? _pointer : 0;
                     break;
             }

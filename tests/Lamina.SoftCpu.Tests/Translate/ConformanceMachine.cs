@@ -32,7 +32,7 @@ internal sealed unsafe class ConformanceMachine : IDisposable
             Cpuid =
             [
                 new CpuidEntry(1, CpuidEntry.AnySubleaf, 0x0001_0600, 0, 0x36d8_3203, 0x0788_a931),
-                new CpuidEntry(7, 0, 0, 0x2008_0128, 0, 0),
+                new CpuidEntry(7, 0, 0, 0x2018_0129, 0, 0),
                 new CpuidEntry(0x8000_0001, CpuidEntry.AnySubleaf, 0, 0, 0x21, 0x2c10_0800),
             ],
         };

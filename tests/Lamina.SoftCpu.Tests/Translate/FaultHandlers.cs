@@ -5,7 +5,7 @@ namespace Lamina.SoftCpu.Tests.Translate;
 
 /// <summary>
 /// Exception handlers of the guest, on a stack of their own. Each writes down all registers and what was pushed, without the status flags; then a page fault maps the
-/// page, a breakpoint goes on, and everything else goes on at <see cref="Resume"/>.
+/// page, unless it is mapped for reading; a breakpoint goes on, and everything else goes on at <see cref="Resume"/>.
 /// </summary>
 internal static class FaultHandlers
 {
@@ -83,6 +83,10 @@ internal static class FaultHandlers
         a.inc(__qword_ptr[Count]);
         a.cmp(__qword_ptr[rsp + 120], 14);
         a.jne(other);
+
+        // A read of what is there is forbidden for another reason: SMAP.
+        a.cmp(__qword_ptr[rsp + 128], 1);
+        a.je(other);
 
         // What has no page table cannot be mapped.
         a.shl(rax, 17);
