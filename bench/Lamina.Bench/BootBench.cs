@@ -17,6 +17,7 @@ namespace Lamina.Bench;
 /// </summary>
 internal static class BootBench
 {
+    private const string NativeSubject = "native program";
     private const string Marker = "Run /init as init process";
     private const ulong Memory = 512UL << 20;
     /// <summary>First argument of a process that boots once.</summary>
@@ -47,6 +48,7 @@ internal static class BootBench
     {
         string[] accelerators = ["interpreter", "translator"];
         bool peer = HasQemu();
+        string? native = NativeProgram.Find();
         Dictionary<string, List<double>> seconds = [];
         Dictionary<string, List<double>> resident = [];
         for (int run = 0; run < runs; run++)
@@ -60,10 +62,17 @@ internal static class BootBench
                 resident[name].Add(memory);
             }
 
+            if (native != null)
+            {
+                seconds.TryAdd(NativeSubject, []);
+                seconds[NativeSubject].Add(BootProgram(native, ["run", "--accel", "translator", "--memory", "512M", "--kernel", kernel, "--initrd", initrd, "--append", boot.CommandLine]));
+            }
+
             if (peer)
             {
                 seconds.TryAdd("qemu tcg", []);
-                seconds["qemu tcg"].Add(BootPeer(kernel, initrd, boot.CommandLine));
+                seconds["qemu tcg"].Add(BootProgram(
+                    Qemu, ["-accel", "tcg", "-m", "512", "-nographic", "-no-reboot", "-nic", "none", "-kernel", kernel, "-initrd", initrd, "-append", boot.CommandLine]));
             }
         }
 
@@ -158,14 +167,10 @@ internal static class BootBench
 
     private static ulong Kibibytes(string line) => ulong.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
 
-    private static double BootPeer(string kernel, string initrd, string commandLine)
+    // From the start of a program to the guest's first process.
+    private static double BootProgram(string program, IEnumerable<string> arguments)
     {
-        ProcessStartInfo info = new(Qemu) { RedirectStandardOutput = true, RedirectStandardInput = true };
-        foreach (string argument in (string[])["-accel", "tcg", "-m", "512", "-nographic", "-no-reboot", "-nic", "none", "-kernel", kernel, "-initrd", initrd, "-append", commandLine])
-        {
-            info.ArgumentList.Add(argument);
-        }
-
+        ProcessStartInfo info = new(program, arguments) { RedirectStandardOutput = true, RedirectStandardInput = true };
         long start = Stopwatch.GetTimestamp();
         using Process process = Process.Start(info)!;
         while (process.StandardOutput.ReadLine() is { } line)

@@ -17,10 +17,9 @@ internal static class ProcessBench
 
     public static List<Figure> Run(int runs)
     {
-        string lamina = Environment.GetEnvironmentVariable("LAMINA") ?? Path.GetFullPath("artifacts/native/lamina");
-        if (!File.Exists(lamina))
+        if (NativeProgram.Find() is not { } lamina)
         {
-            Console.Error.WriteLine($"There is no {lamina}: run ./publish, or name the program in LAMINA.");
+            Console.Error.WriteLine("There is no native program: run ./publish, or name it in LAMINA.");
             return [];
         }
 

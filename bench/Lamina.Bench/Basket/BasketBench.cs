@@ -46,7 +46,7 @@ internal static class BasketBench
             string busyBox = files.GetPath(DebianImage.BusyBox);
             GuestProgram.Build(tools, program);
             GuestProgram.WriteInitramfs(initramfs, program, busyBox);
-            Host host = new(directory, program, busyBox, files.GetPath(DebianImage.Kernel), initramfs, options.Accelerator);
+            Host host = new(directory, program, busyBox, files.GetPath(DebianImage.Kernel), initramfs, options.Accelerator, options.Program);
             return Measure(options, host, peer);
         }
         finally
@@ -107,7 +107,7 @@ internal static class BasketBench
 
     private static string GetCommandLine(string names) => $"{CommandLine} BASKET={names}";
 
-    private sealed record Host(string WorkDirectory, string Program, string BusyBox, string Kernel, string Initramfs, string Accelerator)
+    private sealed record Host(string WorkDirectory, string Program, string BusyBox, string Kernel, string Initramfs, string Accelerator, string? Lamina)
     {
         public BasketSession RunNative(string names) => BasketSession.Run(Program, [], WorkDirectory, [("BASKET", names), ("BUSYBOX", BusyBox)]);
 
@@ -123,6 +123,15 @@ internal static class BasketBench
 
         public BasketSession RunLamina(string names, int processors)
         {
+            if (Lamina != null)
+            {
+                return BasketSession.Run(
+                    Lamina,
+                    [
+                        "run", "--accel", Accelerator, "--memory", "512M", "--cpus", $"{processors}", "--kernel", Kernel, "--initrd", Initramfs, "--append", GetCommandLine(names),
+                    ]);
+            }
+
             return BasketSession.Run(
                 Environment.ProcessPath!, ["exec", Environment.GetCommandLineArgs()[0], OnceArgument, Kernel, Initramfs, names, Accelerator, $"{processors}"]);
         }

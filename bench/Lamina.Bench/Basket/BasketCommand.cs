@@ -7,7 +7,7 @@ namespace Lamina.Bench.Basket;
 internal static class BasketCommand
 {
     /// <summary>Its command line.</summary>
-    public const string Usage = "Lamina.Bench basket [--runs N] [--json FILE] [--only NAME,...] [--no-tcg] [--accel translator|interpreter]";
+    public const string Usage = "Lamina.Bench basket [--runs N] [--json FILE] [--only NAME,...] [--no-tcg] [--accel translator|interpreter] [--program LAMINA]";
 
     /// <summary>Runs it.</summary>
     public static int Run(ReadOnlySpan<string> arguments)
@@ -32,6 +32,9 @@ internal static class BasketCommand
                     break;
                 case "--accel" when value.Length > 0:
                     options = options with { Accelerator = value };
+                    break;
+                case "--program" when value.Length > 0:
+                    options = options with { Program = Path.GetFullPath(value) };
                     break;
                 default:
                     Console.Error.WriteLine($"usage: {Usage}");

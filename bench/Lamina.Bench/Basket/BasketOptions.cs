@@ -12,6 +12,9 @@ internal sealed record BasketOptions
     /// <summary>The accelerator to measure.</summary>
     public string Accelerator { get; init; } = "translator";
 
+    /// <summary>The <c>lamina</c> program to measure, or null: the library, in a process of the benchmark.</summary>
+    public string? Program { get; init; }
+
     /// <summary>Whether QEMU's TCG is measured too.</summary>
     public bool Peer { get; init; } = true;
 

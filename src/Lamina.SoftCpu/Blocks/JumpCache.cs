@@ -29,6 +29,11 @@ internal sealed unsafe class JumpCache : IDisposable
     // A bit for each page (by the low bits of its number) of which some look-up may be cached: named in the one journal, in the other.
     private readonly ulong[] _localPages = new ulong[PageWords];
     private readonly ulong[] _globalPages = new ulong[PageWords];
+
+    // In which journal an entry is named since its last flush: even numbers are the local one's.
+    private readonly uint[] _stamps = new uint[Count * ArrayCount];
+    private uint _localStamp = 2;
+    private uint _globalStamp = 3;
     private bool _localMappingsAbove;
 
     /// <param name="mappings">See <see cref="ProcessorContext.Mappings"/>.</param>
@@ -73,7 +78,13 @@ internal sealed unsafe class JumpCache : IDisposable
     {
         JumpEntry* entry = array + IndexOf(linear);
         int index = (int)(entry - _entries);
-        (global ? _global : _local).Add((ushort)index);
+        uint stamp = global ? _globalStamp : _localStamp;
+        if (_stamps[index] != stamp)
+        {
+            _stamps[index] = stamp;
+            (global ? _global : _local).Add((ushort)index);
+        }
+
         (global ? _globalPages : _localPages)[PageWord(linear)] |= PageBit(linear);
         entry->Code = _noCode;
         entry->Linear = linear;
@@ -110,6 +121,7 @@ internal sealed unsafe class JumpCache : IDisposable
     public void FlushLocal()
     {
         Flush(_local);
+        _localStamp += 2;
         System.Array.Clear(_localPages);
         new Span<uint>(_mappings, _localMappingsAbove ? ProcessorContext.MappingCount : ProcessorContext.MappingsBelow).Clear();
         _localMappingsAbove = false;
@@ -120,6 +132,8 @@ internal sealed unsafe class JumpCache : IDisposable
     {
         Flush(_local);
         Flush(_global);
+        _localStamp += 2;
+        _globalStamp += 2;
         new Span<uint>(_mappings, ProcessorContext.MappingCount).Clear();
         _localMappingsAbove = false;
         System.Array.Clear(_localPages);

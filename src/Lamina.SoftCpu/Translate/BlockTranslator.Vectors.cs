@@ -22,13 +22,20 @@ internal unsafe ref partial struct BlockTranslator
         return row.UsesMmx || highByte || (vex && row.UsesVectors && !_wideVectors) ? null : row;
     }
 
+    // VZEROUPPER, VZEROALL.
+    private readonly bool IsZero(Instruction* i)
+    {
+        const InstructionFlags other = InstructionFlags.Lock | InstructionFlags.Undefined | InstructionFlags.Dropped;
+        return _wideVectors && i->Opcode == 0x177 && (i->Flags & InstructionFlags.Vex) != 0 && (i->Flags & other) == 0;
+    }
+
     // Whether any instruction of the block wants the vector registers.
     private readonly bool FindsVectors()
     {
         Instruction* i = Blocks.Block.Instructions(_block);
         for (int n = 0; n < _block->Count; n++, i++)
         {
-            if (i->Map != 0 && FindVectorRow(i) is { UsesVectors: true })
+            if (i->Map != 0 && (IsZero(i) || FindVectorRow(i) is { UsesVectors: true }))
             {
                 return true;
             }
@@ -39,6 +46,14 @@ internal unsafe ref partial struct BlockTranslator
 
     private bool Vector(Instruction* i)
     {
+        if (IsZero(i))
+        {
+            _asm.Byte(0xc5);
+            _asm.Byte((i->Flags & InstructionFlags.VexL) != 0 ? 0xfc : 0xf8);
+            _asm.Byte(0x77);
+            return true;
+        }
+
         if (FindVectorRow(i) is not { } row)
         {
             return false;

@@ -28,13 +28,15 @@ public sealed class SlotTests
                 a.mov(edi, Rounds);
                 a.xor(ebx, ebx);
                 a.jmp(Loop - 0x10);
-            }),
+            }
+        ),
             (Loop - 0x10, a =>
             {
                 a.mov(esi, (int)Page);
                 a.mov(ecx, 64);
                 a.jmp(Loop);
-            }),
+            }
+        ),
             (Loop, a =>
             {
                 a.add(rbx, __qword_ptr[rsi]);
@@ -44,7 +46,8 @@ public sealed class SlotTests
                 a.dec(ecx);
                 a.jne(Loop);
                 a.jmp(Tail);
-            }),
+            }
+        ),
             (Tail, a =>
             {
                 a.mov(rax, __qword_ptr[Entry]);
@@ -71,7 +74,8 @@ public sealed class SlotTests
                 a.dec(edi);
                 a.jne(Loop - 0x10);
                 a.hlt();
-            }));
+            }
+        ));
         Assert.NotEqual(0UL, registers[3]);
     }
 
@@ -89,7 +93,8 @@ public sealed class SlotTests
                 a.mov(r8, rsp);
                 a.mov(esp, (int)(Page + 0x800));
                 a.jmp(Loop);
-            }),
+            }
+        ),
             (Loop, a =>
             {
                 a.mov(rdx, __[rsp + 8]);
@@ -104,7 +109,8 @@ public sealed class SlotTests
                 a.jne(Loop);
                 a.mov(rsp, r8);
                 a.hlt();
-            }),
+            }
+        ),
             (Tail, a =>
             {
                 // Both pages get the frame, so that the way back is the same.
@@ -117,7 +123,8 @@ public sealed class SlotTests
                 a.mov(__[rsp], rcx);
                 a.mov(__[rsp + 8], rbp);
                 a.ret();
-            }));
+            }
+        ));
         Assert.NotEqual(0UL, registers[3]);
         Assert.NotEqual(machines.Translator.Read<ulong>(Page + 0x808), machines.Translator.Read<ulong>(Other + 0x808));
     }
@@ -134,14 +141,16 @@ public sealed class SlotTests
             {
                 a.mov(edi, Rounds);
                 a.jmp(Loop - 0x20);
-            }),
+            }
+        ),
             (Loop - 0x20, a =>
             {
                 a.mov(esi, (int)Other);
                 a.mov(ecx, 8);
                 a.mov(eax, edi);
                 a.jmp(Loop);
-            }),
+            }
+        ),
             (Loop, a =>
             {
                 // MOV EBX, imm32 (the round's number); RET
@@ -152,7 +161,8 @@ public sealed class SlotTests
                 a.dec(ecx);
                 a.jne(Loop);
                 a.jmp(Tail);
-            }),
+            }
+        ),
             (Tail, a =>
             {
                 a.mov(esi, (int)Other);
@@ -165,7 +175,8 @@ public sealed class SlotTests
                 a.dec(edi);
                 a.jne(Loop - 0x20);
                 a.hlt();
-            }));
+            }
+        ));
         Assert.NotEqual(0UL, registers[2]);
     }
 }

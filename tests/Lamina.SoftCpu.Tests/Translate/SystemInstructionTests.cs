@@ -129,19 +129,22 @@ public sealed class SystemInstructionTests
                 a.mov(edi, Rounds);
                 a.mov(r12, rsp);
                 a.jmp(Loop);
-            }),
+            }
+        ),
             (Loop, a =>
             {
                 body(a);
                 a.jmp(Loop + 0x100);
-            }),
+            }
+        ),
             (Loop + 0x100, a =>
             {
                 a.mov(rsp, r12);
                 a.dec(edi);
                 a.jne(Loop);
                 a.hlt();
-            }));
+            }
+        ));
         faults = machines.Translator.Read<ulong>(FaultHandlers.Count);
         return machines.Translator.Processors[0].Assisted;
     }

@@ -52,6 +52,21 @@ public sealed class VectorTranslationTests
         }
     }
 
+    [Theory]
+    [InlineData(0xf8)]
+    [InlineData(0xfc)]
+    public void VectorsAreClearedAlike(int prefix)
+    {
+        Assert.SkipUnless((HostFeatures.All & ProcessorFeatures.Avx) != 0, "This host has no AVX.");
+        using Comparison machines = new();
+
+        // MOV ECX, 5; again: VADDPS YMM1, YMM2, YMM3; VZEROUPPER or VZEROALL; VADDPS YMM4, YMM1, YMM5; DEC ECX; JNE again; HLT
+        byte[] code = [0xb9, Iterations, 0, 0, 0, 0xc5, 0xec, 0x58, 0xcb, 0xc5, (byte)prefix, 0x77, 0xc5, 0xf4, 0x58, 0xe5, 0xff, 0xc9, 0x75, 0xf1, 0xf4];
+        Assert.Null(machines.Run(code, Start(new Random(prefix), Map.Code), prefix));
+        new CodeLint(machines.Translator.Partition.Code!).Check();
+        Assert.True(machines.Translator.Processors[0].Assisted < Iterations, "interpreted");
+    }
+
     private static StartState Start(Random random, ulong rip)
     {
         StartState start = new() { Rip = rip, Flags = (uint)random.Next() & Flags.Status };
