@@ -158,6 +158,7 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
         string[] missing = wanted switch
         {
             KvmControllers.Split => FindMissing(KvmCapability.SplitControllers, "KVM_CAP_SPLIT_IRQCHIP"),
+            KvmControllers.On => [.. FindMissing(KvmCapability.Controllers, "KVM_CAP_IRQCHIP"), .. _device.GetCapability(KvmCapability.Timer) == 0 ? (string[])["KVM_CAP_PIT2"] : []],
             _ => [],
         };
         return missing.Length == 0 ? wanted
@@ -176,6 +177,11 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
             if (controllers == KvmControllers.Split)
             {
                 machine.CreateLocalApics(KvmInterrupts.PinCount);
+            }
+            else if (controllers == KvmControllers.On)
+            {
+                machine.CreateControllers();
+                machine.CreateTimer();
             }
 
             return new KvmParts(machine, machine.CreateProcessor(0), controllers);

@@ -11,4 +11,7 @@ public enum KvmControllers
 
     /// <summary>The local APICs.</summary>
     Split,
+
+    /// <summary>The local APICs, the I/O APIC, the 8259 pair and the PIT.</summary>
+    On,
 }

@@ -4,11 +4,12 @@ using Lamina.Machine.Interrupts;
 namespace Lamina.Kvm;
 
 /// <summary>The interrupt controllers of one machine that KVM has.</summary>
-internal sealed class KvmInterrupts(KvmMachine machine) : IHostedInterrupts
+internal sealed partial class KvmInterrupts : IHostedInterrupts
 {
     /// <summary>Inputs of an I/O APIC.</summary>
     public const int PinCount = 24;
 
+    private readonly KvmMachine _machine;
     private readonly Lock _lock = new();
     private readonly KvmRoute[] _routes = new KvmRoute[PinCount];
     private readonly KvmRoute[] _list = new KvmRoute[PinCount];
@@ -16,8 +17,19 @@ internal sealed class KvmInterrupts(KvmMachine machine) : IHostedInterrupts
     private volatile IInterruptBoard? _board;
     private uint _routed;
 
+    /// <summary>For a machine that has local APICs, and the other controllers too with <paramref name="lines"/>.</summary>
+    public KvmInterrupts(KvmMachine machine, bool lines)
+    {
+        _machine = machine;
+        HasLineControllers = lines;
+        if (lines)
+        {
+            RouteLines();
+        }
+    }
+
     /// <inheritdoc/>
-    public bool HasLineControllers => false;
+    public bool HasLineControllers { get; }
 
     /// <summary>The machine's part; null before it is connected.</summary>
     public IInterruptBoard? Board => _board;
@@ -29,7 +41,7 @@ internal sealed class KvmInterrupts(KvmMachine machine) : IHostedInterrupts
     public void Connect(IInterruptBoard board) => _board = board;
 
     /// <inheritdoc/>
-    public bool Send(ulong address, uint data) => machine.SendMessage(address, data) > 0;
+    public bool Send(ulong address, uint data) => _machine.SendMessage(address, data) > 0;
 
     /// <inheritdoc/>
     public void SetRoute(int pin, ulong address, uint data, bool level)
@@ -56,7 +68,7 @@ internal sealed class KvmInterrupts(KvmMachine machine) : IHostedInterrupts
             }
 
             // Refused, ends of interrupts would not come back: the guest would see a line that is stuck, and the host has said that it has too little memory.
-            _ = machine.SetRoutes(_list, count);
+            _ = _machine.SetRoutes(_list, count);
         }
     }
 
@@ -70,10 +82,7 @@ internal sealed class KvmInterrupts(KvmMachine machine) : IHostedInterrupts
     }
 
     /// <inheritdoc/>
-    public void SetLine(int line, bool asserted)
-    {
-        // The lines end in the machine's own controllers.
-    }
+    public void SetLine(int line, bool asserted) => _machine.SetLine(line, asserted);
 
     /// <inheritdoc/>
     public void PulseNonMaskable()

@@ -19,7 +19,7 @@ internal sealed class KvmPartition : IPartition
     public KvmPartition(KvmParts parts, PartitionSettings settings, bool setsTscFrequency, bool emulationExits)
     {
         (_machine, _first) = (parts.Machine, parts.FirstProcessor);
-        Interrupts = parts.Controllers == KvmControllers.Off ? null : new KvmInterrupts(_machine);
+        Interrupts = parts.Controllers == KvmControllers.Off ? null : new KvmInterrupts(_machine, parts.Controllers == KvmControllers.On);
         Settings = settings;
         _setsTscFrequency = setsTscFrequency;
         _machine.Enable(KvmCapability.UserSpaceMsr, AllMsrReasons);

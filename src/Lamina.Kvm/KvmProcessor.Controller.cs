@@ -24,7 +24,7 @@ internal sealed unsafe partial class KvmProcessor
     // The 8259's interrupt, which does not go through the local APIC. False: nothing to run, which KVM finds out itself.
     private void PrepareHostedEntry(KvmInterrupts interrupts)
     {
-        bool wanted = interrupts.Board is { ExternalInterrupt: true };
+        bool wanted = !interrupts.HasLineControllers && interrupts.Board is { ExternalInterrupt: true };
         if (wanted && _run->ReadyForInterrupt != 0)
         {
             // KVM is ready only while LINT0 lets the interrupt through.

@@ -22,6 +22,7 @@ public sealed class ApicBus : IMessageInterruptSink, IInterruptBoard
     private int _arbiter;
     private IoApic? _ioApic;
     private PicPair? _pic;
+    private InterruptRouter? _router;
     private volatile bool _externalInterrupt;
     private volatile IHostedInterrupts? _hosted;
     private int _deliveries;
@@ -52,7 +53,13 @@ public sealed class ApicBus : IMessageInterruptSink, IInterruptBoard
             _apics[i].ForgetRequests();
         }
 
+        IHostedInterrupts? before = LineControllers;
         hosted?.Connect(this);
+        if (hosted is { HasLineControllers: true } && before is null)
+        {
+            _router?.HandOver(hosted);
+        }
+
         _hosted = hosted;
         Interlocked.MemoryBarrier();
 
@@ -63,7 +70,12 @@ public sealed class ApicBus : IMessageInterruptSink, IInterruptBoard
             wait.SpinOnce();
         }
 
-        if (hosted is not null)
+        if (before is not null && hosted is not { HasLineControllers: true })
+        {
+            _router?.TakeBack(before);
+        }
+
+        if (hosted is { HasLineControllers: false })
         {
             _ioApic?.ShowRoutes();
             if (_externalInterrupt)
@@ -102,6 +114,15 @@ public sealed class ApicBus : IMessageInterruptSink, IInterruptBoard
         }
     }
 
+    /// <summary>All devices have been reset: an accelerator that has controllers is to know. While no processor runs.</summary>
+    public void ShowReset()
+    {
+        if (LineControllers is { } hosted)
+        {
+            _router?.HandOver(hosted);
+        }
+    }
+
     /// <summary>Pulses LINT1 of every local APIC, the wire for non-maskable interrupts. Any thread.</summary>
     public void PulseNonMaskable()
     {
@@ -128,6 +149,8 @@ public sealed class ApicBus : IMessageInterruptSink, IInterruptBoard
 
     internal void Attach(PicPair pic) => _pic = pic;
 
+    internal void Attach(InterruptRouter router) => _router = router;
+
     internal void SetExternalInterrupt(bool asserted)
     {
         if (_externalInterrupt == asserted)
@@ -138,7 +161,11 @@ public sealed class ApicBus : IMessageInterruptSink, IInterruptBoard
         _externalInterrupt = asserted;
         if (_hosted is { } hosted)
         {
-            hosted.OnExternalInterrupt();
+            if (!hosted.HasLineControllers)
+            {
+                hosted.OnExternalInterrupt();
+            }
+
             return;
         }
 
@@ -151,7 +178,7 @@ public sealed class ApicBus : IMessageInterruptSink, IInterruptBoard
     /// <summary>An entry of the I/O APIC was changed.</summary>
     internal void OnRedirection(int pin, in RedirectionEntry entry)
     {
-        if (_hosted is { } hosted)
+        if (_hosted is { HasLineControllers: false } hosted)
         {
             (ulong address, uint data) = ToMessage(entry.Message);
             hosted.SetRoute(pin, address, data, entry.IsLevel && !entry.IsMasked);

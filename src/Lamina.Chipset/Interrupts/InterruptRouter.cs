@@ -15,7 +15,10 @@ public sealed class InterruptRouter : IInterruptLineSink
 
     private readonly PicPair _pic;
     private readonly IoApic _ioApic;
+    private readonly LineControllerState _state = new();
     private volatile bool _legacyReplacement;
+    private Timers.Pit? _pit;
+    private uint _levels;
 
     /// <summary>Joins them.</summary>
     public InterruptRouter(PicPair pic, IoApic ioApic)
@@ -23,7 +26,11 @@ public sealed class InterruptRouter : IInterruptLineSink
         _pic = pic;
         _ioApic = ioApic;
         pic.Attach(ioApic);
+        ioApic.Bus.Attach(this);
     }
+
+    /// <summary>The interval timer goes with the controllers to an accelerator that has them.</summary>
+    public void Attach(Timers.Pit pit) => _pit = pit;
 
     /// <summary>
     /// Whether the HPET has taken lines 0 and 8 from the 8254 and the RTC (IA-PC HPET specification 1.0a, section 2.3.5, LEG_RT_CNF).
@@ -31,7 +38,11 @@ public sealed class InterruptRouter : IInterruptLineSink
     internal bool LegacyReplacement
     {
         get => _legacyReplacement;
-        set => _legacyReplacement = value;
+        set
+        {
+            _legacyReplacement = value;
+            _ioApic.Bus.LineControllers?.SetLegacyReplacement(value);
+        }
     }
 
     /// <inheritdoc/>
@@ -43,6 +54,28 @@ public sealed class InterruptRouter : IInterruptLineSink
         }
     }
 
+    /// <summary>Gives the controllers' work to an accelerator. While no processor runs.</summary>
+    internal void HandOver(IHostedInterrupts hosted)
+    {
+        _pit?.HandOver(_state);
+        _pic.HandOver(_state);
+        _ioApic.HandOver(_state);
+        _state.Levels = Volatile.Read(ref _levels);
+        _state.LegacyReplacement = _legacyReplacement;
+        hosted.LoadLineControllers(_state);
+    }
+
+    /// <summary>Takes it back.</summary>
+    internal void TakeBack(IHostedInterrupts hosted)
+    {
+        hosted.SaveLineControllers(_state);
+        _ioApic.TakeBack(_state);
+        _pic.TakeBack(_state);
+        uint levels = Volatile.Read(ref _levels);
+        _ioApic.TakeLevels((levels & ~(1u << TimerPin) & ~1u) | ((levels & 1) << TimerPin));
+        _pit?.TakeBack(_state);
+    }
+
     /// <summary>Line 0 or 8 as the HPET drives it.</summary>
     internal void SetReplacedLine(int line, bool asserted) => Drive(line, asserted);
 
@@ -50,6 +83,22 @@ public sealed class InterruptRouter : IInterruptLineSink
     {
         if ((uint)line >= IoApic.PinCount || line == TimerPin)
         {
+            return;
+        }
+
+        uint bit = 1u << line;
+        if (asserted)
+        {
+            Interlocked.Or(ref _levels, bit);
+        }
+        else
+        {
+            Interlocked.And(ref _levels, ~bit);
+        }
+
+        if (_ioApic.Bus.LineControllers is { } hosted)
+        {
+            hosted.SetLine(line, asserted);
             return;
         }
 

@@ -1,6 +1,7 @@
 using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
 
 namespace Lamina.Chipset.Interrupts;
 
@@ -168,6 +169,49 @@ public sealed class IoApic : IDevice, IRegisterWindow
         }
 
         return valid;
+    }
+
+    internal ApicBus Bus => _bus;
+
+    /// <summary>Writes down its state for an accelerator.</summary>
+    internal void HandOver(LineControllerState state)
+    {
+        _gate.Enter();
+        state.Select = _select;
+        state.Id = _id;
+        for (int pin = 0; pin < PinCount; pin++)
+        {
+            state.Redirections[pin] = _entries[pin].Value;
+        }
+
+        _gate.Exit();
+    }
+
+    /// <summary>Takes an accelerator's. The levels of the wires are told next.</summary>
+    internal void TakeBack(LineControllerState state)
+    {
+        _gate.Enter();
+        _select = state.Select;
+        _id = (byte)(state.Id & 0xf);
+        for (int pin = 0; pin < PinCount; pin++)
+        {
+            _entries[pin].Value = state.Redirections[pin] & RedirectionEntry.AllBits;
+        }
+
+        _gate.Exit();
+    }
+
+    /// <summary>The wires as they are now, without an edge.</summary>
+    internal void TakeLevels(uint asserted)
+    {
+        _gate.Enter();
+        _asserted = asserted;
+        for (int pin = 0; pin < PinCount; pin++)
+        {
+            ServiceLevel(pin);
+        }
+
+        _gate.Exit();
     }
 
     /// <summary>Tells whoever has the local APICs of all entries.</summary>

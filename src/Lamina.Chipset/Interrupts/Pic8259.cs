@@ -1,5 +1,6 @@
 using System.Numerics;
 using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
 
 namespace Lamina.Chipset.Interrupts;
 
@@ -180,6 +181,45 @@ internal sealed class Pic8259(bool primary)
                 _mask = value;
                 break;
         }
+    }
+
+    public PicState HandOver() => new()
+    {
+        Lines = _lines,
+        Requests = _requests,
+        InService = _inService,
+        Mask = _mask,
+        VectorBase = _vectorBase,
+        EdgeLevel = _edgeLevel,
+        Lowest = _lowest,
+        Step = (byte)_step,
+        ExpectIcw4 = _expectIcw4,
+        AutomaticEnd = _automaticEnd,
+        RotateAtAutomaticEnd = _rotateAtAutomaticEnd,
+        SpecialFullyNested = _specialFullyNested,
+        SpecialMask = _specialMask,
+        ReadInService = _readInService,
+        Poll = _poll,
+    };
+
+    public void TakeBack(in PicState state)
+    {
+        _lines = state.Lines;
+        _requests = state.Requests;
+        _inService = state.InService;
+        _mask = state.Mask;
+        _vectorBase = (byte)(state.VectorBase & 0xf8);
+        _edgeLevel = (byte)(state.EdgeLevel & (primary ? 0xf8 : 0xde));
+        _lowest = (byte)(state.Lowest & 7);
+        _step = (Step)(state.Step & 3);
+        _expectIcw4 = state.ExpectIcw4;
+        _single = false;
+        _automaticEnd = state.AutomaticEnd;
+        _rotateAtAutomaticEnd = state.RotateAtAutomaticEnd;
+        _specialFullyNested = state.SpecialFullyNested;
+        _specialMask = state.SpecialMask;
+        _readInService = state.ReadInService;
+        _poll = state.Poll;
     }
 
     public void Save(IStateWriter state, ushort first)

@@ -1,6 +1,7 @@
 using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
 
 namespace Lamina.Chipset.Interrupts;
 
@@ -137,6 +138,26 @@ public sealed class PicPair : IDevice, IBytePorts
                 break;
         }
 
+        Update();
+        _gate.Exit();
+    }
+
+    /// <summary>Writes down its state for an accelerator.</summary>
+    internal void HandOver(LineControllerState state)
+    {
+        _gate.Enter();
+        state.Pics[0] = _primary.HandOver();
+        state.Pics[1] = _secondary.HandOver();
+        DriveOutput(false);
+        _gate.Exit();
+    }
+
+    /// <summary>Takes an accelerator's.</summary>
+    internal void TakeBack(LineControllerState state)
+    {
+        _gate.Enter();
+        _primary.TakeBack(state.Pics[0]);
+        _secondary.TakeBack(state.Pics[1]);
         Update();
         _gate.Exit();
     }

@@ -13,6 +13,9 @@ internal struct RedirectionEntry
     /// <summary>The state after reset: masked.</summary>
     public const ulong AfterReset = MaskBit;
 
+    /// <summary>All bits that exist but the delivery status.</summary>
+    public const ulong AllBits = WritableBits | RemoteRequestBit;
+
     public ulong Value;
 
     public readonly byte Vector => (byte)Value;

@@ -30,6 +30,7 @@ public sealed class Pit : IDevice, ITimerTarget, IBytePorts
     private readonly PitCounter[] _counters = [new PitCounter(gate: true), new PitCounter(gate: true), new PitCounter(gate: false)];
     private byte _systemControl;
     private bool _running;
+    private bool _suspended;
     private bool _lineHigh;
     private ulong _nextRise = ulong.MaxValue;
     private ulong _lastRise;
@@ -123,7 +124,7 @@ public sealed class Pit : IDevice, ITimerTarget, IBytePorts
     public void OnTimer()
     {
         _gate.Enter();
-        if (_running && _nextRise != ulong.MaxValue)
+        if (_running && !_suspended && _nextRise != ulong.MaxValue)
         {
             if (!RiseIfDue(Now))
             {
@@ -131,6 +132,40 @@ public sealed class Pit : IDevice, ITimerTarget, IBytePorts
             }
         }
 
+        _gate.Exit();
+    }
+
+    /// <summary>Writes down its state for an accelerator, and sleeps.</summary>
+    internal void HandOver(LineControllerState state)
+    {
+        _gate.Enter();
+        _suspended = true;
+        _timer.Cancel();
+        ulong now = Now;
+        for (int i = 0; i < _counters.Length; i++)
+        {
+            state.Counters[i] = _counters[i].HandOver(now, _rate);
+        }
+
+        state.SpeakerData = (_systemControl & SpeakerData) != 0;
+        _gate.Exit();
+    }
+
+    /// <summary>Takes an accelerator's, and goes on.</summary>
+    internal void TakeBack(LineControllerState state)
+    {
+        _gate.Enter();
+        _suspended = false;
+        ulong now = Now;
+        for (int i = 0; i < _counters.Length; i++)
+        {
+            _counters[i].TakeBack(state.Counters[i], now, _rate);
+        }
+
+        _systemControl = (byte)((_systemControl & CheckBits) | (state.SpeakerData ? SpeakerData : 0) | (_counters[2].Gate ? 1 : 0));
+        _lastRise = now;
+        _lineHigh = _counters[0].GetOutput(now);
+        Schedule(now);
         _gate.Exit();
     }
 
@@ -215,7 +250,7 @@ public sealed class Pit : IDevice, ITimerTarget, IBytePorts
     // Also before a register changes, when the host timer is late.
     private bool RiseIfDue(ulong now)
     {
-        if (!_running || now < _nextRise)
+        if (!_running || _suspended || now < _nextRise)
         {
             return false;
         }
@@ -254,7 +289,7 @@ public sealed class Pit : IDevice, ITimerTarget, IBytePorts
         {
             _timer.Cancel();
         }
-        else if (_running)
+        else if (_running && !_suspended)
         {
             _timer.Arm(_rate.ToNanoseconds(_nextRise));
         }
@@ -264,6 +299,9 @@ public sealed class Pit : IDevice, ITimerTarget, IBytePorts
     private void SetLine(bool high)
     {
         _lineHigh = high;
-        _interrupt.Set(high);
+        if (!_suspended)
+        {
+            _interrupt.Set(high);
+        }
     }
 }

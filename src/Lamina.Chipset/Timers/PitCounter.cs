@@ -1,4 +1,5 @@
 using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
 
 namespace Lamina.Chipset.Timers;
 
@@ -226,6 +227,56 @@ internal sealed class PitCounter
     public ulong GetPeriodEndFrom(ulong tick)
     {
         return tick <= _start ? _start : _start + ((((tick - _start) + _reload - 1) / _reload) * _reload);
+    }
+
+    public CounterState HandOver(ulong now, TickRate rate)
+    {
+        Advance(now);
+        return new CounterState
+        {
+            Mode = _mode,
+            Access = _access,
+            Decimal = _bcd,
+            Gate = _gate,
+            Loaded = _loaded,
+            Count = _nextPending ? _next : _reload,
+            Elapsed = _running ? rate.ToNanoseconds(Elapsed(now)) : 0,
+            WriteHigh = _writeHigh,
+            WrittenLow = _writtenLow,
+            ReadHigh = _readHigh,
+            Latched = _latched,
+            LatchedCount = _latchedCount,
+            StatusLatched = _statusLatched,
+            LatchedStatus = _latchedStatus,
+        };
+    }
+
+    public void TakeBack(in CounterState state, ulong now, TickRate rate)
+    {
+        _mode = (byte)(state.Mode > 5 ? 3 : state.Mode);
+        _access = state.Access is >= 1 and <= 3 ? state.Access : (byte)3;
+        _bcd = state.Decimal;
+        _gate = state.Gate;
+        Unload();
+        _loaded = state.Loaded;
+        _reload = IsCount(state.Count) ? state.Count : Modulus;
+        _next = _reload;
+        _writeHigh = state.WriteHigh;
+        _writtenLow = state.WrittenLow;
+        _readHigh = state.ReadHigh;
+        _latched = state.Latched;
+        _latchedCount = state.LatchedCount;
+        _statusLatched = state.StatusLatched;
+        _latchedStatus = state.LatchedStatus;
+        _running = _loaded && (_mode is not (1 or 5) || state.Gate);
+        ulong elapsed = rate.ToTicks(state.Elapsed);
+
+        // The machine may be younger than the count: only the phase matters then.
+        elapsed = IsPeriodic && elapsed > now ? elapsed % _reload : elapsed;
+        _start = now - Math.Min(elapsed, now);
+        _held = _running && !_gate && _mode is not (1 or 5);
+        _heldElapsed = _held ? elapsed : 0;
+        _switchAt = 0;
     }
 
     public void Save(IStateWriter state, ushort first)

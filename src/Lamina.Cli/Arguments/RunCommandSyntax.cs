@@ -15,7 +15,7 @@ internal sealed class RunCommandSyntax
     private static readonly string[] RebootActions = ["restart", "exit"];
 
     // In the order of the enumeration.
-    private static readonly string[] Controllers = ["auto", "off", "split"];
+    private static readonly string[] Controllers = ["auto", "off", "split", "on"];
 
     private readonly Option<string> _kernel = new("--kernel") { HelpName = "FILE", Description = "Boot this kernel (bzImage or ELF) instead of the image's." };
     private readonly Option<string> _initrd = new("--initrd") { HelpName = "FILE", Description = "Initial RAM disk for the kernel given with --kernel." };
@@ -23,7 +23,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _memory = new("--memory", "-m") { HelpName = "SIZE", Description = "RAM, such as 512M or 2G. [default: 512M]" };
     private readonly Option<string> _cpus = new("--cpus") { HelpName = "N", Description = "Virtual processors, 1 to 64. [default: 1]" };
     private readonly Option<string> _accel = new("--accel") { HelpName = "NAME", Description = "auto, kvm, translator or interpreter. [default: auto, the fastest here]" };
-    private readonly Option<string> _irqchip = new("--kernel-irqchip") { HelpName = "WHICH", Description = "Interrupt controllers in KVM: split (the local APICs), off or auto. [default: auto]" };
+    private readonly Option<string> _irqchip = new("--kernel-irqchip") { HelpName = "WHICH", Description = "Interrupt controllers in KVM: on, split (the local APICs), off or auto. [default: auto]" };
     private readonly Option<bool> _lockstep = new("--lockstep") { Description = "Compare each translated block with the interpreter, often." };
     private readonly Option<bool> _lockstepAll = new("--lockstep-all") { Description = "Compare it each time it is executed. Slow." };
     private readonly Option<bool> _perfMap = new("--perf-map") { Description = "Name translated blocks in /tmp/perf-PID.map, for perf." };

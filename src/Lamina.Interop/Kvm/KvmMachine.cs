@@ -7,6 +7,8 @@ public sealed unsafe class KvmMachine : KvmHandle
     public const uint LogDirtyPages = 1;
 
     private const int MostMsrRanges = 16;
+    private const int ChipHeader = 8;
+    private const int ChipSize = 520;
     private readonly int _runSize;
     private readonly int _extendedStateSize;
 
@@ -92,6 +94,70 @@ public sealed unsafe class KvmMachine : KvmHandle
     /// <exception cref="SystemCallException">The host refuses.</exception>
     public void CreateControllers() => Call(KvmRequest.CreateControllers, null);
 
+    /// <summary>Makes the interval timer, with port 61h.</summary>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    public void CreateTimer()
+    {
+        const uint SpeakerToo = 1;
+        uint* configuration = stackalloc uint[16];
+        // SAFETY: struct kvm_pit_config is 64 bytes.
+        new Span<uint>(configuration, 16).Clear();
+        configuration[0] = SpeakerToo;
+        Call(KvmRequest.CreateTimer, configuration);
+    }
+
+    /// <summary>Reads one of the 8259s.</summary>
+    public KvmPicState GetPic(KvmChip chip)
+    {
+        byte* buffer = stackalloc byte[ChipSize];
+        GetController(chip, buffer);
+        return *(KvmPicState*)(buffer + ChipHeader);
+    }
+
+    /// <summary>Writes it.</summary>
+    public void SetPic(KvmChip chip, in KvmPicState state)
+    {
+        byte* buffer = stackalloc byte[ChipSize];
+        new Span<byte>(buffer, ChipSize).Clear();
+        *(KvmPicState*)(buffer + ChipHeader) = state;
+        SetController(chip, buffer);
+    }
+
+    /// <summary>Reads the I/O APIC.</summary>
+    public KvmIoApicState GetIoApic()
+    {
+        byte* buffer = stackalloc byte[ChipSize];
+        GetController(KvmChip.IoApic, buffer);
+        return *(KvmIoApicState*)(buffer + ChipHeader);
+    }
+
+    /// <summary>Writes it.</summary>
+    public void SetIoApic(in KvmIoApicState state)
+    {
+        byte* buffer = stackalloc byte[ChipSize];
+        new Span<byte>(buffer, ChipSize).Clear();
+        *(KvmIoApicState*)(buffer + ChipHeader) = state;
+        SetController(KvmChip.IoApic, buffer);
+    }
+
+    /// <summary>Reads the interval timer.</summary>
+    public void GetTimer(out KvmTimerState state)
+    {
+        fixed (KvmTimerState* p = &state)
+        {
+            Call(KvmRequest.GetTimer, p);
+        }
+    }
+
+    /// <summary>Writes it. All counts begin afresh.</summary>
+    public void SetTimer(in KvmTimerState state)
+    {
+        fixed (KvmTimerState* p = &state)
+        {
+            Call(KvmRequest.SetTimer, p);
+        }
+    }
+
     /// <summary>Delivers a message to local APICs.</summary>
     /// <returns>More than 0 if it was taken, 0 if not, or the errno value negated.</returns>
     public int SendMessage(ulong address, uint data)
@@ -170,4 +236,18 @@ public sealed unsafe class KvmMachine : KvmHandle
     /// <summary>Makes a processor.</summary>
     /// <exception cref="SystemCallException">The host refuses.</exception>
     public KvmVirtualProcessor CreateProcessor(int index) => new(Calls, Call(KvmRequest.CreateProcessor, (void*)index), _runSize, _extendedStateSize);
+
+    // SAFETY: struct kvm_irqchip is 520 bytes: the chip's number, padding, and its state.
+    private void GetController(KvmChip chip, byte* buffer)
+    {
+        new Span<byte>(buffer, ChipSize).Clear();
+        *(uint*)buffer = (uint)chip;
+        Call(KvmRequest.GetController, buffer);
+    }
+
+    private void SetController(KvmChip chip, byte* buffer)
+    {
+        *(uint*)buffer = (uint)chip;
+        Call(KvmRequest.SetController, buffer);
+    }
 }

@@ -26,6 +26,15 @@ public interface IHostedInterrupts
     /// <summary>Drives global system interrupt <paramref name="line"/>, if <see cref="HasLineControllers"/>.</summary>
     void SetLine(int line, bool asserted);
 
+    /// <summary>The HPET takes lines 0 and 8 from the PIT and the RTC, or gives them back, if <see cref="HasLineControllers"/>.</summary>
+    void SetLegacyReplacement(bool replaced);
+
+    /// <summary>Replaces the state of the controllers that lines end in, if <see cref="HasLineControllers"/>. While no processor runs.</summary>
+    void LoadLineControllers(LineControllerState state);
+
+    /// <summary>Reads it.</summary>
+    void SaveLineControllers(LineControllerState state);
+
     /// <summary>Pulses LINT1 of every local APIC.</summary>
     void PulseNonMaskable();
 }

@@ -48,7 +48,9 @@ internal sealed class DeviceCatalog
         InterruptRouter router = new(pic, ioApic);
         InterruptLine Line(int number) => new(router, number);
 
-        Add(new Pit("pit", clock, new MonitorLock(), Line(PcAddressMap.PitIrq))).Map(ports);
+        Pit pit = Add(new Pit("pit", clock, new MonitorLock(), Line(PcAddressMap.PitIrq)));
+        pit.Map(ports);
+        router.Attach(pit);
         Add(new Rtc("rtc", clock, new MonitorLock(), Line(PcAddressMap.RtcIrq), layout.LowMemoryEnd, layout.UpperMemoryLength)).Map(ports);
         Add(new Hpet("hpet", clock, new MonitorLock(), router)).Map(mmio);
         Uart0 = Add(new Uart("uart0", clock, new MonitorLock(), Line(PcAddressMap.Com1Irq), settings.Serial0));
@@ -118,6 +120,7 @@ internal sealed class DeviceCatalog
         }
 
         LocalApics[0].EnterVirtualWireMode();
+        ApicBus.ShowReset();
     }
 
     private T Add<T>(T device)

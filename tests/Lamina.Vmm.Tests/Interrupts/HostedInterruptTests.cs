@@ -12,7 +12,7 @@ namespace Lamina.Vmm.Tests.Interrupts;
 /// <summary>Timers, lines, messages between processors and the 8259, wherever the interrupt controllers are: the same guest gets the same.</summary>
 public sealed class HostedInterruptTests
 {
-    public static TheoryData<string> Places => ["interpreter", "translator", "kvm off", "kvm split"];
+    public static TheoryData<string> Places => ["interpreter", "translator", "kvm off", "kvm split", "kvm on"];
 
     public static TheoryData<string, string> Pairs
     {
@@ -315,7 +315,8 @@ public sealed class HostedInterruptTests
             "interpreter" => new InterpreterAccelerator(),
             "translator" => new TranslatorAccelerator(),
             "kvm off" => new KvmAccelerator(new KvmOptions { Controllers = KvmControllers.Off }),
-            _ => new KvmAccelerator(new KvmOptions { Controllers = KvmControllers.Split }),
+            "kvm split" => new KvmAccelerator(new KvmOptions { Controllers = KvmControllers.Split }),
+            _ => new KvmAccelerator(new KvmOptions { Controllers = KvmControllers.On }),
         };
     }
 }
