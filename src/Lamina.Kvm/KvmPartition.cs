@@ -13,6 +13,9 @@ internal sealed class KvmPartition : IPartition
     private const ulong AllMsrReasons = 7;
     private readonly KvmMachine _machine;
     private readonly bool _setsTscFrequency;
+    private readonly KvmDoorbells? _doorbells;
+    private readonly KvmGatheredWrites? _gathered;
+    private readonly int _writeRingPage;
     private KvmVirtualProcessor? _first;
 
     /// <summary>Makes one of <paramref name="parts"/>, which it then owns.</summary>
@@ -35,9 +38,24 @@ internal sealed class KvmPartition : IPartition
         }
 
         MapMemory(0);
+        if (_machine.GetCapability(KvmCapability.Doorbells) != 0)
+        {
+            _doorbells = new KvmDoorbells(_machine);
+            settings.Mmio.SetListener(_doorbells);
+        }
+
+        _writeRingPage = _machine.GetCapability(KvmCapability.CoalescedMemory);
+        if (_writeRingPage != 0 && _machine.GetCapability(KvmCapability.CoalescedPorts) != 0)
+        {
+            _gathered = new KvmGatheredWrites(_machine, settings.Ports, ports: true);
+            settings.Ports.SetListener(_gathered);
+        }
     }
 
     public PartitionSettings Settings { get; }
+
+    /// <summary>How often KVM took a doorbell itself.</summary>
+    public ulong Rings => _doorbells?.Rings ?? 0;
 
     /// <summary>The interrupt controllers that KVM has; null if it has none.</summary>
     public KvmInterrupts? Interrupts { get; }
@@ -115,9 +133,23 @@ internal sealed class KvmPartition : IPartition
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (_doorbells is not null)
+        {
+            Settings.Mmio.RemoveListener(_doorbells);
+            _doorbells.Dispose();
+        }
+
+        if (_gathered is not null)
+        {
+            Settings.Ports.RemoveListener(_gathered);
+        }
+
         _first?.Dispose();
         _machine.Dispose();
     }
+
+    /// <summary>Does what KVM has gathered. On a processor's thread.</summary>
+    public unsafe void DrainGathered(KvmVirtualProcessor processor) => _gathered?.Drain(processor.GetWriteRing(_writeRingPage));
 
     private void MapMemory(uint flags)
     {

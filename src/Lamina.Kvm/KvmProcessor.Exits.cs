@@ -53,6 +53,7 @@ internal sealed unsafe partial class KvmProcessor
         Volatile.Write(ref _exits, _exits + 1);
         _unfinished = false;
         FetchTaskPriority();
+        _partition.DrainGathered(_kvm);
         switch ((KvmExitReason)_run->ExitReason)
         {
             case KvmExitReason.Port:

@@ -25,6 +25,7 @@ internal sealed unsafe partial class KvmProcessor
             TakeResets(resets);
         }
 
+        _partition.DrainGathered(_kvm);
         DeliverQueued();
         SaveAll(state, out KvmSystemRegisters system);
         TakeController(system);

@@ -1,10 +1,11 @@
+using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
 
 namespace Lamina.Chipset.Diagnostics;
 
-/// <summary>Port 0x80: firmware leaves progress codes there, and operating systems write to it to pass a moment. Holds the last byte.</summary>
-public sealed class PostPort : IDevice, IBytePorts
+/// <summary>Port 0x80: firmware leaves progress codes there, and operating systems write to it to pass a moment. Holds the last byte, and nobody waits for it.</summary>
+public sealed class PostPort : IDevice, IGatheredWindow
 {
     private byte _code;
 
@@ -18,7 +19,7 @@ public sealed class PostPort : IDevice, IBytePorts
     public string Name { get; }
 
     /// <summary>Maps port 0x80.</summary>
-    public void Map(AddressSpace ports) => ports.Map(Name, PcAddressMap.Post, 1, new BytePortWindow(this, 0));
+    public void Map(AddressSpace ports) => ports.Map(Name, PcAddressMap.Post, 1, this);
 
     /// <inheritdoc/>
     public void Start()
@@ -39,7 +40,17 @@ public sealed class PostPort : IDevice, IBytePorts
     /// <inheritdoc/>
     public bool Restore(IStateReader state) => state.TryTake(1, ref _code);
 
-    byte IBytePorts.ReadPort(int register) => _code;
+    /// <inheritdoc/>
+    public AccessResult Read(ulong offset, Span<byte> data)
+    {
+        LittleEndian.Put(data, _code);
+        return AccessResult.Done;
+    }
 
-    void IBytePorts.WritePort(int register, byte value) => _code = value;
+    /// <inheritdoc/>
+    public AccessResult Write(ulong offset, ReadOnlySpan<byte> data)
+    {
+        _code = (byte)LittleEndian.Get(data);
+        return AccessResult.Done;
+    }
 }

@@ -31,11 +31,15 @@ public sealed unsafe class EventNotifier : SafeHandle
     }
 
     /// <summary>Makes the descriptor unreadable again.</summary>
-    public void Clear()
+    public void Clear() => TryTake();
+
+    /// <summary>Makes the descriptor unreadable again.</summary>
+    /// <returns>Whether it was readable.</returns>
+    public bool TryTake()
     {
         ulong count;
-        // SAFETY: eight bytes of this frame. An unsignalled counter answers "try again", which is what is wanted.
-        _ = NativeMethods.Read(Descriptor, (byte*)&count, sizeof(ulong));
+        // SAFETY: eight bytes of this frame. An unsignalled counter answers "try again".
+        return NativeMethods.Read(Descriptor, (byte*)&count, sizeof(ulong)) == sizeof(ulong);
     }
 
     /// <inheritdoc/>

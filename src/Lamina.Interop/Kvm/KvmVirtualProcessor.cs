@@ -27,6 +27,11 @@ public sealed unsafe class KvmVirtualProcessor : KvmHandle
     /// <summary>The shared page. Valid until disposal.</summary>
     public KvmRun* Run { get; private set; }
 
+    /// <summary>The ring of gathered writes, where KVM has it.</summary>
+    /// <param name="page">The page of the shared area, as the capability tells it.</param>
+    /// <returns>null if the shared area does not reach there.</returns>
+    public KvmWriteRing* GetWriteRing(int page) => page > 0 && (page + 1) * PageSize <= _runSize ? (KvmWriteRing*)((byte*)Run + (page * PageSize)) : null;
+
     /// <summary>Bytes that <see cref="GetExtendedState"/> needs.</summary>
     public int ExtendedStateSize { get; }
 

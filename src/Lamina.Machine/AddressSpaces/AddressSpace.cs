@@ -26,7 +26,7 @@ public sealed class AddressSpace
     /// <summary>The ranges, in the order in which they were mapped.</summary>
     public ReadOnlySpan<AddressMapping> Mappings => _mappings;
 
-    /// <summary>Sets who is told of changes, and tells of all that is there already. Once.</summary>
+    /// <summary>Sets who is told of changes, in the place of whoever was, and tells of all that is there already.</summary>
     public void SetListener(IAddressSpaceListener listener)
     {
         _lock.Enter();
@@ -36,6 +36,14 @@ public sealed class AddressSpace
             listener.OnChanged(mapping);
         }
 
+        _lock.Exit();
+    }
+
+    /// <summary>Tells <paramref name="listener"/> no more, if it is still the one. When this returns, it is not being told any more.</summary>
+    public void RemoveListener(IAddressSpaceListener listener)
+    {
+        _lock.Enter();
+        _listener = _listener == listener ? null : _listener;
         _lock.Exit();
     }
 

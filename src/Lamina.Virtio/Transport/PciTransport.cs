@@ -35,6 +35,8 @@ public sealed class PciTransport : IDevice, IDoorbellWindow, IDoorbellTarget, II
     private ushort _configurationVector = Queue.Virtqueue.NoVector;
     private byte _interruptStatus;
     private bool _started;
+    private bool _stopped;
+    private ulong _heldRings;
 
     /// <summary>Makes the function for a device; <paramref name="functionLock"/> and <paramref name="tableLock"/> are its own.</summary>
     public PciTransport(VirtioDevice device, ILock functionLock, ILock tableLock, IMessageInterruptSink messages)
@@ -73,12 +75,23 @@ public sealed class PciTransport : IDevice, IDoorbellWindow, IDoorbellTarget, II
     /// <inheritdoc/>
     public void Ring(int number)
     {
-        if (Function.IsBusMaster)
+        if (!Function.IsBusMaster)
         {
-            _device.Enter();
-            _device.Notify(number);
-            _device.Exit();
+            return;
         }
+
+        _device.Enter();
+        if (_stopped)
+        {
+            // An accelerator that rings on a thread of its own may come after the stop.
+            _heldRings |= 1UL << number;
+        }
+        else
+        {
+            _device.Notify(number);
+        }
+
+        _device.Exit();
     }
 
     /// <inheritdoc/>
@@ -87,7 +100,19 @@ public sealed class PciTransport : IDevice, IDoorbellWindow, IDoorbellTarget, II
         if (!_started)
         {
             _started = true;
+            _device.Enter();
+            _stopped = false;
+            ulong rings = _heldRings;
+            _heldRings = 0;
+            _device.Exit();
             _device.Start();
+            for (int i = 0; rings != 0; i++, rings >>= 1)
+            {
+                if ((rings & 1) != 0)
+                {
+                    Ring(i);
+                }
+            }
         }
     }
 
@@ -97,6 +122,9 @@ public sealed class PciTransport : IDevice, IDoorbellWindow, IDoorbellTarget, II
         if (_started)
         {
             _started = false;
+            _device.Enter();
+            _stopped = true;
+            _device.Exit();
             _device.Stop();
         }
     }
@@ -109,6 +137,7 @@ public sealed class PciTransport : IDevice, IDoorbellWindow, IDoorbellTarget, II
         Stop();
         _device.Enter();
         _device.Reset();
+        _heldRings = 0;
         ResetRegisters();
         _device.Exit();
         Function.Reset();
