@@ -32,7 +32,6 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
     private static readonly (int Number, string Name)[] NeededOfControllers =
     [
         (KvmCapability.RunStates, "KVM_CAP_MP_STATE"),
-        (KvmCapability.Messages, "KVM_CAP_SIGNAL_MSI"),
         (KvmCapability.Routes, "KVM_CAP_IRQ_ROUTING"),
         (KvmCapability.TscDeadline, "KVM_CAP_TSC_DEADLINE_TIMER"),
     ];
@@ -92,7 +91,12 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
     internal bool SetsTime { get; }
 
     /// <inheritdoc/>
-    public IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid) => _cpuid.Restrict(cpuid, SetsTime);
+    public IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid) => _cpuid.Restrict(HasClock ? cpuid : ParavirtualLeaves.Remove(cpuid), SetsTime);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<CpuidEntry> Extras => HasClock ? KvmCpuid.Clock : [];
+
+    private bool HasClock => _options.Clock && Controllers != KvmControllers.Off && _device.GetCapability(KvmCapability.ClockAdjustment) != 0;
 
     /// <inheritdoc/>
     /// <exception cref="SystemCallException">The host refuses.</exception>
@@ -147,9 +151,12 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
         return processor.TrySetMsr(KvmMsrs.TimeStampCounter, 0) && set;
     }
 
+    // Messages are sent directly, or else as events.
     private string[] FindMissing(int capability, string name)
     {
-        return [.. NeededOfControllers.Prepend((capability, name)).Where(c => _device.GetCapability(c.Item1) == 0).Select(static c => c.Item2)];
+        IEnumerable<string> missing = NeededOfControllers.Prepend((capability, name)).Where(c => _device.GetCapability(c.Item1) == 0).Select(static c => c.Item2);
+        bool sends = _device.GetCapability(KvmCapability.Messages) != 0 || _device.GetCapability(KvmCapability.InterruptEvents) != 0;
+        return [.. missing, .. sends ? (string[])[] : ["KVM_CAP_SIGNAL_MSI and KVM_CAP_IRQFD"]];
     }
 
     private KvmControllers ChooseControllers()
@@ -164,6 +171,21 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
         return missing.Length == 0 ? wanted
             : _options.Controllers == KvmControllers.Auto ? KvmControllers.Off
             : throw new NotSupportedException($"this kernel's KVM cannot have the interrupt controllers: it lacks {string.Join(", ", missing)}.");
+    }
+
+    // Before the processors are made. 0: there are none.
+    private static int EnableDirtyRings(KvmMachine machine)
+    {
+        foreach (int capability in (int[])[KvmCapability.DirtyRingOrdered, KvmCapability.DirtyRing])
+        {
+            if (machine.GetCapability(capability) >= KvmDirtyRing.Entries * KvmDirtyRing.EntrySize)
+            {
+                machine.Enable(capability, KvmDirtyRing.Entries * KvmDirtyRing.EntrySize);
+                return KvmDirtyRing.Entries;
+            }
+        }
+
+        return 0;
     }
 
     private KvmParts CreateParts() => CreateParts(Controllers);
@@ -184,7 +206,8 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
                 machine.CreateTimer();
             }
 
-            return new KvmParts(machine, machine.CreateProcessor(0), controllers);
+            int entries = _options.DirtyRings ? EnableDirtyRings(machine) : 0;
+            return new KvmParts(machine, machine.CreateProcessor(0), controllers, entries);
         }
         catch
         {

@@ -16,6 +16,19 @@ internal sealed class KvmCpuid(KvmCpuidEntry[] supported)
     // The local APIC, and the bit that tells of several processors in a package.
     private const uint OwnBasicEdx = (1u << 9) | (1u << 28);
 
+    // Where KVM itself tells its features.
+    private const uint OwnFeatures = 0x4000_0001;
+
+    // KVM_FEATURE_CLOCKSOURCE, CLOCKSOURCE2 and CLOCKSOURCE_STABLE_BIT.
+    private const uint ClockFeatures = (1u << 0) | (1u << 3) | (1u << 24);
+
+    /// <summary>The answers that tell of KVM's clock: "KVMKVMKVM", and the features.</summary>
+    public static IReadOnlyList<CpuidEntry> Clock { get; } =
+    [
+        new(ParavirtualLeaves.KvmSignature, CpuidEntry.AnySubleaf, ParavirtualLeaves.KvmFeatures, 0x4b4d_564b, 0x564b_4d56, 0x4d),
+        new(ParavirtualLeaves.KvmFeatures, CpuidEntry.AnySubleaf, ClockFeatures, 0, 0, 0),
+    ];
+
     /// <summary>Width of physical addresses.</summary>
     public int PhysicalAddressBits => Find(0x8000_0008, 0) is { } entry && (entry.Eax & 0xff) != 0 ? (int)Math.Min(entry.Eax & 0xff, 52) : 36;
 
@@ -38,6 +51,7 @@ internal sealed class KvmCpuid(KvmCpuidEntry[] supported)
                 (0xd, _) when !extendedState => new CpuidEntry(entry.Leaf, entry.Subleaf, 0, 0, 0, 0),
                 (0xd, 0) => entry with { Eax = entry.Eax & offer.Eax, Edx = entry.Edx & offer.Edx },
                 (0xd, 1) => entry with { Eax = entry.Eax & offer.Eax },
+                (ParavirtualLeaves.KvmFeatures, _) => entry with { Eax = entry.Eax & (Find(OwnFeatures, 0)?.Eax ?? 0) },
                 (0x8000_0001, _) => entry with { Ecx = entry.Ecx & offer.Ecx, Edx = entry.Edx & offer.Edx },
                 (0x8000_0007, _) => entry with { Edx = entry.Edx & offer.Edx },
                 (0x8000_0008, _) => entry with { Ebx = entry.Ebx & offer.Ebx },

@@ -170,7 +170,7 @@ internal sealed partial class KvmInterrupts
             }
         }
 
-        if (_machine.SetRoutes([.. routes], routes.Count) is var error and < 0)
+        if (_routes.SetAll(routes) is var error and < 0)
         {
             throw new SystemCallException(KvmRequest.GetName(KvmRequest.SetRoutes), -error);
         }

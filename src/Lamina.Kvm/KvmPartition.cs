@@ -7,7 +7,7 @@ using Lamina.Machine.Processors;
 namespace Lamina.Kvm;
 
 /// <summary>One VM of KVM. Where the interrupt controllers are the machine's, KVM is told of one interrupt at a time.</summary>
-internal sealed class KvmPartition : IPartition
+internal sealed partial class KvmPartition : IPartition
 {
     // KVM_MSR_EXIT_REASON_INVAL, UNKNOWN and FILTER.
     private const ulong AllMsrReasons = 7;
@@ -16,6 +16,7 @@ internal sealed class KvmPartition : IPartition
     private readonly KvmDoorbells? _doorbells;
     private readonly KvmGatheredWrites? _gathered;
     private readonly int _writeRingPage;
+    private readonly int _ringEntries;
     private KvmVirtualProcessor? _first;
 
     /// <summary>Makes one of <paramref name="parts"/>, which it then owns.</summary>
@@ -24,6 +25,7 @@ internal sealed class KvmPartition : IPartition
         (_machine, _first) = (parts.Machine, parts.FirstProcessor);
         Interrupts = parts.Controllers == KvmControllers.Off ? null : new KvmInterrupts(_machine, parts.Controllers == KvmControllers.On);
         Settings = settings;
+        _ringEntries = parts.DirtyRingEntries;
         _setsTscFrequency = setsTscFrequency;
         _machine.Enable(KvmCapability.UserSpaceMsr, AllMsrReasons);
         if (Interrupts is null)
@@ -54,6 +56,12 @@ internal sealed class KvmPartition : IPartition
 
     public PartitionSettings Settings { get; }
 
+    /// <summary>Guests have KVM's paravirtual clock.</summary>
+    public bool HasClock => Settings.Cpuid.Any(static e => e.Leaf == ParavirtualLeaves.KvmFeatures);
+
+    /// <summary>Has KVM's paravirtual clock show the machine clock.</summary>
+    public void SetClock() => _machine.SetClock(Settings.Clock.Now);
+
     /// <summary>How often KVM took a doorbell itself.</summary>
     public ulong Rings => _doorbells?.Rings ?? 0;
 
@@ -76,6 +84,11 @@ internal sealed class KvmPartition : IPartition
             if (_setsTscFrequency && processor.SetTscKilohertz((uint)(Settings.TscFrequency / 1000)) is var error and < 0)
             {
                 throw new SystemCallException(KvmRequest.GetName(KvmRequest.SetTscKilohertz), -error);
+            }
+
+            if (_ringEntries != 0)
+            {
+                _rings.Add(new KvmDirtyRing(processor));
             }
 
             KvmProcessor made = new(this, processor, index);
@@ -105,31 +118,6 @@ internal sealed class KvmPartition : IPartition
     /// <exception cref="SystemCallException">The host refuses.</exception>
     public void SetDirtyLog(bool enabled) => MapMemory(enabled ? KvmMachine.LogDirtyPages : 0);
 
-    /// <summary>Marks the pages that processors have written since the last call as <see cref="PageAttributes.Dirty"/>.</summary>
-    /// <returns>How many.</returns>
-    /// <exception cref="SystemCallException">The host refuses, or the log is off.</exception>
-    public ulong CollectDirtyPages()
-    {
-        ulong count = 0;
-        for (int n = 0; n < Settings.Memory.Regions.Length; n++)
-        {
-            GuestMemoryRegion region = Settings.Memory.Regions[n];
-            ulong[] bits = new ulong[((region.Length / GuestMemory.PageSize) + 63) / 64];
-            _machine.GetDirtyLog((uint)n, bits);
-            for (int word = 0; word < bits.Length; word++)
-            {
-                for (ulong rest = bits[word]; rest != 0; rest &= rest - 1)
-                {
-                    ulong page = ((ulong)word * 64) + (ulong)System.Numerics.BitOperations.TrailingZeroCount(rest);
-                    Settings.Memory.AddPageAttributes(region.Address + (page * GuestMemory.PageSize), PageAttributes.Dirty);
-                    count++;
-                }
-            }
-        }
-
-        return count;
-    }
-
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -144,6 +132,7 @@ internal sealed class KvmPartition : IPartition
             Settings.Ports.RemoveListener(_gathered);
         }
 
+        Interrupts?.Dispose();
         _first?.Dispose();
         _machine.Dispose();
     }

@@ -79,6 +79,9 @@ internal sealed unsafe partial class KvmProcessor
             case KvmExitReason.EndOfInterrupt:
                 _interrupts?.Board?.EndOfInterrupt(_run->EndedVector);
                 return true;
+            case KvmExitReason.DirtyRingFull:
+                _partition.MakeRoomInRings();
+                return true;
             case KvmExitReason.Shutdown:
                 exit = new ProcessorExit(ProcessorExitReason.Shutdown);
                 return false;

@@ -54,6 +54,7 @@ internal sealed unsafe partial class KvmProcessor
             bool offered = index switch
             {
                 KvmMsrs.TscAdjust => Offers(7, e => e.Ebx, 1),
+                KvmMsrs.WallClock or KvmMsrs.SystemTime => _partition.HasClock,
                 KvmMsrs.SpecCtrl => Offers(7, e => e.Edx, 26),
                 _ => true,
             };

@@ -11,6 +11,7 @@ internal sealed unsafe partial class KvmProcessor
     private const ulong NanosecondsPerSecond = 1_000_000_000;
     private bool _timePending = true;
     private bool _timeNoted;
+    private readonly bool _hasClock;
     private ulong _tscOffset;
     private ulong _lead;
 
@@ -46,6 +47,11 @@ internal sealed unsafe partial class KvmProcessor
         _lead = GuestTicks - MachineTicks;
         _timeNoted = true;
         HoldDeadline();
+        if (_hasClock)
+        {
+            // A guest that looks for lockups is to know. KVM refuses it while the guest does not use the clock.
+            _ = _kvm.NoteStop();
+        }
     }
 
     // It is as far ahead when the processor goes on, unless the machine clock stood still meanwhile.
@@ -54,6 +60,7 @@ internal sealed unsafe partial class KvmProcessor
         if (_timePending)
         {
             _timePending = false;
+            SetClock();
             _ = _kvm.TrySetMsr(KvmMsrs.TimeStampCounter, MachineTicks + _tscOffset);
         }
         else if (_timeNoted)
@@ -62,11 +69,21 @@ internal sealed unsafe partial class KvmProcessor
             if ((long)gained > (long)(_settings.TscFrequency / 1000))
             {
                 _ = _kvm.TrySetMsr(KvmMsrs.TimeStampCounter, MachineTicks + _lead);
+                SetClock();
             }
         }
 
         _timeNoted = false;
         ReleaseDeadline();
+    }
+
+    // One clock for the whole machine.
+    private void SetClock()
+    {
+        if (_hasClock && Index == 0)
+        {
+            _partition.SetClock();
+        }
     }
 
     // A deadline on the guest's counter as the local APIC, which goes by the machine clock, understands it. Zero disarms.

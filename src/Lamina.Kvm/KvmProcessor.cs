@@ -40,6 +40,7 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     {
         _partition = partition;
         _interrupts = partition.Interrupts;
+        _hasClock = partition.HasClock;
         _settings = partition.Settings;
         _kvm = kvm;
         _run = kvm.Run;

@@ -15,7 +15,10 @@ public sealed class InterpreterAccelerator : IAccelerator
     public int PhysicalAddressBits => 52;
 
     /// <inheritdoc/>
-    public IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid) => cpuid;
+    public IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid) => ParavirtualLeaves.Remove(cpuid);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<CpuidEntry> Extras => [];
 
     /// <inheritdoc/>
     public IPartition CreatePartition(PartitionSettings settings) => new SoftwarePartition(settings);

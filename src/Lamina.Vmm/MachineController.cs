@@ -76,6 +76,8 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             ulong tscFrequency = accelerators.Select(static a => a.TscFrequency).FirstOrDefault(static f => f != null) ?? PreferredTscFrequency;
             int addressBits = Math.Min(PreferredAddressBits, accelerators.Min(static a => a.PhysicalAddressBits));
             IReadOnlyList<CpuidEntry> cpuid = model.CreateEntries(settings.ProcessorCount, tscFrequency, addressBits);
+            IReadOnlyList<CpuidEntry> given = accelerators.Aggregate<IAccelerator, IReadOnlyList<CpuidEntry>>([.. cpuid, .. settings.Accelerator.Extras], static (entries, a) => a.Restrict(entries));
+            WithheldFeatures = CpuModel.FindWithheld(cpuid, given);
             AddressSpace ports = new(AddressSpace.PortCount, new MonitorLock());
             AddressSpace mmio = new(1UL << addressBits, new MonitorLock());
             ulong crystal = CpuModel.GetCrystalFrequency(tscFrequency);
@@ -96,7 +98,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
                 TscFrequency = tscFrequency,
                 LocalTimerFrequency = crystal,
                 PhysicalAddressBits = addressBits,
-                Cpuid = accelerators.Aggregate(cpuid, static (entries, a) => a.Restrict(entries)),
+                Cpuid = given,
             };
             _execution = Own(new Execution(settings.Accelerator, partition, Devices.LocalApics, Devices.ApicBus));
             _processors = new ProcessorLoop[settings.ProcessorCount];
@@ -164,6 +166,8 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             }
         }
     }
+
+    internal IReadOnlyList<string> WithheldFeatures { get; }
 
     internal string AcceleratorName => _execution.AcceleratorName;
 

@@ -65,6 +65,9 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>Name of the accelerator that executes it now.</summary>
     public string AcceleratorName => _controller.AcceleratorName;
 
+    /// <summary>Features of the CPU model that the guest does not have, because an accelerator that the machine is for cannot give them.</summary>
+    public IReadOnlyList<string> WithheldFeatures => _controller.WithheldFeatures;
+
     /// <summary>What its accelerators have counted since the start.</summary>
     public ProcessorCounters Counters => _controller.Counters;
 

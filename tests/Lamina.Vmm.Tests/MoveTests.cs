@@ -137,6 +137,8 @@ public sealed class MoveTests
 
         public int PhysicalAddressBits => 52;
 
+        public IReadOnlyList<CpuidEntry> Extras => [];
+
         public IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid) => cpuid;
 
         public IPartition CreatePartition(PartitionSettings settings) => throw new NotSupportedException();

@@ -57,6 +57,45 @@ public sealed class CpuModel
     /// <summary>Frequency in Hz of the core crystal clock that the model tells for a time-stamp counter frequency. The local APIC timer runs at it.</summary>
     public static ulong GetCrystalFrequency(ulong tscFrequency) => CpuidTable.GetCrystal(tscFrequency).Frequency;
 
+    /// <summary>Names what an accelerator has taken away of the answers of a model.</summary>
+    /// <param name="wanted">The model's answers.</param>
+    /// <param name="given">The answers that a guest gets.</param>
+    /// <returns>Features by name, and answers that have none by their leaf.</returns>
+    public static IReadOnlyList<string> FindWithheld(IReadOnlyList<CpuidEntry> wanted, IReadOnlyList<CpuidEntry> given)
+    {
+        ArgumentNullException.ThrowIfNull(wanted);
+        ArgumentNullException.ThrowIfNull(given);
+        List<string> withheld = [];
+        foreach (CpuidEntry entry in wanted)
+        {
+            int index = given.ToList().FindIndex(g => g.Leaf == entry.Leaf && g.Subleaf == entry.Subleaf);
+            CpuidEntry other = index < 0 ? new CpuidEntry(entry.Leaf, entry.Subleaf, 0, 0, 0, 0) : given[index];
+            if (other == entry)
+            {
+                continue;
+            }
+
+            int before = withheld.Count;
+            withheld.AddRange(CpuFeatures.All
+                .Where(f => f.Leaf == entry.Leaf && entry.Subleaf is 0 or CpuidEntry.AnySubleaf && (((Get(entry, f.Register) & ~Get(other, f.Register)) >> f.Bit) & 1) != 0)
+                .Select(static f => f.Name));
+            if (withheld.Count == before)
+            {
+                withheld.Add(entry.Subleaf is 0 or CpuidEntry.AnySubleaf ? $"CPUID {entry.Leaf:X}H" : $"CPUID {entry.Leaf:X}H.{entry.Subleaf}");
+            }
+        }
+
+        return withheld;
+    }
+
+    private static uint Get(in CpuidEntry entry, CpuidRegister register) => register switch
+    {
+        CpuidRegister.Eax => entry.Eax,
+        CpuidRegister.Ebx => entry.Ebx,
+        CpuidRegister.Ecx => entry.Ecx,
+        _ => entry.Edx,
+    };
+
     internal static CpuModel? Find(string name, Func<CpuFeature, bool> hostHas)
     {
         int index = Array.FindIndex(Models, m => m.Name == name);

@@ -24,6 +24,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _cpus = new("--cpus") { HelpName = "N", Description = "Virtual processors, 1 to 64. [default: 1]" };
     private readonly Option<string> _accel = new("--accel") { HelpName = "NAME", Description = "auto, kvm, translator or interpreter. [default: auto, the fastest here]" };
     private readonly Option<string> _irqchip = new("--kernel-irqchip") { HelpName = "WHICH", Description = "Interrupt controllers in KVM: on, split (the local APICs), off or auto. [default: auto]" };
+    private readonly Option<bool> _kvmClock = new("--kvmclock") { Description = "Offer the guest KVM's paravirtual clock. It then stays under KVM." };
     private readonly Option<bool> _lockstep = new("--lockstep") { Description = "Compare each translated block with the interpreter, often." };
     private readonly Option<bool> _lockstepAll = new("--lockstep-all") { Description = "Compare it each time it is executed. Slow." };
     private readonly Option<bool> _perfMap = new("--perf-map") { Description = "Name translated blocks in /tmp/perf-PID.map, for perf." };
@@ -47,7 +48,7 @@ internal sealed class RunCommandSyntax
     {
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
-            _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
+            _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _kvmClock, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
             _disk, _net, _publish, _share, _vsock, _console, _persist, _userData,
         };
     }
@@ -88,6 +89,7 @@ internal sealed class RunCommandSyntax
         return options with
         {
             KvmControllers = ReadControllers(result.GetValue(_irqchip), options.Accelerator),
+            KvmClock = ReadClock(result, options.Accelerator),
             Inspection = ReadInspection(result, options.Accelerator),
             MemorySize = result.GetValue(_memory) is { } memory ? MemorySize.ParseMachineMemory(memory, hostMemory) : options.MemorySize,
             ProcessorCount = result.GetValue(_cpus) is { } cpus ? ReadProcessorCount(cpus) : options.ProcessorCount,
@@ -157,6 +159,19 @@ internal sealed class RunCommandSyntax
         return accelerator == "kvm"
             ? controllers
             : throw new LaminaException($"--kernel-irqchip says what KVM does, and this machine would use the {accelerator}. Add --accel kvm.");
+    }
+
+    private bool ReadClock(ParseResult result, string accelerator)
+    {
+        bool clock = result.GetValue(_kvmClock);
+        if (clock && accelerator != "kvm")
+        {
+            throw new LaminaException($"--kvmclock is a clock of KVM, and this machine would use the {accelerator}. Add --accel kvm.");
+        }
+
+        return clock && result.GetValue(_irqchip) == "off"
+            ? throw new LaminaException("--kvmclock needs the local APICs in KVM. Leave --kernel-irqchip off out.")
+            : clock;
     }
 
     private static int ReadProcessorCount(string text)

@@ -33,6 +33,9 @@ internal sealed record RunOptions
     /// <summary>Which interrupt controllers are KVM's.</summary>
     public KvmControllers KvmControllers { get; init; } = KvmControllers.Auto;
 
+    /// <summary>Offer the guest KVM's clock.</summary>
+    public bool KvmClock { get; init; }
+
     /// <summary>What the translator is to tell of its work.</summary>
     public TranslatorInspection Inspection { get; init; } = new();
 

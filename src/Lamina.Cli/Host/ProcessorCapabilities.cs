@@ -1,7 +1,9 @@
 using System.Globalization;
 using Lamina.Boot.Cpu;
+using Lamina.Interop;
 using Lamina.Interop.Probing;
 using Lamina.Kvm;
+using Lamina.Machine.Processors;
 
 namespace Lamina.Cli.Host;
 
@@ -14,7 +16,11 @@ internal static class ProcessorCapabilities
 
     // KVM_CAP_* numbers (Linux, include/uapi/linux/kvm.h) of what Lamina's KVM accelerator uses.
     private static readonly (string Name, int Number)[] KvmCapabilities =
-        [("user memory", 3), ("synchronized registers", 74), ("immediate exit", 136), ("MSR exits", 188), ("MSR filters", 189), ("emulation exits", 204), ("TSC scaling", 60)];
+    [
+        ("user memory", 3), ("synchronized registers", 74), ("immediate exit", 136), ("MSR exits", 188), ("MSR filters", 189), ("emulation exits", 204), ("TSC scaling", 60),
+        ("interrupt controllers", 0), ("split interrupt controllers", 121), ("run states", 14), ("PIT", 33), ("MSI", 77), ("interrupt routes", 25), ("irqfd", 32), ("ioeventfd", 36),
+        ("gathered writes", 162), ("TSC deadline", 72), ("kvmclock", 39), ("dirty rings", 223),
+    ];
 
     private static readonly string[] NotableFeatures =
         ["avx2", "fma", "bmi2", "adx", "aes", "pclmulqdq", "sha_ni", "fsgsbase", "rdrand", "rdseed", "erms", "fsrm", "avx512f", "constant_tsc", "nonstop_tsc"];
@@ -31,6 +37,11 @@ internal static class ProcessorCapabilities
             ? new Capability(Accelerators, "virtualization", CapabilityState.Yes, nested ? $"{extension}, nested" : extension, "KVM can run guests at full speed")
             : new Capability(Accelerators, "virtualization", CapabilityState.No, "no vmx or svm in /proc/cpuinfo", "only software can run guest kernels here");
         yield return DescribeKvm();
+        if (KvmHost.FindProblem() == null)
+        {
+            yield return DescribeKvmFeatures();
+        }
+
         yield return new Capability(
             Processor,
             "model",
@@ -47,6 +58,35 @@ internal static class ProcessorCapabilities
 
         string[] notable = Array.FindAll(NotableFeatures, flags.Contains);
         yield return new Capability(Processor, "features", CapabilityState.Yes, string.Join(' ', notable), "what Lamina itself gains speed from");
+    }
+
+    // What KVM keeps from guests of each CPU model, and who has the interrupt controllers.
+    private static Capability DescribeKvmFeatures()
+    {
+        const string Name = "kvm guests";
+        const ulong Gigahertz = 1_000_000_000;
+        try
+        {
+            using KvmAccelerator accelerator = new();
+            List<string> lines = [];
+            foreach (string name in CpuModel.Names)
+            {
+                CpuModel model = CpuModel.Find(name)!;
+                if (model.MissingHostFeatures.Count == 0)
+                {
+                    IReadOnlyList<CpuidEntry> wanted = model.CreateEntries(1, accelerator.TscFrequency ?? Gigahertz, Math.Min(46, accelerator.PhysicalAddressBits));
+                    IReadOnlyList<string> withheld = CpuModel.FindWithheld(wanted, accelerator.Restrict(wanted));
+                    lines.Add(withheld.Count == 0 ? $"{name} complete" : $"{name} without {string.Join(", ", withheld)}");
+                }
+            }
+
+            string controllers = accelerator.Controllers == KvmControllers.Off ? "interrupt controllers are Lamina's" : "local APICs are KVM's";
+            return new Capability(Accelerators, Name, lines.TrueForAll(static l => l.EndsWith(" complete", StringComparison.Ordinal)) ? CapabilityState.Yes : CapabilityState.Limited, string.Join("; ", lines), controllers);
+        }
+        catch (Exception e) when (e is SystemCallException or NotSupportedException)
+        {
+            return new Capability(Accelerators, Name, CapabilityState.No, e.Message, "software runs the guests");
+        }
     }
 
     private static Capability DescribeKvm()

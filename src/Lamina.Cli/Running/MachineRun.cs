@@ -196,6 +196,11 @@ internal sealed class MachineRun(RunOptions options)
             machine.ResizeConsole(WindowSize.Columns, WindowSize.Rows);
             using RawTerminal? terminal = raw ? RawTerminal.TryEnter() : null;
             StartInput(machine, link, quit);
+            if (options.Verbose)
+            {
+                Describe(machine);
+            }
+
             machine.Start();
             result = machine.WaitForEnd();
             _ended.Set();
@@ -240,6 +245,22 @@ internal sealed class MachineRun(RunOptions options)
             link is { IsReady: false }));
     }
 
+    private static void Describe(VirtualMachine machine)
+    {
+        string controllers = machine.Settings.Accelerator is not KvmAccelerator kvm ? ""
+            : kvm.Controllers switch
+            {
+                KvmControllers.On => ", which has all interrupt controllers",
+                KvmControllers.Split => ", which has the local APICs",
+                _ => ", with the interrupt controllers in Lamina",
+            };
+        Messages.Write($"the machine runs under {machine.AcceleratorName}{controllers}");
+        if (machine.WithheldFeatures.Count > 0)
+        {
+            Messages.Write($"of the CPU model '{machine.Settings.CpuModel}' {machine.AcceleratorName} cannot give {string.Join(", ", machine.WithheldFeatures)}");
+        }
+    }
+
     private MachineSettings CreateSettings(BootSource boot, ICharacterOutput serial, ControlLink? link, TranslatorOptions translator)
     {
         return new MachineSettings
@@ -248,7 +269,7 @@ internal sealed class MachineRun(RunOptions options)
             MemorySize = options.MemorySize,
             ProcessorCount = options.ProcessorCount,
             CpuModel = options.CpuModel,
-            Accelerator = AcceleratorCatalog.Create(options.Accelerator, translator, new KvmOptions { Controllers = options.KvmControllers }),
+            Accelerator = AcceleratorCatalog.Create(options.Accelerator, translator, new KvmOptions { Controllers = options.KvmControllers, Clock = options.KvmClock }),
             Boot = boot,
             Serial0 = serial,
             Serial1 = link != null ? link : NullCharacterOutput.Instance,

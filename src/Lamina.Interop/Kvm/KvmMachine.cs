@@ -42,6 +42,21 @@ public sealed unsafe class KvmMachine : KvmHandle
         }
     }
 
+    /// <summary>Sets the paravirtual clock, in nanoseconds.</summary>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    public void SetClock(ulong nanoseconds)
+    {
+        ulong* clock = stackalloc ulong[6];
+        // SAFETY: struct kvm_clock_data is 48 bytes: the clock, flags, and what flags tell of.
+        new Span<ulong>(clock, 6).Clear();
+        clock[0] = nanoseconds;
+        Call(KvmRequest.SetClock, clock);
+    }
+
+    /// <summary>Gives entries of dirty rings that were harvested back to KVM, which protects their pages again.</summary>
+    /// <returns>How many, or the errno value negated.</returns>
+    public int ResetDirtyRings() => TryCall(KvmRequest.ResetDirtyRings, null);
+
     /// <summary>Three pages that an Intel processor without unrestricted guest mode needs, away from RAM.</summary>
     /// <exception cref="SystemCallException">The host refuses.</exception>
     public void SetReservedPages(ulong address)

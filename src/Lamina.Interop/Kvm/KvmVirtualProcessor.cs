@@ -7,6 +7,8 @@ public sealed unsafe class KvmVirtualProcessor : KvmHandle
     private const int ReadWrite = 3;
     private const int Shared = 1;
     private readonly int _runSize;
+    private nint _dirtyRing;
+    private nuint _dirtyRingSize;
 
     internal KvmVirtualProcessor(IKvmCalls calls, int descriptor, int runSize, int extendedStateSize)
         : base(calls, descriptor)
@@ -26,6 +28,22 @@ public sealed unsafe class KvmVirtualProcessor : KvmHandle
 
     /// <summary>The shared page. Valid until disposal.</summary>
     public KvmRun* Run { get; private set; }
+
+    /// <summary>Maps the ring of dirty pages that the machine's processors have had enabled.</summary>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    public KvmDirtyPage* MapDirtyRing(int entries)
+    {
+        const int FirstPage = 64;
+        _dirtyRingSize = (nuint)(entries * sizeof(KvmDirtyPage));
+        nint map = NativeMethods.Map(0, _dirtyRingSize, ReadWrite, Shared, Descriptor, FirstPage * PageSize);
+        if (map == -1)
+        {
+            throw SystemCallException.FromLastError("mmap of KVM's dirty ring");
+        }
+
+        _dirtyRing = map;
+        return (KvmDirtyPage*)map;
+    }
 
     /// <summary>The ring of gathered writes, where KVM has it.</summary>
     /// <param name="page">The page of the shared area, as the capability tells it.</param>
@@ -247,6 +265,10 @@ public sealed unsafe class KvmVirtualProcessor : KvmHandle
         Call(KvmRequest.SetRunState, &number);
     }
 
+    /// <summary>Tells the guest by its paravirtual clock that it was stopped.</summary>
+    /// <returns>0, or the errno value negated: the guest does not use the clock.</returns>
+    public int NoteStop() => TryCall(KvmRequest.ClockControl, null);
+
     /// <summary>Sets which signals interrupt <see cref="Enter"/>: those whose bit is clear.</summary>
     /// <exception cref="SystemCallException">The host refuses.</exception>
     public void SetSignalMask(ulong blocked)
@@ -278,6 +300,12 @@ public sealed unsafe class KvmVirtualProcessor : KvmHandle
     /// <inheritdoc/>
     protected override bool ReleaseHandle()
     {
+        if (_dirtyRing != 0)
+        {
+            _ = NativeMethods.Unmap(_dirtyRing, _dirtyRingSize);
+            _dirtyRing = 0;
+        }
+
         if (Run != null)
         {
             _ = NativeMethods.Unmap((nint)Run, (nuint)_runSize);

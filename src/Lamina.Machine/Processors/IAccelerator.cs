@@ -15,6 +15,9 @@ public interface IAccelerator
     /// <summary>CPUID answers less the features that it cannot give. A partition takes only answers that this leaves as they are.</summary>
     IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid);
 
+    /// <summary>CPUID answers of its own that it would like guests to have beside those of the model, such as paravirtual clocks. Only accelerators that leave them as they are in <see cref="Restrict"/> can take the machine over.</summary>
+    IReadOnlyList<CpuidEntry> Extras { get; }
+
     /// <summary>Makes an empty VM.</summary>
     IPartition CreatePartition(PartitionSettings settings);
 }

@@ -124,6 +124,24 @@ public sealed class CpuModelTests
     }
 
     [Fact]
+    public void WhatAnAcceleratorWithholdsIsNamed()
+    {
+        IReadOnlyList<CpuidEntry> wanted = All("max").CreateEntries(1, Gigahertz, 46);
+        Assert.Empty(CpuModel.FindWithheld(wanted, wanted));
+        CpuidEntry[] given =
+        [
+            .. wanted.Where(static e => e.Leaf != 0x8000_0006).Select(static e => e.Leaf switch
+            {
+                1 => e with { Ecx = e.Ecx & ~(1u << 28) },
+                7 when e.Subleaf == 0 => e with { Ebx = e.Ebx & ~((1u << 5) | (1u << 0)) },
+                0xd when e.Subleaf == 2 => e with { Eax = 0 },
+                _ => e,
+            }),
+        ];
+        Assert.Equal(["avx", "fsgsbase", "avx2", "CPUID DH.2", "CPUID 80000006H"], CpuModel.FindWithheld(wanted, given));
+    }
+
+    [Fact]
     public void AddressWidthsAreTold() => Assert.Equal(46u | 48u << 8, Get(All("max"), 0x8000_0008).Eax);
 
     [Theory]

@@ -20,6 +20,8 @@ internal sealed class FakeAccelerator(Func<FakeProcessor, ProcessorExit> program
 
     public bool IsDisposed { get; private set; }
 
+    public IReadOnlyList<CpuidEntry> Extras => [];
+
     public IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid) => cpuid;
 
     public IPartition CreatePartition(PartitionSettings settings)
