@@ -5,19 +5,26 @@ using Lamina.Machine.Backends;
 namespace Lamina.Storage;
 
 /// <summary>
-/// Serves a device's requests from a disk image. What the host has in memory is read and written at once, on the thread that asks; everything else is done by a few threads of
-/// this object, which are started when there is work for them.
+/// Serves a device's requests from a disk image. What the host has in memory is read and written at once, on the thread that asks; what else an image leaves to the host as it is goes into an
+/// io_uring; and the rest, also what went wrong there, is done by a few threads of this object, which are started when there is work for them.
 /// </summary>
 public sealed class DiskBackend : IBlockBackend, IDisposable
 {
     private const int MaximumThreads = 4;
     private const int MaximumVectors = 256;
+    private const int RingSlots = 128;
+    private const ulong MaximumRingLength = 1 << 30;
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
     private readonly DiskImage _image;
     private readonly WriteErrorPolicy _policy;
     private readonly Action<string>? _notice;
     private readonly object _gate = new();
     private readonly Thread?[] _threads = new Thread?[MaximumThreads];
+    private readonly IoRing? _ring;
+    private readonly BlockRequest?[] _ringRequests = new BlockRequest?[RingSlots];
+    private readonly int[] _freeSlots = new int[RingSlots];
+    private Thread? _ringThread;
+    private int _freeCount;
     private BlockRequest? _first;
     private BlockRequest? _last;
     private BlockRequest? _waiting;
@@ -34,13 +41,22 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
     /// <param name="image">The image.</param>
     /// <param name="policy">What becomes of a write that the host refuses for want of space.</param>
     /// <param name="notice">Told, for a person, when requests begin to wait and when they go on; or null. On a thread of this object.</param>
-    public DiskBackend(DiskImage image, WriteErrorPolicy policy = WriteErrorPolicy.Report, Action<string>? notice = null)
+    /// <param name="mayUseRing">Whether io_uring is used where the image and the host allow it.</param>
+    public DiskBackend(DiskImage image, WriteErrorPolicy policy = WriteErrorPolicy.Report, Action<string>? notice = null, bool mayUseRing = true)
     {
         ArgumentNullException.ThrowIfNull(image);
         _image = image;
         _policy = policy;
         _notice = notice;
+        _ring = mayUseRing && image.SuitsRing ? IoRing.TryCreate(RingSlots) : null;
+        for (int i = 0; _ring != null && i < RingSlots; i++)
+        {
+            _freeSlots[_freeCount++] = i;
+        }
     }
+
+    /// <summary>Whether there is an io_uring.</summary>
+    public bool UsesRing => _ring != null;
 
     /// <inheritdoc/>
     public ulong Length => _image.Length & ~511UL;
@@ -62,6 +78,11 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
         {
             request.Result = BlockResult.Done;
             return true;
+        }
+
+        if (TryRing(request))
+        {
+            return false;
         }
 
         lock (_gate)
@@ -110,6 +131,9 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
             thread?.Join();
         }
 
+        _ring?.Wake();
+        _ringThread?.Join();
+        _ring?.Dispose();
         _image.Dispose();
     }
 
@@ -141,6 +165,94 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
         }
 
         return true;
+    }
+
+    private bool TryRing(BlockRequest request)
+    {
+        if (_ring == null || request.Length > MaximumRingLength || request.Operation is not (BlockOperation.Read or BlockOperation.Write or BlockOperation.Flush))
+        {
+            return false;
+        }
+
+        Span<IoVector> vectors = stackalloc IoVector[IoRing.MaximumVectors];
+        if (!TryGetVectors(request, vectors, out int count) || _image.GetRingFile(request.Operation, request.Offset, vectors[..count]) is not { } file)
+        {
+            return false;
+        }
+
+        int slot;
+        lock (_gate)
+        {
+            if (_freeCount == 0)
+            {
+                return false;
+            }
+
+            slot = _freeSlots[--_freeCount];
+            _ringRequests[slot] = request;
+            _pending++;
+            if (_ringThread == null)
+            {
+                _ringThread = new Thread(WatchRing) { Name = "disk ring", IsBackground = true };
+                _ringThread.Start();
+            }
+        }
+
+        IoRingOperation operation = request.Operation switch
+        {
+            BlockOperation.Read => IoRingOperation.Read,
+            BlockOperation.Write => IoRingOperation.Write,
+            _ => IoRingOperation.Synchronize,
+        };
+        if (_ring.TrySubmit(operation, file, request.Offset, vectors[..count], slot))
+        {
+            return true;
+        }
+
+        lock (_gate)
+        {
+            _freeSlots[_freeCount++] = slot;
+            _pending--;
+        }
+
+        return false;
+    }
+
+    private void WatchRing()
+    {
+        Span<IoRingCompletion> ended = stackalloc IoRingCompletion[32];
+        while (!Volatile.Read(ref _closed))
+        {
+            int count = _ring!.Wait(ended);
+            foreach (IoRingCompletion completion in ended[..count])
+            {
+                BlockRequest request = _ringRequests[completion.Slot]!;
+                ulong expected = request.Operation == BlockOperation.Flush ? 0 : request.Length;
+                bool done = completion.Result >= 0 && (ulong)completion.Result == expected;
+                lock (_gate)
+                {
+                    _freeSlots[_freeCount++] = completion.Slot;
+                    if (!done)
+                    {
+                        // A short transfer or an error: a thread does it again, and finds out what is the matter.
+                        Enqueue(request);
+                        WakeThread();
+                    }
+                }
+
+                if (done)
+                {
+                    request.Complete(BlockResult.Done);
+                    lock (_gate)
+                    {
+                        if (--_pending == 0)
+                        {
+                            Monitor.PulseAll(_gate);
+                        }
+                    }
+                }
+            }
+        }
     }
 
     // Under the lock, like the following three.

@@ -50,6 +50,7 @@ public static class DiskCopy
             at += length;
         }
 
+        GC.KeepAlive(buffer);
         Check(target.Flush(), target.Path, "written");
     }
 

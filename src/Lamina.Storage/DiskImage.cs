@@ -1,4 +1,5 @@
 using Lamina.Interop.Files;
+using Lamina.Machine.Backends;
 
 namespace Lamina.Storage;
 
@@ -54,6 +55,12 @@ public abstract class DiskImage : IDisposable
     /// <summary>Writes without waiting, if the host can take it.</summary>
     /// <returns>Whether that was done.</returns>
     public abstract bool TryWriteNow(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length);
+
+    /// <summary>Whether <see cref="GetRingFile"/> gives any.</summary>
+    internal virtual bool SuitsRing => false;
+
+    /// <summary>The file in which a request can be done as it is, at the same offset; null if it takes more than that.</summary>
+    internal virtual BlockFile? GetRingFile(BlockOperation operation, ulong offset, ReadOnlySpan<IoVector> buffers) => null;
 
     /// <summary>Changes the disk's length. What is new reads as zeroes.</summary>
     public abstract int Resize(ulong length);

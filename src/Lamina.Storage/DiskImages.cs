@@ -22,7 +22,15 @@ public static class DiskImages
     /// <param name="format">Its format; null goes by the name, and refuses a raw image that looks like another format.</param>
     /// <param name="writable">Whether it is to be written.</param>
     /// <exception cref="StorageException">It cannot be opened, or is in use.</exception>
-    public static DiskImage Open(string path, DiskFormat? format, bool writable) => Open(path, format, writable, [], writesBelow: false);
+    public static DiskImage Open(string path, DiskFormat? format, bool writable) => Open(path, format, writable, direct: false);
+
+    /// <summary>Opens an image and locks it.</summary>
+    /// <param name="path">The file, or block device.</param>
+    /// <param name="format">Its format; null goes by the name, and refuses a raw image that looks like another format.</param>
+    /// <param name="writable">Whether it is to be written.</param>
+    /// <param name="direct">Past the host's cache: for raw images alone.</param>
+    /// <exception cref="StorageException">It cannot be opened so, or is in use.</exception>
+    public static DiskImage Open(string path, DiskFormat? format, bool writable, bool direct) => Open(path, format, writable, [], writesBelow: false, direct);
 
     /// <summary>Opens a qcow2 image and its backing image, both for writing.</summary>
     internal static DiskImage OpenForCommit(string path) => Open(path, DiskFormat.Qcow2, writable: true, [], writesBelow: true);
@@ -89,7 +97,7 @@ public static class DiskImages
         }
     }
 
-    private static DiskImage Open(string path, DiskFormat? format, bool writable, HashSet<string>? above, bool writesBelow)
+    private static DiskImage Open(string path, DiskFormat? format, bool writable, HashSet<string>? above, bool writesBelow, bool direct = false)
     {
         BlockFile? file = null;
         try
@@ -102,8 +110,13 @@ public static class DiskImages
                 throw new StorageException($"'{path}' has the content of a qcow2 image and not its name. Say which it is: format=qcow2 or format=raw.");
             }
 
+            if (direct && chosen != DiskFormat.Raw)
+            {
+                throw new StorageException($"'{path}' is a qcow2 image; cache=none is for raw images and block devices.");
+            }
+
             return chosen == DiskFormat.Raw
-                ? RawImage.Open(file, writable)
+                ? RawImage.Open(file, writable, direct)
                 : Qcow2Image.Open(file, writable, (name, backingFormat) => above == null ? null : OpenBacking(path, name, backingFormat, above, writesBelow));
         }
         catch (SystemCallException e)

@@ -100,6 +100,8 @@ public static class DiskMaintenance
             at += part;
         }
 
+        GC.KeepAlive(view);
+
         // Only what is safe below is forgotten here.
         DiskCopy.Check(below.Flush(), below.Path, "written");
         DiskCopy.Check(image.Clear(), path, "written");
@@ -184,6 +186,7 @@ public static class DiskMaintenance
             at = end;
         }
 
+        GC.KeepAlive(old);
         DiskCopy.Check(image.Flush(), image.Path, "written");
     }
 
@@ -201,6 +204,7 @@ public static class DiskMaintenance
             if (there > 0)
             {
                 DiskCopy.Check(image.Read(offset, [GetVector(there)]), image.Path, "read");
+                GC.KeepAlive(_buffer);
             }
 
             return _buffer.AsSpan(0, length);

@@ -1,5 +1,7 @@
+using System.Runtime.InteropServices;
 using Lamina.Interop;
 using Lamina.Interop.Files;
+using Lamina.Machine.Backends;
 
 namespace Lamina.Storage;
 
@@ -8,18 +10,22 @@ public sealed class RawImage : DiskImage
 {
     private const uint PageSize = 4096;
     private readonly BlockFile _file;
+    private readonly BlockFile? _direct;
+    private readonly ulong _alignment;
     private ulong _length;
     private volatile bool _canRead;
     private volatile bool _canWrite;
     private volatile bool _canDiscard = true;
 
-    private RawImage(BlockFile file, bool writable, ulong length)
+    private RawImage(BlockFile file, BlockFile? direct, ulong alignment, bool writable, ulong length)
     {
         _file = file;
+        _direct = direct;
+        _alignment = alignment;
         _length = length;
         IsReadOnly = !writable;
-        _canRead = true;
-        _canWrite = writable;
+        _canRead = direct == null;
+        _canWrite = writable && direct == null;
     }
 
     /// <inheritdoc/>
@@ -43,21 +49,50 @@ public sealed class RawImage : DiskImage
     /// <inheritdoc/>
     public override uint PreferredBlock => PageSize;
 
+    internal override bool SuitsRing => true;
+
     /// <summary>Takes an open, locked file over.</summary>
-    /// <exception cref="StorageException">It cannot be a disk.</exception>
-    internal static RawImage Open(BlockFile file, bool writable)
+    /// <param name="file">The file.</param>
+    /// <param name="writable">Whether it is to be written.</param>
+    /// <param name="direct">Past the host's cache, as far as requests are aligned to its blocks.</param>
+    /// <exception cref="StorageException">It cannot be a disk, or not past the cache.</exception>
+    internal static RawImage Open(BlockFile file, bool writable, bool direct)
     {
         ulong length = file.GetLength();
-        return length % 512 == 0
-            ? new RawImage(file, writable, length)
-            : throw new StorageException($"'{file.Path}' has {length} bytes; a raw disk image has whole sectors of 512 bytes. If it is of another format, say format=.");
+        if (length % 512 != 0)
+        {
+            throw new StorageException($"'{file.Path}' has {length} bytes; a raw disk image has whole sectors of 512 bytes. If it is of another format, say format=.");
+        }
+
+        if (!direct)
+        {
+            return new RawImage(file, null, 1, writable, length);
+        }
+
+        BlockFile? past = null;
+        try
+        {
+            past = BlockFile.Open(file.Path, writable, direct: true);
+            ulong alignment = FindAlignment(past, length);
+            if (alignment != 0)
+            {
+                return new RawImage(file, past, alignment, writable, length);
+            }
+        }
+        catch (SystemCallException e)
+        {
+            throw new StorageException($"'{file.Path}' cannot be used past the host's cache (cache=none): {e.Reason}", e);
+        }
+
+        past.Dispose();
+        throw new StorageException($"'{file.Path}' cannot be used past the host's cache (cache=none): its file system does not read so.");
     }
 
     /// <inheritdoc/>
-    public override int Read(ulong offset, ReadOnlySpan<IoVector> buffers) => _file.ReadAllAt(offset, buffers);
+    public override int Read(ulong offset, ReadOnlySpan<IoVector> buffers) => ChooseFile(offset, buffers).ReadAllAt(offset, buffers);
 
     /// <inheritdoc/>
-    public override int Write(ulong offset, ReadOnlySpan<IoVector> buffers) => _file.WriteAt(offset, buffers);
+    public override int Write(ulong offset, ReadOnlySpan<IoVector> buffers) => ChooseFile(offset, buffers).WriteAt(offset, buffers);
 
     /// <inheritdoc/>
     public override int Flush() => IsReadOnly ? 0 : _file.Synchronize();
@@ -130,7 +165,52 @@ public sealed class RawImage : DiskImage
     }
 
     /// <inheritdoc/>
-    public override void Dispose() => _file.Dispose();
+    public override void Dispose()
+    {
+        _direct?.Dispose();
+        _file.Dispose();
+    }
+
+    internal override BlockFile? GetRingFile(BlockOperation operation, ulong offset, ReadOnlySpan<IoVector> buffers)
+    {
+        return operation != BlockOperation.Flush ? ChooseFile(offset, buffers) : IsReadOnly ? null : _file;
+    }
+
+    // The smallest block that can be read past the cache, or 0.
+    private static ulong FindAlignment(BlockFile file, ulong length)
+    {
+        byte[] buffer = GC.AllocateArray<byte>(2 * (int)PageSize, pinned: true);
+        nint address = (Marshal.UnsafeAddrOfPinnedArrayElement(buffer, 0) + (nint)PageSize - 1) & ~((nint)PageSize - 1);
+        foreach (uint block in (ReadOnlySpan<uint>)[512, PageSize])
+        {
+            IoVector vector = new(address, (nuint)Math.Min(block, length));
+            int error = file.ReadAt(0, [vector]);
+            GC.KeepAlive(buffer);
+            if (error == 0)
+            {
+                return block;
+            }
+        }
+
+        return 0;
+    }
+
+    // What is not aligned goes through the cache; the kernel keeps the two in step.
+    private BlockFile ChooseFile(ulong offset, ReadOnlySpan<IoVector> buffers)
+    {
+        if (_direct == null)
+        {
+            return _file;
+        }
+
+        ulong bits = offset;
+        foreach (IoVector buffer in buffers)
+        {
+            bits |= (ulong)buffer.Address | buffer.Length;
+        }
+
+        return (bits & (_alignment - 1)) == 0 ? _direct : _file;
+    }
 
     private int WriteZeroBytes(ulong offset, ulong length)
     {

@@ -14,6 +14,9 @@ public sealed record DiskSettings
     /// <summary>Whether the guest may not write to it.</summary>
     public bool IsReadOnly { get; init; }
 
+    /// <summary>Whether requests go past the host's cache, for raw images.</summary>
+    public bool IsDirect { get; init; }
+
     /// <summary>What becomes of a write for which the host has no space.</summary>
     public WriteErrorPolicy OnNoSpace { get; init; }
 

@@ -20,12 +20,16 @@ public sealed class DiskBackendTests : IDisposable, IBlockCompletion
         }
     }
 
-    [Fact]
-    public void ManyRequestsKeepTheirContent()
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public void ManyRequestsKeepTheirContent(bool direct, bool mayUseRing)
     {
         string path = _directory.Write("disk", new byte[DiskLength]);
         using HostBuffer memory = new(Block * 64);
-        using DiskBackend backend = new(DiskImages.Open(path, null, writable: true));
+        using DiskBackend backend = new(OpenOrSkip(path, direct), mayUseRing: mayUseRing);
         BlockRequest[] requests = [.. Enumerable.Range(0, 64).Select(i => new BlockRequest(i, 4, this))];
         byte[] expected = new byte[DiskLength];
         Random random = new(1);
@@ -114,14 +118,15 @@ public sealed class DiskBackendTests : IDisposable, IBlockCompletion
     }
 
     [Theory]
-    [InlineData("disk.img")]
-    [InlineData("disk.qcow2")]
-    public void NothingIsAllocatedInSteadyState(string name)
+    [InlineData("disk.img", false)]
+    [InlineData("disk.img", true)]
+    [InlineData("disk.qcow2", false)]
+    public void NothingIsAllocatedInSteadyState(string name, bool direct)
     {
         string path = _directory[name];
         DiskImages.Create(path, DiskImages.GetFormatByName(path), DiskLength, null);
         using HostBuffer memory = new(Block);
-        using DiskBackend backend = new(DiskImages.Open(path, null, writable: true));
+        using DiskBackend backend = new(OpenOrSkip(path, direct));
         BlockRequest request = new(0, 4, this);
         _completed.Capacity = 100_000;
 
@@ -149,5 +154,67 @@ public sealed class DiskBackendTests : IDisposable, IBlockCompletion
         }
 
         Assert.True(least == 0, $"{least} bytes for 200 requests.");
+    }
+
+    [Fact]
+    public void PastTheCacheARingServesWhatIsAlignedAndWhatIsNot()
+    {
+        string path = _directory.Write("disk", new byte[DiskLength]);
+        using HostBuffer memory = new(Block * 4);
+        using DiskBackend backend = new(OpenOrSkip(path, direct: true));
+        Assert.SkipUnless(backend.UsesRing, "This host has no io_uring, or refuses it.");
+        Random random = new(3);
+        byte[] model = new byte[DiskLength];
+        BlockRequest request = new(0, 4, this);
+        BlockRequest flush = new(1, 4, this) { Operation = BlockOperation.Flush };
+        for (int i = 0; i < 200; i++)
+        {
+            int skew = random.Next(3) == 0 ? 8 : 0;
+            int length = random.Next(1, 16) * 512;
+            int at = random.Next((DiskLength / 512) - 16) * 512;
+            random.NextBytes(memory.Bytes);
+            Do(BlockOperation.Write);
+            memory.Bytes.Slice(skew, length).CopyTo(model.AsSpan(at));
+            memory.Bytes.Clear();
+            Do(BlockOperation.Read);
+            Assert.True(memory.Bytes.Slice(skew, length).SequenceEqual(model.AsSpan(at, length)), $"Request {i}: {length} bytes at {at}.");
+
+            void Do(BlockOperation operation)
+            {
+                request.Clear();
+                request.Operation = operation;
+                request.Offset = (ulong)at;
+                Assert.True(request.TryAdd(memory.Guest(skew, length)));
+                Assert.False(backend.Submit(request));
+                backend.Drain();
+                Assert.Equal(BlockResult.Done, request.Result);
+            }
+        }
+
+        Assert.False(backend.Submit(flush));
+        backend.Drain();
+        Assert.Equal(BlockResult.Done, flush.Result);
+        Assert.True(model.AsSpan().SequenceEqual(File.ReadAllBytes(path)), "The file does not hold what was written.");
+    }
+
+    [Fact]
+    public void QcowImagesDoNotGoPastTheCache()
+    {
+        string path = _directory["disk.qcow2"];
+        DiskImages.Create(path, DiskFormat.Qcow2, DiskLength, null);
+        Assert.Contains("cache=none", Assert.Throws<StorageException>(() => DiskImages.Open(path, null, writable: true, direct: true)).Message, StringComparison.Ordinal);
+    }
+
+    private static DiskImage OpenOrSkip(string path, bool direct)
+    {
+        try
+        {
+            return DiskImages.Open(path, null, writable: true, direct);
+        }
+        catch (StorageException e) when (direct)
+        {
+            Assert.Skip($"The test's file system cannot do it: {e.Message}");
+            throw;
+        }
     }
 }

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using System.Globalization;
 using Lamina.Interop.Files;
 
 namespace Lamina.Storage.Tests;
@@ -37,6 +39,78 @@ public sealed class Qcow2Tests : IDisposable
         string top = _directory["top.qcow2"];
         QemuTool.Check("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, "-b", "middle.qcow2", "-F", "qcow2", top);
         RunAgainstModel(top, content, seed + 100);
+    }
+
+    /// <summary><c>LAMINA_QCOW2_SECONDS</c> makes it longer, <c>LAMINA_QCOW2_SEED</c> repeats a sequence.</summary>
+    [Fact]
+    public void SoTheyDoWhateverTheSequence()
+    {
+        double seconds = double.TryParse(Environment.GetEnvironmentVariable("LAMINA_QCOW2_SECONDS"), CultureInfo.InvariantCulture, out double asked) ? asked : 2;
+        int? only = int.TryParse(Environment.GetEnvironmentVariable("LAMINA_QCOW2_SEED"), CultureInfo.InvariantCulture, out int given) ? given : null;
+        int seed = only ?? Random.Shared.Next();
+        int sequences = 0;
+        long begin = Stopwatch.GetTimestamp();
+        do
+        {
+            Random random = new(seed);
+            TestContext.Current.SendDiagnosticMessage($"LAMINA_QCOW2_SEED={seed}");
+            byte[] model = new byte[DiskLength];
+            string path = _directory[$"{seed}.qcow2"];
+            string options = $"compat={(random.Next(3) == 0 ? "0.10" : "1.1")},cluster_size={512 << random.Next(0, 12)}";
+            if (random.Next(2) == 0)
+            {
+                random.NextBytes(model.AsSpan(random.Next(DiskLength / 2), DiskLength / 4));
+                string raw = _directory.Write($"{seed}.img", model);
+                string backing = _directory[$"{seed}-below.qcow2"];
+                QemuTool.Check("qemu-img", ["convert", .. random.Next(2) == 0 ? (string[])["-c"] : [], "-f", "raw", "-O", "qcow2", raw, backing]);
+                QemuTool.Check("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, "-b", backing, "-F", "qcow2", path);
+            }
+            else
+            {
+                QemuTool.Check("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, path, $"{DiskLength}");
+            }
+
+            RunAgainstModel(path, model, seed++, rounds: 1);
+            foreach (string file in Directory.GetFiles(Path.GetDirectoryName(path)!))
+            {
+                File.Delete(file);
+            }
+
+            sequences++;
+        }
+        while (only == null && Stopwatch.GetElapsedTime(begin).TotalSeconds < seconds);
+        TestContext.Current.SendDiagnosticMessage($"{sequences} sequences of 60 operations");
+    }
+
+    [Fact]
+    public async Task ZeroesStayZeroesWhileMemoryIsCollected()
+    {
+        string path = _directory["disk.qcow2"];
+        DiskImages.Create(path, DiskFormat.Qcow2, DiskLength, null);
+        using HostBuffer memory = new(65536);
+        using DiskImage image = DiskImages.Open(path, null, writable: true);
+        using CancellationTokenSource end = new();
+        Task collecting = Task.Run(() =>
+        {
+            while (!end.IsCancellationRequested)
+            {
+                GC.Collect();
+                GC.AllocateUninitializedArray<byte>(65536 - 512, pinned: true).AsSpan().Fill(0xff);
+            }
+        });
+        memory.Bytes.Fill(1);
+        for (int i = 0; i < 3000; i++)
+        {
+            ulong at = (ulong)(i % 90) << 16;
+            Assert.Equal(0, image.Write(at, [memory.Vector(0, 65536)]));
+            Assert.Equal(0, image.WriteZeroes(at + 512, 65536 - 512, mayDiscard: true));
+            Assert.Equal(0, image.Read(at + 512, [memory.Vector(512, 65536 - 512)]));
+            Assert.False(memory.Bytes[512..].ContainsAnyExcept((byte)0), $"Round {i}: zeroes were written, and something else is there.");
+            memory.Bytes.Fill(1);
+        }
+
+        await end.CancelAsync();
+        await collecting;
     }
 
     [Fact]
@@ -181,11 +255,11 @@ public sealed class Qcow2Tests : IDisposable
         Assert.True(opened > 20, "Nearly all damage was refused at once: the test tests little.");
     }
 
-    private void RunAgainstModel(string path, byte[] model, int seed, bool checkEvery = true)
+    private void RunAgainstModel(string path, byte[] model, int seed, bool checkEvery = true, int rounds = 4)
     {
         Random random = new(seed);
         using HostBuffer memory = new(1 << 20);
-        for (int round = 0; round < 4; round++)
+        for (int round = 0; round < rounds; round++)
         {
             using (DiskImage image = DiskImages.Open(path, DiskFormat.Qcow2, writable: true))
             {
@@ -202,7 +276,7 @@ public sealed class Qcow2Tests : IDisposable
                 Assert.True(ReadAll(image, memory).AsSpan().SequenceEqual(model), "The whole disk is not what was written.");
             }
 
-            if (checkEvery || round == 3)
+            if (checkEvery || round == rounds - 1)
             {
                 QemuTool.Check("qemu-img", "check", "-q", "-f", "qcow2", path);
             }

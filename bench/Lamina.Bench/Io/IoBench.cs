@@ -25,7 +25,7 @@ internal static class IoBench
         """;
 
     private const string BlockScript = """
-        for disk in vdb:raw vdc:qcow2; do
+        for disk in DISKS; do
             dev=/dev/${disk%:*}
             dd if=/dev/zero of=$dev bs=1M count=256 oflag=direct 2>/dev/null
             for rw in read write randread randwrite; do
@@ -119,9 +119,10 @@ internal static class IoBench
     private static List<(string Name, double Value)> RunOnce(SystemImage image, string directory, string subject, string parts)
     {
         bool block = parts.Contains("block", StringComparison.Ordinal);
+        bool direct = !block && parts.Contains("direct", StringComparison.Ordinal);
         bool share = parts.Contains("share", StringComparison.Ordinal) && (subject == "translator" || IoMachine.HasSharingPeer);
         using IoTap? tap = parts.Contains("net", StringComparison.Ordinal) ? IoTap.TryMake("laminabench0", TapAddress) : null;
-        string script = $"{Begin}{(block ? BlockScript : "")}{(tap != null ? NetworkScript : "")}{(share ? ShareScript : "")}{End}";
+        string script = $"{Begin}{(block ? BlockScript.Replace("DISKS", "vdb:raw vdc:qcow2", StringComparison.Ordinal) : direct ? BlockScript.Replace("DISKS", "vdb:direct", StringComparison.Ordinal) : "")}{(tap != null ? NetworkScript : "")}{(share ? ShareScript : "")}{End}";
         ImageSession session = new() { Mode = SessionMode.Command, HostName = "bench", Command = ["sh"u8.ToArray(), "-c"u8.ToArray(), Encoding.UTF8.GetBytes(script)] };
         IoMachine machine = new()
         {
@@ -129,7 +130,8 @@ internal static class IoBench
             Initrd = Path.Combine(directory, "initrd"),
             Directory = directory,
             System = Path.Combine(directory, "system.qcow2"),
-            Disks = block ? [(Path.Combine(directory, "raw.img"), DiskFormat.Raw), (Path.Combine(directory, "disk.qcow2"), DiskFormat.Qcow2)] : [],
+            Disks = block ? [(Path.Combine(directory, "raw.img"), DiskFormat.Raw), (Path.Combine(directory, "disk.qcow2"), DiskFormat.Qcow2)] : direct ? [(Path.Combine(directory, "raw.img"), DiskFormat.Raw)] : [],
+            IsDirect = direct,
             Tap = tap?.Name,
             Share = share ? GetTree() : null,
         };

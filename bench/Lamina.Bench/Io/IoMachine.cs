@@ -30,6 +30,8 @@ internal sealed class IoMachine
 
     public required IReadOnlyList<(string Path, DiskFormat Format)> Disks { get; init; }
 
+    public bool IsDirect { get; init; }
+
     public string? Tap { get; init; }
 
     public string? Share { get; init; }
@@ -60,7 +62,7 @@ internal sealed class IoMachine
             Boot = new BootSource { Kernel = BootImage.FromFile(Kernel), Initrd = BootImage.FromFile(Initrd), CommandLine = CommandLine },
             MemorySize = Memory,
             Serial0 = console,
-            Disks = [.. Disks.Prepend((System, DiskFormat.Qcow2)).Select(d => new DiskSettings { Path = d.Item1, Format = d.Item2 })],
+            Disks = [.. Disks.Prepend((System, DiskFormat.Qcow2)).Select(d => new DiskSettings { Path = d.Item1, Format = d.Item2, IsDirect = IsDirect && d.Item2 == DiskFormat.Raw })],
             Networks = Tap == null ? [] : [new NetworkSettings { Kind = NetworkKind.Tap, Name = Tap }],
             Shares = Share == null ? [] : [new ShareSettings { Path = Share, Tag = "share0", IsReadOnly = true }],
             OnReboot = RebootAction.Exit,
@@ -99,7 +101,7 @@ internal sealed class IoMachine
         foreach ((string path, DiskFormat format) in Disks.Prepend((System, DiskFormat.Qcow2)))
         {
             string id = string.Create(CultureInfo.InvariantCulture, $"d{number++}");
-            arguments.AddRange(["-drive", $"file={path},if=none,id={id},format={(format == DiskFormat.Raw ? "raw" : "qcow2")}", "-device", $"virtio-blk-pci,drive={id}"]);
+            arguments.AddRange(["-drive", $"file={path},if=none,id={id},format={(format == DiskFormat.Raw ? "raw" : "qcow2")}{(IsDirect && format == DiskFormat.Raw ? ",cache=none,aio=io_uring" : "")}", "-device", $"virtio-blk-pci,drive={id}"]);
         }
 
         if (Tap != null)

@@ -6,7 +6,7 @@ namespace Lamina.Cli.Arguments;
 /// <summary>The value of <c>--disk</c>: a file, then settings after commas.</summary>
 internal static class DiskArgument
 {
-    private static readonly string[] Settings = ["format=raw", "format=qcow2", "readonly", "serial=TEXT", "werror=report", "werror=stop"];
+    private static readonly string[] Settings = ["format=raw", "format=qcow2", "readonly", "serial=TEXT", "werror=report", "werror=stop", "cache=none"];
 
     /// <summary>Parses the value.</summary>
     /// <exception cref="LaminaException">It is not one.</exception>
@@ -28,6 +28,7 @@ internal static class DiskArgument
             {
                 ("format", not null) => disk with { Format = ParseFormat("--disk", value) },
                 ("readonly", null) => disk with { IsReadOnly = true },
+                ("cache", "none") => disk with { IsDirect = true },
                 ("werror", "report") => disk with { OnNoSpace = WriteErrorPolicy.Report },
                 ("werror", "stop") => disk with { OnNoSpace = WriteErrorPolicy.Wait },
                 ("serial", { Length: > 0 and <= 20 }) when value.All(char.IsAscii) => disk with { Serial = value },

@@ -32,7 +32,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _cpu = new("--cpu") { HelpName = "MODEL", Description = $"CPU model: {string.Join(", ", CpuModel.Names)}. [default: max]" };
     private readonly Option<string> _serial = new("--serial") { HelpName = "WHERE", Description = "First serial port: stdio, null or file=PATH. [default: stdio]" };
     private readonly Option<string> _console = new("--console") { HelpName = "KIND", Description = "What an image's shell sits at: serial or virtio (hvc0, which knows the window's size). [default: serial]" };
-    private readonly Option<string[]> _disk = new("--disk") { HelpName = "FILE", Description = "Attach a disk image; after commas: format=raw or qcow2, readonly, serial=TEXT, werror=report or stop. May be repeated." };
+    private readonly Option<string[]> _disk = new("--disk") { HelpName = "FILE", Description = "Attach a disk image; after commas: format=raw or qcow2, readonly, serial=TEXT, werror=report or stop, cache=none. May be repeated." };
     private readonly Option<string> _net = new("--net") { HelpName = "WHERE", Description = "Network card: user (through passt), tap=NAME, bridge=NAME or none. [default: none; user with --publish, and for a built image]" };
     private readonly Option<string[]> _publish = new("--publish") { HelpName = "PORTS", Description = "Lead a port of this host to the guest: [ADDRESS:]HOST:GUEST[/udp]. May be repeated." };
     private readonly Option<string[]> _share = new("--share") { HelpName = "DIR:/PATH", Description = "Share a directory of this host, which the guest has at PATH; with :ro for reading only. May be repeated." };

@@ -38,7 +38,7 @@ public sealed unsafe class BlockFile : SafeHandle
     /// <inheritdoc/>
     public override bool IsInvalid => handle < 0;
 
-    private int Descriptor => (int)handle;
+    internal int Descriptor => (int)handle;
 
     /// <summary>Opens a file that exists.</summary>
     /// <param name="path">Its name.</param>

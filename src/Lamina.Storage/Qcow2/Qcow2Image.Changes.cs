@@ -209,6 +209,10 @@ internal sealed partial class Qcow2Image
     private int WriteZeroBytes(ulong offset, ulong length)
     {
         byte[] zeroes = GC.AllocateArray<byte>((int)length, pinned: true);
-        return Write(offset, [new IoVector(Marshal.UnsafeAddrOfPinnedArrayElement(zeroes, 0), (nuint)length)]);
+        int error = Write(offset, [new IoVector(Marshal.UnsafeAddrOfPinnedArrayElement(zeroes, 0), (nuint)length)]);
+
+        // An address does not keep an array.
+        GC.KeepAlive(zeroes);
+        return error;
     }
 }

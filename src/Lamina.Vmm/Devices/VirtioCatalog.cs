@@ -46,7 +46,7 @@ internal sealed class VirtioCatalog
         for (int i = 0; i < settings.Disks.Count; i++)
         {
             DiskSettings disk = settings.Disks[i];
-            DiskBackend backend = new(DiskImages.Open(disk.Path, disk.Format, !disk.IsReadOnly), disk.OnNoSpace, notice);
+            DiskBackend backend = new(DiskImages.Open(disk.Path, disk.Format, !disk.IsReadOnly, disk.IsDirect), disk.OnNoSpace, notice);
             own(backend);
             int queues = Math.Min(settings.ProcessorCount, MaximumBlockQueues);
             string serial = disk.Serial ?? string.Create(CultureInfo.InvariantCulture, $"disk{i}");
