@@ -1,3 +1,4 @@
+using Lamina.Machine.Limits;
 using Lamina.Storage;
 
 namespace Lamina.Vmm;
@@ -22,4 +23,7 @@ public sealed record DiskSettings
 
     /// <summary>The serial number that the guest sees, at most 20 characters of ASCII; null for one made of its position.</summary>
     public string? Serial { get; init; }
+
+    /// <summary>What the guest may ask of it; <see cref="VirtualMachine.SetDiskLimits"/> changes that.</summary>
+    public IoLimits Limits { get; init; } = IoLimits.None;
 }

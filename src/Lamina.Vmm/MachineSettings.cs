@@ -59,6 +59,9 @@ public sealed record MachineSettings
     /// <summary>Named ports between guest and host.</summary>
     public IReadOnlyList<PortSettings> Ports { get; init; } = [];
 
+    /// <summary>Its memory balloon; null for none.</summary>
+    public BalloonSettings? Balloon { get; init; }
+
     /// <summary>Its sockets to this host; null for none.</summary>
     public SocketSettings? Sockets { get; init; }
 

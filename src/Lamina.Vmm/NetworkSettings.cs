@@ -1,3 +1,4 @@
+using Lamina.Machine.Limits;
 using Lamina.Networking;
 
 namespace Lamina.Vmm;
@@ -13,4 +14,7 @@ public sealed record NetworkSettings
 
     /// <summary>Ports of the host that lead to the guest, for <see cref="NetworkKind.User"/>.</summary>
     public IReadOnlyList<PublishedPort> PublishedPorts { get; init; } = [];
+
+    /// <summary>What may pass in each direction; <see cref="VirtualMachine.SetNetworkLimits"/> changes that.</summary>
+    public IoLimits Limits { get; init; } = IoLimits.None;
 }

@@ -2,6 +2,7 @@ using Lamina.Boot;
 using Lamina.Boot.Cpu;
 using Lamina.Interop;
 using Lamina.Interop.Memory;
+using Lamina.Machine.Limits;
 using Lamina.Machine.Processors;
 using Lamina.Networking;
 using Lamina.Storage;
@@ -56,6 +57,9 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>The named ports, in the order of <see cref="MachineSettings.Ports"/>.</summary>
     public IReadOnlyList<SerialPort> Ports => _controller.Ports;
 
+    /// <summary>The memory balloon; null if the machine has none.</summary>
+    public MemoryBalloon? Balloon => _controller.Devices.Virtio.Balloon;
+
     /// <summary>Completes, never faults, when the machine has ended and its processors have stopped.</summary>
     public Task<MachineResult> Completion => _controller.Completion;
 
@@ -90,6 +94,24 @@ public sealed class VirtualMachine : IDisposable
 
     /// <summary>Tells the guest how large the window of its virtio console is. Nothing happens if it has none.</summary>
     public void ResizeConsole(int columns, int rows) => _controller.Devices.Virtio.ConsoleDevice?.Resize(columns, rows);
+
+    /// <summary>Changes what the guest may ask of a disk, also for requests that wait already.</summary>
+    /// <param name="disk">Its position in <see cref="MachineSettings.Disks"/>.</param>
+    /// <param name="limits">What it may ask from now on.</param>
+    public void SetDiskLimits(int disk, IoLimits limits)
+    {
+        ArgumentNullException.ThrowIfNull(limits);
+        _controller.Devices.Virtio.Disks[disk].SetLimits(limits);
+    }
+
+    /// <summary>Changes what may pass a network card in each direction.</summary>
+    /// <param name="card">Its position in <see cref="MachineSettings.Networks"/>.</param>
+    /// <param name="limits">What may pass from now on.</param>
+    public void SetNetworkLimits(int card, IoLimits limits)
+    {
+        ArgumentNullException.ThrowIfNull(limits);
+        _controller.Devices.Virtio.Networks[card].SetLimits(limits);
+    }
 
     /// <summary>Presses the ACPI power button: the guest's operating system decides what follows.</summary>
     public void PressPowerButton() => _controller.PressPowerButton();

@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using System.Globalization;
 using Lamina.Cli.Images;
 using Lamina.Guests.Machines;
+using Lamina.Machine.Limits;
 using Lamina.Storage;
 using Lamina.Vmm;
 
@@ -88,6 +90,26 @@ public sealed class DiskTests : IDisposable
         }
 
         Assert.Equal(before, File.ReadAllBytes(image));
+    }
+
+    [Fact]
+    public void A_limited_disk_takes_its_time_until_the_limit_is_lifted()
+    {
+        string image = Path.Combine(_directory, "disk");
+        File.WriteAllBytes(image, new byte[16 << 20]);
+        IoLimits limits = new() { BytesPerSecond = 2 << 20 };
+        using GuestMachine guest = GuestMachine.StartDebian("translator", 1, GuestHardware.Disk, s => s with { Disks = [new DiskSettings { Path = image, Limits = limits }] });
+        guest.ExpectPrompt();
+
+        // By the guest's clock, which counts hundredths.
+        const string Read = "s=$(cut -d' ' -f1 /proc/uptime | tr -d .); dd if=/dev/vda of=/dev/null bs=1M skip={0} count=6 2>/dev/null; echo $(($(cut -d' ' -f1 /proc/uptime | tr -d .) - s))";
+        int slow = int.Parse(guest.Run(string.Format(CultureInfo.InvariantCulture, Read, 0)), CultureInfo.InvariantCulture);
+        Assert.InRange(slow, 240, 600);
+        guest.Machine.SetDiskLimits(0, IoLimits.None);
+        int fast = int.Parse(guest.Run(string.Format(CultureInfo.InvariantCulture, Read, 8)), CultureInfo.InvariantCulture);
+        Assert.InRange(fast, 0, 200);
+        guest.Type("exit\r");
+        Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
     }
 
     [Fact]

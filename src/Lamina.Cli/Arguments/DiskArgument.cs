@@ -1,3 +1,4 @@
+using Lamina.Machine.Limits;
 using Lamina.Storage;
 using Lamina.Vmm;
 
@@ -6,7 +7,7 @@ namespace Lamina.Cli.Arguments;
 /// <summary>The value of <c>--disk</c>: a file, then settings after commas.</summary>
 internal static class DiskArgument
 {
-    private static readonly string[] Settings = ["format=raw", "format=qcow2", "readonly", "serial=TEXT", "werror=report", "werror=stop", "cache=none"];
+    private static readonly string[] Settings = ["format=raw", "format=qcow2", "readonly", "serial=TEXT", "iops=N", "bps=SIZE", "burst=MILLISECONDS", "werror=report", "werror=stop", "cache=none"];
 
     /// <summary>Parses the value.</summary>
     /// <exception cref="LaminaException">It is not one.</exception>
@@ -24,6 +25,13 @@ internal static class DiskArgument
             int equals = part.IndexOf('=', StringComparison.Ordinal);
             string name = equals < 0 ? part : part[..equals];
             string? value = equals < 0 ? null : part[(equals + 1)..];
+            IoLimits limits = disk.Limits;
+            if (LimitArgument.TryRead($"--disk '{text}'", "iops", name, value, ref limits))
+            {
+                disk = disk with { Limits = limits };
+                continue;
+            }
+
             disk = (name, value) switch
             {
                 ("format", not null) => disk with { Format = ParseFormat("--disk", value) },

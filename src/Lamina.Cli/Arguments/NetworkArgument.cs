@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Lamina.Interop.Networks;
+using Lamina.Machine.Limits;
 using Lamina.Networking;
 using Lamina.Vmm;
 
@@ -10,6 +11,7 @@ namespace Lamina.Cli.Arguments;
 internal static class NetworkArgument
 {
     private static readonly string[] Kinds = ["user", "tap=NAME", "bridge=NAME", "none"];
+    private static readonly string[] Limits = ["pps=N", "bps=SIZE", "burst=MILLISECONDS"];
 
     /// <summary>What the options ask for together.</summary>
     /// <exception cref="LaminaException">They are not acceptable.</exception>
@@ -53,10 +55,27 @@ internal static class NetworkArgument
 
     private static NetworkSettings? ParseNetwork(string text)
     {
+        string[] parts = text.Split(',');
+        NetworkSettings? network = ParseKind(parts[0]);
+        IoLimits limits = IoLimits.None;
+        foreach (string part in parts.Skip(1))
+        {
+            int equals = part.IndexOf('=', StringComparison.Ordinal);
+            if (network == null || equals < 0 || !LimitArgument.TryRead($"--net '{text}'", "pps", part[..equals], part[(equals + 1)..], ref limits))
+            {
+                throw new LaminaException($"--net '{text}': '{part}' is not known. Accepted after a network: {string.Join(", ", Limits)}.{Suggestion.For(part, Limits)}");
+            }
+        }
+
+        return network == null ? null : network with { Limits = limits };
+    }
+
+    private static NetworkSettings? ParseKind(string text)
+    {
         int equals = text.IndexOf('=', StringComparison.Ordinal);
         string kind = equals < 0 ? text : text[..equals];
         string? name = equals < 0 ? null : text[(equals + 1)..];
-        bool named = name is { Length: > 0 and <= TapDevice.MaximumNameLength } && name.All(c => char.IsAscii(c) && !char.IsWhiteSpace(c) && c is not ('/' or '%'));
+        bool named = name is { Length: > 0 and <= TapDevice.MaximumNameLength } && name.All(c => char.IsAscii(c) && !char.IsWhiteSpace(c) && c is not ('/' or '%' or ','));
         return (kind, name) switch
         {
             ("none", null) => null,

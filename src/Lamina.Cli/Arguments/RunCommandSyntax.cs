@@ -32,10 +32,11 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _cpu = new("--cpu") { HelpName = "MODEL", Description = $"CPU model: {string.Join(", ", CpuModel.Names)}. [default: max]" };
     private readonly Option<string> _serial = new("--serial") { HelpName = "WHERE", Description = "First serial port: stdio, null or file=PATH. [default: stdio]" };
     private readonly Option<string> _console = new("--console") { HelpName = "KIND", Description = "What an image's shell sits at: serial or virtio (hvc0, which knows the window's size). [default: serial]" };
-    private readonly Option<string[]> _disk = new("--disk") { HelpName = "FILE", Description = "Attach a disk image; after commas: format=raw or qcow2, readonly, serial=TEXT, werror=report or stop, cache=none. May be repeated." };
-    private readonly Option<string> _net = new("--net") { HelpName = "WHERE", Description = "Network card: user (through passt), tap=NAME, bridge=NAME or none. [default: none; user with --publish, and for a built image]" };
+    private readonly Option<string[]> _disk = new("--disk") { HelpName = "FILE", Description = "Attach a disk image; after commas: format=raw or qcow2, readonly, serial=TEXT, werror=report or stop, cache=none, and limits iops=N, bps=SIZE, burst=MS. May be repeated." };
+    private readonly Option<string> _net = new("--net") { HelpName = "WHERE", Description = "Network card: user (through passt), tap=NAME, bridge=NAME or none; after commas limits pps=N, bps=SIZE, burst=MS. [default: none; user with --publish, and for a built image]" };
     private readonly Option<string[]> _publish = new("--publish") { HelpName = "PORTS", Description = "Lead a port of this host to the guest: [ADDRESS:]HOST:GUEST[/udp]. May be repeated." };
     private readonly Option<string[]> _share = new("--share") { HelpName = "DIR:/PATH", Description = "Share a directory of this host, which the guest has at PATH; with :ro for reading only. May be repeated." };
+    private readonly Option<string> _balloon = new("--balloon") { HelpName = "SIZE", Description = "Memory balloon: the host gets back what RAM the guest does not use, and SIZE of the rest; 0 for none of it." };
     private readonly Option<string> _vsock = new("--vsock") { HelpName = "CID,PATH", Description = "Sockets between guest and host: the guest's address, and a socket here to reach its ports by." };
     private readonly Option<string> _name = new("--name") { HelpName = "NAME", Description = "The machine's name; an image takes it as host name." };
     private readonly Option<bool> _persist = new("--persist") { Description = "Keep what the system writes to its disk, under the machine's name, for the next run." };
@@ -49,7 +50,7 @@ internal sealed class RunCommandSyntax
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
             _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _kvmClock, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
-            _disk, _net, _publish, _share, _vsock, _console, _persist, _userData,
+            _disk, _net, _publish, _share, _vsock, _console, _balloon, _persist, _userData,
         };
     }
 
@@ -78,6 +79,7 @@ internal sealed class RunCommandSyntax
             Shares = [.. (result.GetValue(_share) ?? []).Select(ShareArgument.Parse)],
             Networks = NetworkArgument.Parse(result.GetValue(_net), result.GetValue(_publish) ?? []),
             UsesVirtioConsole = ReadChoice("--console", result.GetValue(_console) ?? "serial", Consoles) == "virtio",
+            Balloon = result.GetValue(_balloon) is { } balloon ? ReadBalloon(balloon) : null,
             Sockets = result.GetValue(_vsock) is { } sockets ? SocketArgument.Parse(sockets) : null,
             OnReboot = ReadChoice("--on-reboot", result.GetValue(_onReboot) ?? "restart", RebootActions) == "exit" ? RebootAction.Exit : RebootAction.Restart,
             HasDefaultNetwork = result.GetValue(_net) == null && (result.GetValue(_publish) ?? []).Length == 0,
@@ -172,6 +174,13 @@ internal sealed class RunCommandSyntax
         return clock && result.GetValue(_irqchip) == "off"
             ? throw new LaminaException("--kvmclock needs the local APICs in KVM. Leave --kernel-irqchip off out.")
             : clock;
+    }
+
+    private static ulong ReadBalloon(string text)
+    {
+        return MemorySize.TryParse(text, out ulong bytes, out bool hasUnit) && (hasUnit || bytes == 0)
+            ? bytes
+            : throw new LaminaException($"--balloon '{text}' is not a size. Write a number and a unit, such as 256M, or 0.");
     }
 
     private static int ReadProcessorCount(string text)

@@ -57,6 +57,9 @@ internal sealed record RunOptions
     /// <summary>Whether the console is a virtio device rather than the first serial port.</summary>
     public bool UsesVirtioConsole { get; init; }
 
+    /// <summary>Bytes that the guest is to give back through its memory balloon; null for a machine without one.</summary>
+    public ulong? Balloon { get; init; }
+
     /// <summary>The guest's sockets to this host; null for none.</summary>
     public SocketSettings? Sockets { get; init; }
 

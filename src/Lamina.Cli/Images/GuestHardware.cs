@@ -21,4 +21,7 @@ internal enum GuestHardware
 
     /// <summary>A virtio console, or ports.</summary>
     Console = 16,
+
+    /// <summary>A memory balloon.</summary>
+    Balloon = 32,
 }

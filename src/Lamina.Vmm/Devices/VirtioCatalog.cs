@@ -3,12 +3,15 @@ using System.Text;
 using Lamina.Chipset.Pci;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
+using Lamina.Machine.Limits;
 using Lamina.Machine.Memory;
+using Lamina.Machine.Time;
 using Lamina.Networking;
 using Lamina.Networking.Sockets;
 using Lamina.Storage;
 using Lamina.Storage.Sharing;
 using Lamina.Virtio;
+using Lamina.Virtio.Balloon;
 using Lamina.Virtio.Block;
 using Lamina.Virtio.Console;
 using Lamina.Virtio.Entropy;
@@ -27,11 +30,14 @@ internal sealed class VirtioCatalog
     private readonly PciBus _bus;
     private readonly IMessageInterruptSink _messages;
     private readonly List<IDevice> _devices = [];
+    private readonly List<LimitedDisk> _disks = [];
+    private readonly List<LimitedNetwork> _networks = [];
     private int _nextSlot = 1;
 
     /// <summary>Makes them all.</summary>
     /// <param name="settings">The machine.</param>
     /// <param name="memory">Its RAM.</param>
+    /// <param name="clock">What limits count by.</param>
     /// <param name="bus">Where the devices go.</param>
     /// <param name="messages">Where their interrupts go.</param>
     /// <param name="own">Takes what is to be disposed with the machine.</param>
@@ -39,7 +45,7 @@ internal sealed class VirtioCatalog
     /// <exception cref="StorageException">A disk cannot be opened.</exception>
     /// <exception cref="NetworkException">A network cannot be had.</exception>
     /// <exception cref="MachineConfigurationException">There are too many.</exception>
-    internal VirtioCatalog(MachineSettings settings, GuestMemory memory, PciBus bus, IMessageInterruptSink messages, Action<IDisposable> own, Action<string> notice)
+    internal VirtioCatalog(MachineSettings settings, GuestMemory memory, IMachineClock clock, PciBus bus, IMessageInterruptSink messages, Action<IDisposable> own, Action<string> notice)
     {
         _bus = bus;
         _messages = messages;
@@ -50,14 +56,18 @@ internal sealed class VirtioCatalog
             own(backend);
             int queues = Math.Min(settings.ProcessorCount, MaximumBlockQueues);
             string serial = disk.Serial ?? string.Create(CultureInfo.InvariantCulture, $"disk{i}");
-            Add(new BlockDevice(string.Create(CultureInfo.InvariantCulture, $"disk{i}"), new MonitorLock(), memory, backend, queues, Encoding.ASCII.GetBytes(serial)));
+            LimitedDisk limited = new(backend, clock, new MonitorLock(), disk.Limits);
+            _disks.Add(limited);
+            Add(new BlockDevice(string.Create(CultureInfo.InvariantCulture, $"disk{i}"), new MonitorLock(), memory, limited, queues, Encoding.ASCII.GetBytes(serial)));
         }
 
         for (int i = 0; i < settings.Networks.Count; i++)
         {
             WireNetwork network = Open(settings.Networks[i]);
             own(network);
-            Add(new NetworkDevice(string.Create(CultureInfo.InvariantCulture, $"net{i}"), new MonitorLock(), memory, network, HardwareAddress.Create(settings.Name, i)));
+            LimitedNetwork limited = new(network, clock, new MonitorLock(), settings.Networks[i].Limits);
+            _networks.Add(limited);
+            Add(new NetworkDevice(string.Create(CultureInfo.InvariantCulture, $"net{i}"), new MonitorLock(), memory, limited, HardwareAddress.Create(settings.Name, i)));
         }
 
         for (int i = 0; i < settings.Shares.Count; i++)
@@ -75,6 +85,13 @@ internal sealed class VirtioCatalog
         }
 
         AddConsoles(settings, memory);
+        if (settings.Balloon is { } balloon)
+        {
+            BalloonDevice device = new("balloon0", new MonitorLock(), memory, new HostReclaimer(), balloon.DeflatesOnOutOfMemory, balloon.ReportsFreePages);
+            Balloon = new MemoryBalloon(device) { Target = balloon.Target };
+            Add(device);
+        }
+
         if (settings.Sockets is { } sockets)
         {
             if (sockets.Address is < SocketDevice.MinimumAddress or > SocketDevice.MaximumAddress)
@@ -92,6 +109,15 @@ internal sealed class VirtioCatalog
 
     /// <summary>They.</summary>
     internal IReadOnlyList<IDevice> Devices => _devices;
+
+    /// <summary>The disks' limits.</summary>
+    internal IReadOnlyList<LimitedDisk> Disks => _disks;
+
+    /// <summary>The network cards' limits.</summary>
+    internal IReadOnlyList<LimitedNetwork> Networks => _networks;
+
+    /// <summary>The memory balloon; null if there is none.</summary>
+    internal MemoryBalloon? Balloon { get; private set; }
 
     /// <summary>The device of the console; null if there is none.</summary>
     internal ConsoleDevice? ConsoleDevice { get; private set; }

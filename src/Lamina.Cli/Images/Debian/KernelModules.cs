@@ -39,6 +39,7 @@ internal static class KernelModules
             .. hardware.HasFlag(GuestHardware.Share) ? Shares : [],
             .. hardware.HasFlag(GuestHardware.Socket) ? Sockets : [],
             .. hardware.HasFlag(GuestHardware.Console) ? Consoles : [],
+            .. hardware.HasFlag(GuestHardware.Balloon) ? Balloons : [],
         ];
     }
 

@@ -1,0 +1,73 @@
+using Lamina.Virtio.Balloon;
+
+namespace Lamina.Vmm;
+
+/// <summary>The memory balloon of a running machine. Any thread.</summary>
+public sealed class MemoryBalloon : IBalloonObserver
+{
+    private const int PageShift = 12;
+    private readonly BalloonDevice _device;
+    private readonly Lock _lock = new();
+    private TaskCompletionSource? _answered;
+
+    internal MemoryBalloon(BalloonDevice device)
+    {
+        _device = device;
+        device.SetObserver(this);
+    }
+
+    /// <summary>Bytes that the guest is to give back, in whole pages of 4 KiB. A guest without a driver, or without so much to spare, does not.</summary>
+    public ulong Target
+    {
+        get => (ulong)_device.TargetPages << PageShift;
+        set => _device.TargetPages = (uint)Math.Min(value >> PageShift, uint.MaxValue);
+    }
+
+    /// <summary>Bytes that the guest has given back by its own account.</summary>
+    public ulong Size => (ulong)_device.ActualPages << PageShift;
+
+    /// <summary>Bytes of free memory that the guest has reported since the start; what is used and freed again counts again.</summary>
+    public ulong ReportedBytes => _device.ReportedBytes;
+
+    /// <summary>Asks the guest for statistics of its memory.</summary>
+    /// <returns>What it tells; empty if it has no driver.</returns>
+    public async Task<IReadOnlyDictionary<BalloonStatistic, ulong>> ReadStatisticsAsync(CancellationToken cancellation)
+    {
+        Task answer;
+        lock (_lock)
+        {
+            _answered ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            answer = _answered.Task;
+        }
+
+        // If it cannot be asked because it is just being asked, its answer is on the way.
+        bool asked = _device.RequestStatistics();
+        if (asked || IsKnown)
+        {
+            await answer.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+
+        Dictionary<BalloonStatistic, ulong> statistics = [];
+        foreach (BalloonStatistic kind in Enum.GetValues<BalloonStatistic>())
+        {
+            if (_device.TryGetStatistic(kind, out ulong value))
+            {
+                statistics[kind] = value;
+            }
+        }
+
+        return statistics;
+    }
+
+    /// <inheritdoc/>
+    void IBalloonObserver.OnStatistics()
+    {
+        lock (_lock)
+        {
+            _answered?.TrySetResult();
+            _answered = null;
+        }
+    }
+
+    private bool IsKnown => _device.TryGetStatistic(BalloonStatistic.TotalMemory, out _);
+}
