@@ -84,6 +84,15 @@ public static class PcAddressMap
     /// <summary>HPET registers.</summary>
     public const ulong Hpet = 0xfed0_0000;
 
+    /// <summary>Registers of memory-mapped virtio devices, <see cref="VirtioLength"/> bytes each, for at most <see cref="VirtioCount"/> of them.</summary>
+    public const ulong Virtio = 0xfed8_0000;
+
+    /// <summary>Length of a memory-mapped virtio device's registers.</summary>
+    public const ulong VirtioLength = 0x1000;
+
+    /// <summary>Most memory-mapped virtio devices. Device n uses the interrupt line of pin INTA of PCI device n.</summary>
+    public const int VirtioCount = 32;
+
     /// <summary>Local APIC page after reset.</summary>
     public const ulong LocalApic = 0xfee0_0000;
 

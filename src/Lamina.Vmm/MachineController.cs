@@ -119,6 +119,8 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             _acpi = new AcpiTables(new AcpiConfiguration
             {
                 ProcessorCount = settings.ProcessorCount,
+                Virtio = (uint)PcAddressMap.Virtio,
+                VirtioCount = Devices.Virtio.MmioCount,
                 PciMemory64 = pciWindow,
                 PciMemory64Length = pciWindowLength,
             });

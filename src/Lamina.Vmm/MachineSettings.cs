@@ -44,6 +44,9 @@ public sealed record MachineSettings
     /// <summary>Where the output of the second serial port (COM2, ttyS1) goes. Not disposed by the machine.</summary>
     public ICharacterOutput Serial1 { get; init; } = NullCharacterOutput.Instance;
 
+    /// <summary>How the guest finds its virtio devices.</summary>
+    public VirtioTransport Transport { get; init; }
+
     /// <summary>Its disks, in the order in which the guest finds them.</summary>
     public IReadOnlyList<DiskSettings> Disks { get; init; } = [];
 

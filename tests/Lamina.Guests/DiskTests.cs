@@ -113,6 +113,35 @@ public sealed class DiskTests : IDisposable
     }
 
     [Fact]
+    public void Memory_mapped_devices_share_interrupts_and_keep_their_data()
+    {
+        string image = MakeFileSystem();
+        string other = Path.Combine(_directory, "other");
+        File.WriteAllBytes(other, new byte[8 << 20]);
+        DiskSettings[] disks = [new DiskSettings { Path = image }, .. Enumerable.Range(0, 9).Select(_ => new DiskSettings { Path = other, IsReadOnly = true })];
+        using (GuestMachine guest = GuestMachine.StartDebian(
+            "translator", 2, GuestHardware.Disk | GuestHardware.MappedDevices, s => s with { Transport = VirtioTransport.Mmio, Disks = disks }))
+        {
+            guest.ExpectPrompt();
+            guest.Run("dmesg -n 1");
+            Assert.Equal("", guest.Run("ls -d /sys/bus/pci/drivers/virtio-pci/0* 2>/dev/null"));
+            Assert.Equal("10", guest.Run("ls -d /sys/block/vd* | wc -l"));
+            Assert.Equal("", guest.Run("mount -t ext4 /dev/vda /mnt"));
+            Assert.Equal("from the host", guest.Run("cat /mnt/host/file"));
+            guest.Run("dd if=/dev/urandom of=/mnt/data bs=1M count=8 2>/dev/null & dd if=/dev/vdi of=/dev/null bs=64k 2>/dev/null & wait; sync; echo 3 >/proc/sys/vm/drop_caches");
+            string sum = guest.Run("sha256sum </mnt/data");
+            guest.Run("echo 3 >/proc/sys/vm/drop_caches");
+            Assert.Equal(sum, guest.Run("sha256sum </mnt/data; umount /mnt"));
+            IReadOnlyList<string> complaints = KernelComplaints.Find(guest.Run("dmesg"));
+            Assert.True(complaints.Count == 0, $"The kernel complains:\n{string.Join('\n', complaints)}");
+            guest.Type("exit\r");
+            Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
+        }
+
+        Assert.Equal(0, RunTool("e2fsck", "-fn", image).Status);
+    }
+
+    [Fact]
     public void Several_disks_keep_their_order_through_a_reset()
     {
         string[] images = [.. Enumerable.Range(0, 3).Select(i => Path.Combine(_directory, $"disk{i}"))];

@@ -42,6 +42,12 @@ public sealed record AcpiConfiguration
     /// <summary>HPET registers.</summary>
     public uint Hpet { get; init; } = 0xfed0_0000;
 
+    /// <summary>Registers of the first memory-mapped virtio device; the others follow, 4 KiB each. Number n uses the interrupt of pin 0 of PCI device n.</summary>
+    public uint Virtio { get; init; } = 0xfed8_0000;
+
+    /// <summary>Number of memory-mapped virtio devices.</summary>
+    public int VirtioCount { get; init; }
+
     /// <summary>PM1a event block, 4 ports.</summary>
     public ushort Pm1Event { get; init; } = 0x600;
 

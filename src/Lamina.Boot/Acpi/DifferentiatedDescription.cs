@@ -9,6 +9,7 @@ internal static class DifferentiatedDescription
     private const int DeviceCount = 32;
     private const int PinCount = 4;
     private const int InterruptCount = 8;
+    private const uint VirtioLength = 0x1000;
 
     // PCI host bridge _OSC interface, 33db4d5b-1ff7-401c-9657-7441c03dd766 (PCI Firmware Specification 3.2, section 4.5.1).
     private static ReadOnlySpan<byte> HostBridgeInterface =>
@@ -97,6 +98,15 @@ internal static class DifferentiatedDescription
             .Io(0x80, 1)
             .Io(0x92, 1);
         Add(aml, "MRES", "PNP0C02", 0, reserved);
+        for (int i = 0; i < configuration.VirtioCount; i++)
+        {
+            ResourceTemplate resources = new ResourceTemplate()
+                .FixedMemory(configuration.Virtio + ((uint)i * VirtioLength), VirtioLength)
+                .SharedInterrupt(configuration.FirstPciInterrupt + (uint)(i % InterruptCount));
+            aml.Device(string.Create(CultureInfo.InvariantCulture, $"VR{i:X2}")).Name("_HID").Text("LNRO0005").Name("_UID", (ulong)i)
+                .Name("_CCA", 1).Name("_STA", PresentAndWorking).Name("_CRS").Buffer(resources.ToArray()).Close();
+        }
+
         if (configuration.Panic != 0)
         {
             aml.Device("PEVT").Name("_HID").Text("QEMU0001").Name("_STA", PresentAndWorking)

@@ -12,6 +12,7 @@ namespace Lamina.Cli.Arguments;
 internal sealed class RunCommandSyntax
 {
     private static readonly string[] Consoles = ["serial", "virtio"];
+    private static readonly string[] Transports = ["pci", "mmio"];
     private static readonly string[] RebootActions = ["restart", "exit"];
 
     // In the order of the enumeration.
@@ -37,6 +38,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<string[]> _publish = new("--publish") { HelpName = "PORTS", Description = "Lead a port of this host to the guest: [ADDRESS:]HOST:GUEST[/udp]. May be repeated." };
     private readonly Option<string[]> _share = new("--share") { HelpName = "DIR:/PATH", Description = "Share a directory of this host, which the guest has at PATH; with :ro for reading only. May be repeated." };
     private readonly Option<string> _balloon = new("--balloon") { HelpName = "SIZE", Description = "Memory balloon: the host gets back what RAM the guest does not use, and SIZE of the rest; 0 for none of it." };
+    private readonly Option<string> _virtio = new("--virtio") { HelpName = "KIND", Description = "How the guest finds its virtio devices: pci, or mmio (in memory, told of by ACPI). [default: pci]" };
     private readonly Option<string> _vsock = new("--vsock") { HelpName = "CID,PATH", Description = "Sockets between guest and host: the guest's address, and a socket here to reach its ports by." };
     private readonly Option<string> _name = new("--name") { HelpName = "NAME", Description = "The machine's name; an image takes it as host name." };
     private readonly Option<bool> _persist = new("--persist") { Description = "Keep what the system writes to its disk, under the machine's name, for the next run." };
@@ -50,7 +52,7 @@ internal sealed class RunCommandSyntax
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
             _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _kvmClock, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
-            _disk, _net, _publish, _share, _vsock, _console, _balloon, _persist, _userData,
+            _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _persist, _userData,
         };
     }
 
@@ -80,6 +82,7 @@ internal sealed class RunCommandSyntax
             Networks = NetworkArgument.Parse(result.GetValue(_net), result.GetValue(_publish) ?? []),
             UsesVirtioConsole = ReadChoice("--console", result.GetValue(_console) ?? "serial", Consoles) == "virtio",
             Balloon = result.GetValue(_balloon) is { } balloon ? ReadBalloon(balloon) : null,
+            Transport = ReadChoice("--virtio", result.GetValue(_virtio) ?? "pci", Transports) == "mmio" ? VirtioTransport.Mmio : VirtioTransport.Pci,
             Sockets = result.GetValue(_vsock) is { } sockets ? SocketArgument.Parse(sockets) : null,
             OnReboot = ReadChoice("--on-reboot", result.GetValue(_onReboot) ?? "restart", RebootActions) == "exit" ? RebootAction.Exit : RebootAction.Restart,
             HasDefaultNetwork = result.GetValue(_net) == null && (result.GetValue(_publish) ?? []).Length == 0,

@@ -24,4 +24,7 @@ internal enum GuestHardware
 
     /// <summary>A memory balloon.</summary>
     Balloon = 32,
+
+    /// <summary>Virtio devices in memory, rather than on a PCI bus.</summary>
+    MappedDevices = 64,
 }

@@ -44,7 +44,8 @@ internal sealed class MachineRun(RunOptions options)
     private GuestHardware Hardware =>
         (_disks.Count > 0 ? GuestHardware.Disk : 0) | (_networks.Count > 0 ? GuestHardware.Network : 0)
         | (options.Shares.Count > 0 ? GuestHardware.Share : 0) | (options.Sockets != null ? GuestHardware.Socket : 0)
-        | (options.UsesVirtioConsole ? GuestHardware.Console : 0) | (options.Balloon != null ? GuestHardware.Balloon : 0);
+        | (options.UsesVirtioConsole ? GuestHardware.Console : 0) | (options.Balloon != null ? GuestHardware.Balloon : 0)
+        | (options.Transport == VirtioTransport.Mmio ? GuestHardware.MappedDevices : 0);
 
     // The usual size where there is no window, or one that does not say.
     private static TerminalSize WindowSize =>
@@ -278,6 +279,7 @@ internal sealed class MachineRun(RunOptions options)
             Shares = [.. options.Shares.Select((s, i) => new ShareSettings { Path = s.Folder, Tag = ShareArgument.GetTag(i), IsReadOnly = s.IsReadOnly })],
             Console = options.UsesVirtioConsole ? serial : null,
             Balloon = options.Balloon is { } target ? new BalloonSettings { Target = target } : null,
+            Transport = options.Transport,
             Sockets = options.Sockets,
             OnReboot = options.OnReboot,
         };

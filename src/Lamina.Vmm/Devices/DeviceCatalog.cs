@@ -66,7 +66,7 @@ internal sealed class DeviceCatalog
         ResetControl resetControl = Add(new ResetControl("reset", new MonitorLock(), events));
         Add(new PciHostBridge("pcihost", new MonitorLock(), pci, resetControl)).Map(ports, mmio);
 
-        Virtio = new VirtioCatalog(settings, memory, clock, pci, apicBus, own, notice);
+        Virtio = new VirtioCatalog(settings, memory, clock, pci, mmio, apicBus, own, notice);
         _devices.AddRange(Virtio.Devices);
 
         Add(new PanicDevice("panic", events)).Map(ports);

@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Text;
+using Lamina.Chipset;
 using Lamina.Chipset.Pci;
+using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Limits;
@@ -28,6 +30,7 @@ internal sealed class VirtioCatalog
     private const int LastSlot = 31;
     private const int MaximumBlockQueues = 4;
     private readonly PciBus _bus;
+    private readonly AddressSpace? _mmio;
     private readonly IMessageInterruptSink _messages;
     private readonly List<IDevice> _devices = [];
     private readonly List<LimitedDisk> _disks = [];
@@ -38,16 +41,18 @@ internal sealed class VirtioCatalog
     /// <param name="settings">The machine.</param>
     /// <param name="memory">Its RAM.</param>
     /// <param name="clock">What limits count by.</param>
-    /// <param name="bus">Where the devices go.</param>
+    /// <param name="bus">Where the devices go, unless they are memory-mapped.</param>
+    /// <param name="mmio">Where they go otherwise.</param>
     /// <param name="messages">Where their interrupts go.</param>
     /// <param name="own">Takes what is to be disposed with the machine.</param>
     /// <param name="notice">Told what a person should know, while the machine runs. Any thread.</param>
     /// <exception cref="StorageException">A disk cannot be opened.</exception>
     /// <exception cref="NetworkException">A network cannot be had.</exception>
     /// <exception cref="MachineConfigurationException">There are too many.</exception>
-    internal VirtioCatalog(MachineSettings settings, GuestMemory memory, IMachineClock clock, PciBus bus, IMessageInterruptSink messages, Action<IDisposable> own, Action<string> notice)
+    internal VirtioCatalog(MachineSettings settings, GuestMemory memory, IMachineClock clock, PciBus bus, AddressSpace mmio, IMessageInterruptSink messages, Action<IDisposable> own, Action<string> notice)
     {
         _bus = bus;
+        _mmio = settings.Transport == VirtioTransport.Mmio ? mmio : null;
         _messages = messages;
         for (int i = 0; i < settings.Disks.Count; i++)
         {
@@ -110,6 +115,9 @@ internal sealed class VirtioCatalog
     /// <summary>They.</summary>
     internal IReadOnlyList<IDevice> Devices => _devices;
 
+    /// <summary>How many of them are memory-mapped.</summary>
+    internal int MmioCount { get; private set; }
+
     /// <summary>The disks' limits.</summary>
     internal IReadOnlyList<LimitedDisk> Disks => _disks;
 
@@ -171,6 +179,20 @@ internal sealed class VirtioCatalog
 
     private void Add(VirtioDevice device)
     {
+        if (_mmio != null)
+        {
+            if (MmioCount == PcAddressMap.VirtioCount)
+            {
+                throw new MachineConfigurationException($"A machine has places for {PcAddressMap.VirtioCount} memory-mapped devices, and '{device.Name}' would be one more.");
+            }
+
+            MmioTransport mapped = new(device, _bus, MmioCount);
+            _mmio.Map($"{device.Name} registers", PcAddressMap.Virtio + ((ulong)MmioCount * PcAddressMap.VirtioLength), PcAddressMap.VirtioLength, mapped);
+            MmioCount++;
+            _devices.Add(mapped);
+            return;
+        }
+
         if (_nextSlot > LastSlot)
         {
             throw new MachineConfigurationException($"A machine has places for {LastSlot} devices on its PCI bus, and '{device.Name}' would be one more.");

@@ -1,5 +1,6 @@
 using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
+using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Pci;
 using Lamina.Virtio.Transport;
@@ -7,7 +8,7 @@ using Lamina.Virtio.Transport;
 namespace Lamina.Virtio.Tests.Fakes;
 
 /// <summary>A device behind its PCI transport, as a driver sees it: set up by firmware, reached through the registers.</summary>
-internal sealed class TestBus : IPciPins, IMessageInterruptSink
+internal sealed class TestBus : IPciPins, IMessageInterruptSink, ITestTransport
 {
     public const ulong Registers = 0xc000_0000;
     public const ulong Messages = 0xc001_0000;
@@ -25,6 +26,8 @@ internal sealed class TestBus : IPciPins, IMessageInterruptSink
     public VirtioDevice Device { get; }
 
     public PciTransport Transport { get; }
+
+    public IDevice Lifecycle => Transport;
 
     public bool Pin { get; private set; }
 
@@ -90,10 +93,7 @@ internal sealed class TestBus : IPciPins, IMessageInterruptSink
         Status = 1;
         Status = 3;
         Assert.Equal(features, features & OfferedFeatures);
-        Write(8, 0, 4);
-        Write(12, (uint)features, 4);
-        Write(8, 1, 4);
-        Write(12, features >> 32, 4);
+        Choose(features);
         Status = 11;
         Assert.Equal(11, Status);
         EnableMessages(queues.Length + 1);
@@ -113,6 +113,27 @@ internal sealed class TestBus : IPciPins, IMessageInterruptSink
         Status = 15;
         Assert.Equal(15, Status);
         Sent.Clear();
+    }
+
+    public void Choose(ulong features)
+    {
+        Write(8, 0, 4);
+        Write(12, (uint)features, 4);
+        Write(8, 1, 4);
+        Write(12, features >> 32, 4);
+    }
+
+    public (bool Queue, bool Configuration) TakeInterrupts()
+    {
+        (bool, bool) taken = (Sent.Any(m => m != 0), Sent.Contains(0));
+        Sent.Clear();
+        return taken;
+    }
+
+    public ulong ReadDevice(uint offset, int length)
+    {
+        // Registers longer than four bytes are read in two halves.
+        return length == 8 ? Read(0x2000 + offset, 4) | (Read(0x2004 + offset, 4) << 32) : Read(0x2000 + offset, length);
     }
 
     public void Kick(int queue) => Write(0x3000 + (4 * (uint)queue), (uint)queue, 2);

@@ -40,6 +40,7 @@ internal static class KernelModules
             .. hardware.HasFlag(GuestHardware.Socket) ? Sockets : [],
             .. hardware.HasFlag(GuestHardware.Console) ? Consoles : [],
             .. hardware.HasFlag(GuestHardware.Balloon) ? Balloons : [],
+            .. hardware.HasFlag(GuestHardware.MappedDevices) ? Platform : [],
         ];
     }
 
