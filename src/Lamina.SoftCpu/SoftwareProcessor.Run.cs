@@ -13,7 +13,7 @@ namespace Lamina.SoftCpu;
 /// <summary>The run loop of the interpreter.</summary>
 internal sealed unsafe partial class SoftwareProcessor
 {
-    private const int SingleCount = 64;
+    private const int SingleCount = 256;
     private readonly SingleInstruction[] _singles = new SingleInstruction[SingleCount];
     private readonly Instruction* _singleInstructions;
     private Instruction* _single;
@@ -274,20 +274,24 @@ internal sealed unsafe partial class SoftwareProcessor
         }
 
         // A translation that failed only matters if the instruction needs those bytes.
-        ref SingleInstruction cached = ref _singles[(int)(c->Rip & (SingleCount - 1))];
+        ref SingleInstruction cached = ref _singles[SingleIndex(c->Rip)];
         _single = cached.Instruction;
         if (cached.Matches(bytes, available, c->CodeSize))
         {
+            NoteCrossing(c, ref cached);
             return true;
         }
 
         cached.CodeSize = 0;
+        cached.Rip = SingleInstruction.Nowhere;
+
         DecodeStatus status = Decoder.Decode(bytes, available, c->CodeSize, out *_single);
         switch (status)
         {
             case DecodeStatus.Done:
                 _partition.Bind(_single, c->CodeSize);
                 cached.Remember(bytes, c->CodeSize);
+                NoteCrossing(c, ref cached);
                 return true;
             case DecodeStatus.Undefined:
                 return Fault.InvalidOpcode(c);
@@ -297,6 +301,57 @@ internal sealed unsafe partial class SoftwareProcessor
                 _ = general;
                 return Fault.GeneralProtection(c);
         }
+    }
+
+    private static int SingleIndex(ulong rip) => (int)((rip >> 12) ^ (rip << 4)) & (SingleCount - 1);
+
+    // An instruction over two pages of RAM is found again by them, without a look at the page tables.
+    private void NoteCrossing(ProcessorContext* c, ref SingleInstruction single)
+    {
+        ulong page = c->Rip & PageMask;
+        bool crosses = c->CodeSize == 8 && ((c->Rip + single.Instruction->Length - 1) & PageMask) != page && single.Instruction->Length > 0x1000 - (int)(c->Rip & 0xfff);
+        if (crosses && FindPage(c, page) is var first and not NoFrame && FindPage(c, page + 0x1000) is var second and not NoFrame
+            && HostAddress(first) != null && HostAddress(second) != null)
+        {
+            single.FirstPage = first;
+            single.SecondPage = second;
+            single.Rip = c->Rip;
+        }
+    }
+
+    private const ulong NoFrame = 1;
+
+    // The physical page that instructions of a linear page are fetched from, or none if that would fault.
+    private ulong FindPage(ProcessorContext* c, ulong page)
+    {
+        bool user = c->Cpl == 3;
+        if (_fetches.TryFind(page, user, out FetchCache.Entry fetch))
+        {
+            return fetch.Physical;
+        }
+
+        ulong cr2 = c->Cr2;
+        if (!MemoryUnit.IsCanonical(page) || !MemoryUnit.TranslateFetch(c, page, out PageTranslation t))
+        {
+            c->Cr2 = cr2;
+            return NoFrame;
+        }
+
+        ulong frame = t.Physical & PageMask;
+        return _fetches.Add(page, user, frame, t.Global, _code?.MappingNumber(page, user, frame) ?? 0).Physical;
+    }
+
+    // The instruction at RIP, if it crosses a page and is known, its pages are mapped as they were, and its bytes are the same.
+    private Instruction* FindSingle(ProcessorContext* c)
+    {
+        ref SingleInstruction single = ref _singles[SingleIndex(c->Rip)];
+        ulong page = c->Rip & PageMask;
+        bool user = c->Cpl == 3;
+        return single.Rip == c->Rip && single.Rip != SingleInstruction.Nowhere && c->CodeSize == 8
+            && _fetches.TryFind(page, user, out FetchCache.Entry first) && first.Physical == single.FirstPage
+            && _fetches.TryFind(page + 0x1000, user, out FetchCache.Entry second) && second.Physical == single.SecondPage
+            && single.Matches(HostAddress(single.FirstPage), HostAddress(single.SecondPage))
+            ? single.Instruction : null;
     }
 
     // Deals with what a handler left behind. False: shut down.

@@ -118,13 +118,31 @@ internal sealed unsafe partial class SoftwareProcessor
                         continue;
                     }
 
-                    return true;
+                    if (PassSingles(c, out code, out bool alive))
+                    {
+                        entered = c->Rip;
+                        continue;
+                    }
+
+                    return alive;
                 case TranslationExit.Link when _lockstep != null:
                     c->Rip = c->ExitData[0];
                     return true;
                 case TranslationExit.Link:
-                    Link(c);
-                    return true;
+                    ulong target = c->ExitData[0];
+                    c->Rip = target;
+                    if (PassSingles(c, out code, out alive))
+                    {
+                        entered = c->Rip;
+                        continue;
+                    }
+
+                    if (alive && c->Rip == target)
+                    {
+                        Link(c);
+                    }
+
+                    return alive;
             }
 
             ulong* data = c->ExitData;
@@ -165,6 +183,40 @@ internal sealed unsafe partial class SoftwareProcessor
 
             code = (byte*)(data + 2);
         }
+    }
+
+    /// <summary>
+    /// Executes instructions that cross pages, which are in no block. True: what follows has been translated, and <paramref name="code"/> is it. Otherwise the run loop
+    /// goes on at RIP, unless the processor has shut down (<paramref name="alive"/>).
+    /// </summary>
+    private bool PassSingles(ProcessorContext* c, out byte* code, out bool alive)
+    {
+        code = null;
+        alive = true;
+        while (c->Attention == 0 && _lockstep == null && FindSingle(c) is var i && i != null)
+        {
+            ulong rip = c->Rip;
+            Assisted++;
+            if (!i->Handler(c, i))
+            {
+                alive = Leave(c);
+                return false;
+            }
+
+            c->InstructionsRetired++;
+            if ((i->Flags & InstructionFlags.EndsBlock) == 0)
+            {
+                c->Rip = rip + i->Length;
+            }
+
+            KeepUnits(c);
+            if (FindNext(c, out code))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     // The translation cached for the current address, if nothing else is to be done first.
