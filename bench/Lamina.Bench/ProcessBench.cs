@@ -14,6 +14,7 @@ internal static class ProcessBench
     private const ulong MemoryKibibytes = 64 << 10;
     private const int Idle = 50;
     private const int Successive = 100;
+    private static readonly TimeSpan PeerTimeout = TimeSpan.FromSeconds(10);
 
     public static List<Figure> Run(int runs)
     {
@@ -30,6 +31,7 @@ internal static class ProcessBench
             string ends = Write(directory, "ends", [0x31, 0xc0, 0xe7, 0xf4, 0xf4]);
             string halts = Write(directory, "halts", [0x66, 0xba, 0xf8, 0x03, 0xb0, (byte)'!', 0xee, 0xfa, 0xf4, 0xeb, 0xfc]);
             List<Figure> figures = [new("size of the program", "lamina", "MiB", Size(lamina), Size(lamina), Size(lamina))];
+            MeasurePeers(directory, runs, figures);
             foreach (string accelerator in Kvm.KvmHost.FindProblem() == null ? (string[])["translator", "kvm"] : ["translator"])
             {
                 MeasureStart(lamina, ends, accelerator, runs, figures);
@@ -61,6 +63,60 @@ internal static class ProcessBench
         }
 
         figures.Add(Figure.Of($"start, first instruction and end, {times.Count} times", accelerator, "ms", times));
+    }
+
+    // The same under the peers that are there: QEMU's smallest machine, and kvmtool (in LKVM), which boots a flat image in real mode.
+    private static void MeasurePeers(string directory, int runs, List<Figure> figures)
+    {
+        if (Kvm.KvmHost.FindProblem() is { } problem)
+        {
+            Console.Error.WriteLine($"The peers are not measured: {problem}");
+            return;
+        }
+
+        // mov al, 0feh; out 64h, al; hlt
+        string flat = Path.Combine(directory, "flat");
+        File.WriteAllBytes(flat, [0xb0, 0xfe, 0xe6, 0x64, 0xf4]);
+
+        // mov eax, 16; out 0f4h, eax: QEMU's status is then 33, which no failure has.
+        string kernel = Write(directory, "ends-elsewhere", [0xb8, 16, 0, 0, 0, 0xe7, 0xf4, 0xf4]);
+        (string Name, string Program, int Status, string[] Arguments)[] peers =
+        [
+            ("QEMU microvm, KVM", "qemu-system-x86_64", 33,
+                ["-M", "microvm,accel=kvm", "-m", "64", "-nodefaults", "-no-user-config", "-display", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-no-reboot", "-kernel", kernel]),
+            ("kvmtool", Environment.GetEnvironmentVariable("LKVM") ?? "lkvm", 0, ["run", "--mem", "64", "--network", "mode=none", "--console", "serial", "-k", flat]),
+        ];
+        foreach ((string name, string program, int status, string[] arguments) in peers)
+        {
+            try
+            {
+                List<double> times = [];
+                for (int run = 0; run < Math.Max(runs, 20); run++)
+                {
+                    long start = Stopwatch.GetTimestamp();
+                    using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true })!;
+                    if (!process.WaitForExit(PeerTimeout))
+                    {
+                        process.Kill(entireProcessTree: true);
+                        process.WaitForExit();
+                        throw new InvalidOperationException($"its guest did not end in {PeerTimeout.TotalSeconds} s");
+                    }
+
+                    if (process.ExitCode != status)
+                    {
+                        throw new InvalidOperationException($"status {process.ExitCode}: {process.StandardError.ReadToEnd().Trim().ReplaceLineEndings(" ")}");
+                    }
+
+                    times.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+                }
+
+                figures.Add(Figure.Of($"start, first instruction and end, {times.Count} times", name, "ms", times));
+            }
+            catch (Exception e) when (e is System.ComponentModel.Win32Exception or InvalidOperationException)
+            {
+                Console.Error.WriteLine($"{name} is not measured: {e.Message}");
+            }
+        }
     }
 
     private static void MeasureMemory(string lamina, string kernel, string accelerator, List<Figure> figures)

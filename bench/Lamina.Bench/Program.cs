@@ -4,7 +4,7 @@ using Lamina.Bench;
 using Lamina.Bench.Basket;
 using Lamina.Bench.Io;
 
-const string usage = $"usage: Lamina.Bench loop|device|boot|exit|process|io [--runs N] [--json FILE] [--only block,direct,net,share,start]\n       {BasketCommand.Usage}";
+const string usage = $"usage: Lamina.Bench loop|device|boot|exit|ring3|process|io [--runs N] [--json FILE] [--only block,direct,net,share,start]\n       {BasketCommand.Usage}";
 if (args.Length == 5 && args[0] == BootBench.OnceArgument)
 {
     return BootBench.RunOnce(args[1], args[2], args[3], args[4]);
@@ -37,7 +37,7 @@ for (int n = 0; n < args.Length; n++)
         case "--only" when n + 1 < args.Length:
             parts = args[++n];
             break;
-        case "loop" or "device" or "boot" or "exit" or "process" or "io" when what == null:
+        case "loop" or "device" or "boot" or "exit" or "ring3" or "process" or "io" when what == null:
             what = args[n];
             break;
         default:
@@ -57,6 +57,9 @@ switch (what)
         break;
     case "exit":
         figures = ExitBench.Run(runs);
+        break;
+    case "ring3":
+        figures = ProgramModeBench.Run(runs);
         break;
     case "process":
         figures = ProcessBench.Run(runs);
