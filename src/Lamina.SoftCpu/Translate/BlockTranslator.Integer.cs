@@ -98,7 +98,7 @@ internal unsafe ref partial struct BlockTranslator
                 return Implicit(i, op, size);
             case 0x99:
                 return Implicit(i, op, size);
-            case 0xa4 or 0xa5 or 0xaa or 0xab when rep && i->AddressSize == 8 && i->Segment < SegmentRegister.Fs:
+            case 0xa4 or 0xa5 or 0xaa or 0xab when rep && _cache.RepeatsStrings && i->AddressSize == 8 && i->Segment < SegmentRegister.Fs:
                 return RepeatedString(op < 0xa8, sized);
             case 0xa8 or 0xa9:
                 return Accumulator(i, op, sized);

@@ -39,6 +39,7 @@ internal sealed unsafe class CodeCache : IDisposable
         Features = features;
         _memory = memory;
         _observer = options?.Observer;
+        RepeatsStrings = options?.Lockstep == null;
         _size = (nuint)size;
         _code = ExecutableMemory.Map(_size);
         HostAssembler asm = new(_code.WritePointer, RoutineSpace);
@@ -61,6 +62,9 @@ internal sealed unsafe class CodeCache : IDisposable
 
     /// <summary>What the guest's processors offer.</summary>
     public ProcessorFeatures Features { get; }
+
+    /// <summary>Repeated string instructions are translated. Not in lockstep, because they may leave in the middle: comparison is by whole instructions.</summary>
+    public bool RepeatsStrings { get; }
 
     /// <summary>Some translation uses AVX: a processor that has it switched off must not run vector code.</summary>
     public bool UsesWideVectors { get; private set; }
