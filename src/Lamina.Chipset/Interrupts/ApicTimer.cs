@@ -199,9 +199,12 @@ internal sealed class ApicTimer : ITimerTarget
         _period = PeriodOf(initialCount);
         bool byCounter = ModeOf(_apic.TimerEntry) == Mode.TscDeadline;
         _tscDeadline = byCounter ? tscDeadline : 0;
+
+        // A periodic timer that is at zero has just run down, and nobody has counted that tick: it does not stand still.
+        bool expired = currentCount == 0 && initialCount != 0 && ModeOf(_apic.TimerEntry) == Mode.Periodic;
         ulong deadline = byCounter
             ? tscDeadline == 0 ? Idle : Math.Max(1, _tsc.ToNanoseconds(tscDeadline))
-            : currentCount == 0 ? Idle : TickRate.AddSaturating(Math.Max(1, _clock.Now), _bus.ToNanoseconds(currentCount * Divisor));
+            : currentCount == 0 && !expired ? Idle : TickRate.AddSaturating(Math.Max(1, _clock.Now), _bus.ToNanoseconds(currentCount * Divisor));
         Volatile.Write(ref _deadline, deadline);
     }
 

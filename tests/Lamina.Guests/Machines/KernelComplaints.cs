@@ -13,6 +13,7 @@ internal static partial class KernelComplaints
         (@"^DMI not present or invalid\.$", "there are no SMBIOS tables yet"),
         (@"^AMD-Vi: .* - This is not a bug\.$", "there is no IOMMU"),
         (@"^intel_pstate: CPU model not supported$", "the models cannot change their frequency"),
+        (@"^hpet: Lost \d+ RTC interrupts$", "a guest that runs late because its host is busy says so"),
         (@"^x2apic: IRQ remapping doesn't support X2APIC mode$", "there is no IOMMU, and none is needed below 256 processors"),
     ];
 
