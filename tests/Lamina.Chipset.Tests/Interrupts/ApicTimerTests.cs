@@ -1,3 +1,5 @@
+using Lamina.Machine.Interrupts;
+
 namespace Lamina.Chipset.Tests.Interrupts;
 
 /// <summary>The local APIC's timer. Its input is 1 GHz, the time-stamp counter runs at 2 GHz.</summary>
@@ -70,6 +72,26 @@ public sealed class ApicTimerTests
         Assert.Null(_board.Acknowledge());
         _board.Clock.Advance(700_000);
         Assert.Equal(Vector, _board.Acknowledge());
+    }
+
+    // Whoever held it meanwhile read zero, in the moment between the end of a period and the beginning of the next.
+    [Fact]
+    public void APeriodicTimerThatComesBackAtZeroTicksOn()
+    {
+        _board.Apic(0, 0x320, 0x2_0000u | Vector);
+        _board.Apic(0, 0x380, 1_000_000);
+        ILocalApicRecord record = _board.Apics[0];
+        LocalApicState state = new();
+        record.HandOver(state);
+        state.Registers[0x39] = 0;
+        Assert.True(record.TakeBack(state));
+        _board.Apics[0].OnHosted(null);
+        for (int i = 0; i < 3; i++)
+        {
+            _board.Clock.Advance(1_000_000);
+            Assert.Equal(Vector, _board.Acknowledge());
+            _board.Apic(0, 0xb0, 0);
+        }
     }
 
     [Fact]
