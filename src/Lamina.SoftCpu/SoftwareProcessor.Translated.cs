@@ -129,17 +129,18 @@ internal sealed unsafe partial class SoftwareProcessor
                     c->Rip = c->ExitData[0];
                     return true;
                 case TranslationExit.Link:
-                    ulong target = c->ExitData[0];
-                    c->Rip = target;
+                    c->Rip = c->ExitData[0];
+                    if (FindSingle(c) == null)
+                    {
+                        Link(c);
+                        return true;
+                    }
+
+                    // Where it came from may be gone when the instruction is done: no link then.
                     if (PassSingles(c, out code, out alive))
                     {
                         entered = c->Rip;
                         continue;
-                    }
-
-                    if (alive && c->Rip == target)
-                    {
-                        Link(c);
                     }
 
                     return alive;

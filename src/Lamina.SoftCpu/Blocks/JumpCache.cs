@@ -121,7 +121,7 @@ internal sealed unsafe class JumpCache : IDisposable
     public void FlushLocal()
     {
         Flush(_local);
-        _localStamp += 2;
+        NextStamps(global: false);
         System.Array.Clear(_localPages);
         new Span<uint>(_mappings, _localMappingsAbove ? ProcessorContext.MappingCount : ProcessorContext.MappingsBelow).Clear();
         _localMappingsAbove = false;
@@ -132,8 +132,7 @@ internal sealed unsafe class JumpCache : IDisposable
     {
         Flush(_local);
         Flush(_global);
-        _localStamp += 2;
-        _globalStamp += 2;
+        NextStamps(global: true);
         new Span<uint>(_mappings, ProcessorContext.MappingCount).Clear();
         _localMappingsAbove = false;
         System.Array.Clear(_localPages);
@@ -160,6 +159,19 @@ internal sealed unsafe class JumpCache : IDisposable
     private static int PageWord(ulong linear) => (int)(linear >> 18) & (PageWords - 1);
 
     private static ulong PageBit(ulong linear) => 1UL << (int)((linear >> 12) & 63);
+
+    // From now on no entry is named in the journal that was flushed. When the numbers begin again, no old one may be taken for a new one.
+    private void NextStamps(bool global)
+    {
+        _localStamp += 2;
+        _globalStamp += global ? 2u : 0;
+        if (_localStamp == 0 || _globalStamp == 1)
+        {
+            System.Array.Clear(_stamps);
+            _localStamp = Math.Max(_localStamp, 2);
+            _globalStamp = Math.Max(_globalStamp, 3);
+        }
+    }
 
     private void FlushPage(FlushJournal<ushort> journal, ulong[] pages, ulong linear)
     {
