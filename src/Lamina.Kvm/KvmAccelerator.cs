@@ -96,6 +96,9 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
     /// <inheritdoc/>
     public IReadOnlyList<CpuidEntry> Extras => HasClock ? KvmCpuid.Clock : [];
 
+    /// <inheritdoc/>
+    public bool CarriesPersonalities => false;
+
     private bool HasClock => _options.Clock && Controllers != KvmControllers.Off && _device.GetCapability(KvmCapability.ClockAdjustment) != 0;
 
     /// <inheritdoc/>

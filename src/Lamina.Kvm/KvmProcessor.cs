@@ -99,6 +99,12 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     }
 
     /// <inheritdoc/>
+    public void SignalKick()
+    {
+        // A machine under KVM has no personality that kicks: KVM executes such hypercalls itself.
+    }
+
+    /// <inheritdoc/>
     public void SignalInit() => Ask(InitBit);
 
     /// <inheritdoc/>

@@ -21,5 +21,8 @@ public sealed class InterpreterAccelerator : IAccelerator
     public IReadOnlyList<CpuidEntry> Extras => [];
 
     /// <inheritdoc/>
+    public bool CarriesPersonalities => true;
+
+    /// <inheritdoc/>
     public IPartition CreatePartition(PartitionSettings settings) => new SoftwarePartition(settings);
 }

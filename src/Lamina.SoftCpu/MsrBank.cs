@@ -166,7 +166,7 @@ internal sealed unsafe class MsrBank
                 return true;
             default:
                 value = 0;
-                return false;
+                return _processor.Partition.Personality is { } personality && personality.TryReadMsr(_processor.Index, ReadTsc(), index, out value);
         }
     }
 
@@ -182,6 +182,7 @@ internal sealed unsafe class MsrBank
                 ulong before = _tscOffset;
                 _tscOffset = value - (ReadTsc() - _tscOffset);
                 _tscAdjust += _tscOffset - before;
+                TellTimeStamp();
                 return true;
             case Msr.TscAdjust:
                 if (!Has(ProcessorFeatures.TscAdjust))
@@ -191,6 +192,7 @@ internal sealed unsafe class MsrBank
 
                 _tscOffset += value - _tscAdjust;
                 _tscAdjust = value;
+                TellTimeStamp();
                 return true;
             case Msr.Efer:
                 return WriteEfer(c, value);
@@ -252,7 +254,7 @@ internal sealed unsafe class MsrBank
             case Msr.DebugControl:
                 return value == 0;
             default:
-                return false;
+                return _processor.Partition.Personality is { } personality && personality.TryWriteMsr(_processor.Index, ReadTsc(), index, value);
         }
     }
 
@@ -265,6 +267,8 @@ internal sealed unsafe class MsrBank
         0x200, 0x201, 0x202, 0x203, 0x204, 0x205, 0x206, 0x207, 0x208, 0x209, 0x20a, 0x20b, 0x20c, 0x20d, 0x20e, 0x20f,
         Msr.McgStatus, Msr.Efer, Msr.Star, Msr.Lstar, Msr.Cstar, Msr.Fmask, Msr.FsBase, Msr.GsBase, Msr.KernelGsBase, Msr.TscAux,
     ];
+
+    private void TellTimeStamp() => _processor.Partition.Personality?.OnTimeStampSet(_processor.Index, ReadTsc());
 
     private bool Has(ProcessorFeatures feature) => (_processor.Features & feature) != 0;
 

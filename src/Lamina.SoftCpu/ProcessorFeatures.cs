@@ -65,4 +65,7 @@ internal enum ProcessorFeatures : ulong
     Mce = 1UL << 57,
     Mtrr = 1UL << 58,
     Pat = 1UL << 59,
+
+    /// <summary>VMCALL and VMMCALL, which the machine's personality executes.</summary>
+    Hypercalls = 1UL << 60,
 }

@@ -1,5 +1,6 @@
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Memory;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Decode;
@@ -30,7 +31,8 @@ internal sealed unsafe class SoftwarePartition : IPartition
         Settings = settings;
         _lockstep = options?.Lockstep;
         Memory = settings.Memory;
-        Features = CpuidTable.GetFeatures(settings.Cpuid);
+        Personality = settings.Personality;
+        Features = CpuidTable.GetFeatures(settings.Cpuid) | (Personality is { HasHypercalls: true } ? ProcessorFeatures.Hypercalls : 0);
         Blocks = new BlockCache(this, settings.Memory, blockArenaSize);
         Stubs = new StubCache();
         Code = translates ? new CodeCache(settings.Memory, Features, codeSize, options) : null;
@@ -42,6 +44,9 @@ internal sealed unsafe class SoftwarePartition : IPartition
     public GuestMemory Memory { get; }
 
     public ProcessorFeatures Features { get; }
+
+    /// <summary>The hypervisor that the guest sees; null if there is none.</summary>
+    public IPersonality? Personality { get; }
 
     public BlockCache Blocks { get; }
 

@@ -327,6 +327,11 @@ internal sealed unsafe partial class SoftwareProcessor
             }
         }
 
+        if (c->Halted && Interlocked.Exchange(ref _kicked, 0) != 0)
+        {
+            c->Halted = false;
+        }
+
         if (c->Halted)
         {
             exit = new ProcessorExit(ProcessorExitReason.Halted);

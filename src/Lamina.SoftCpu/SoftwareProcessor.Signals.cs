@@ -4,6 +4,7 @@ namespace Lamina.SoftCpu;
 internal sealed unsafe partial class SoftwareProcessor
 {
     private volatile int _startUpVector = -1;
+    private int _kicked;
 
     /// <inheritdoc/>
     public void RequestExit() => Attend(AttentionBits.Exit);
@@ -18,6 +19,15 @@ internal sealed unsafe partial class SoftwareProcessor
     public void SignalSystemManagement()
     {
         // The machine has no system-management mode: the message is lost, as on a PC whose SMRAM is closed and empty.
+    }
+
+    /// <inheritdoc/>
+    public void SignalKick()
+    {
+        Volatile.Write(ref _kicked, 1);
+
+        // Has a processor that is about to halt look once more.
+        Attend(AttentionBits.Interrupt);
     }
 
     /// <inheritdoc/>

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Memory;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Execute;
@@ -100,6 +101,9 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
     /// <summary>The managed half of a context.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static SoftwareProcessor Of(ProcessorContext* c) => Unsafe.As<SoftwareProcessor>(GCHandle.FromIntPtr(c->Owner).Target!);
+
+    /// <summary>The registers for the personality.</summary>
+    public GuestCall CreateCall() => new(Index, new Span<ulong>(_context->Registers, 16), _context->Cpl, _context->CodeSize == 8);
 
     /// <summary>Host address of a guest-physical byte of RAM, or null. Good to the end of its page.</summary>
     public byte* HostAddress(ulong physical)

@@ -22,5 +22,8 @@ public sealed class TranslatorAccelerator(TranslatorOptions? options = null) : I
     public IReadOnlyList<CpuidEntry> Extras => [];
 
     /// <inheritdoc/>
+    public bool CarriesPersonalities => true;
+
+    /// <inheritdoc/>
     public IPartition CreatePartition(PartitionSettings settings) => new SoftwarePartition(settings, translates: true, options: options);
 }

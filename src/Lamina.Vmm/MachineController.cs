@@ -9,6 +9,7 @@ using Lamina.Interop.Memory;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
+using Lamina.Personalities;
 using Lamina.SoftCpu;
 using Lamina.Vmm.Devices;
 using Lamina.Vmm.Events;
@@ -75,14 +76,15 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             IAccelerator[] accelerators = [settings.Accelerator, .. settings.CompatibleWith];
             ulong tscFrequency = accelerators.Select(static a => a.TscFrequency).FirstOrDefault(static f => f != null) ?? PreferredTscFrequency;
             int addressBits = Math.Min(PreferredAddressBits, accelerators.Min(static a => a.PhysicalAddressBits));
-            IReadOnlyList<CpuidEntry> cpuid = model.CreateEntries(settings.ProcessorCount, tscFrequency, addressBits);
-            IReadOnlyList<CpuidEntry> given = accelerators.Aggregate<IAccelerator, IReadOnlyList<CpuidEntry>>([.. cpuid, .. settings.Accelerator.Extras], static (entries, a) => a.Restrict(entries));
-            WithheldFeatures = CpuModel.FindWithheld(cpuid, given);
             AddressSpace ports = new(AddressSpace.PortCount, new MonitorLock());
             AddressSpace mmio = new(1UL << addressBits, new MonitorLock());
             ulong crystal = CpuModel.GetCrystalFrequency(tscFrequency);
             Devices = new DeviceCatalog(
                 ports, mmio, _clock, this, layout, tscFrequency, crystal, addressBits, settings, _memory, part => Own(part), message => Noticed?.Invoke(message));
+            IReadOnlyList<CpuidEntry> leaves = settings.Accelerator.Extras.Count == 0 ? Devices.Personality.Leaves : HypervisorLeaves.CreateOwn(tscFrequency, crystal);
+            IReadOnlyList<CpuidEntry> cpuid = [.. model.CreateEntries(settings.ProcessorCount, tscFrequency, addressBits), .. leaves];
+            IReadOnlyList<CpuidEntry> given = accelerators.Aggregate<IAccelerator, IReadOnlyList<CpuidEntry>>([.. cpuid, .. settings.Accelerator.Extras], static (entries, a) => a.Restrict(entries));
+            WithheldFeatures = CpuModel.FindWithheld(cpuid, given);
             _powerButton = new Posting(_loop, Devices.Power.PressPowerButton);
             Serial0 = new SerialPort(Devices.Uart0, _loop);
             Serial1 = new SerialPort(Devices.Uart1, _loop);
@@ -99,6 +101,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
                 LocalTimerFrequency = crystal,
                 PhysicalAddressBits = addressBits,
                 Cpuid = given,
+                Personality = accelerators.All(static a => a.CarriesPersonalities) ? Devices.Personality : null,
             };
             _execution = Own(new Execution(settings.Accelerator, partition, Devices.LocalApics, Devices.ApicBus));
             _processors = new ProcessorLoop[settings.ProcessorCount];
@@ -108,6 +111,8 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
                 IVirtualProcessor processor = _execution.Processors[i];
                 _processors[i] = new ProcessorLoop(processor, this, $"{settings.Name} cpu{i}");
                 Devices.LocalApics[i].Connect(_processors[i]);
+                Devices.Personality.Connect(i, _processors[i], Devices.LocalApics[i]);
+                Devices.StolenTime.Connect(i, _processors[i]);
                 _powerOnStates[i] = new ProcessorState();
                 processor.Save(_powerOnStates[i]);
                 ForgetTime(_powerOnStates[i]);

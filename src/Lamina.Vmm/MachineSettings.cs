@@ -44,6 +44,9 @@ public sealed record MachineSettings
     /// <summary>Where the output of the second serial port (COM2, ttyS1) goes. Not disposed by the machine.</summary>
     public ICharacterOutput Serial1 { get; init; } = NullCharacterOutput.Instance;
 
+    /// <summary>The hypervisor that the guest sees.</summary>
+    public PersonalityKind Personality { get; init; }
+
     /// <summary>How the guest finds its virtio devices.</summary>
     public VirtioTransport Transport { get; init; }
 

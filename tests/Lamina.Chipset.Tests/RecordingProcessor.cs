@@ -21,6 +21,10 @@ internal sealed class RecordingProcessor : IProcessorSignals
 
     public void SignalSystemManagement() => SystemManagement++;
 
+    public void SignalKick()
+    {
+    }
+
     public void SignalInit() => Inits++;
 
     public void SignalStartUp(byte vector) => StartUps.Add(vector);

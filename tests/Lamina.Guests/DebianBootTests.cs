@@ -39,7 +39,16 @@ public sealed partial class DebianBootTests
         long drift = long.Parse(guest.Run("date +%s"), CultureInfo.InvariantCulture) - DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         Assert.InRange(drift, -5, 5);
 
-        IReadOnlyList<string> complaints = KernelComplaints.Find(guest.Run("dmesg"));
+        // The hypervisor is the one that the machine shows, with its clock and its interrupts.
+        string messages = guest.Run("dmesg");
+        Assert.Contains("Hypervisor detected: KVM", messages, StringComparison.Ordinal);
+        if (accelerator != "kvm")
+        {
+            Assert.Contains("kvm-clock", guest.Run("cat /sys/devices/system/clocksource/clocksource0/available_clocksource"), StringComparison.Ordinal);
+            Assert.Equal(processors > 1, messages.Contains("kvm-guest: setup PV IPIs", StringComparison.Ordinal));
+        }
+
+        IReadOnlyList<string> complaints = KernelComplaints.Find(messages);
         guest.Type("exit\r");
         Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
         Assert.Contains("reboot: Power down", guest.Console, StringComparison.Ordinal);

@@ -30,7 +30,7 @@ public sealed partial class ArchitectureTests
     };
 
     private static readonly string[] UnsafeProjects = ["Lamina.Interop", "Lamina.SoftCpu", "Lamina.Kvm", "Lamina.Machine"];
-    private static readonly string[] FreestandingProjects = ["Lamina.Machine", "Lamina.Chipset", "Lamina.Virtio"];
+    private static readonly string[] FreestandingProjects = ["Lamina.Machine", "Lamina.Chipset", "Lamina.Virtio", "Lamina.Personalities"];
     private static readonly string[] ForbiddenNames = ["Common", "Util", "Utils", "Helper", "Helpers", "Base", "Manager"];
 
     // In these projects exceptions, the runtime's locks and tasks, queries and the host's time do not exist. ArgumentException and its kin at construction are programmer errors.

@@ -139,6 +139,8 @@ public sealed class MoveTests
 
         public IReadOnlyList<CpuidEntry> Extras => [];
 
+        public bool CarriesPersonalities => true;
+
         public IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid) => cpuid;
 
         public IPartition CreatePartition(PartitionSettings settings) => throw new NotSupportedException();

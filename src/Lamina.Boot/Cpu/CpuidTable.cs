@@ -5,14 +5,12 @@ using Lamina.Machine.Processors;
 
 namespace Lamina.Boot.Cpu;
 
-/// <summary>Writes the CPUID leaves of a model (Intel SDM volume 2, CPUID; the hypervisor range as Linux and FreeBSD read it).</summary>
+/// <summary>Writes the CPUID leaves of a model (Intel SDM volume 2, CPUID). The hypervisor's range is not the model's.</summary>
 internal sealed class CpuidTable(CpuModel model, int processorCount, ulong tscFrequency, int physicalAddressBits)
 {
     private const uint Any = CpuidEntry.AnySubleaf;
     private const uint MaximumBasicLeaf = 0x16;
     private const uint MaximumExtendedLeaf = 0x8000_0008;
-    private const uint HypervisorLeaf = 0x4000_0000;
-    private const uint MaximumHypervisorLeaf = 0x4000_0010;
 
     // Family 6, model 144, stepping 8: no processor has this number. None is on an operating system's list of weak ones by it, and no program takes it for one
     // that has more than CPUID says: GCC's target_clones choose by the model alone.
@@ -35,7 +33,6 @@ internal sealed class CpuidTable(CpuModel model, int processorCount, ulong tscFr
         AddTopology();
         AddExtendedStates();
         AddFrequencies();
-        AddHypervisor();
         AddExtended();
         return _entries;
     }
@@ -175,13 +172,6 @@ internal sealed class CpuidTable(CpuModel model, int processorCount, ulong tscFr
         uint megahertz = (uint)(tscFrequency / 1_000_000);
         Add(0x15, Any, denominator, numerator, (uint)crystal, 0);
         Add(0x16, Any, megahertz, megahertz, 100, 0);
-    }
-
-    private void AddHypervisor()
-    {
-        (uint ebx, uint ecx, uint edx) = Split("LaminaLamina");
-        Add(HypervisorLeaf, Any, MaximumHypervisorLeaf, ebx, ecx, edx);
-        Add(MaximumHypervisorLeaf, Any, (uint)(tscFrequency / 1000), (uint)(GetCrystal(tscFrequency).Frequency / 1000), 0, 0);
     }
 
     private void AddExtended()

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Globalization;
 using Lamina.Boot.Cpu;
 using Lamina.Cli.Images;
-using Lamina.Cli.Running;
 using Lamina.Kvm;
 using Lamina.Vmm;
 
@@ -39,6 +38,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<string[]> _share = new("--share") { HelpName = "DIR:/PATH", Description = "Share a directory of this host, which the guest has at PATH; with :ro for reading only. May be repeated." };
     private readonly Option<string> _balloon = new("--balloon") { HelpName = "SIZE", Description = "Memory balloon: the host gets back what RAM the guest does not use, and SIZE of the rest; 0 for none of it." };
     private readonly Option<string> _virtio = new("--virtio") { HelpName = "KIND", Description = "How the guest finds its virtio devices: pci, or mmio (in memory, told of by ACPI). [default: pci]" };
+    private readonly Option<string> _personality = new("--personality") { HelpName = "NAME", Description = $"The hypervisor that the guest sees: {string.Join(" or ", PersonalityArgument.Names)}. [default: kvm]" };
     private readonly Option<string> _vsock = new("--vsock") { HelpName = "CID,PATH", Description = "Sockets between guest and host: the guest's address, and a socket here to reach its ports by." };
     private readonly Option<string> _name = new("--name") { HelpName = "NAME", Description = "The machine's name; an image takes it as host name." };
     private readonly Option<bool> _persist = new("--persist") { Description = "Keep what the system writes to its disk, under the machine's name, for the next run." };
@@ -52,7 +52,7 @@ internal sealed class RunCommandSyntax
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
             _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _kvmClock, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
-            _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _persist, _userData,
+            _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _personality, _persist, _userData,
         };
     }
 
@@ -67,6 +67,7 @@ internal sealed class RunCommandSyntax
         string? kernel = result.GetValue(_kernel);
         string? initrd = result.GetValue(_initrd);
         CheckCombination(result, image, kernel, initrd, command);
+        PersonalityKind personality = PersonalityArgument.Parse(result.GetValue(_personality));
         RunOptions options = new()
         {
             Image = image,
@@ -74,7 +75,8 @@ internal sealed class RunCommandSyntax
             Initrd = initrd,
             Command = CommandArguments.GetBytes(command ?? []),
             Append = result.GetValue(_append) ?? "",
-            Accelerator = AcceleratorCatalog.Check(result.GetValue(_accel) ?? "auto"),
+            Accelerator = PersonalityArgument.CheckAccelerator(personality, result.GetValue(_accel) ?? "auto"),
+            Personality = personality,
             CpuModel = ReadCpuModel(result.GetValue(_cpu) ?? "max"),
             Serial = SerialTarget.Parse(result.GetValue(_serial)),
             Disks = [.. (result.GetValue(_disk) ?? []).Select(DiskArgument.Parse)],

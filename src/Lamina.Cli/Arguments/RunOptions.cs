@@ -60,6 +60,9 @@ internal sealed record RunOptions
     /// <summary>Bytes that the guest is to give back through its memory balloon; null for a machine without one.</summary>
     public ulong? Balloon { get; init; }
 
+    /// <summary>The hypervisor that the guest sees.</summary>
+    public PersonalityKind Personality { get; init; }
+
     /// <summary>How the guest finds its virtio devices.</summary>
     public VirtioTransport Transport { get; init; }
 

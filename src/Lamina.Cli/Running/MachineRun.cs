@@ -280,6 +280,7 @@ internal sealed class MachineRun(RunOptions options)
             Console = options.UsesVirtioConsole ? serial : null,
             Balloon = options.Balloon is { } target ? new BalloonSettings { Target = target } : null,
             Transport = options.Transport,
+            Personality = options.Personality,
             Sockets = options.Sockets,
             OnReboot = options.OnReboot,
         };

@@ -12,6 +12,9 @@ public interface IProcessorSignals
     /// <summary>System-management interrupt. A machine without SMM ignores it.</summary>
     void SignalSystemManagement();
 
+    /// <summary>Ends the present HLT, or else the next one, without an interrupt.</summary>
+    void SignalKick();
+
     /// <summary>INIT: the processor resets and waits for a start-up message.</summary>
     void SignalInit();
 

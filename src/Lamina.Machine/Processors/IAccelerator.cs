@@ -18,6 +18,9 @@ public interface IAccelerator
     /// <summary>CPUID answers of its own that it would like guests to have beside those of the model, such as paravirtual clocks. Only accelerators that leave them as they are in <see cref="Restrict"/> can take the machine over.</summary>
     IReadOnlyList<CpuidEntry> Extras { get; }
 
+    /// <summary>Whether it brings model-specific registers, hypercalls and register ports that it does not know to the machine's personality.</summary>
+    bool CarriesPersonalities { get; }
+
     /// <summary>Makes an empty VM.</summary>
     IPartition CreatePartition(PartitionSettings settings);
 }

@@ -1,5 +1,6 @@
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
 
 namespace Lamina.Machine.Processors;
@@ -30,4 +31,7 @@ public sealed record PartitionSettings
 
     /// <summary>The processor's CPUID answers. The accelerator fills in what depends on the running state (APIC id, OSXSAVE, XSAVE size).</summary>
     public required IReadOnlyList<CpuidEntry> Cpuid { get; init; }
+
+    /// <summary>Who answers for the hypervisor; null if the guest is told of none, or the accelerator answers itself. Only for accelerators with <see cref="IAccelerator.CarriesPersonalities"/>.</summary>
+    public IPersonality? Personality { get; init; }
 }

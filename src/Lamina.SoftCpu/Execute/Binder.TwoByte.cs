@@ -104,6 +104,9 @@ internal static unsafe partial class Binder
 
         switch (i->ModRm)
         {
+            case 0xc1 or 0xd9 when !memory && (i->Flags & InstructionFlags.Mandatory) == 0 && (features & ProcessorFeatures.Hypercalls) != 0:
+                ends = true;
+                return &ProcessorHandlers.Hypercall;
             case 0xca or 0xcb when (i->Flags & InstructionFlags.Mandatory) == 0:
                 return (features & ProcessorFeatures.Smap) != 0 ? &ProcessorHandlers.AccessControl : null;
             case 0xe8 when (i->Flags & InstructionFlags.Mandatory) == 0:

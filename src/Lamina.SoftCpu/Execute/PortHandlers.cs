@@ -22,7 +22,7 @@ internal static unsafe class PortHandlers
     /// <summary>I/O privilege (Intel SDM volume 1, section 19.5).</summary>
     public static bool Permitted(ProcessorContext* c, ushort port, int size)
     {
-        return !(c->Protected || c->Virtual8086)
+        return !(c->Protected || c->Virtual8086) || IsOfPersonality(c, port)
             || (!c->Virtual8086 && c->Cpl <= (c->SystemFlags & Flags.IoPrivilege) >> 12)
             || IoPermission.Check(c, port, size);
     }
@@ -33,6 +33,13 @@ internal static unsafe class PortHandlers
     {
         AddressSpace ports = SoftwareProcessor.Of(c).Partition.Settings.Ports;
         ulong value = 0;
+        if (IsOfPersonality(c, port))
+        {
+            SoftwareProcessor p = SoftwareProcessor.Of(c);
+            p.Partition.Personality!.ReadPort(p.CreateCall(), port, new Span<byte>(&value, TWidth.Bytes));
+            return value;
+        }
+
         if (ports.Read(port, new Span<byte>(&value, TWidth.Bytes)) == AccessResult.BadWidth)
         {
             for (int n = 0; n < TWidth.Bytes; n++)
@@ -49,6 +56,13 @@ internal static unsafe class PortHandlers
     public static void Write<TWidth>(ProcessorContext* c, ushort port, ulong value)
         where TWidth : struct, IWidth
     {
+        if (IsOfPersonality(c, port))
+        {
+            SoftwareProcessor p = SoftwareProcessor.Of(c);
+            p.Partition.Personality!.WritePort(p.CreateCall(), port, new ReadOnlySpan<byte>(&value, TWidth.Bytes));
+            return;
+        }
+
         AddressSpace ports = SoftwareProcessor.Of(c).Partition.Settings.Ports;
         if (ports.Write(port, new ReadOnlySpan<byte>(&value, TWidth.Bytes)) == AccessResult.BadWidth)
         {
@@ -59,6 +73,11 @@ internal static unsafe class PortHandlers
         }
 
         DebugUnit.PortAccess(c, port, TWidth.Bytes);
+    }
+
+    private static bool IsOfPersonality(ProcessorContext* c, ushort port)
+    {
+        return SoftwareProcessor.Of(c).Partition.Personality is { } personality && (uint)(port - personality.FirstPort) < (uint)personality.PortCount;
     }
 
     private static bool In<TWidth>(ProcessorContext* c, ushort port)

@@ -114,6 +114,20 @@ internal static unsafe class ProcessorHandlers
         return true;
     }
 
+    /// <summary>0F 01 C1 and D9: VMCALL, VMMCALL. Sets RIP.</summary>
+    public static bool Hypercall(ProcessorContext* c, Instruction* i)
+    {
+        SoftwareProcessor p = SoftwareProcessor.Of(c);
+        ulong next = BranchHandlers.Next(c, i);
+        if (p.Partition.Personality is not { } personality || !personality.TryHypercall(p.CreateCall()))
+        {
+            return Fault.InvalidOpcode(c);
+        }
+
+        c->Rip = next;
+        return true;
+    }
+
     /// <summary>0F 01 /7.</summary>
     public static bool InvalidatePage(ProcessorContext* c, Instruction* i)
     {

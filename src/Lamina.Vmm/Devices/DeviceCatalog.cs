@@ -11,7 +11,10 @@ using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Memory;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
+using Lamina.Personalities;
+using Lamina.Vmm.Processors;
 
 namespace Lamina.Vmm.Devices;
 
@@ -66,6 +69,19 @@ internal sealed class DeviceCatalog
         ResetControl resetControl = Add(new ResetControl("reset", new MonitorLock(), events));
         Add(new PciHostBridge("pcihost", new MonitorLock(), pci, resetControl)).Map(ports, mmio);
 
+        StolenTime = new StolenTime(settings.ProcessorCount);
+        own(StolenTime);
+        PersonalitySettings personality = new()
+        {
+            Gate = new MonitorLock(),
+            Memory = memory,
+            Clock = clock,
+            Messages = apicBus,
+            ProcessorCount = settings.ProcessorCount,
+            TscFrequency = tscFrequency,
+            LocalTimerFrequency = crystalFrequency,
+        };
+        Personality = Add(PersonalityCatalog.Create(settings.Personality, personality, StolenTime, [settings.Accelerator, .. settings.CompatibleWith]));
         Virtio = new VirtioCatalog(settings, memory, clock, pci, mmio, apicBus, own, notice);
         _devices.AddRange(Virtio.Devices);
 
@@ -85,6 +101,12 @@ internal sealed class DeviceCatalog
 
     /// <summary>The power button.</summary>
     internal AcpiPowerManagement Power { get; }
+
+    /// <summary>The hypervisor that the guest sees.</summary>
+    internal IPersonality Personality { get; }
+
+    /// <summary>What the host took of the processors' time.</summary>
+    internal StolenTime StolenTime { get; }
 
     /// <summary>The virtio devices.</summary>
     internal VirtioCatalog Virtio { get; }

@@ -162,6 +162,11 @@ internal sealed class Execution : IDisposable
             return $"it has {target.PhysicalAddressBits} physical address bits, and the guest has {_settings.PhysicalAddressBits}";
         }
 
+        if (_settings.Personality is { } personality && !target.CarriesPersonalities)
+        {
+            return $"it does not carry the hypervisor '{personality.Name}' that the guest sees";
+        }
+
         return target.Restrict(_settings.Cpuid).SequenceEqual(_settings.Cpuid) ? null : "it lacks processor features that the guest may be using";
     }
 

@@ -37,6 +37,9 @@ internal sealed class ProcessorLoop : IProcessorSignals
     /// <summary>The processor. Its state may be touched only while it is held.</summary>
     internal IVirtualProcessor Processor => _processor;
 
+    /// <summary>The host's number of its thread; 0 before it has begun.</summary>
+    internal int ThreadNumber { get; private set; }
+
     /// <inheritdoc/>
     public void SignalInterrupt()
     {
@@ -55,6 +58,13 @@ internal sealed class ProcessorLoop : IProcessorSignals
     public void SignalSystemManagement()
     {
         _processor.SignalSystemManagement();
+        _wake.Set();
+    }
+
+    /// <inheritdoc/>
+    public void SignalKick()
+    {
+        _processor.SignalKick();
         _wake.Set();
     }
 
@@ -131,6 +141,7 @@ internal sealed class ProcessorLoop : IProcessorSignals
 
     private void Body()
     {
+        ThreadNumber = ThreadSignal.CurrentThread;
         while (true)
         {
             // Cleared before the command and the processor look at what was asked for: whatever comes later sets it again.

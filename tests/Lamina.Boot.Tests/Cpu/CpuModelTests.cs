@@ -54,10 +54,8 @@ public sealed class CpuModelTests
     {
         CpuModel model = All("x86-64-v3");
         CpuidEntry vendor = Get(model, 0);
-        CpuidEntry hypervisor = Get(model, 0x4000_0000);
         Assert.Equal("GenuineIntel", Text(vendor.Ebx, vendor.Edx, vendor.Ecx));
-        Assert.Equal("LaminaLamina", Text(hypervisor.Ebx, hypervisor.Ecx, hypervisor.Edx));
-        Assert.Equal((0x16u, 0x4000_0010u), (vendor.Eax, hypervisor.Eax));
+        Assert.Equal(0x16u, vendor.Eax);
         string brand = string.Concat(Enumerable.Range(0, 3).Select(i => Get(model, 0x8000_0002 + (uint)i)).Select(e => Text(e.Eax, e.Ebx, e.Ecx, e.Edx)));
         Assert.Equal("Lamina Virtual CPU (x86-64-v3)", brand.TrimEnd('\0'));
     }
@@ -107,8 +105,6 @@ public sealed class CpuModelTests
 
         // As KVM's local APIC timers are, but where no ratio comes near enough.
         Assert.Equal(frequency == 3_999_900_000 ? (uint)frequency : Gigahertz, ratio.Ecx);
-        CpuidEntry timing = entries.Single(e => e.Leaf == 0x4000_0010);
-        Assert.Equal(((uint)(frequency / 1000), ratio.Ecx / 1000), (timing.Eax, timing.Ebx));
     }
 
     [Fact]

@@ -22,6 +22,8 @@ internal sealed class FakeAccelerator(Func<FakeProcessor, ProcessorExit> program
 
     public IReadOnlyList<CpuidEntry> Extras => [];
 
+    public bool CarriesPersonalities => true;
+
     public IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid) => cpuid;
 
     public IPartition CreatePartition(PartitionSettings settings)

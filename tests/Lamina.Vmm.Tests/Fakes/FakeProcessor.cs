@@ -58,6 +58,8 @@ internal sealed class FakeProcessor(int index, Func<FakeProcessor, ProcessorExit
 
     public void SignalSystemManagement() => SignalInterrupt();
 
+    public void SignalKick() => SignalInterrupt();
+
     public void SignalInit() => SignalInterrupt();
 
     public void SignalStartUp(byte vector)

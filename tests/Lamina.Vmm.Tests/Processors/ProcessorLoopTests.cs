@@ -24,7 +24,7 @@ public sealed class ProcessorLoopTests : IProcessorEvents, IDisposable
         ProcessorLoop loop = new(processor, this, "cpu");
         loop.Begin();
         Assert.True(runs.Wait(Soon));
-        Action[] signals = [loop.SignalInterrupt, loop.SignalNonMaskable, loop.SignalInit, () => loop.SignalStartUp(0x12), loop.SignalSystemManagement];
+        Action[] signals = [loop.SignalInterrupt, loop.SignalNonMaskable, loop.SignalInit, () => loop.SignalStartUp(0x12), loop.SignalSystemManagement, loop.SignalKick];
         foreach (Action signal in signals)
         {
             signal();

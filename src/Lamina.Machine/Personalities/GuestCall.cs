@@ -1,0 +1,56 @@
+namespace Lamina.Machine.Personalities;
+
+/// <summary>The registers of a processor whose guest asks the hypervisor for something: a hypercall, or a port that answers in registers. What is written to them is what the guest finds.</summary>
+public readonly ref struct GuestCall
+{
+    /// <summary>RAX in <see cref="Registers"/>.</summary>
+    public const int Rax = 0;
+
+    /// <summary>RCX.</summary>
+    public const int Rcx = 1;
+
+    /// <summary>RDX.</summary>
+    public const int Rdx = 2;
+
+    /// <summary>RBX.</summary>
+    public const int Rbx = 3;
+
+    /// <summary>RBP.</summary>
+    public const int Rbp = 5;
+
+    /// <summary>RSI.</summary>
+    public const int Rsi = 6;
+
+    /// <summary>RDI.</summary>
+    public const int Rdi = 7;
+
+    /// <summary>R8.</summary>
+    public const int R8 = 8;
+
+    /// <summary>Makes one.</summary>
+    public GuestCall(int processor, Span<ulong> registers, int privilegeLevel, bool is64Bit)
+    {
+        Processor = processor;
+        Registers = registers;
+        PrivilegeLevel = privilegeLevel;
+        Is64Bit = is64Bit;
+    }
+
+    /// <summary>Which processor.</summary>
+    public int Processor { get; }
+
+    /// <summary>RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15.</summary>
+    public Span<ulong> Registers { get; }
+
+    /// <summary>0 for the kernel to 3 for programs.</summary>
+    public int PrivilegeLevel { get; }
+
+    /// <summary>The processor is in 64-bit mode.</summary>
+    public bool Is64Bit { get; }
+
+    /// <summary>A register as the mode sees it.</summary>
+    public ulong Get(int register) => Is64Bit ? Registers[register] : (uint)Registers[register];
+
+    /// <summary>Writes the lower half of a register, which clears the upper one.</summary>
+    public void Set32(int register, uint value) => Registers[register] = value;
+}

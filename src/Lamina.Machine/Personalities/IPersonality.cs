@@ -1,0 +1,53 @@
+using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
+using Lamina.Machine.Processors;
+
+namespace Lamina.Machine.Personalities;
+
+/// <summary>
+/// The hypervisor that a guest sees: its CPUID leaves, its model-specific registers, its hypercalls, and ports that answer in registers. Accelerators that carry personalities
+/// bring to it what they do not know themselves; paravirtual devices that have registers of their own are mapped like any other device. Members are called on the thread of the
+/// processor in question unless they say otherwise, several at once.
+/// </summary>
+public interface IPersonality : IDevice
+{
+    /// <summary>The answers from 4000_0000H on. The same for all processors, as long as the machine lives.</summary>
+    IReadOnlyList<CpuidEntry> Leaves { get; }
+
+    /// <summary>Its first port that answers in registers, at any privilege level; 0 for none.</summary>
+    ushort FirstPort { get; }
+
+    /// <summary>How many such ports there are.</summary>
+    int PortCount { get; }
+
+    /// <summary>Whether it executes VMCALL and VMMCALL. Otherwise these are undefined instructions.</summary>
+    bool HasHypercalls { get; }
+
+    /// <summary>Connects a processor. Before it runs.</summary>
+    void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller);
+
+    /// <summary>Reads a model-specific register that the processor does not have itself.</summary>
+    /// <param name="processor">Which processor.</param>
+    /// <param name="timeStamp">Its time-stamp counter.</param>
+    /// <param name="index">The register.</param>
+    /// <param name="value">Its value.</param>
+    /// <returns><c>false</c> if the access must raise #GP.</returns>
+    bool TryReadMsr(int processor, ulong timeStamp, uint index, out ulong value);
+
+    /// <summary>Writes such a register.</summary>
+    /// <returns><c>false</c> if the access must raise #GP.</returns>
+    bool TryWriteMsr(int processor, ulong timeStamp, uint index, ulong value);
+
+    /// <summary>The guest has set a processor's time-stamp counter.</summary>
+    void OnTimeStampSet(int processor, ulong timeStamp);
+
+    /// <summary>Executes VMCALL or VMMCALL.</summary>
+    /// <returns><c>false</c> if the instruction must raise #UD.</returns>
+    bool TryHypercall(in GuestCall call);
+
+    /// <summary>Reads 1, 2 or 4 bytes from one of its ports. Also for each element of a repeated INS: RCX then counts what is left, this element included, and an element may be read again.</summary>
+    void ReadPort(in GuestCall call, ushort port, Span<byte> data);
+
+    /// <summary>Writes 1, 2 or 4 bytes to one of its ports. Also for each element of a repeated OUTS, in the same way.</summary>
+    void WritePort(in GuestCall call, ushort port, ReadOnlySpan<byte> data);
+}

@@ -1,0 +1,314 @@
+using Lamina.Machine;
+using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
+using Lamina.Machine.Memory;
+using Lamina.Machine.Personalities;
+using Lamina.Machine.Processors;
+using Lamina.Machine.Time;
+
+namespace Lamina.Personalities.Kvm;
+
+/// <summary>
+/// What a guest of KVM finds (Linux, Documentation/virt/kvm/x86: cpuid.rst, msr.rst, hypercalls.rst): the clock, stolen time, interrupts between processors and wake-ups by
+/// hypercall, and poll control. Page faults that wait, and TLB flushes that a sleeping processor does when it wakes, are not offered: nothing here would become faster by them.
+/// </summary>
+public sealed class KvmPersonality : IPersonality, ITimerTarget
+{
+    // How often stolen time is looked at, in nanoseconds.
+    private const ulong StealPeriod = 250_000_000;
+    private const int StealLength = 64;
+    private const ulong StealReserved = 0x3e;
+    private const ulong DefaultPollControl = 1;
+
+    private readonly PersonalitySettings _settings;
+    private readonly ILock _gate;
+    private readonly GuestMemory _memory;
+    private readonly bool _isServed;
+    private readonly IStolenTime _stolen;
+    private readonly IClockTimer _timer;
+    private readonly ParavirtualClock _clock;
+    private readonly KvmHypercalls _hypercalls;
+    private readonly ulong[] _systemTime;
+    private readonly ulong[] _stealTime;
+    private readonly ulong[] _stolenBefore;
+    private readonly ulong[] _pollControl;
+    private ulong _wallClock;
+    private bool _running;
+    private bool _looking;
+
+    /// <summary>Makes it.</summary>
+    /// <param name="settings">The machine.</param>
+    /// <param name="stolen">Tells of stolen time.</param>
+    /// <param name="isServed">Whether accelerators bring everything here; otherwise the guest sees the signature and no features.</param>
+    public KvmPersonality(PersonalitySettings settings, IStolenTime stolen, bool isServed)
+    {
+        _settings = settings;
+        _gate = settings.Gate;
+        _memory = settings.Memory;
+        _isServed = isServed;
+        _stolen = stolen;
+        _clock = new ParavirtualClock(settings.Memory, settings.TscFrequency);
+        _hypercalls = new KvmHypercalls(settings.Messages, settings.ProcessorCount);
+        _systemTime = new ulong[settings.ProcessorCount];
+        _stealTime = new ulong[settings.ProcessorCount];
+        _stolenBefore = new ulong[settings.ProcessorCount];
+        _pollControl = new ulong[settings.ProcessorCount];
+        _timer = settings.Clock.CreateTimer(this);
+        Array.Fill(_pollControl, DefaultPollControl);
+        const KvmFeatures Features = KvmFeatures.ClockSource | KvmFeatures.NoIoDelay | KvmFeatures.ClockSource2 | KvmFeatures.StealTime | KvmFeatures.PvUnhalt
+            | KvmFeatures.PvSendIpi | KvmFeatures.PollControl | KvmFeatures.ClockSourceStable;
+        Leaves =
+        [
+            HypervisorLeaves.CreateSignature(HypervisorLeaves.Timing, "KVMKVMKVM\0\0\0"),
+            new CpuidEntry(HypervisorLeaves.Signature + 1, CpuidEntry.AnySubleaf, (uint)(isServed ? Features : KvmFeatures.None), 0, 0, 0),
+            HypervisorLeaves.CreateTiming(settings.TscFrequency, settings.LocalTimerFrequency),
+        ];
+    }
+
+    /// <inheritdoc/>
+    public string Name => "kvm";
+
+    /// <inheritdoc/>
+    public IReadOnlyList<CpuidEntry> Leaves { get; }
+
+    /// <inheritdoc/>
+    public ushort FirstPort => 0;
+
+    /// <inheritdoc/>
+    public int PortCount => 0;
+
+    /// <inheritdoc/>
+    public bool HasHypercalls => _isServed;
+
+    /// <inheritdoc/>
+    public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller) => _hypercalls.Connect(processor, signals);
+
+    /// <inheritdoc/>
+    public bool TryReadMsr(int processor, ulong timeStamp, uint index, out ulong value)
+    {
+        _gate.Enter();
+        bool known = true;
+        value = 0;
+        switch (index)
+        {
+            case KvmMsr.WallClock or KvmMsr.WallClockNew:
+                value = _wallClock;
+                break;
+            case KvmMsr.SystemTime or KvmMsr.SystemTimeNew:
+                value = _systemTime[processor];
+                break;
+            case KvmMsr.StealTime:
+                value = _stealTime[processor];
+                break;
+            case KvmMsr.PollControl:
+                value = _pollControl[processor];
+                break;
+            default:
+                known = false;
+                break;
+        }
+
+        _gate.Exit();
+        return known && _isServed;
+    }
+
+    /// <inheritdoc/>
+    public bool TryWriteMsr(int processor, ulong timeStamp, uint index, ulong value)
+    {
+        if (!_isServed)
+        {
+            return false;
+        }
+
+        _gate.Enter();
+        bool allowed = true;
+        switch (index)
+        {
+            case KvmMsr.WallClock or KvmMsr.WallClockNew:
+                _wallClock = value;
+                _clock.TryWriteWall(value, _settings.Clock.UnixTime - _settings.Clock.Now);
+                break;
+            case KvmMsr.SystemTime or KvmMsr.SystemTimeNew:
+                _systemTime[processor] = value;
+                PublishTime(processor, timeStamp);
+                break;
+            case KvmMsr.StealTime:
+                allowed = (value & StealReserved) == 0;
+                if (allowed)
+                {
+                    SetStealTime(processor, value);
+                }
+
+                break;
+            case KvmMsr.PollControl:
+                allowed = value <= 1;
+                _pollControl[processor] = allowed ? value : _pollControl[processor];
+                break;
+            default:
+                allowed = false;
+                break;
+        }
+
+        _gate.Exit();
+        return allowed;
+    }
+
+    /// <inheritdoc/>
+    public void OnTimeStampSet(int processor, ulong timeStamp)
+    {
+        _gate.Enter();
+        PublishTime(processor, timeStamp);
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public bool TryHypercall(in GuestCall call)
+    {
+        _hypercalls.Execute(call);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void ReadPort(in GuestCall call, ushort port, Span<byte> data) => data.Fill(0xff);
+
+    /// <inheritdoc/>
+    public void WritePort(in GuestCall call, ushort port, ReadOnlySpan<byte> data)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void OnTimer()
+    {
+        _gate.Enter();
+        _looking = false;
+        if (_running)
+        {
+            for (int i = 0; i < _stealTime.Length; i++)
+            {
+                PublishStolen(i);
+            }
+
+            Look();
+        }
+
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Start()
+    {
+        _gate.Enter();
+        _running = true;
+        Look();
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+        _gate.Enter();
+        _running = false;
+        _looking = false;
+        _timer.Cancel();
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+        _gate.Enter();
+        _wallClock = 0;
+        Array.Clear(_systemTime);
+        Array.Clear(_stealTime);
+        Array.Fill(_pollControl, DefaultPollControl);
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Save(IStateWriter state)
+    {
+        state.Write(1, _wallClock);
+        for (int i = 0; i < _systemTime.Length; i++)
+        {
+            ushort field = GetField(i);
+            state.Write(field, _systemTime[i]);
+            state.Write((ushort)(field + 1), _stealTime[i]);
+            state.Write((ushort)(field + 2), _pollControl[i]);
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool Restore(IStateReader state)
+    {
+        bool valid = state.TryTake(1, ref _wallClock);
+        for (int i = 0; i < _systemTime.Length; i++)
+        {
+            ushort field = GetField(i);
+            valid &= state.TryTake(field, ref _systemTime[i]) & state.TryTake((ushort)(field + 1), ref _stealTime[i]) & state.TryTake((ushort)(field + 2), ref _pollControl[i]);
+            valid &= (_stealTime[i] & StealReserved) == 0 && _pollControl[i] <= 1;
+
+            // Stolen from here on.
+            _stolenBefore[i] = valid && _stealTime[i] != 0 ? _stolen.GetStolen(i) : 0;
+        }
+
+        return valid;
+    }
+
+    // Sixteen fields a processor.
+    private static ushort GetField(int processor) => (ushort)((processor + 1) * 16);
+
+    private void PublishTime(int processor, ulong timeStamp)
+    {
+        ulong value = _systemTime[processor];
+        if ((value & KvmMsr.Enabled) != 0)
+        {
+            _clock.TryWriteTime(value & ~KvmMsr.Enabled, timeStamp, _settings.Clock.Now);
+        }
+    }
+
+    private void SetStealTime(int processor, ulong value)
+    {
+        _stealTime[processor] = value;
+        if ((value & KvmMsr.Enabled) != 0)
+        {
+            _stolenBefore[processor] = _stolen.GetStolen(processor);
+            Look();
+        }
+    }
+
+    // The record's "steal" counts up; its version is odd meanwhile.
+    private void PublishStolen(int processor)
+    {
+        ulong address = _stealTime[processor] & ~KvmMsr.Enabled;
+        ulong now = _stolen.GetStolen(processor);
+        if ((_stealTime[processor] & KvmMsr.Enabled) == 0 || now <= _stolenBefore[processor] || _memory.GetHostAddress(address, StealLength) == 0)
+        {
+            return;
+        }
+
+        _memory.TryRead(address, out ulong steal);
+        _memory.TryRead(address + 8, out uint version);
+        version |= 1;
+        _memory.TryWrite(address + 8, version);
+        Interlocked.MemoryBarrier();
+        _memory.TryWrite(address, steal + now - _stolenBefore[processor]);
+        Interlocked.MemoryBarrier();
+        _memory.TryWrite(address + 8, version + 1);
+        _stolenBefore[processor] = now;
+    }
+
+    private void Look()
+    {
+        bool wanted = false;
+        foreach (ulong value in _stealTime)
+        {
+            wanted |= (value & KvmMsr.Enabled) != 0;
+        }
+
+        if (_running && wanted && !_looking)
+        {
+            _looking = true;
+            _timer.Arm(_settings.Clock.Now + StealPeriod);
+        }
+    }
+}

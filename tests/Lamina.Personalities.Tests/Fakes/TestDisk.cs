@@ -1,0 +1,76 @@
+using Lamina.Machine.Backends;
+
+namespace Lamina.Personalities.Tests.Fakes;
+
+/// <summary>A disk in memory that ends requests at once, or when the test says.</summary>
+internal sealed unsafe class TestDisk(int length) : IBlockBackend
+{
+    public byte[] Content { get; } = new byte[length];
+
+    public Queue<BlockRequest> Held { get; } = new();
+
+    public bool Hold { get; set; }
+
+    public BlockResult Answer { get; set; } = BlockResult.Done;
+
+    public List<string> Log { get; } = [];
+
+    public ulong Length => (ulong)Content.Length;
+
+    public bool IsReadOnly { get; set; }
+
+    public bool CanDiscard => true;
+
+    public uint PreferredBlock => 4096;
+
+    public bool Submit(BlockRequest request)
+    {
+        Log.Add($"{request.Operation} {request.Offset}+{request.Length}{(request.MayDiscard ? " discard" : "")}");
+        if (Hold)
+        {
+            Held.Enqueue(request);
+            return false;
+        }
+
+        request.Result = Execute(request);
+        return true;
+    }
+
+    public void CompleteOne() => Held.Peek().Complete(Execute(Held.Dequeue()));
+
+    public void Drain()
+    {
+        while (Held.Count > 0)
+        {
+            CompleteOne();
+        }
+    }
+
+    private BlockResult Execute(BlockRequest request)
+    {
+        if (Answer != BlockResult.Done)
+        {
+            return Answer;
+        }
+
+        int at = (int)request.Offset;
+        switch (request.Operation)
+        {
+            case BlockOperation.WriteZeroes:
+                Content.AsSpan(at, (int)request.Length).Clear();
+                break;
+            case BlockOperation.Read or BlockOperation.Write:
+                foreach (GuestBuffer buffer in request.Buffers)
+                {
+                    Span<byte> guest = new((void*)buffer.HostAddress, (int)buffer.Length);
+                    Span<byte> disk = Content.AsSpan(at, guest.Length);
+                    (request.Operation == BlockOperation.Read ? disk : guest).CopyTo(request.Operation == BlockOperation.Read ? guest : disk);
+                    at += guest.Length;
+                }
+
+                break;
+        }
+
+        return BlockResult.Done;
+    }
+}
