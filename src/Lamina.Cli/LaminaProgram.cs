@@ -1,9 +1,11 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using Lamina.Cli.Arguments;
+using Lamina.Cli.Control;
 using Lamina.Cli.Disks;
 using Lamina.Cli.Host;
 using Lamina.Cli.Images.Systems;
+using Lamina.Cli.Lifecycle;
 using Lamina.Cli.Output;
 using Lamina.Cli.Running;
 
@@ -20,6 +22,7 @@ internal sealed class LaminaProgram
     private readonly Command _host;
     private readonly DiskCommands _disk;
     private readonly ImageCommands _image;
+    private readonly LifecycleCommands _lifecycle;
     private readonly RootCommand _root;
 
     public LaminaProgram(TextWriter output, TextWriter error)
@@ -30,7 +33,13 @@ internal sealed class LaminaProgram
         _host = new Command("host", "Show what a virtual machine can use on this host, and what follows.") { _json };
         _disk = new DiskCommands(output);
         _image = new ImageCommands(output);
-        _root = new RootCommand("Lamina runs virtual machines, with or without hardware virtualization.") { _run.Command, _image.Command, _disk.Command, _host };
+        _root = new RootCommand("Lamina runs virtual machines, with or without hardware virtualization.") { _run.Command };
+        _lifecycle = new LifecycleCommands(output);
+        foreach (Command command in (IEnumerable<Command>)[.. _lifecycle.Commands, _image.Command, _disk.Command, _host])
+        {
+            _root.Add(command);
+        }
+
         foreach (Option option in _root.Options)
         {
             switch (option)
@@ -74,7 +83,7 @@ internal sealed class LaminaProgram
             if (chosen == _run.Command)
             {
                 RunOptions options = _run.Read(result, command, HostMemory.Total);
-                return new MachineRun(options).Execute();
+                return options.Detach && !options.IsDetachedWorker ? new DetachedLauncher(_output).Run(arguments) : new MachineRun(options).Execute();
             }
 
             if (_disk.TryRun(result) is { } status)
@@ -82,7 +91,7 @@ internal sealed class LaminaProgram
                 return status;
             }
 
-            if (_image.TryRun(result))
+            if (_lifecycle.TryRun(result) || _image.TryRun(result))
             {
                 return ExitStatus.Success;
             }

@@ -101,6 +101,12 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(C, EntryPoint = "geteuid")]
     internal static partial uint GetUser();
 
+    [LibraryImport(C, EntryPoint = "setsid", SetLastError = true)]
+    internal static partial int BeginSession();
+
+    [LibraryImport(C, EntryPoint = "dup2", SetLastError = true)]
+    internal static partial int Duplicate(int descriptor, int target);
+
     [LibraryImport(C, EntryPoint = "fcntl", SetLastError = true)]
     internal static partial int ControlFile(int descriptor, int command, FileLock* value);
 

@@ -178,6 +178,8 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
 
     internal string AcceleratorName => _execution.AcceleratorName;
 
+    internal TimeSpan MachineTime => TimeSpan.FromTicks((long)(_clock.Now / 100));
+
     /// <summary>Something that a person should know, on the event loop or a disk's thread.</summary>
     internal event Action<string>? Noticed;
 

@@ -75,6 +75,15 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>What its accelerators have counted since the start.</summary>
     public ProcessorCounters Counters => _controller.Counters;
 
+    /// <summary>Time that has passed for the guest since the start: pauses do not count.</summary>
+    public TimeSpan MachineTime => _controller.MachineTime;
+
+    /// <summary>What each disk was asked for since the start, in the order of <see cref="MachineSettings.Disks"/>: reads are inward.</summary>
+    public IReadOnlyList<TrafficCounters> DiskTraffic => [.. _controller.Devices.Virtio.Disks.Select(static d => d.Traffic)];
+
+    /// <summary>What passed each network card since the start, in the order of <see cref="MachineSettings.Networks"/>: what the guest receives is inward.</summary>
+    public IReadOnlyList<TrafficCounters> NetworkTraffic => [.. _controller.Devices.Virtio.Networks.Select(static n => n.Traffic)];
+
     /// <summary>Tells of something that a person should know, such as another accelerator. On the machine's event loop.</summary>
     public event Action<string>? Noticed
     {

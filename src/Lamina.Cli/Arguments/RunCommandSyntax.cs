@@ -1,8 +1,10 @@
 using System.CommandLine;
 using System.Globalization;
 using Lamina.Boot.Cpu;
+using Lamina.Cli.Control;
 using Lamina.Cli.Images;
 using Lamina.Kvm;
+using Lamina.Management.Machines;
 using Lamina.Vmm;
 
 namespace Lamina.Cli.Arguments;
@@ -44,6 +46,8 @@ internal sealed class RunCommandSyntax
     private readonly Option<bool> _persist = new("--persist") { Description = "Keep what the system writes to its disk, under the machine's name, for the next run." };
     private readonly Option<string> _userData = new("--user-data") { HelpName = "FILE", Description = "Give FILE to the guest's cloud-init, on a disk for its NoCloud source." };
     private readonly Option<string> _onReboot = new("--on-reboot") { HelpName = "ACTION", Description = "When the guest reboots: restart or exit. [default: restart]" };
+    private readonly Option<bool> _detach = new("--detach", "-d") { Description = "Run without this terminal. 'lamina ps', 'console', 'logs' and 'stop' find the machine." };
+    private readonly Option<bool> _worker = new(DetachedLauncher.WorkerOption) { Hidden = true };
     private readonly Option<bool> _verbose = new("--verbose", "-v") { Description = "Show the kernel's messages also while a command runs." };
     private readonly Argument<string> _image = new("IMAGE") { Arity = ArgumentArity.ZeroOrOne, Description = $"What to run: {string.Join(" or ", ImageCatalog.Names)}, or what 'lamina image build' made." };
 
@@ -52,7 +56,7 @@ internal sealed class RunCommandSyntax
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
             _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _kvmClock, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
-            _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _personality, _persist, _userData,
+            _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _personality, _persist, _userData, _detach, _worker,
         };
     }
 
@@ -91,6 +95,8 @@ internal sealed class RunCommandSyntax
             Persist = result.GetValue(_persist),
             UserData = result.GetValue(_userData),
             Name = result.GetValue(_name) is { } name ? ReadName(name) : null,
+            Detach = result.GetValue(_detach),
+            IsDetachedWorker = result.GetValue(_worker),
             Verbose = result.GetValue(_verbose),
         };
         return options with
@@ -207,10 +213,9 @@ internal sealed class RunCommandSyntax
 
     private static string ReadName(string name)
     {
-        bool good = name.Length is > 0 and <= 63 && char.IsAsciiLetterOrDigit(name[0]) && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.');
-        return good
+        return MachineName.IsValid(name)
             ? name
-            : throw new LaminaException($"--name '{name}' is not accepted: 1 to 63 letters, digits, '-', '_' and '.', beginning with a letter or digit.");
+            : throw new LaminaException($"--name '{name}' is not accepted: {MachineName.Rule}.");
     }
 
     private static string ReadChoice(string option, string value, string[] accepted)

@@ -84,6 +84,12 @@ internal sealed record RunOptions
     /// <summary>What a reboot by the guest does.</summary>
     public RebootAction OnReboot { get; init; } = RebootAction.Restart;
 
+    /// <summary>Run without a terminal, in a process that goes on when this one has ended.</summary>
+    public bool Detach { get; init; }
+
+    /// <summary>Whether this is that process.</summary>
+    public bool IsDetachedWorker { get; init; }
+
     /// <summary>Show the kernel's messages while a command runs.</summary>
     public bool Verbose { get; init; }
 }

@@ -75,6 +75,9 @@ internal sealed class HelpPages(TextWriter output, int width) : SynchronousComma
             case "remove":
                 writer.Write(command, "lamina image remove NAME", []);
                 break;
+            case "ps" or "status" or "stats" or "pause" or "resume" or "stop" or "kill" or "console" or "logs":
+                writer.Write(command, $"lamina {command.Name} [OPTIONS]{(command.Arguments.Count > 0 ? " NAME" : "")}", []);
+                break;
             case "host":
                 writer.Write(command, "lamina host [--json]", []);
                 break;

@@ -6,7 +6,7 @@ internal enum EscapeRequest
     /// <summary>Nothing.</summary>
     None,
 
-    /// <summary>End the machine.</summary>
+    /// <summary>End the machine, or leave its console where that is attached.</summary>
     Quit,
 
     /// <summary>Show the keys.</summary>

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Lamina.Boot;
 using Lamina.Cli.Arguments;
+using Lamina.Cli.Control;
 using Lamina.Cli.Images;
 using Lamina.Cli.Images.Debian;
 using Lamina.Cli.Images.Packages;
@@ -11,6 +12,7 @@ using Lamina.Cli.Inspection;
 using Lamina.Cli.Output;
 using Lamina.Cli.Tools;
 using Lamina.Interop;
+using Lamina.Interop.Processes;
 using Lamina.Interop.Terminals;
 using Lamina.Kvm;
 using Lamina.Machine.Backends;
@@ -26,7 +28,8 @@ internal sealed class MachineRun(RunOptions options)
 {
     private static readonly TimeSpan StuckTimeout = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan FlushTimeout = TimeSpan.FromSeconds(2);
-    private readonly bool _inputIsTerminal = TerminalMode.IsTerminal(Descriptor.StandardInput);
+    private const string NullDevice = "/dev/null";
+    private readonly bool _inputIsTerminal = !options.IsDetachedWorker && TerminalMode.IsTerminal(Descriptor.StandardInput);
     private readonly bool _outputIsTerminal = TerminalMode.IsTerminal(Descriptor.StandardOutput);
     private readonly Latch _ended = new();
     private readonly ConsoleLog _log = new();
@@ -37,7 +40,7 @@ internal sealed class MachineRun(RunOptions options)
     private volatile string? _panic;
     private int _commandStatus = -1;
 
-    private bool UsesStandardStreams => options.Serial.Kind is SerialTargetKind.StandardStreams or SerialTargetKind.Default;
+    private bool UsesStandardStreams => !options.IsDetachedWorker && options.Serial.Kind is SerialTargetKind.StandardStreams or SerialTargetKind.Default;
 
     private bool RunsCommand => options.Command.Count > 0;
 
@@ -51,7 +54,7 @@ internal sealed class MachineRun(RunOptions options)
     private static TerminalSize WindowSize =>
         TerminalMode.TryGetSize(Descriptor.StandardInput, out TerminalSize size) && size is { Rows: > 0, Columns: > 0 } ? size : new TerminalSize(80, 24);
 
-    private SessionMode Mode => RunsCommand ? SessionMode.Command : _inputIsTerminal ? SessionMode.Terminal : SessionMode.Typed;
+    private SessionMode Mode => RunsCommand ? SessionMode.Command : _inputIsTerminal || options.IsDetachedWorker ? SessionMode.Terminal : SessionMode.Typed;
 
     /// <summary>Runs the machine to its end.</summary>
     /// <returns>The exit status.</returns>
@@ -59,6 +62,7 @@ internal sealed class MachineRun(RunOptions options)
     public int Execute()
     {
         using SignalGuard signals = new();
+        using WorkerControl control = WorkerControl.Enter(options.Name, options.Image?.Replace(':', '-') ?? "machine", options.IsDetachedWorker);
         try
         {
             if (options.UserData != null)
@@ -67,7 +71,7 @@ internal sealed class MachineRun(RunOptions options)
             }
 
             BootSource boot = CreateBoot(signals.Token);
-            return Run(boot, signals);
+            return Run(boot, signals, control);
         }
         catch (OperationCanceledException) when (signals.Status is { } status)
         {
@@ -154,18 +158,20 @@ internal sealed class MachineRun(RunOptions options)
         };
     }
 
-    private int Run(BootSource boot, SignalGuard signals)
+    private int Run(BootSource boot, SignalGuard signals, WorkerControl control)
     {
+        MachineLog? log = options.IsDetachedWorker ? MachineLog.Create(control.Name) : null;
         using DescriptorCharacterOutput standardOutput = DescriptorCharacterOutput.ForStandardOutput();
         using DescriptorCharacterOutput standardError = DescriptorCharacterOutput.ForDescriptor(Descriptor.StandardError);
         using DescriptorCharacterOutput? file = options.Serial.Kind == SerialTargetKind.File ? DescriptorCharacterOutput.ForFile(options.Serial.Path!) : null;
         WatchedOutput watchedOutput = new(standardOutput);
         WatchedOutput? watchedFile = file == null ? null : new WatchedOutput(file);
         bool raw = _inputIsTerminal && UsesStandardStreams && !RunsCommand;
-        ConsoleOutput console = new(watchedOutput, raw && _outputIsTerminal);
-        ICharacterOutput serial = ChooseSerial(console, standardError, watchedFile);
+        ICharacterOutput output = log == null ? watchedOutput : log.Watch(watchedOutput);
+        ConsoleOutput console = new(output, raw && _outputIsTerminal);
+        ICharacterOutput serial = new ConsoleTap(ChooseSerial(console, standardError, watchedFile), control.Console);
         PanicWatch? watch = options.Image == null ? null : new PanicWatch(serial);
-        ControlLink? link = options.Image == null ? null : new ControlLink(watchedOutput, standardError);
+        ControlLink? link = options.Image == null ? null : new ControlLink(output, standardError);
         if (watch != null)
         {
             serial = watch;
@@ -180,7 +186,7 @@ internal sealed class MachineRun(RunOptions options)
         MachineResult result;
         ProcessorCounters counters;
         using TranslationWatch inspection = TranslationWatch.Create(options.Inspection);
-        using (VirtualMachine machine = new(CreateSettings(boot, serial, link, inspection.Options)))
+        using (VirtualMachine machine = new(CreateSettings(boot, control.Name, serial, link, inspection.Options)))
         {
             _temporary.Remove();
             Connect(machine, watch, link);
@@ -191,7 +197,7 @@ internal sealed class MachineRun(RunOptions options)
                 watchedFile.Failed += machine.Quit;
             }
 
-            using PosixSignalRegistration resized = PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => SendSize(machine, link));
+            using PosixSignalRegistration resized = PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => SendSize(machine, link, WindowSize));
             Action quit = () => Quit(machine, standardOutput, standardError);
             using CancellationTokenRegistration cancelled = signals.Token.Register(quit);
             machine.ResizeConsole(WindowSize.Columns, WindowSize.Rows);
@@ -202,8 +208,25 @@ internal sealed class MachineRun(RunOptions options)
                 Describe(machine);
             }
 
+            control.Serve(new ControlledMachine
+            {
+                Machine = machine,
+                Name = control.Name,
+                Source = options.Image ?? options.Kernel ?? "",
+                IsDetached = options.IsDetachedWorker,
+                Console = control.Console,
+                Resize = (columns, rows) => SendSize(machine, link, new TerminalSize(columns, rows)),
+                AskToPowerOff = () => AskToPowerOff(machine, link),
+                Quit = quit,
+            });
+            if (log != null)
+            {
+                Detach(control.Name, log);
+            }
+
             machine.Start();
             result = machine.WaitForEnd();
+            control.Console.End();
             _ended.Set();
             counters = machine.Counters;
             while (!signals.Token.IsCancellationRequested && !(standardOutput.Flush(FlushTimeout) && standardError.Flush(FlushTimeout)))
@@ -262,11 +285,11 @@ internal sealed class MachineRun(RunOptions options)
         }
     }
 
-    private MachineSettings CreateSettings(BootSource boot, ICharacterOutput serial, ControlLink? link, TranslatorOptions translator)
+    private MachineSettings CreateSettings(BootSource boot, string name, ICharacterOutput serial, ControlLink? link, TranslatorOptions translator)
     {
         return new MachineSettings
         {
-            Name = options.Name ?? "lamina",
+            Name = name,
             MemorySize = options.MemorySize,
             ProcessorCount = options.ProcessorCount,
             CpuModel = options.CpuModel,
@@ -333,11 +356,11 @@ internal sealed class MachineRun(RunOptions options)
         }
         else if (_inputIsTerminal && UsesStandardStreams)
         {
-            TerminalInput input = new(source, port, quit, ShowKeys);
+            TerminalInput input = new(source, port, quit, ShowKeys, new EscapeKeys());
             StartWhenReady(link, input.OnReady);
             StartThread(input.Run);
         }
-        else if (!_inputIsTerminal)
+        else if (!_inputIsTerminal && !options.IsDetachedWorker)
         {
             TypedInput input = new(source, port, _ended);
             StartWhenReady(link, input.OnReady);
@@ -385,9 +408,27 @@ internal sealed class MachineRun(RunOptions options)
         }
     }
 
-    private static void SendSize(VirtualMachine machine, ControlLink? link)
+    // Whoever started us waits for the name, and the terminal is left to it.
+    private static void Detach(string name, MachineLog log)
     {
-        TerminalSize size = WindowSize;
+        DetachedLauncher.SayReady(name);
+        OwnProcess.BeginSession();
+        OwnProcess.Redirect(Descriptor.StandardInput, NullDevice);
+        log.TakeStandardStreams();
+    }
+
+    // By ACPI. The shell of an image in memory has nobody who listens to that, and is told on its link.
+    private void AskToPowerOff(VirtualMachine machine, ControlLink? link)
+    {
+        machine.PressPowerButton();
+        if (link is { IsReady: true } && !RunsCommand)
+        {
+            machine.Serial1.Write("stop\n"u8);
+        }
+    }
+
+    private static void SendSize(VirtualMachine machine, ControlLink? link, TerminalSize size)
+    {
         machine.ResizeConsole(size.Columns, size.Rows);
         if (link is { IsReady: true } && machine.Console == null)
         {

@@ -1,9 +1,8 @@
 namespace Lamina.Cli.Running;
 
 /// <summary>Types a person's keys into the guest. What is typed before the guest is ready waits.</summary>
-internal sealed class TerminalInput(IInputSource source, IInputPort port, Action quit, Action showHelp)
+internal sealed class TerminalInput(IInputSource source, IInputPort port, Action quit, Action showHelp, EscapeKeys keys)
 {
-    private readonly EscapeKeys _keys = new();
     private readonly Lock _lock = new();
     private readonly List<byte> _waiting = [];
     private bool _ready;
@@ -30,7 +29,7 @@ internal sealed class TerminalInput(IInputSource source, IInputPort port, Action
             {
                 lock (_lock)
                 {
-                    request = _keys.Process(buffer[..count], _waiting);
+                    request = keys.Process(buffer[..count], _waiting);
                     Send();
                 }
             }

@@ -13,6 +13,7 @@ public sealed class LimitedDisk : IBlockBackend, ITimerTarget
     private IoThrottle _throttle;
     private BlockRequest? _first;
     private BlockRequest? _last;
+    private TrafficCounters _traffic;
 
     /// <summary>Puts limits before a back end; <paramref name="gate"/> is its own.</summary>
     public LimitedDisk(IBlockBackend inner, IMachineClock clock, ILock gate, IoLimits limits)
@@ -36,6 +37,18 @@ public sealed class LimitedDisk : IBlockBackend, ITimerTarget
     /// <inheritdoc/>
     public uint PreferredBlock => _inner.PreferredBlock;
 
+    /// <summary>Requests that the guest has made since the start, and their bytes. Any thread.</summary>
+    public TrafficCounters Traffic
+    {
+        get
+        {
+            _gate.Enter();
+            TrafficCounters traffic = _traffic;
+            _gate.Exit();
+            return traffic;
+        }
+    }
+
     /// <summary>Sets other limits, for requests that wait, too. Any thread.</summary>
     public void SetLimits(IoLimits limits)
     {
@@ -54,6 +67,7 @@ public sealed class LimitedDisk : IBlockBackend, ITimerTarget
     public bool Submit(BlockRequest request)
     {
         _gate.Enter();
+        CountTraffic(request);
         bool passes = !_throttle.IsLimited && _first is null;
         if (!passes)
         {
@@ -95,6 +109,18 @@ public sealed class LimitedDisk : IBlockBackend, ITimerTarget
 
     // What is only noted, and what writes nothing, has no bytes.
     private static ulong CountBytes(BlockRequest request) => request.Operation is BlockOperation.Read or BlockOperation.Write ? request.Length : 0;
+
+    private void CountTraffic(BlockRequest request)
+    {
+        if (request.Operation == BlockOperation.Read)
+        {
+            _traffic = _traffic.CountIn(request.Length);
+        }
+        else if (request.Operation == BlockOperation.Write)
+        {
+            _traffic = _traffic.CountOut(request.Length);
+        }
+    }
 
     private void SubmitLate(BlockRequest request)
     {

@@ -15,6 +15,7 @@ public sealed class LimitedNetwork : INetworkBackend, INetworkReceiver, ITimerTa
     private IoThrottle _receiving;
     private bool _senderWaits;
     private bool _wireWaits;
+    private TrafficCounters _traffic;
 
     /// <summary>Puts limits before a wire; <paramref name="gate"/> is its own.</summary>
     public LimitedNetwork(INetworkBackend inner, IMachineClock clock, ILock gate, IoLimits limits)
@@ -33,6 +34,18 @@ public sealed class LimitedNetwork : INetworkBackend, INetworkReceiver, ITimerTa
 
     /// <inheritdoc/>
     public int MaximumTransmissionUnit => _inner.MaximumTransmissionUnit;
+
+    /// <summary>Frames that have passed since the start, and their bytes without the header. Any thread.</summary>
+    public TrafficCounters Traffic
+    {
+        get
+        {
+            _gate.Enter();
+            TrafficCounters traffic = _traffic;
+            _gate.Exit();
+            return traffic;
+        }
+    }
 
     /// <summary>Sets other limits. Any thread.</summary>
     public void SetLimits(IoLimits limits)
@@ -75,7 +88,7 @@ public sealed class LimitedNetwork : INetworkBackend, INetworkReceiver, ITimerTa
             length += buffer.Length;
         }
 
-        Count(ref _sending, length);
+        Count(ref _sending, length, outward: true);
         return true;
     }
 
@@ -90,7 +103,7 @@ public sealed class LimitedNetwork : INetworkBackend, INetworkReceiver, ITimerTa
             return false;
         }
 
-        Count(ref _receiving, (ulong)packet.Length);
+        Count(ref _receiving, (ulong)packet.Length, outward: false);
         return true;
     }
 
@@ -136,10 +149,12 @@ public sealed class LimitedNetwork : INetworkBackend, INetworkReceiver, ITimerTa
         return passes;
     }
 
-    private void Count(ref IoThrottle throttle, ulong length)
+    private void Count(ref IoThrottle throttle, ulong length, bool outward)
     {
+        length -= Math.Min(length, INetworkBackend.HeaderLength);
         _gate.Enter();
-        throttle.Take(length - Math.Min(length, INetworkBackend.HeaderLength));
+        _traffic = outward ? _traffic.CountOut(length) : _traffic.CountIn(length);
+        throttle.Take(length);
         _gate.Exit();
     }
 

@@ -69,7 +69,7 @@ public sealed class InputTests
     {
         FakePort port = new();
         int quits = 0;
-        TerminalInput input = new(new FakeSource("ls\r", "\u0001h", "pwd\r\u0001x"), port, () => quits++, () => { });
+        TerminalInput input = new(new FakeSource("ls\r", "\u0001h", "pwd\r\u0001x"), port, () => quits++, () => { }, new EscapeKeys());
         input.Run();
         Assert.Equal("", port.Typed);
         input.OnReady();
@@ -81,7 +81,7 @@ public sealed class InputTests
     public void A_terminal_that_goes_away_ends_the_machine()
     {
         int quits = 0;
-        new TerminalInput(new FakeSource(), new FakePort(), () => quits++, () => { }).Run();
+        new TerminalInput(new FakeSource(), new FakePort(), () => quits++, () => { }, new EscapeKeys()).Run();
         Assert.Equal(1, quits);
     }
 

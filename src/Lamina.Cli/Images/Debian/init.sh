@@ -49,6 +49,7 @@ follow() {
     while read -r word first second; do
         case $word in
             size) stty -F "/dev/$console" rows "$first" columns "$second" ;;
+            stop) poweroff -f ;;
         esac
     done
 }

@@ -1,0 +1,56 @@
+using System.Globalization;
+using Lamina.Cli.Host;
+using Lamina.Machine.Limits;
+using Lamina.Machine.Processors;
+using Lamina.Management.Protocol;
+
+namespace Lamina.Cli.Control.Verbs;
+
+/// <summary>Says what the machine has counted.</summary>
+internal sealed class StatisticsVerb(ControlledMachine machine) : IControlVerb
+{
+    private const string OwnStatus = "/proc/self/status";
+
+    /// <inheritdoc/>
+    public string Name => ControlVerbs.Statistics;
+
+    /// <inheritdoc/>
+    public void Execute(ControlExchange exchange)
+    {
+        Vmm.VirtualMachine vm = machine.Machine;
+        ProcessorCounters counters = vm.Counters;
+        MachineStatistics statistics = new()
+        {
+            Accelerator = vm.AcceleratorName,
+            Instructions = vm.InstructionsRetired,
+            Exits = counters.Exits,
+            AssistedInstructions = counters.AssistedInstructions,
+            MachineSeconds = vm.MachineTime.TotalSeconds,
+            ProcessorSeconds = Environment.CpuUsage.TotalTime.TotalSeconds,
+            Memory = new MemoryStatistics { GuestBytes = vm.Settings.MemorySize, ResidentBytes = ReadSize("VmRSS"), AnonymousBytes = ReadSize("RssAnon") },
+            Disks = [.. vm.DiskTraffic.Select(static (t, i) => Describe("disk", i, t))],
+            Networks = [.. vm.NetworkTraffic.Select(static (t, i) => Describe("net", i, t))],
+            Balloon = vm.Balloon is { } balloon
+                ? new BalloonStatistics { TargetBytes = balloon.Target, Bytes = balloon.Size, ReportedBytes = balloon.ReportedBytes }
+                : null,
+            ConsoleBytes = machine.Console.Total,
+        };
+        exchange.Reply(statistics, ControlJson.Default.MachineStatistics);
+    }
+
+    private static TrafficStatistics Describe(string kind, int number, TrafficCounters traffic) => new()
+    {
+        Name = string.Create(CultureInfo.InvariantCulture, $"{kind}{number}"),
+        InCount = traffic.InCount,
+        InBytes = traffic.InBytes,
+        OutCount = traffic.OutCount,
+        OutBytes = traffic.OutBytes,
+    };
+
+    // A line such as "VmRSS:	  1234 kB".
+    private static ulong ReadSize(string field)
+    {
+        string number = HostFiles.ReadField(OwnStatus, field).Split(' ')[0];
+        return ulong.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out ulong kibibytes) ? kibibytes << 10 : 0;
+    }
+}

@@ -1,0 +1,34 @@
+using Lamina.Management.Protocol;
+
+namespace Lamina.Cli.Control.Verbs;
+
+/// <summary>Says what the machine is and how it does.</summary>
+internal sealed class StatusVerb(ControlledMachine machine) : IControlVerb
+{
+    /// <inheritdoc/>
+    public string Name => ControlVerbs.Status;
+
+    /// <inheritdoc/>
+    public void Execute(ControlExchange exchange)
+    {
+        Vmm.VirtualMachine vm = machine.Machine;
+        MachineStatus status = new()
+        {
+            Name = machine.Name,
+            Pid = Environment.ProcessId,
+            State = vm.Completion.IsCompleted ? MachineState.Ended : vm.IsPaused ? MachineState.Paused : MachineState.Running,
+            Source = machine.Source,
+            Accelerator = vm.AcceleratorName,
+            CpuModel = vm.Settings.CpuModel,
+            Processors = vm.Settings.ProcessorCount,
+            MemoryBytes = vm.Settings.MemorySize,
+            StartedAt = machine.StartedAt,
+            MachineSeconds = vm.MachineTime.TotalSeconds,
+            Detached = machine.IsDetached,
+            AttachedConsoles = machine.Attached,
+            Disks = [.. vm.Settings.Disks.Select(static d => d.Path)],
+            WithheldFeatures = vm.WithheldFeatures,
+        };
+        exchange.Reply(status, ControlJson.Default.MachineStatus);
+    }
+}

@@ -1,0 +1,25 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Lamina.Management.Protocol;
+
+/// <summary>How the protocol's records become JSON, without reflection. Their properties can be set, because those that can only be initialized lose their defaults here.</summary>
+[JsonSourceGenerationOptions(
+    JsonSerializerDefaults.Web,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    MaxDepth = ControlProtocol.MaximumDepth)]
+[JsonSerializable(typeof(ControlRequest))]
+[JsonSerializable(typeof(ControlResponse))]
+[JsonSerializable(typeof(NoArguments))]
+[JsonSerializable(typeof(ResumeArguments))]
+[JsonSerializable(typeof(StopArguments))]
+[JsonSerializable(typeof(StopResult))]
+[JsonSerializable(typeof(ConsoleArguments))]
+[JsonSerializable(typeof(LogArguments))]
+[JsonSerializable(typeof(SizeArguments))]
+[JsonSerializable(typeof(MachineStatus))]
+[JsonSerializable(typeof(MachineStatus[]))]
+[JsonSerializable(typeof(MachineStatistics))]
+public sealed partial class ControlJson : JsonSerializerContext
+{
+}

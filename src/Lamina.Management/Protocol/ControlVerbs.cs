@@ -1,0 +1,32 @@
+namespace Lamina.Management.Protocol;
+
+/// <summary>The verbs that machines of this version know.</summary>
+public static class ControlVerbs
+{
+    /// <summary>Gives <see cref="MachineStatus"/>.</summary>
+    public const string Status = "status";
+
+    /// <summary>Gives <see cref="MachineStatistics"/>.</summary>
+    public const string Statistics = "stats";
+
+    /// <summary>Stops the processors and the machine's clock.</summary>
+    public const string Pause = "pause";
+
+    /// <summary>Goes on; takes <see cref="ResumeArguments"/>.</summary>
+    public const string Resume = "resume";
+
+    /// <summary>Presses the power button and waits; takes <see cref="StopArguments"/>, gives <see cref="StopResult"/>.</summary>
+    public const string Stop = "stop";
+
+    /// <summary>Ends the machine at once.</summary>
+    public const string Kill = "kill";
+
+    /// <summary>Attaches to the console; takes <see cref="ConsoleArguments"/>, and opens a stream of bytes both ways.</summary>
+    public const string Console = "console";
+
+    /// <summary>Gives what the console has shown; takes <see cref="LogArguments"/>, and opens a stream of bytes from the machine.</summary>
+    public const string Logs = "logs";
+
+    /// <summary>Tells the size of the window that the console is shown in; takes <see cref="SizeArguments"/>.</summary>
+    public const string Resize = "resize";
+}
