@@ -5,4 +5,7 @@ public enum PersonalityKind
 {
     /// <summary>KVM, with virtio devices.</summary>
     Kvm,
+
+    /// <summary>VMware, with disks on a paravirtual SCSI adapter and vmxnet3 network cards.</summary>
+    VMware,
 }

@@ -110,7 +110,7 @@ public sealed class VirtualMachine : IDisposable
     public void SetDiskLimits(int disk, IoLimits limits)
     {
         ArgumentNullException.ThrowIfNull(limits);
-        _controller.Devices.Virtio.Disks[disk].SetLimits(limits);
+        (_controller.Devices.Paravirtual?.Disks ?? _controller.Devices.Virtio.Disks)[disk].SetLimits(limits);
     }
 
     /// <summary>Changes what may pass a network card in each direction.</summary>
@@ -119,7 +119,7 @@ public sealed class VirtualMachine : IDisposable
     public void SetNetworkLimits(int card, IoLimits limits)
     {
         ArgumentNullException.ThrowIfNull(limits);
-        _controller.Devices.Virtio.Networks[card].SetLimits(limits);
+        (_controller.Devices.Paravirtual?.Networks ?? _controller.Devices.Virtio.Networks)[card].SetLimits(limits);
     }
 
     /// <summary>Presses the ACPI power button: the guest's operating system decides what follows.</summary>

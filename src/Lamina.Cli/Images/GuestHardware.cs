@@ -27,4 +27,7 @@ internal enum GuestHardware
 
     /// <summary>Virtio devices in memory, rather than on a PCI bus.</summary>
     MappedDevices = 64,
+
+    /// <summary>Disks and network cards are VMware's.</summary>
+    VMware = 128,
 }

@@ -82,6 +82,13 @@ internal sealed class DeviceCatalog
             LocalTimerFrequency = crystalFrequency,
         };
         Personality = Add(PersonalityCatalog.Create(settings.Personality, personality, StolenTime, [settings.Accelerator, .. settings.CompatibleWith]));
+        if (settings.Personality == PersonalityKind.VMware)
+        {
+            Paravirtual = new ParavirtualCatalog(settings, memory, clock, pci, apicBus, own, notice);
+            _devices.AddRange(Paravirtual.Devices);
+            settings = settings with { Disks = [], Networks = [] };
+        }
+
         Virtio = new VirtioCatalog(settings, memory, clock, pci, mmio, apicBus, own, notice);
         _devices.AddRange(Virtio.Devices);
 
@@ -107,6 +114,9 @@ internal sealed class DeviceCatalog
 
     /// <summary>What the host took of the processors' time.</summary>
     internal StolenTime StolenTime { get; }
+
+    /// <summary>The personality's disks and network cards; null if these are virtio devices.</summary>
+    internal ParavirtualCatalog? Paravirtual { get; }
 
     /// <summary>The virtio devices.</summary>
     internal VirtioCatalog Virtio { get; }

@@ -1,6 +1,8 @@
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.Personalities;
 using Lamina.Personalities.Kvm;
+using Lamina.Personalities.VMware;
 using Lamina.Vmm.Processors;
 
 namespace Lamina.Vmm.Devices;
@@ -14,11 +16,17 @@ internal static class PersonalityCatalog
     /// <param name="stolen">Tells of stolen time.</param>
     /// <param name="accelerators">What the machine may run under.</param>
     /// <exception cref="MachineConfigurationException">An accelerator does not carry it.</exception>
-    internal static KvmPersonality Create(PersonalityKind kind, PersonalitySettings settings, StolenTime stolen, IReadOnlyList<IAccelerator> accelerators)
+    internal static IPersonality Create(PersonalityKind kind, PersonalitySettings settings, StolenTime stolen, IReadOnlyList<IAccelerator> accelerators)
     {
         bool served = accelerators.All(static a => a.CarriesPersonalities);
+        if (!served && kind != PersonalityKind.Kvm)
+        {
+            throw new MachineConfigurationException("Only the software CPU shows guests another hypervisor than KVM.");
+        }
+
         return kind switch
         {
+            PersonalityKind.VMware => new VMwarePersonality(settings),
             _ => new KvmPersonality(settings, stolen, served),
         };
     }

@@ -136,7 +136,7 @@ internal sealed class VirtioCatalog
     /// <summary>The named ports.</summary>
     internal IReadOnlyList<ConsolePort> Ports { get; private set; } = [];
 
-    private static WireNetwork Open(NetworkSettings network) => network.Kind switch
+    internal static WireNetwork Open(NetworkSettings network) => network.Kind switch
     {
         NetworkKind.User => UserNetwork.Start(network.PublishedPorts),
         NetworkKind.Tap => TapNetwork.Open(network.Name ?? throw new MachineConfigurationException("A network card on a tap interface needs the interface's name.")),

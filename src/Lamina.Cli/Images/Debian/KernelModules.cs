@@ -11,8 +11,16 @@ internal static class KernelModules
         "drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_pci_legacy_dev", "drivers/virtio/virtio_pci_modern_dev", "drivers/virtio/virtio_pci",
     ];
 
-    private static readonly string[] Disks = ["drivers/block/virtio_blk", "lib/crc16", "crypto/crc32c_generic", "fs/mbcache", "fs/jbd2/jbd2", "fs/ext4/ext4"];
+    private static readonly string[] Disks = ["drivers/block/virtio_blk"];
+    private static readonly string[] FileSystems = ["lib/crc16", "crypto/crc32c_generic", "fs/mbcache", "fs/jbd2/jbd2", "fs/ext4/ext4"];
     private static readonly string[] Networks = ["net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net"];
+    private static readonly string[] ScsiDisks =
+    [
+        "crypto/crct10dif_common", "lib/crc-t10dif", "crypto/crct10dif_generic", "block/t10-pi", "drivers/scsi/scsi_common", "drivers/scsi/scsi_mod", "drivers/scsi/sd_mod",
+    ];
+
+    private static readonly string[] VMwareDisks = ["drivers/scsi/vmw_pvscsi"];
+    private static readonly string[] VMwareNetworks = ["drivers/net/vmxnet3/vmxnet3"];
     private static readonly string[] Shares = ["fs/fuse/fuse", "fs/fuse/virtiofs"];
 
     private static readonly string[] Sockets =
@@ -24,8 +32,11 @@ internal static class KernelModules
     // The cloud kernel has the other transport's driver, and the generic one has it, too; both find its devices by ACPI.
     private static readonly string[] Platform = ["drivers/virtio/virtio_mmio"];
 
+    /// <summary>Those for any disk and its file system, each after what it needs.</summary>
+    public static IReadOnlyList<string> AllDisks { get; } = [.. Disks, .. ScsiDisks, .. VMwareDisks, .. FileSystems];
+
     /// <summary>All of them, as paths in the package's module directory without ".ko".</summary>
-    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Virtio, .. Disks, .. Networks, .. Shares, .. Sockets, .. Consoles, .. Balloons, .. Platform];
+    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. Shares, .. Sockets, .. Consoles, .. Balloons, .. Platform];
 
     /// <summary>Those for a machine, each after what it needs.</summary>
     public static IReadOnlyList<string> Select(GuestHardware hardware)
@@ -34,14 +45,19 @@ internal static class KernelModules
         [
             .. Panic,
             .. hardware == GuestHardware.None ? [] : Virtio,
-            .. hardware.HasFlag(GuestHardware.Disk) ? Disks : [],
-            .. hardware.HasFlag(GuestHardware.Network) ? Networks : [],
+            .. hardware.HasFlag(GuestHardware.Disk) ? SelectDisks(hardware) : [],
+            .. !hardware.HasFlag(GuestHardware.Network) ? [] : hardware.HasFlag(GuestHardware.VMware) ? VMwareNetworks : Networks,
             .. hardware.HasFlag(GuestHardware.Share) ? Shares : [],
             .. hardware.HasFlag(GuestHardware.Socket) ? Sockets : [],
             .. hardware.HasFlag(GuestHardware.Console) ? Consoles : [],
             .. hardware.HasFlag(GuestHardware.Balloon) ? Balloons : [],
             .. hardware.HasFlag(GuestHardware.MappedDevices) ? Platform : [],
         ];
+    }
+
+    private static string[] SelectDisks(GuestHardware hardware)
+    {
+        return hardware.HasFlag(GuestHardware.VMware) ? [.. ScsiDisks, .. VMwareDisks, .. FileSystems] : [.. Disks, .. FileSystems];
     }
 
     /// <summary>Where the cache has a module.</summary>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Lamina.Cli.Arguments;
+using Lamina.Cli.Images.Debian;
 using Lamina.Cli.Tools;
 
 namespace Lamina.Cli.Images.Systems;
@@ -31,7 +32,7 @@ internal sealed class SystemImageBuilder(SystemImageStore store, IToolRunner too
     private static readonly string[] Modules =
     [
         "drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_pci_legacy_dev", "drivers/virtio/virtio_pci_modern_dev", "drivers/virtio/virtio_pci",
-        "drivers/block/virtio_blk", "lib/crc16", "crypto/crc32c_generic", "fs/mbcache", "fs/jbd2/jbd2", "fs/ext4/ext4",
+        .. KernelModules.AllDisks,
     ];
 
     /// <summary>Builds an image, in place of the one that is there.</summary>

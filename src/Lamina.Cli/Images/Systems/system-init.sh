@@ -15,12 +15,17 @@ for module in /lamina/modules/*.ko; do
     [ -e "$module" ] && $b insmod "$module"
 done
 tries=0
-while [ ! -b /dev/vda ]; do
+disk=
+while [ -z "$disk" ]; do
+    for disk in /dev/vda /dev/sda; do
+        [ -b $disk ] && break
+        disk=
+    done
     tries=$((tries + 1))
     [ "$tries" -gt 100 ] && fail "there is no disk"
-    $b sleep 0.05
+    [ -z "$disk" ] && $b sleep 0.05
 done
-$b mount -t ext4 -o rw,errors=remount-ro /dev/vda /system || fail "the disk cannot be mounted"
+$b mount -t ext4 -o rw,errors=remount-ro $disk /system || fail "the disk cannot be mounted"
 $b mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /run
 $b cp -a /lamina/run/. /run/
 for place in proc sys dev run; do

@@ -1,0 +1,348 @@
+using Lamina.Machine;
+using Lamina.Machine.AddressSpaces;
+using Lamina.Machine.Backends;
+using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
+using Lamina.Machine.Memory;
+using Lamina.Machine.Pci;
+using Lamina.Personalities.Scsi;
+
+namespace Lamina.Personalities.VMware.Pvscsi;
+
+/// <summary>
+/// VMware's paravirtual SCSI adapter, as Linux's driver describes it (drivers/scsi/vmw_pvscsi.h). A kick takes all requests from the ring on the processor's thread; they end there or on
+/// a back end's thread, in any order. A reset waits until nothing is under way, because the driver frees its buffers after it.
+/// </summary>
+public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
+{
+    /// <summary>Most disks.</summary>
+    public const int MaximumTargets = 16;
+
+    private const ulong WindowLength = 0x8000;
+    private const int RequestSlots = 64;
+    private const uint CompletionInterrupt = 1;
+    private const uint AllInterrupts = 0xf;
+
+    private readonly ILock _gate;
+    private readonly GuestMemory _memory;
+    private readonly MsixTable _msix;
+    private readonly PvscsiRings _rings;
+    private readonly PvscsiCommands _commands;
+    private readonly ScsiTarget?[] _targets = new ScsiTarget?[MaximumTargets];
+    private readonly ScsiRequest[] _requests = new ScsiRequest[RequestSlots];
+    private readonly Pending[] _pending = new Pending[RequestSlots];
+    private readonly int[] _free = new int[RequestSlots];
+    private int _freeCount;
+    private uint _interruptStatus;
+    private uint _interruptMask;
+    private bool _stopped = true;
+
+    /// <summary>Makes an adapter without disks; the locks are its own.</summary>
+    public PvscsiController(string name, ILock gate, ILock functionLock, ILock tableLock, GuestMemory memory, IMessageInterruptSink messages)
+    {
+        Name = name;
+        _gate = gate;
+        _memory = memory;
+        _rings = new PvscsiRings(memory);
+        _commands = new PvscsiCommands(memory);
+        Function = new PciFunction(functionLock, new PciIdentity(0x15ad, 0x07c0, 0x01_0000, 2, 0x15ad, 0x07c0, InterruptPin: 1));
+        _msix = new MsixTable(tableLock, messages, 1);
+        Function.AddBar(0, PciBarKind.Memory32, WindowLength, this, $"{name} registers");
+        Function.AddMsix(1, _msix, $"{name} msix");
+        for (int i = 0; i < RequestSlots; i++)
+        {
+            _requests[i] = new ScsiRequest(i, this);
+            _free[i] = i;
+        }
+
+        _freeCount = RequestSlots;
+    }
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    /// <summary>The function, to be put on a bus.</summary>
+    public PciFunction Function { get; }
+
+    /// <summary>Adds a disk as the only logical unit of the next target. Before the machine starts.</summary>
+    /// <param name="backend">The content.</param>
+    /// <param name="serial">Serial number: at most 20 bytes of ASCII.</param>
+    /// <returns><c>false</c> if there is no place.</returns>
+    public bool TryAddDisk(IBlockBackend backend, ReadOnlySpan<byte> serial)
+    {
+        int place = Array.IndexOf(_targets, null);
+        if (place >= 0)
+        {
+            _targets[place] = new ScsiTarget(_memory, new ScsiDisk[] { new(_memory, backend, serial) });
+        }
+
+        return place >= 0;
+    }
+
+    /// <inheritdoc/>
+    public AccessResult Read(ulong offset, Span<byte> data)
+    {
+        _gate.Enter();
+        LittleEndian.Put(data, offset switch
+        {
+            PvscsiRegister.CommandStatus => _commands.Status,
+            PvscsiRegister.InterruptStatus => _interruptStatus,
+            PvscsiRegister.InterruptMask => _interruptMask,
+            _ => 0,
+        });
+        _gate.Exit();
+        return AccessResult.Done;
+    }
+
+    /// <inheritdoc/>
+    public AccessResult Write(ulong offset, ReadOnlySpan<byte> data)
+    {
+        uint value = (uint)LittleEndian.Get(data);
+        bool drain = false;
+        _gate.Enter();
+        switch (offset)
+        {
+            case PvscsiRegister.Command:
+                _commands.Begin(value);
+                drain = Execute();
+                break;
+            case PvscsiRegister.CommandData:
+                _commands.Add(value);
+                drain = Execute();
+                break;
+            case PvscsiRegister.InterruptStatus:
+                _interruptStatus &= ~value;
+                UpdateLine();
+                break;
+            case PvscsiRegister.InterruptMask:
+                _interruptMask = value & AllInterrupts;
+                UpdateLine();
+                break;
+            case PvscsiRegister.KickNonRwIo or PvscsiRegister.KickRwIo:
+                Process();
+                break;
+        }
+
+        _gate.Exit();
+        if (drain)
+        {
+            // Completions take the lock.
+            Drain();
+        }
+
+        return AccessResult.Done;
+    }
+
+    void IScsiCompletion.OnCompleted(ScsiRequest request)
+    {
+        _gate.Enter();
+        bool wasFull = _freeCount == 0;
+        Finish(request);
+        if (_rings.IsActive)
+        {
+            Publish();
+            if (wasFull)
+            {
+                Process();
+            }
+        }
+
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Start()
+    {
+        _gate.Enter();
+        _stopped = false;
+        Process();
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+        _gate.Enter();
+        _stopped = true;
+        _gate.Exit();
+        Drain();
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+        Drain();
+        _gate.Enter();
+        ResetAdapter();
+        _commands.Reset();
+        _interruptMask = 0;
+        UpdateLine();
+        _gate.Exit();
+        Function.Reset();
+    }
+
+    /// <inheritdoc/>
+    public void Save(IStateWriter state)
+    {
+        state.Write(1, (ulong)_interruptStatus);
+        state.Write(2, (ulong)_interruptMask);
+        _commands.Save(state, 3);
+        _rings.Save(state, 8);
+        Function.Save(state, 20);
+    }
+
+    /// <inheritdoc/>
+    public bool Restore(IStateReader state)
+    {
+        bool valid = state.TryTake(1, ref _interruptStatus) & state.TryTake(2, ref _interruptMask);
+        return valid && ((_interruptStatus | _interruptMask) & ~AllInterrupts) == 0
+            && _commands.Restore(state, 3) && _rings.Restore(state, 8) && Function.Restore(state, 20);
+    }
+
+    private void Drain()
+    {
+        foreach (ScsiTarget? target in _targets)
+        {
+            target?.Drain();
+        }
+    }
+
+    // True: what is under way has to end before the driver goes on.
+    private bool Execute()
+    {
+        if (!_commands.TryTake(out PvscsiCommand command))
+        {
+            return false;
+        }
+
+        switch (command)
+        {
+            case PvscsiCommand.AdapterReset:
+                ResetAdapter();
+                return true;
+            case PvscsiCommand.ResetBus or PvscsiCommand.ResetDevice:
+                return true;
+            case PvscsiCommand.SetupRings:
+                if (!_rings.TrySetUp(_commands.Data))
+                {
+                    _commands.Fail();
+                }
+
+                break;
+            case PvscsiCommand.Config:
+                _commands.WriteConfiguration(MaximumTargets);
+                break;
+        }
+
+        return false;
+    }
+
+    // What is under way has nobody to tell any more.
+    private void ResetAdapter()
+    {
+        _rings.Reset();
+        _interruptStatus = 0;
+        UpdateLine();
+    }
+
+    private void Process()
+    {
+        if (_stopped || !Function.IsBusMaster)
+        {
+            return;
+        }
+
+        bool ended = false;
+        Span<byte> copy = stackalloc byte[PvscsiRequest.Length];
+        for (uint waiting = _rings.CountRequests(); waiting > 0 && _freeCount > 0; waiting = _rings.CountRequests())
+        {
+            if (_rings.TryTake(copy))
+            {
+                ended |= Begin(new PvscsiRequest(copy));
+            }
+        }
+
+        if (ended)
+        {
+            Publish();
+        }
+    }
+
+    // True: something is in the completion ring.
+    private bool Begin(PvscsiRequest descriptor)
+    {
+        ScsiTarget? target = descriptor.Bus == 0 && descriptor.Target < MaximumTargets ? _targets[descriptor.Target] : null;
+        int tag = _free[--_freeCount];
+        ScsiRequest request = _requests[tag];
+        request.Clear();
+        _pending[tag] = new Pending(descriptor.Context, descriptor.SenseAddress, descriptor.SenseLength);
+        HostStatus problem = target is null ? HostStatus.SelectionTimeout
+            : descriptor.IsOutOfBand || !PvscsiScatterList.TryCollect(_memory, descriptor, request) ? HostStatus.InvalidParameter
+            : HostStatus.Success;
+        if (problem != HostStatus.Success)
+        {
+            _free[_freeCount++] = tag;
+            _rings.Complete(descriptor.Context, 0, 0, problem, 0);
+            return true;
+        }
+
+        descriptor.Command.CopyTo(request.Command);
+        if (!target!.Submit(request, descriptor.Unit))
+        {
+            return false;
+        }
+
+        Finish(request);
+        return true;
+    }
+
+    private void Finish(ScsiRequest request)
+    {
+        if (request.Block.Operation == BlockOperation.Read)
+        {
+            foreach (GuestBuffer buffer in request.Block.Buffers)
+            {
+                _memory.MarkWritten(buffer.Address, buffer.Length);
+            }
+        }
+
+        _free[_freeCount++] = request.Tag;
+        if (!_rings.IsActive)
+        {
+            return;
+        }
+
+        ref Pending pending = ref _pending[request.Tag];
+        uint senseLength = 0;
+        if (request.Status == ScsiStatus.CheckCondition)
+        {
+            Span<byte> sense = stackalloc byte[SenseCode.Length];
+            request.Sense.Write(sense);
+            senseLength = Math.Min(pending.SenseLength, SenseCode.Length);
+            senseLength = _memory.TryWrite(pending.SenseAddress, sense[..(int)senseLength]) ? senseLength : 0;
+        }
+
+        _rings.Complete(pending.Context, request.Transferred, senseLength, HostStatus.Success, (byte)request.Status);
+    }
+
+    private void Publish()
+    {
+        _rings.Publish();
+        _interruptStatus |= CompletionInterrupt;
+        if (_msix.IsEnabled)
+        {
+            if ((_interruptMask & CompletionInterrupt) != 0)
+            {
+                _msix.Raise(0);
+            }
+        }
+        else
+        {
+            UpdateLine();
+        }
+    }
+
+    private void UpdateLine() => Function.SetInterrupt(!_msix.IsEnabled && (_interruptStatus & _interruptMask) != 0);
+
+    private readonly record struct Pending(ulong Context, ulong SenseAddress, uint SenseLength);
+}

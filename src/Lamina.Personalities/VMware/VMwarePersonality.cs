@@ -1,0 +1,174 @@
+using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
+using Lamina.Machine.Personalities;
+using Lamina.Machine.Processors;
+using Lamina.Machine.Time;
+using Lamina.Personalities.VMware.Backdoor;
+
+namespace Lamina.Personalities.VMware;
+
+/// <summary>
+/// What a guest of VMware finds: the signature, the frequencies (Linux, arch/x86/kernel/cpu/vmware.c), and the backdoor port, which programs use as well as the kernel. It has no
+/// state of its own.
+/// </summary>
+public sealed class VMwarePersonality : IPersonality
+{
+    private const ushort BackdoorPort = 0x5658;
+    private const uint Magic = 0x564d_5868;
+    private const uint Refused = uint.MaxValue;
+
+    // Of the interface, as every product of today answers; and a server.
+    private const uint InterfaceVersion = 6;
+    private const uint ServerProduct = 2;
+    private const uint HardwareVersion = 13;
+
+    // Bit 3: x2APIC mode works without interrupt remapping.
+    private const uint LegacyX2Apic = 1 << 3;
+    private const ulong NanosecondsPerSecond = 1_000_000_000;
+    private const uint MaximumTimeLag = 1_000_000;
+
+    private readonly PersonalitySettings _settings;
+
+    /// <summary>Makes it.</summary>
+    public VMwarePersonality(PersonalitySettings settings)
+    {
+        _settings = settings;
+        Leaves =
+        [
+            HypervisorLeaves.CreateSignature(HypervisorLeaves.Timing, "VMwareVMware"),
+            HypervisorLeaves.CreateTiming(settings.TscFrequency, settings.LocalTimerFrequency),
+        ];
+    }
+
+    /// <inheritdoc/>
+    public string Name => "vmware";
+
+    /// <inheritdoc/>
+    public IReadOnlyList<CpuidEntry> Leaves { get; }
+
+    /// <inheritdoc/>
+    public ushort FirstPort => BackdoorPort;
+
+    /// <inheritdoc/>
+    public int PortCount => 1;
+
+    /// <inheritdoc/>
+    public bool HasHypercalls => false;
+
+    /// <inheritdoc/>
+    public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller)
+    {
+    }
+
+    /// <inheritdoc/>
+    public bool TryReadMsr(int processor, ulong timeStamp, uint index, out ulong value)
+    {
+        value = 0;
+        return false;
+    }
+
+    /// <inheritdoc/>
+    public bool TryWriteMsr(int processor, ulong timeStamp, uint index, ulong value) => false;
+
+    /// <inheritdoc/>
+    public void OnTimeStampSet(int processor, ulong timeStamp)
+    {
+    }
+
+    /// <inheritdoc/>
+    public bool TryHypercall(in GuestCall call) => false;
+
+    /// <inheritdoc/>
+    public void ReadPort(in GuestCall call, ushort port, Span<byte> data)
+    {
+        // Whoever does not know the magic number reads a port at which there is nothing.
+        uint answer = Refused;
+        if (data.Length == sizeof(uint) && (uint)call.Registers[GuestCall.Rax] == Magic)
+        {
+            answer = Answer(call, (BackdoorCommand)(ushort)call.Registers[GuestCall.Rcx]);
+        }
+
+        if (data.Length == sizeof(uint))
+        {
+            BitConverter.TryWriteBytes(data, answer);
+        }
+        else
+        {
+            data.Fill(0xff);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void WritePort(in GuestCall call, ushort port, ReadOnlySpan<byte> data)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void Start()
+    {
+    }
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+    }
+
+    /// <inheritdoc/>
+    public void Save(IStateWriter state)
+    {
+    }
+
+    /// <inheritdoc/>
+    public bool Restore(IStateReader state) => true;
+
+    // EAX is the answer; the other registers are set here.
+    private uint Answer(in GuestCall call, BackdoorCommand command)
+    {
+        switch (command)
+        {
+            case BackdoorCommand.GetMegahertz:
+                return (uint)(_settings.TscFrequency / 1_000_000);
+            case BackdoorCommand.GetVersion:
+                call.Set32(GuestCall.Rbx, Magic);
+                call.Set32(GuestCall.Rcx, ServerProduct);
+                return InterfaceVersion;
+            case BackdoorCommand.GetHardwareVersion:
+                return HardwareVersion;
+            case BackdoorCommand.GetMemorySize:
+                return (uint)(_settings.Memory.Size >> 20);
+            case BackdoorCommand.GetTime:
+                TellTime(call, _settings.Clock);
+                return (uint)(_settings.Clock.UnixTime / NanosecondsPerSecond);
+            case BackdoorCommand.AbsolutePointerStatus:
+                // There is no such pointer.
+                return 0;
+            case BackdoorCommand.GetHertz:
+                call.Set32(GuestCall.Rbx, (uint)(_settings.TscFrequency >> 32));
+                call.Set32(GuestCall.Rcx, (uint)_settings.LocalTimerFrequency);
+                return (uint)_settings.TscFrequency;
+            case BackdoorCommand.GetTimeFull:
+                ulong seconds = TellTime(call, _settings.Clock);
+                call.Set32(GuestCall.Rsi, (uint)(seconds >> 32));
+                call.Set32(GuestCall.Rdx, (uint)seconds);
+                return Magic;
+            case BackdoorCommand.GetProcessorInfo:
+                return LegacyX2Apic;
+            default:
+                return Refused;
+        }
+    }
+
+    // Microseconds, and how far the guest may be behind before it is to catch up.
+    private static ulong TellTime(in GuestCall call, IMachineClock clock)
+    {
+        ulong now = clock.UnixTime;
+        call.Set32(GuestCall.Rbx, (uint)(now % NanosecondsPerSecond / 1000));
+        call.Set32(GuestCall.Rcx, MaximumTimeLag);
+        return now / NanosecondsPerSecond;
+    }
+}

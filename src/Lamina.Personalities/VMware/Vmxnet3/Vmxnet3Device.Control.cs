@@ -1,0 +1,162 @@
+using System.Buffers.Binary;
+using Lamina.Machine;
+using Lamina.Machine.AddressSpaces;
+using Lamina.Machine.Devices;
+
+namespace Lamina.Personalities.VMware.Vmxnet3;
+
+/// <summary>The registers for commands, and the saved state.</summary>
+public sealed partial class Vmxnet3Device
+{
+    private const uint SupportedRevisions = 1;
+    private const uint SupportedUptVersions = 1;
+
+    /// <inheritdoc/>
+    public void Save(IStateWriter state)
+    {
+        state.Write(1, _shared);
+        state.Write(2, _queues);
+        state.Write(3, (ulong)_answer);
+        state.Write(4, (ulong)(uint)_transmitCount);
+        state.Write(5, (ulong)(uint)_receiveCount);
+        state.Write(6, (ulong)_eventInterrupt);
+        state.Write(7, _active);
+        _interrupts.Save(state, 8);
+        Function.Save(state, 12);
+        for (int i = 0; i < MaximumQueues; i++)
+        {
+            _transmit[i].Save(state, (ushort)(32 + (i * 16)));
+            _receive[i].Save(state, (ushort)(32 + ((MaximumQueues + i) * 16)));
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool Restore(IStateReader state)
+    {
+        byte transmit = 0;
+        byte receive = 0;
+        bool valid = state.TryTake(1, ref _shared) & state.TryTake(2, ref _queues) & state.TryTake(3, ref _answer) & state.TryTake(4, MaximumQueues, ref transmit)
+            & state.TryTake(5, MaximumQueues, ref receive) & state.TryTake(6, ref _eventInterrupt) & state.TryTake(7, ref _active);
+        (_transmitCount, _receiveCount) = (transmit, receive);
+        valid = valid && _interrupts.Restore(state, 8) && Function.Restore(state, 12);
+        for (int i = 0; i < MaximumQueues && valid; i++)
+        {
+            valid = _transmit[i].Restore(state, (ushort)(32 + (i * 16))) && _receive[i].Restore(state, (ushort)(32 + ((MaximumQueues + i) * 16)));
+        }
+
+        return valid;
+    }
+
+    private uint ReadControl(ulong offset)
+    {
+        switch (offset)
+        {
+            case Vmxnet3Register.Revisions:
+                return SupportedRevisions;
+            case Vmxnet3Register.UptVersions:
+                return SupportedUptVersions;
+            case Vmxnet3Register.Command:
+                return _answer;
+            case Vmxnet3Register.AddressLow:
+                return BinaryPrimitives.ReadUInt32LittleEndian(_address);
+            case Vmxnet3Register.AddressHigh:
+                return BinaryPrimitives.ReadUInt16LittleEndian(_address.AsSpan(4));
+            case Vmxnet3Register.InterruptCause:
+                // Reading lowers the line.
+                Function.SetInterrupt(false);
+                return 1;
+            default:
+                return 0;
+        }
+    }
+
+    private void WriteControl(ulong offset, uint value)
+    {
+        switch (offset)
+        {
+            case Vmxnet3Register.SharedLow:
+                _shared = (_shared & ~(ulong)uint.MaxValue) | value;
+                break;
+            case Vmxnet3Register.SharedHigh:
+                _shared = (_shared & uint.MaxValue) | ((ulong)value << 32);
+                break;
+            case Vmxnet3Register.Command:
+                Execute((Vmxnet3Command)value);
+                break;
+            case Vmxnet3Register.EventCause when _memory.TryRead(_shared + SharedArea.EventCause, out uint events):
+                _memory.TryWrite(_shared + SharedArea.EventCause, events & ~value);
+                break;
+        }
+    }
+
+    private void Execute(Vmxnet3Command command)
+    {
+        _answer = 0;
+        switch (command)
+        {
+            case Vmxnet3Command.ActivateDevice:
+                _answer = TryActivate() ? 0u : 1u;
+                break;
+            case Vmxnet3Command.QuiesceDevice or Vmxnet3Command.ResetDevice:
+                ResetDevice();
+                break;
+            case Vmxnet3Command.GetQueueStatus or Vmxnet3Command.GetStatistics:
+                DescribeQueues(command == Vmxnet3Command.GetStatistics);
+                break;
+            case Vmxnet3Command.GetLink:
+                _answer = _linkUp ? LinkUp : 0;
+                break;
+            case Vmxnet3Command.GetPermanentAddressLow:
+                _answer = BinaryPrimitives.ReadUInt32LittleEndian(_address);
+                break;
+            case Vmxnet3Command.GetPermanentAddressHigh:
+                _answer = BinaryPrimitives.ReadUInt16LittleEndian(_address.AsSpan(4));
+                break;
+            case Vmxnet3Command.GetDeviceIdLow:
+                _answer = DeviceId;
+                break;
+            case Vmxnet3Command.GetDeviceIdHigh:
+                _answer = 1;
+                break;
+        }
+    }
+
+    private void DescribeQueues(bool statistics)
+    {
+        for (int i = 0; i < _transmitCount; i++)
+        {
+            _transmit[i].Describe(_queues + ((uint)i * SharedArea.QueueLength), statistics);
+        }
+
+        for (int i = 0; i < _receiveCount; i++)
+        {
+            _receive[i].Describe(statistics);
+        }
+    }
+
+    /// <summary>Base address register 1.</summary>
+    private sealed class ControlWindow(Vmxnet3Device device) : IRegisterWindow
+    {
+        public AccessResult Read(ulong offset, Span<byte> data)
+        {
+            device._gate.Enter();
+            LittleEndian.Put(data, device.ReadControl(offset));
+            device._gate.Exit();
+            return AccessResult.Done;
+        }
+
+        public AccessResult Write(ulong offset, ReadOnlySpan<byte> data)
+        {
+            device._gate.Enter();
+            device.WriteControl(offset, (uint)LittleEndian.Get(data));
+            bool resume = device._active;
+            device._gate.Exit();
+            if (resume && offset == Vmxnet3Register.Command)
+            {
+                device._backend.ResumeReceive();
+            }
+
+            return AccessResult.Done;
+        }
+    }
+}

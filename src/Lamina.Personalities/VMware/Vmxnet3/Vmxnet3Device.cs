@@ -1,0 +1,312 @@
+using System.Buffers.Binary;
+using Lamina.Machine;
+using Lamina.Machine.AddressSpaces;
+using Lamina.Machine.Backends;
+using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
+using Lamina.Machine.Memory;
+using Lamina.Machine.Pci;
+using Lamina.Personalities.Network;
+
+namespace Lamina.Personalities.VMware.Vmxnet3;
+
+/// <summary>
+/// VMware's third paravirtual network card, in its first revision, as Linux's driver describes it (drivers/net/vmxnet3): several queues to send, checksums and segmentation, 802.1Q tags on the way
+/// out. Arriving packets go to the first queue, with checksums for the guest to look at.
+/// </summary>
+public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkReceiver
+{
+    /// <summary>Most queues in each direction.</summary>
+    public const int MaximumQueues = 8;
+
+    private const ulong WindowLength = 0x1000;
+    private const uint LinkUp = (10_000u << 16) | 1;
+    private const uint LinkEvent = 1 << 2;
+    private const uint DeviceId = 0x07b0;
+    private const int AddressLength = 6;
+
+    private readonly ILock _gate;
+    private readonly GuestMemory _memory;
+    private readonly INetworkBackend _backend;
+    private readonly MsixTable _msix;
+    private readonly InterruptVectors _interrupts;
+    private readonly PacketSender _sender;
+    private readonly ControlWindow _control;
+    private readonly TxQueue[] _transmit = new TxQueue[MaximumQueues];
+    private readonly RxQueue[] _receive = new RxQueue[MaximumQueues];
+    private readonly byte[] _address = new byte[AddressLength];
+    private ulong _shared;
+    private ulong _queues;
+    private uint _answer;
+    private int _transmitCount;
+    private int _receiveCount;
+    private byte _eventInterrupt;
+    private bool _active;
+    private bool _stopped = true;
+    private bool _linkUp = true;
+    private bool _receiverWaits;
+
+    /// <summary>Makes a card; the locks are its own.</summary>
+    public Vmxnet3Device(
+        string name, ILock gate, ILock functionLock, ILock tableLock, GuestMemory memory, IMessageInterruptSink messages, INetworkBackend backend, ReadOnlySpan<byte> address)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(address.Length, AddressLength);
+        Name = name;
+        _gate = gate;
+        _memory = memory;
+        _backend = backend;
+        address.CopyTo(_address);
+        Function = new PciFunction(functionLock, new PciIdentity(0x15ad, (ushort)DeviceId, 0x02_0000, 1, 0x15ad, (ushort)DeviceId, InterruptPin: 1));
+        _msix = new MsixTable(tableLock, messages, InterruptVectors.Count);
+        _control = new ControlWindow(this);
+        Function.AddBar(0, PciBarKind.Memory32, WindowLength, this, $"{name} doorbells");
+        Function.AddBar(1, PciBarKind.Memory32, WindowLength, _control, $"{name} registers");
+        Function.AddMsix(2, _msix, $"{name} msix");
+        _interrupts = new InterruptVectors(Function, _msix);
+        _sender = new PacketSender(memory, backend);
+        for (int i = 0; i < MaximumQueues; i++)
+        {
+            _transmit[i] = new TxQueue(memory, _sender);
+            _receive[i] = new RxQueue(memory, i);
+        }
+
+        backend.SetReceiver(this);
+    }
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    /// <summary>The function, to be put on a bus.</summary>
+    public PciFunction Function { get; }
+
+    private bool IsRunning => _active && !_stopped && Function.IsBusMaster;
+
+    /// <inheritdoc/>
+    public AccessResult Read(ulong offset, Span<byte> data)
+    {
+        data.Clear();
+        return AccessResult.Done;
+    }
+
+    /// <inheritdoc/>
+    public AccessResult Write(ulong offset, ReadOnlySpan<byte> data)
+    {
+        bool resume = false;
+        _gate.Enter();
+        switch (offset)
+        {
+            case < Vmxnet3Register.TxProducer:
+                _interrupts.SetMask((int)(offset >> 3), (LittleEndian.Get(data) & 1) != 0);
+
+                // The driver has taken what there was, and filled up.
+                resume = TakeWait();
+                break;
+            case < Vmxnet3Register.RxProducer:
+                Transmit((int)(offset - Vmxnet3Register.TxProducer) >> 3);
+                break;
+            case < Vmxnet3Register.ProducersEnd:
+                resume = TakeWait();
+                break;
+        }
+
+        _gate.Exit();
+        if (resume)
+        {
+            _backend.ResumeReceive();
+        }
+
+        return AccessResult.Done;
+    }
+
+    /// <inheritdoc/>
+    public bool TryReceive(ReadOnlySpan<byte> packet)
+    {
+        _gate.Enter();
+        bool taken = !IsRunning || !_receive[0].IsActive || Deliver(packet[INetworkBackend.HeaderLength..]);
+        _gate.Exit();
+        return taken;
+    }
+
+    /// <inheritdoc/>
+    public void OnTransmitReady()
+    {
+        _gate.Enter();
+        TransmitAll();
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void OnLinkChanged(bool up)
+    {
+        _gate.Enter();
+        _linkUp = up;
+        if (_active && _memory.TryRead(_shared + SharedArea.EventCause, out uint events))
+        {
+            _memory.TryWrite(_shared + SharedArea.EventCause, events | LinkEvent);
+            _interrupts.Raise(_eventInterrupt);
+        }
+
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Start()
+    {
+        _gate.Enter();
+        _stopped = false;
+        TransmitAll();
+        _gate.Exit();
+        _backend.SetReceiveOffloads(NetworkOffloads.None);
+        _backend.Start();
+    }
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+        _gate.Enter();
+        _stopped = true;
+        _gate.Exit();
+        _backend.Stop();
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+        _gate.Enter();
+        ResetDevice();
+        _shared = 0;
+        _answer = 0;
+        _gate.Exit();
+        Function.Reset();
+        _backend.ResumeReceive();
+    }
+
+    // True: whoever has a packet may offer it again.
+    private bool TakeWait()
+    {
+        bool waited = _receiverWaits;
+        _receiverWaits = false;
+        if (waited)
+        {
+            _receive[0].AskForUpdates(false);
+        }
+
+        return waited;
+    }
+
+    private bool Deliver(ReadOnlySpan<byte> frame)
+    {
+        RxQueue queue = _receive[0];
+        if (!queue.TryDeliver(frame, out bool tooLong))
+        {
+            // A driver that has added buffers since may not have seen the wish.
+            queue.AskForUpdates(true);
+            Interlocked.MemoryBarrier();
+            if (tooLong || !queue.TryDeliver(frame, out tooLong))
+            {
+                _receiverWaits = !tooLong;
+                return tooLong;
+            }
+
+            queue.AskForUpdates(false);
+        }
+
+        _interrupts.Raise(queue.Interrupt);
+        return true;
+    }
+
+    private void TransmitAll()
+    {
+        for (int i = 0; i < _transmitCount; i++)
+        {
+            Transmit(i);
+        }
+    }
+
+    private void Transmit(int number)
+    {
+        if (!IsRunning || number >= _transmitCount)
+        {
+            return;
+        }
+
+        TxQueue queue = _transmit[number];
+        bool before = queue.Error != 0;
+        queue.Process(out bool completed);
+        if (completed)
+        {
+            _interrupts.Raise(queue.Interrupt);
+        }
+
+        if (queue.Error != 0 && !before)
+        {
+            ReportError();
+        }
+    }
+
+    // The driver asks for the state of queues, and resets the card.
+    private void ReportError()
+    {
+        const uint TransmitQueueError = 1 << 1;
+        if (_memory.TryRead(_shared + SharedArea.EventCause, out uint events))
+        {
+            _memory.TryWrite(_shared + SharedArea.EventCause, events | TransmitQueueError);
+            _interrupts.Raise(_eventInterrupt);
+        }
+    }
+
+    private void ResetDevice()
+    {
+        _active = false;
+        _receiverWaits = false;
+        _transmitCount = _receiveCount = 0;
+        _sender.Reset();
+        _interrupts.Reset();
+        foreach (TxQueue queue in _transmit)
+        {
+            queue.Reset();
+        }
+
+        foreach (RxQueue queue in _receive)
+        {
+            queue.Reset();
+        }
+    }
+
+    // Copies the shared area and the queues' descriptions, and looks at the copies alone.
+    private bool TryActivate()
+    {
+        ResetDevice();
+        Span<byte> shared = stackalloc byte[SharedArea.Length];
+        Span<byte> description = stackalloc byte[SharedArea.QueueLength];
+        if (!_memory.TryRead(_shared, shared) || BinaryPrimitives.ReadUInt32LittleEndian(shared[SharedArea.Magic..]) != SharedArea.MagicValue)
+        {
+            return false;
+        }
+
+        int transmit = shared[SharedArea.TxQueueCount];
+        int receive = shared[SharedArea.RxQueueCount];
+        _queues = BinaryPrimitives.ReadUInt64LittleEndian(shared[SharedArea.QueueDescriptions..]);
+        _eventInterrupt = shared[SharedArea.EventInterrupt];
+        _interrupts.AutoMask = shared[SharedArea.AutoMask] != 0;
+        if (transmit is 0 or > MaximumQueues || receive is 0 or > MaximumQueues)
+        {
+            return false;
+        }
+
+        for (int i = 0; i < transmit + receive; i++)
+        {
+            ulong address = _queues + ((uint)i * SharedArea.QueueLength);
+            bool valid = _memory.TryRead(address, description)
+                && (i < transmit ? _transmit[i].TrySetUp(description) : _receive[i - transmit].TrySetUp(address, description, receive));
+            if (!valid)
+            {
+                ResetDevice();
+                return false;
+            }
+        }
+
+        (_transmitCount, _receiveCount, _active) = (transmit, receive, true);
+        return true;
+    }
+}

@@ -1,0 +1,91 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using Lamina.Cli.Images;
+using Lamina.Guests.Machines;
+using Lamina.Networking;
+using Lamina.Vmm;
+
+namespace Lamina.Guests;
+
+/// <summary>Debian's kernel, as it is, under the hypervisors that a machine shows: its drivers find disks and network cards, and keep what goes through them.</summary>
+public sealed class PersonalityTests : IDisposable
+{
+    private readonly string _disk = Path.GetTempFileName();
+
+    public void Dispose() => File.Delete(_disk);
+
+    [Fact]
+    public async Task Under_VMware_disks_are_on_pvscsi_and_cards_are_vmxnet3()
+    {
+        await CheckAsync(PersonalityKind.VMware, GuestHardware.VMware, "VMware", guest =>
+        {
+            Assert.Contains("vmxnet3", guest.Run("readlink /sys/class/net/eth0/device/driver"), StringComparison.Ordinal);
+            Assert.Contains("vmw_pvscsi", guest.Run("readlink /sys/bus/pci/devices/0000:00:1f.0/driver"), StringComparison.Ordinal);
+        });
+    }
+
+    private async Task CheckAsync(PersonalityKind personality, GuestHardware drivers, string name, Action<GuestMachine> check)
+    {
+        Assert.SkipUnless((Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(d => File.Exists(Path.Combine(d, "passt"))), "'passt' is not installed (package passt).");
+        File.WriteAllBytes(_disk, new byte[32 << 20]);
+        ushort port = GetFreePort();
+        NetworkSettings network = new() { PublishedPorts = [new PublishedPort("127.0.0.1", port, 80, false)] };
+        using GuestMachine guest = GuestMachine.StartDebian(
+            "translator",
+            2,
+            GuestHardware.Disk | GuestHardware.Network | drivers,
+            s => s with { Personality = personality, Networks = [network], Disks = [new DiskSettings { Path = _disk }] });
+        guest.ExpectPrompt();
+        string messages = guest.Run("dmesg; dmesg -n 1");
+        Assert.Contains($"Hypervisor detected: {name}", messages, StringComparison.Ordinal);
+        check(guest);
+
+        // The disk keeps what is written, with many requests at once.
+        guest.Run("for i in 0 1 2 3; do dd if=/dev/urandom of=/dev/sda bs=64k seek=$((i * 64)) count=64 conv=notrunc 2>/dev/null & done; wait; sync");
+        string sum = guest.Run("dd if=/dev/sda bs=1M count=16 2>/dev/null | sha256sum").Split(' ')[0];
+        guest.Run("echo 3 >/proc/sys/vm/drop_caches");
+        Assert.Equal(sum, guest.Run("dd if=/dev/sda bs=1M count=16 2>/dev/null | sha256sum").Split(' ')[0]);
+
+        // What the guest sends comes out as large segments, and goes in again.
+        guest.Run("mkdir /tmp/www; dd if=/dev/urandom of=/tmp/www/data bs=64k count=32 2>/dev/null; httpd -p 80 -h /tmp/www");
+        string sent = guest.Run("sha256sum </tmp/www/data").Split(' ')[0];
+        using HttpClient client = new() { Timeout = TimeSpan.FromMinutes(2) };
+        byte[] got = await client.GetByteArrayAsync(new Uri(string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}/data")), TestContext.Current.CancellationToken);
+        Assert.Equal(sent, Convert.ToHexStringLower(SHA256.HashData(got)));
+        byte[] content = RandomNumberGenerator.GetBytes(3 << 20);
+        using TcpListener host = new(IPAddress.Any, 0);
+        host.Start();
+        Task served = ServeAsync(host, content);
+        string address = string.Create(CultureInfo.InvariantCulture, $"http://$(ip route | awk '/^default/{{print $3}}'):{((IPEndPoint)host.LocalEndpoint).Port}/");
+        Assert.Equal($"{Convert.ToHexStringLower(SHA256.HashData(content))}  -", guest.Run($"wget -q -O - {address} | sha256sum"));
+        await served;
+
+        IReadOnlyList<string> complaints = KernelComplaints.Find(guest.Run("dmesg"));
+        guest.Type("exit\r");
+        Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
+        Assert.True(complaints.Count == 0, $"The kernel complains:\n{string.Join('\n', complaints)}");
+        using FileStream disk = File.OpenRead(_disk);
+        byte[] written = new byte[16 << 20];
+        disk.ReadExactly(written);
+        Assert.Equal(sum, Convert.ToHexStringLower(SHA256.HashData(written)));
+    }
+
+    private static async Task ServeAsync(TcpListener listener, byte[] content)
+    {
+        using TcpClient client = await listener.AcceptTcpClientAsync(TestContext.Current.CancellationToken);
+        NetworkStream stream = client.GetStream();
+        byte[] request = new byte[4096];
+        _ = await stream.ReadAsync(request, TestContext.Current.CancellationToken);
+        await stream.WriteAsync(System.Text.Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"HTTP/1.0 200 OK\r\nContent-Length: {content.Length}\r\n\r\n")), TestContext.Current.CancellationToken);
+        await stream.WriteAsync(content, TestContext.Current.CancellationToken);
+    }
+
+    private static ushort GetFreePort()
+    {
+        using TcpListener listener = new(IPAddress.Loopback, 0);
+        listener.Start();
+        return (ushort)((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+}

@@ -1,0 +1,53 @@
+using System.Runtime.InteropServices;
+using Lamina.Machine.Backends;
+
+namespace Lamina.Personalities.Tests.Fakes;
+
+/// <summary>A wire that keeps what is sent.</summary>
+internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOffloads.None) : INetworkBackend
+{
+    public List<byte[]> Sent { get; } = [];
+
+    public bool IsFull { get; set; }
+
+    public int Resumed { get; private set; }
+
+    public INetworkReceiver? Receiver { get; private set; }
+
+    public NetworkOffloads Offloads => offloads;
+
+    public int MaximumTransmissionUnit => 0;
+
+    public void SetReceiver(INetworkReceiver receiver) => Receiver = receiver;
+
+    public void Start()
+    {
+    }
+
+    public void Stop()
+    {
+    }
+
+    public void SetReceiveOffloads(NetworkOffloads offloads) => Assert.Equal(NetworkOffloads.None, offloads);
+
+    public bool TryTransmit(ReadOnlySpan<GuestBuffer> buffers)
+    {
+        if (IsFull)
+        {
+            return false;
+        }
+
+        List<byte> packet = [];
+        foreach (GuestBuffer buffer in buffers)
+        {
+            byte[] part = new byte[buffer.Length];
+            Marshal.Copy(buffer.HostAddress, part, 0, part.Length);
+            packet.AddRange(part);
+        }
+
+        Sent.Add([.. packet]);
+        return true;
+    }
+
+    public void ResumeReceive() => Resumed++;
+}

@@ -1,0 +1,245 @@
+using Lamina.Personalities.Tests.Fakes;
+using Lamina.Personalities.VMware.Pvscsi;
+
+namespace Lamina.Personalities.Tests.VMware;
+
+/// <summary>The adapter as a driver sees it, good and hostile.</summary>
+public sealed class PvscsiTests : IDisposable
+{
+    private const ulong Ring = GuestRam.Start;
+    private const ulong Completions = GuestRam.Start + 0x1000;
+    private const ulong State = GuestRam.Start + 0x2000;
+    private const ulong Data = GuestRam.Start + 0x4000;
+    private const ulong Sense = GuestRam.Start + 0x3000;
+    private readonly GuestRam _ram = new();
+    private readonly RecordingMessages _messages = new();
+    private readonly TestDisk _disk = new(1 << 20);
+    private readonly PvscsiController _controller;
+    private uint _produced;
+
+    public PvscsiTests()
+    {
+        _controller = new PvscsiController("pvscsi", new CheckedLock(), new CheckedLock(), new CheckedLock(), _ram.Memory, _messages);
+        Assert.True(_controller.TryAddDisk(_disk, "x"u8));
+        _controller.Function.WriteConfiguration(4, [6, 0]);
+        _controller.Start();
+    }
+
+    public void Dispose() => _ram.Dispose();
+
+    [Fact]
+    public void ARequestGoesThroughTheRingsAndRaisesTheLine()
+    {
+        SetUp();
+        Write(PvscsiRegister.InterruptMask, 1);
+        new Random(1).NextBytes(_disk.Content);
+        Put(context: 77, Data, 1024, "28000000000300000200");
+        Kick();
+        Assert.Equal((77UL, 1024UL, 0u), Completion(0));
+        Assert.Equal(_disk.Content.AsSpan(1536, 1024).ToArray(), _ram.Get(Data, 1024));
+        Assert.Equal((1u, 1u, 1u), (_ram.Get<uint>(State + 4), _ram.Get<uint>(State + 12), Read(PvscsiRegister.InterruptStatus)));
+        Write(PvscsiRegister.InterruptStatus, 1);
+        Assert.Equal(0u, Read(PvscsiRegister.InterruptStatus));
+    }
+
+    [Fact]
+    public void ErrorsComeWithSense()
+    {
+        SetUp();
+        Put(5, Data, 512, "28007fffffff00000100");
+        Kick();
+        Assert.Equal((5UL, 0UL, 0x0002_0000u), Completion(0));
+        Assert.Equal("7000050000000000", Convert.ToHexString(_ram.Get(Sense, 8))[..12] + "0000");
+        Assert.Equal(18u, _ram.Get<uint>(Completions + 16));
+    }
+
+    [Fact]
+    public void ListsAreFollowedAcrossTheirPages()
+    {
+        SetUp();
+        new Random(2).NextBytes(_disk.Content);
+        ulong list = Data + 0x8000;
+        Element(list, Data, 512, 0);
+        Element(list + 16, list + 64, 0, 1);
+        Element(list + 64, Data + 0x1000, 512, 0);
+        Put(1, list, 1024, "28000000000000000200", flags: 1);
+        Kick();
+        Assert.Equal((1UL, 1024UL, 0u), Completion(0));
+        Assert.Equal(_disk.Content.AsSpan(512, 512).ToArray(), _ram.Get(Data + 0x1000, 512));
+    }
+
+    [Theory]
+    [InlineData(Data, 512UL, 0u, 1, 0x11u)]
+    [InlineData(0UL, 512UL, 0u, 0, 0x1au)]
+    [InlineData(Data, ulong.MaxValue, 0u, 0, 0x1au)]
+    [InlineData(Data, 512UL, 2u, 0, 0x1au)]
+    [InlineData(Data + 0x8000, 512UL, 1u, 0, 0x1au)]
+    public void WhatCannotBeARequestIsRefusedByTheAdapter(ulong data, ulong length, uint flags, byte target, uint status)
+    {
+        SetUp();
+
+        // A list that leads to itself.
+        Element(Data + 0x8000, Data + 0x8000, 0, 1);
+        Put(9, data, length, "28000000000000000100", flags, target);
+        Kick();
+        Assert.Equal((9UL, 0UL, status), Completion(0));
+        Assert.Empty(_disk.Log);
+    }
+
+    [Fact]
+    public void ARingThatCannotBeIsRefused()
+    {
+        Assert.Equal(uint.MaxValue, SetUp(pages: 3));
+        Assert.Equal(uint.MaxValue, SetUp(pages: 64));
+        Assert.Equal(uint.MaxValue, SetUp(pages: 0));
+        Assert.Equal(uint.MaxValue, SetUp(state: ulong.MaxValue));
+        SetUp();
+        _ram.Set(State, 0x8000_0000u);
+        Kick();
+        Assert.Equal(0u, _ram.Get<uint>(State + 12));
+        Write(PvscsiRegister.Command, 8);
+        Assert.Equal(uint.MaxValue, Read(PvscsiRegister.CommandStatus));
+    }
+
+    [Fact]
+    public void AfterAResetNothingMoreIsWritten()
+    {
+        SetUp();
+        _disk.Hold = true;
+        Put(1, Data, 512, "28000000000000000100");
+        Kick();
+        Assert.Single(_disk.Held);
+        Write(PvscsiRegister.Command, 1);
+        Assert.Empty(_disk.Held);
+        Assert.Equal(0u, _ram.Get<uint>(State + 12));
+    }
+
+    [Fact]
+    public void MoreRequestsThanPlacesAllEnd()
+    {
+        SetUp(pages: 8);
+        _disk.Hold = true;
+        for (uint i = 0; i < 200; i++)
+        {
+            Put(i + 1, Data, 512, "28000000000000000100");
+        }
+
+        Kick();
+        Assert.Equal(64, _disk.Held.Count);
+        while (_disk.Held.Count > 0)
+        {
+            _disk.CompleteOne();
+        }
+
+        Assert.Equal(200u, _ram.Get<uint>(State + 12));
+    }
+
+    [Fact]
+    public void GarbageInMemoryAndRegistersIsSurvived()
+    {
+        Random random = new(7);
+        byte[] junk = new byte[0x6000];
+        ulong[] registers = [0, 4, 8, 0x100c, 0x2010, 0x3014, 0x4018, 0x3018];
+        for (int i = 0; i < 4000; i++)
+        {
+            if (i % 50 == 0)
+            {
+                SetUp(pages: 1u << random.Next(4));
+                random.NextBytes(junk);
+                _ram.Memory.TryWrite(GuestRam.Start, junk);
+            }
+
+            _ram.Set(State, (uint)random.Next(64));
+            Write(registers[random.Next(registers.Length)], (uint)random.Next(12));
+        }
+    }
+
+    [Fact]
+    public void ItsStateIsTheSameAfterSaveAndRestore()
+    {
+        SetUp();
+        Write(PvscsiRegister.InterruptMask, 1);
+        Put(1, Data, 512, "28000000000000000100");
+        Kick();
+        _controller.Stop();
+        StateBag state = new();
+        _controller.Save(state);
+        PvscsiController after = new("pvscsi", new CheckedLock(), new CheckedLock(), new CheckedLock(), _ram.Memory, _messages);
+        Assert.True(after.Restore(state));
+        StateBag again = new();
+        after.Save(again);
+        Assert.Equal(state.Describe(), again.Describe());
+        state.Integers[9] = 33;
+        Assert.False(after.Restore(state));
+    }
+
+    private uint SetUp(uint pages = 1, ulong state = State)
+    {
+        Write(PvscsiRegister.Command, 3);
+        ulong rings = pages > 1 ? GuestRam.Start + 0x10_0000 : Ring;
+        ulong completions = pages > 1 ? GuestRam.Start + 0x20_0000 : Completions;
+        Write(PvscsiRegister.CommandData, pages);
+        Write(PvscsiRegister.CommandData, pages);
+        WriteLong(state >> 12);
+        for (uint i = 0; i < 32; i++)
+        {
+            WriteLong((rings >> 12) + i);
+        }
+
+        for (uint i = 0; i < 32; i++)
+        {
+            WriteLong((completions >> 12) + i);
+        }
+
+        _produced = 0;
+        _requests = rings;
+        return Read(PvscsiRegister.CommandStatus);
+    }
+
+    private ulong _requests = Ring;
+
+    private void Put(ulong context, ulong data, ulong length, string command, uint flags = 0, byte target = 0)
+    {
+        ulong at = _requests + (_produced * 128);
+        _ram.Memory.TryWrite(at, new byte[128]);
+        _ram.Set(at, context);
+        _ram.Set(at + 8, data);
+        _ram.Set(at + 16, length);
+        _ram.Set(at + 24, Sense);
+        _ram.Set(at + 32, 96u);
+        _ram.Set(at + 36, flags);
+        _ram.Memory.TryWrite(at + 40, Convert.FromHexString(command));
+        _ram.Set(at + 67, target);
+        _ram.Set(State, ++_produced);
+    }
+
+    private void Element(ulong at, ulong address, uint length, uint flags)
+    {
+        _ram.Set(at, address);
+        _ram.Set(at + 8, length);
+        _ram.Set(at + 12, flags);
+    }
+
+    private (ulong Context, ulong Length, uint Status) Completion(uint index)
+    {
+        ulong at = Completions + (index * 32);
+        return (_ram.Get<ulong>(at), _ram.Get<ulong>(at + 8), _ram.Get<uint>(at + 20));
+    }
+
+    private void Kick() => Write(PvscsiRegister.KickRwIo, 0);
+
+    private void WriteLong(ulong value)
+    {
+        Write(PvscsiRegister.CommandData, (uint)value);
+        Write(PvscsiRegister.CommandData, (uint)(value >> 32));
+    }
+
+    private void Write(ulong offset, uint value) => _controller.Write(offset, BitConverter.GetBytes(value));
+
+    private uint Read(ulong offset)
+    {
+        byte[] value = new byte[4];
+        _controller.Read(offset, value);
+        return BitConverter.ToUInt32(value);
+    }
+}
