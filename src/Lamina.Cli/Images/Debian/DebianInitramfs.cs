@@ -1,6 +1,7 @@
 using System.Text;
 using Lamina.Boot.Initramfs;
 using Lamina.Cli.Arguments;
+using Lamina.Cli.Images.Agent;
 using Lamina.Cli.Images.Packages;
 
 namespace Lamina.Cli.Images.Debian;
@@ -37,6 +38,11 @@ internal static class DebianInitramfs
             if (session.Hardware.HasFlag(GuestHardware.Network))
             {
                 writer.AddFile("lamina/lease", Resource("lease.sh"), Executable);
+            }
+
+            if (session.Hardware.HasFlag(GuestHardware.Socket))
+            {
+                writer.AddFile("lamina/agent", AgentProgram.Create(), Executable);
             }
 
             if (session.Shares.Count > 0)

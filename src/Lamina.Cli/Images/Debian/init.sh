@@ -36,6 +36,9 @@ if [ "$network" = yes ]; then
     udhcpc -i eth0 -s /lamina/lease -O mtu -t 5 -T 1 -A 1 -n -q >/dev/null 2>&1 || echo "lamina: no address by DHCP on eth0"
 fi
 
+# What runs commands for Lamina beside the session. Not with "&", which would have its commands ignore Ctrl-C.
+[ -e /lamina/agent ] && start-stop-daemon -S -b -x /lamina/agent
+
 stty -F /dev/ttyS1 115200 raw -echo -hupcl clocal
 exec 3<>/dev/ttyS1
 

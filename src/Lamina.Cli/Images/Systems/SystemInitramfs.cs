@@ -1,6 +1,7 @@
 using System.Text;
 using Lamina.Boot.Initramfs;
 using Lamina.Cli.Arguments;
+using Lamina.Cli.Images.Agent;
 using Lamina.Cli.Images.Debian;
 
 namespace Lamina.Cli.Images.Systems;
@@ -42,6 +43,7 @@ internal static class SystemInitramfs
             AddSession(writer, session);
             AddNetwork(writer, session);
             AddShares(writer, session);
+            AddAgent(writer, session);
             writer.Finish();
         }
 
@@ -91,6 +93,15 @@ internal static class SystemInitramfs
             writer.AddFile($"{Run}/lamina/shares", ShareArgument.Describe(session.Shares));
             writer.AddFile($"{Run}/lamina/shares.sh", Resource("shares.sh"), Executable);
             Enable(writer, "lamina-shares.service", "multi-user.target.wants");
+        }
+    }
+
+    private static void AddAgent(CpioWriter writer, ImageSession session)
+    {
+        if (session.Hardware.HasFlag(GuestHardware.Socket))
+        {
+            writer.AddFile($"{Run}/lamina/agent", AgentProgram.Create(), Executable);
+            Enable(writer, "lamina-agent.service", "multi-user.target.wants");
         }
     }
 
