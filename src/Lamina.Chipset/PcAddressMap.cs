@@ -66,6 +66,9 @@ public static class PcAddressMap
     /// <summary>Reset control register (inside the configuration address register, byte access only).</summary>
     public const ushort ResetControl = 0xcf9;
 
+    /// <summary>Hot-plug of PCI slots.</summary>
+    public const ushort PciHotPlug = 0xae00;
+
     /// <summary>Start of the 32-bit window for PCI memory. RAM below 4 GiB ends at <see cref="PciConfigurationWindow"/> at the latest.</summary>
     public const ulong PciMemory = 0xc000_0000;
 

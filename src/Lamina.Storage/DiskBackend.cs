@@ -117,6 +117,10 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
         }
     }
 
+    /// <summary>Changes the image's length. No request is under way.</summary>
+    /// <returns>0, or an errno value.</returns>
+    public int Resize(ulong length) => _image.Resize(length);
+
     /// <summary>Ends the threads and closes the image. No request is under way.</summary>
     public void Dispose()
     {

@@ -24,6 +24,12 @@ public sealed record DiskSettings
     /// <summary>The serial number that the guest sees, at most 20 characters of ASCII; null for one made of its position.</summary>
     public string? Serial { get; init; }
 
+    /// <summary>The number in its device's name (disk0, disk1 and so on); null for the first that is free.</summary>
+    public int? Number { get; init; }
+
+    /// <summary>Its slot on the PCI bus, 1 to 31; null for the first that is free.</summary>
+    public int? Slot { get; init; }
+
     /// <summary>What the guest may ask of it; <see cref="VirtualMachine.SetDiskLimits"/> changes that.</summary>
     public IoLimits Limits { get; init; } = IoLimits.None;
 }

@@ -79,8 +79,10 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             AddressSpace ports = new(AddressSpace.PortCount, new MonitorLock());
             AddressSpace mmio = new(1UL << addressBits, new MonitorLock());
             ulong crystal = CpuModel.GetCrystalFrequency(tscFrequency);
+            Changes = new DeviceChanges(_loop, _completion.Task, message => Noticed?.Invoke(message));
             Devices = new DeviceCatalog(
-                ports, mmio, _clock, this, layout, tscFrequency, crystal, addressBits, settings, _memory, part => Own(part), message => Noticed?.Invoke(message));
+                ports, mmio, _clock, this, layout, tscFrequency, crystal, addressBits, settings, _memory, Changes, part => Own(part), message => Noticed?.Invoke(message));
+            Changes.Connect(Devices);
             IReadOnlyList<CpuidEntry> leaves = settings.Accelerator.Extras.Count == 0 ? Devices.Personality.Leaves : HypervisorLeaves.CreateOwn(tscFrequency, crystal);
             IReadOnlyList<CpuidEntry> cpuid = [.. model.CreateEntries(settings.ProcessorCount, tscFrequency, addressBits), .. leaves];
             IReadOnlyList<CpuidEntry> given = accelerators.Aggregate<IAccelerator, IReadOnlyList<CpuidEntry>>([.. cpuid, .. settings.Accelerator.Extras], static (entries, a) => a.Restrict(entries));
@@ -126,6 +128,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
                 ProcessorCount = settings.ProcessorCount,
                 Virtio = (uint)PcAddressMap.Virtio,
                 VirtioCount = Devices.Virtio.MmioCount,
+                PciHotPlug = Devices.Virtio.CanChange ? PcAddressMap.PciHotPlug : (ushort)0,
                 PciMemory64 = pciWindow,
                 PciMemory64Length = pciWindowLength,
             });
@@ -140,6 +143,8 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
 
     internal DeviceCatalog Devices { get; }
 
+    internal DeviceChanges Changes { get; }
+
     internal SerialPort Serial0 { get; }
 
     internal SerialPort Serial1 { get; }
@@ -149,6 +154,8 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
     internal IReadOnlyList<SerialPort> Ports { get; }
 
     internal Task<MachineResult> Completion => _completion.Task;
+
+    internal bool IsStarted => Volatile.Read(ref _started);
 
     internal bool IsPaused => Volatile.Read(ref _paused);
 

@@ -56,6 +56,9 @@ public sealed record MachineSettings
     /// <summary>Its network cards.</summary>
     public IReadOnlyList<NetworkSettings> Networks { get; init; } = [];
 
+    /// <summary>Slots of the PCI bus that are left empty, because their devices have been detached; so the others have the slots that they had.</summary>
+    public IReadOnlyList<int> EmptySlots { get; init; } = [];
+
     /// <summary>The folders that it shares with the host.</summary>
     public IReadOnlyList<ShareSettings> Shares { get; init; } = [];
 

@@ -15,6 +15,12 @@ public sealed record NetworkSettings
     /// <summary>Ports of the host that lead to the guest, for <see cref="NetworkKind.User"/>.</summary>
     public IReadOnlyList<PublishedPort> PublishedPorts { get; init; } = [];
 
+    /// <summary>The number in its device's name (net0, net1 and so on), of which and the machine's name its hardware address is made; null for the first that is free.</summary>
+    public int? Number { get; init; }
+
+    /// <summary>Its slot on the PCI bus, 1 to 31; null for the first that is free.</summary>
+    public int? Slot { get; init; }
+
     /// <summary>What may pass in each direction; <see cref="VirtualMachine.SetNetworkLimits"/> changes that.</summary>
     public IoLimits Limits { get; init; } = IoLimits.None;
 }

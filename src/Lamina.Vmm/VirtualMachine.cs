@@ -122,6 +122,47 @@ public sealed class VirtualMachine : IDisposable
         (_controller.Devices.Paravirtual?.Networks ?? _controller.Devices.Virtio.Networks)[card].SetLimits(limits);
     }
 
+    /// <summary>The settings with which the same machine would be made now, with the devices that have come and without those that have gone.</summary>
+    public MachineSettings CurrentSettings => _controller.Devices.Paravirtual == null ? _controller.Devices.Virtio.CurrentSettings : Settings;
+
+    /// <summary>Attaches a disk to a machine that has been started, and tells the guest.</summary>
+    /// <returns>The device's name, such as "disk1".</returns>
+    /// <exception cref="MachineConfigurationException">It cannot be opened, there is no place for it, or the machine has ended.</exception>
+    public string AttachDisk(DiskSettings settings)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        return Change(() => _controller.Changes.AttachDisk(settings));
+    }
+
+    /// <summary>Attaches a network card to a machine that has been started, and tells the guest.</summary>
+    /// <returns>The device's name, such as "net1".</returns>
+    /// <exception cref="MachineConfigurationException">The network cannot be had, there is no place for the card, or the machine has ended.</exception>
+    public string AttachNetwork(NetworkSettings settings)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        return Change(() => _controller.Changes.AttachNetwork(settings));
+    }
+
+    /// <summary>
+    /// Asks the guest to give up a disk or a network card, and waits until it has ejected it and the host has closed what served it. A guest that does not answer keeps it; it then goes when the
+    /// guest ejects it later, or with the next reset.
+    /// </summary>
+    /// <param name="device">Its name, as <see cref="AttachDisk"/> gives it; those of the start are disk0, net0 and so on.</param>
+    /// <param name="patience">How long the guest has.</param>
+    /// <returns>Whether it is gone.</returns>
+    /// <exception cref="MachineConfigurationException">There is no such device, or the machine has ended.</exception>
+    public bool Detach(string device, TimeSpan patience) => Change(() => _controller.Changes.Detach(device, patience));
+
+    /// <summary>Makes a disk larger while the machine runs, and tells the guest. Requests that are under way end before.</summary>
+    /// <param name="device">The disk's name.</param>
+    /// <param name="length">Bytes that it is to have: not fewer than it has, and whole sectors of 512.</param>
+    /// <exception cref="MachineConfigurationException">It cannot be; the disk is as it was.</exception>
+    public void ResizeDisk(string device, ulong length) => Change(() =>
+    {
+        _controller.Changes.ResizeDisk(device, length);
+        return true;
+    });
+
     /// <summary>Presses the ACPI power button: the guest's operating system decides what follows.</summary>
     public void PressPowerButton() => _controller.PressPowerButton();
 
@@ -154,6 +195,23 @@ public sealed class VirtualMachine : IDisposable
         Quit();
         WaitForEnd();
         _controller.Dispose();
+    }
+
+    private T Change<T>(Func<T> change)
+    {
+        if (!_controller.IsStarted)
+        {
+            throw new MachineConfigurationException("The machine has not been started.");
+        }
+
+        try
+        {
+            return change();
+        }
+        catch (Exception e) when (e is StorageException or NetworkException)
+        {
+            throw new MachineConfigurationException(e.Message, e);
+        }
     }
 
     private static CpuModel Validate(MachineSettings settings)

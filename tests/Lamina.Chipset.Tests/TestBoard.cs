@@ -41,6 +41,7 @@ internal sealed class TestBoard
         ResetControl = new ResetControl("reset", new CheckedLock(), Events);
         PciBus = new PciBus(new CheckedLock(), Ports, Mmio, Router);
         HostBridge = new PciHostBridge("host-bridge", new CheckedLock(), PciBus, ResetControl);
+        HotPlug = new PciHotPlug("hotplug", new CheckedLock(), PciBus, Power, Events);
         Panic = new PanicDevice("pvpanic", Events);
         Exit = new ExitDevice("exit", Events);
         Post = new PostPort("post");
@@ -54,10 +55,11 @@ internal sealed class TestBoard
         Power.Map(Ports);
         PortA.Map(Ports);
         HostBridge.Map(Ports, Mmio);
+        HotPlug.Map(Ports);
         Panic.Map(Ports);
         Exit.Map(Ports);
         Post.Map(Ports);
-        Devices = [Pic, .. Apics, IoApic, Pit, Rtc, Hpet, Uart, Keyboard, Power, PortA, ResetControl, HostBridge, Panic, Exit, Post];
+        Devices = [Pic, .. Apics, IoApic, Pit, Rtc, Hpet, Uart, Keyboard, Power, PortA, ResetControl, HostBridge, HotPlug, Panic, Exit, Post];
         foreach (IDevice device in Devices)
         {
             device.Start();
@@ -105,6 +107,8 @@ internal sealed class TestBoard
     public PciBus PciBus { get; }
 
     public PciHostBridge HostBridge { get; }
+
+    public PciHotPlug HotPlug { get; }
 
     public PanicDevice Panic { get; }
 

@@ -22,7 +22,14 @@ internal sealed class AmlWriter
     private const byte DualNamePrefix = 0x2e;
     private const byte MultiNamePrefix = 0x2f;
     private const byte ExtendedPrefix = 0x5b;
+    private const byte OperationRegionOp = 0x80;
+    private const byte FieldOp = 0x81;
     private const byte DeviceOp = 0x82;
+    private const byte StoreOp = 0x70;
+    private const byte AndOp = 0x7b;
+    private const byte NotifyOp = 0x86;
+    private const byte Serialized = 0x08;
+    private const byte DoubleWordsOfZeroes = 0x43; // Accesses of 32 bits; what a field does not cover is written as zero.
     private const byte ArgumentOp = 0x68;
     private const byte OrOp = 0x7d;
     private const byte CreateDWordFieldOp = 0x8a;
@@ -50,6 +57,41 @@ internal sealed class AmlWriter
 
     /// <summary>A method, not serialized.</summary>
     public AmlWriter Method(string name, int argumentCount) => Open(MethodOp).NameString(name).Raw((byte)argumentCount);
+
+    /// <summary>A method of which one call runs at a time.</summary>
+    public AmlWriter SerializedMethod(string name, int argumentCount) => Open(MethodOp).NameString(name).Raw((byte)(argumentCount | Serialized));
+
+    /// <summary>A region of ports.</summary>
+    public AmlWriter PortRegion(string name, ulong address, ulong length)
+    {
+        return Raw(ExtendedPrefix).Raw(OperationRegionOp).NameString(name).Raw((byte)AddressSpaceId.Io).Integer(address).Integer(length);
+    }
+
+    /// <summary>Fields of 32 bits from a region's beginning on.</summary>
+    public AmlWriter DoubleWordFields(string region, params ReadOnlySpan<string> names)
+    {
+        const byte FieldBits = 32;
+        Raw(ExtendedPrefix);
+        Open(FieldOp).NameString(region).Raw(DoubleWordsOfZeroes);
+        foreach (string name in names)
+        {
+            NameString(name).Raw(FieldBits);
+        }
+
+        return Close();
+    }
+
+    /// <summary>Puts a value into something; both follow.</summary>
+    public AmlWriter Store() => Raw(StoreOp);
+
+    /// <summary>Bitwise and, whose result is only used; two operands follow, then <see cref="NoTarget"/>.</summary>
+    public AmlWriter And() => Raw(AndOp);
+
+    /// <summary>A result that is kept nowhere.</summary>
+    public AmlWriter NoTarget() => Raw(ZeroOp);
+
+    /// <summary>Tells the operating system of something about a device; the device and the value follow.</summary>
+    public AmlWriter Notify() => Raw(NotifyOp);
 
     public AmlWriter If() => Open(IfOp);
 

@@ -10,6 +10,7 @@ internal static class DifferentiatedDescription
     private const int PinCount = 4;
     private const int InterruptCount = 8;
     private const uint VirtioLength = 0x1000;
+    private const byte HotPlugLength = 0x14;
 
     // PCI host bridge _OSC interface, 33db4d5b-1ff7-401c-9657-7441c03dd766 (PCI Firmware Specification 3.2, section 4.5.1).
     private static ReadOnlySpan<byte> HostBridgeInterface =>
@@ -25,6 +26,11 @@ internal static class DifferentiatedDescription
         AddLegacyDevices(aml);
         AddPlatformDevices(aml, configuration);
         aml.Close();
+        if (configuration.PciHotPlug != 0)
+        {
+            HotPlugDescription.AddEvent(aml);
+        }
+
         return new AcpiTable("DSDT", 2).Bytes(aml.ToArray()).Build();
     }
 
@@ -63,6 +69,11 @@ internal static class DifferentiatedDescription
 
         aml.Close();
 
+        if (configuration.PciHotPlug != 0)
+        {
+            HotPlugDescription.AddSlots(aml, configuration.PciHotPlug);
+        }
+
         // Grants whatever control the operating system asks for: there is no firmware that would want it.
         aml.Method("_OSC", 4)
             .CreateDWordField().Argument(3).Integer(0).NameString("CDW1")
@@ -97,6 +108,11 @@ internal static class DifferentiatedDescription
             .Io(configuration.GeneralPurposeEvent, configuration.GeneralPurposeEventLength)
             .Io(0x80, 1)
             .Io(0x92, 1);
+        if (configuration.PciHotPlug != 0)
+        {
+            reserved.Io(configuration.PciHotPlug, HotPlugLength);
+        }
+
         Add(aml, "MRES", "PNP0C02", 0, reserved);
         for (int i = 0; i < configuration.VirtioCount; i++)
         {

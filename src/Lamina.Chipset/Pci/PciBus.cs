@@ -29,7 +29,7 @@ public sealed class PciBus : IPciPins
         _lines = lines;
     }
 
-    /// <summary>Puts a function on the bus. Before the machine starts.</summary>
+    /// <summary>Puts a function on the bus. Before the machine starts, or on the control thread.</summary>
     /// <exception cref="ArgumentException">The place does not exist or is taken.</exception>
     public void Attach(int device, int function, PciFunction content)
     {
@@ -54,6 +54,14 @@ public sealed class PciBus : IPciPins
                 }
             }
         }
+    }
+
+    /// <summary>Takes the only function of a device off the bus, if there is one: its registers are gone when this returns, and its pin is not driven. Any thread.</summary>
+    public void Detach(int device)
+    {
+        PciFunction? content = _functions[device * FunctionCount];
+        _functions[device * FunctionCount] = null;
+        content?.Detach();
     }
 
     /// <summary>A configuration read (PCI 3.0, section 3.2.2.3). Where there is no function, all ones.</summary>

@@ -88,6 +88,15 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts
         _gate.Exit();
     }
 
+    /// <summary>Raises a general-purpose event, 0 to 15. Any thread.</summary>
+    public void RaiseGeneralEvent(int number)
+    {
+        _gate.Enter();
+        _generalStatus |= (ushort)(1 << number);
+        UpdateInterrupt();
+        _gate.Exit();
+    }
+
     /// <inheritdoc/>
     public void Start()
     {

@@ -81,6 +81,27 @@ public sealed class AddressSpace
         return fits;
     }
 
+    /// <summary>Takes a range away. An access that has found it before may still be under way.</summary>
+    public void Unmap(AddressMapping mapping)
+    {
+        _lock.Enter();
+        mapping.Enabled = false;
+        AddressMapping[] rest = new AddressMapping[_mappings.Length];
+        int count = 0;
+        foreach (AddressMapping other in _mappings)
+        {
+            if (other != mapping)
+            {
+                rest[count++] = other;
+            }
+        }
+
+        _mappings = rest[..count];
+        Rebuild();
+        _listener?.OnChanged(mapping);
+        _lock.Exit();
+    }
+
     /// <summary>Reads. Where nothing answers, or not at this width, <paramref name="data"/> is all ones.</summary>
     public AccessResult Read(ulong address, Span<byte> data)
     {

@@ -228,6 +228,25 @@ public sealed class PciFunction
         UpdateMappings();
     }
 
+    /// <summary>Takes the function off its bus: its registers answer no more, and its pin is not driven. By the bus.</summary>
+    public void Detach()
+    {
+        _gate.Enter();
+        _asserted = false;
+        UpdateInterrupt();
+        foreach (PciBar? bar in _bars)
+        {
+            if (bar?.Mapping is { } mapping)
+            {
+                (bar.Kind == PciBarKind.Io ? _ports : _mmio)?.Unmap(mapping);
+                bar.Mapping = null;
+            }
+        }
+
+        _pins = null;
+        _gate.Exit();
+    }
+
     /// <summary>Says in the header that the device has more functions. By the bus.</summary>
     public void MarkMultifunction() => Put(HeaderType, 0x80, 1);
 

@@ -1,6 +1,6 @@
 namespace Lamina.Vmm.Agent;
 
-/// <summary>What the agent in a guest and the host's side of it agree on (docs/adr/0017-guest-agent.md). All numbers are little-endian.</summary>
+/// <summary>What the agent in a guest and the host's side of it agree on (docs/adr/0018-guest-agent.md). All numbers are little-endian.</summary>
 public static class AgentProtocol
 {
     /// <summary>The port at which the agent listens. Only a guest's root can take one of this size.</summary>

@@ -6,7 +6,7 @@ namespace Lamina.Vmm.Agent;
 
 /// <summary>
 /// A guest's agent, seen from the host: runs commands in the guest, any number at once. It is reached through the socket that <see cref="SocketSettings.Path"/> names, from any process
-/// that may open that. docs/adr/0017-guest-agent.md has the protocol. Any thread.
+/// that may open that. docs/adr/0018-guest-agent.md has the protocol. Any thread.
 /// </summary>
 /// <param name="path">The socket of the machine.</param>
 public sealed class GuestAgent(string path)

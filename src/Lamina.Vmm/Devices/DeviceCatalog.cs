@@ -14,6 +14,7 @@ using Lamina.Machine.Memory;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
 using Lamina.Personalities;
+using Lamina.Virtio.Transport;
 using Lamina.Vmm.Processors;
 
 namespace Lamina.Vmm.Devices;
@@ -34,6 +35,7 @@ internal sealed class DeviceCatalog
         int physicalAddressBits,
         MachineSettings settings,
         GuestMemory memory,
+        IHotPlugEvents hotPlug,
         Action<IDisposable> own,
         Action<string> notice)
     {
@@ -91,6 +93,12 @@ internal sealed class DeviceCatalog
 
         Virtio = new VirtioCatalog(settings, memory, clock, pci, mmio, apicBus, own, notice);
         _devices.AddRange(Virtio.Devices);
+        HotPlug = Add(new PciHotPlug("hotplug", new MonitorLock(), pci, Power, hotPlug));
+        HotPlug.Map(ports);
+        foreach (AttachedDevice attached in Virtio.Attached)
+        {
+            HotPlug.SetRemovable(attached.Slot, Virtio.CanChange);
+        }
 
         Add(new PanicDevice("panic", events)).Map(ports);
         Add(new ExitDevice("exit", events)).Map(ports);
@@ -120,6 +128,9 @@ internal sealed class DeviceCatalog
 
     /// <summary>The virtio devices.</summary>
     internal VirtioCatalog Virtio { get; }
+
+    /// <summary>What lets devices come and go.</summary>
+    internal PciHotPlug HotPlug { get; }
 
     /// <summary>COM1.</summary>
     internal Uart Uart0 { get; }
@@ -154,6 +165,12 @@ internal sealed class DeviceCatalog
         LocalApics[0].EnterVirtualWireMode();
         ApicBus.ShowReset();
     }
+
+    /// <summary>Takes a device that has come while the machine runs. On the control thread.</summary>
+    internal void Add(PciTransport device) => _devices.Add(device);
+
+    /// <summary>Forgets a device that has gone. On the control thread.</summary>
+    internal void Remove(IDevice device) => _devices.Remove(device);
 
     private T Add<T>(T device)
         where T : IDevice

@@ -5,7 +5,6 @@ using Lamina.Chipset.Pci;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
-using Lamina.Machine.Limits;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Time;
 using Lamina.Networking;
@@ -14,28 +13,28 @@ using Lamina.Storage;
 using Lamina.Storage.Sharing;
 using Lamina.Virtio;
 using Lamina.Virtio.Balloon;
-using Lamina.Virtio.Block;
 using Lamina.Virtio.Console;
 using Lamina.Virtio.Entropy;
 using Lamina.Virtio.FileSystem;
-using Lamina.Virtio.Network;
 using Lamina.Virtio.Socket;
 using Lamina.Virtio.Transport;
 
 namespace Lamina.Vmm.Devices;
 
-/// <summary>The virtio devices of a machine: makes them and what serves them on the host, and puts them on the PCI bus in the order in which they were asked for.</summary>
-internal sealed class VirtioCatalog
+/// <summary>
+/// The virtio devices of a machine: makes them and what serves them on the host, and puts them on the PCI bus in the order in which they were asked for. Disks and network cards can
+/// come and go later.
+/// </summary>
+internal sealed partial class VirtioCatalog : IDisposable
 {
-    private const int LastSlot = 31;
-    private const int MaximumBlockQueues = 4;
+    private readonly MachineSettings _settings;
+    private readonly GuestMemory _memory;
+    private readonly IMachineClock _clock;
     private readonly PciBus _bus;
     private readonly AddressSpace? _mmio;
     private readonly IMessageInterruptSink _messages;
+    private readonly Action<string> _notice;
     private readonly List<IDevice> _devices = [];
-    private readonly List<LimitedDisk> _disks = [];
-    private readonly List<LimitedNetwork> _networks = [];
-    private int _nextSlot = 1;
 
     /// <summary>Makes them all.</summary>
     /// <param name="settings">The machine.</param>
@@ -51,28 +50,32 @@ internal sealed class VirtioCatalog
     /// <exception cref="MachineConfigurationException">There are too many.</exception>
     internal VirtioCatalog(MachineSettings settings, GuestMemory memory, IMachineClock clock, PciBus bus, AddressSpace mmio, IMessageInterruptSink messages, Action<IDisposable> own, Action<string> notice)
     {
+        _settings = settings;
+        _memory = memory;
+        _clock = clock;
         _bus = bus;
         _mmio = settings.Transport == VirtioTransport.Mmio ? mmio : null;
         _messages = messages;
-        for (int i = 0; i < settings.Disks.Count; i++)
+        _notice = notice;
+        own(this);
+        if (settings.Personality == PersonalityKind.VMware)
         {
-            DiskSettings disk = settings.Disks[i];
-            DiskBackend backend = new(DiskImages.Open(disk.Path, disk.Format, !disk.IsReadOnly, disk.IsDirect), disk.OnNoSpace, notice);
-            own(backend);
-            int queues = Math.Min(settings.ProcessorCount, MaximumBlockQueues);
-            string serial = disk.Serial ?? string.Create(CultureInfo.InvariantCulture, $"disk{i}");
-            LimitedDisk limited = new(backend, clock, new MonitorLock(), disk.Limits);
-            _disks.Add(limited);
-            Add(new BlockDevice(string.Create(CultureInfo.InvariantCulture, $"disk{i}"), new MonitorLock(), memory, limited, queues, Encoding.ASCII.GetBytes(serial)));
+            _takenSlots |= GetSlotBit(ParavirtualCatalog.Slot);
         }
 
-        for (int i = 0; i < settings.Networks.Count; i++)
+        foreach (int slot in settings.EmptySlots)
         {
-            WireNetwork network = Open(settings.Networks[i]);
-            own(network);
-            LimitedNetwork limited = new(network, clock, new MonitorLock(), settings.Networks[i].Limits);
-            _networks.Add(limited);
-            Add(new NetworkDevice(string.Create(CultureInfo.InvariantCulture, $"net{i}"), new MonitorLock(), memory, limited, HardwareAddress.Create(settings.Name, i)));
+            _takenSlots |= GetSlotBit(slot);
+        }
+
+        foreach (DiskSettings disk in settings.Disks)
+        {
+            AddAtStart(CreateDisk(disk));
+        }
+
+        foreach (NetworkSettings network in settings.Networks)
+        {
+            AddAtStart(CreateNetwork(network));
         }
 
         for (int i = 0; i < settings.Shares.Count; i++)
@@ -110,6 +113,10 @@ internal sealed class VirtioCatalog
         }
 
         Add(new EntropyDevice("rng0", new MonitorLock(), memory, new HostEntropy()));
+        foreach (int slot in settings.EmptySlots)
+        {
+            _takenSlots &= ~GetSlotBit(slot);
+        }
     }
 
     /// <summary>They.</summary>
@@ -117,12 +124,6 @@ internal sealed class VirtioCatalog
 
     /// <summary>How many of them are memory-mapped.</summary>
     internal int MmioCount { get; private set; }
-
-    /// <summary>The disks' limits.</summary>
-    internal IReadOnlyList<LimitedDisk> Disks => _disks;
-
-    /// <summary>The network cards' limits.</summary>
-    internal IReadOnlyList<LimitedNetwork> Networks => _networks;
 
     /// <summary>The memory balloon; null if there is none.</summary>
     internal MemoryBalloon? Balloon { get; private set; }
@@ -135,13 +136,6 @@ internal sealed class VirtioCatalog
 
     /// <summary>The named ports.</summary>
     internal IReadOnlyList<ConsolePort> Ports { get; private set; } = [];
-
-    internal static WireNetwork Open(NetworkSettings network) => network.Kind switch
-    {
-        NetworkKind.User => UserNetwork.Start(network.PublishedPorts),
-        NetworkKind.Tap => TapNetwork.Open(network.Name ?? throw new MachineConfigurationException("A network card on a tap interface needs the interface's name.")),
-        _ => TapNetwork.OpenOnBridge(network.Name ?? throw new MachineConfigurationException("A network card on a bridge needs the bridge's name.")),
-    };
 
     private void AddConsoles(MachineSettings settings, GuestMemory memory)
     {
@@ -177,29 +171,25 @@ internal sealed class VirtioCatalog
         }
     }
 
-    private void Add(VirtioDevice device)
+    private void Add(VirtioDevice device) => _devices.Add(_mmio != null ? Map(device, _mmio) : Attach(device, TakeSlot(null, device.Name)));
+
+    private MmioTransport Map(VirtioDevice device, AddressSpace mmio)
     {
-        if (_mmio != null)
+        if (MmioCount == PcAddressMap.VirtioCount)
         {
-            if (MmioCount == PcAddressMap.VirtioCount)
-            {
-                throw new MachineConfigurationException($"A machine has places for {PcAddressMap.VirtioCount} memory-mapped devices, and '{device.Name}' would be one more.");
-            }
-
-            MmioTransport mapped = new(device, _bus, MmioCount);
-            _mmio.Map($"{device.Name} registers", PcAddressMap.Virtio + ((ulong)MmioCount * PcAddressMap.VirtioLength), PcAddressMap.VirtioLength, mapped);
-            MmioCount++;
-            _devices.Add(mapped);
-            return;
+            throw new MachineConfigurationException($"A machine has places for {PcAddressMap.VirtioCount} memory-mapped devices, and '{device.Name}' would be one more.");
         }
 
-        if (_nextSlot > LastSlot)
-        {
-            throw new MachineConfigurationException($"A machine has places for {LastSlot} devices on its PCI bus, and '{device.Name}' would be one more.");
-        }
+        MmioTransport mapped = new(device, _bus, MmioCount);
+        mmio.Map($"{device.Name} registers", PcAddressMap.Virtio + ((ulong)MmioCount * PcAddressMap.VirtioLength), PcAddressMap.VirtioLength, mapped);
+        MmioCount++;
+        return mapped;
+    }
 
+    private PciTransport Attach(VirtioDevice device, int slot)
+    {
         PciTransport transport = new(device, new MonitorLock(), new MonitorLock(), _messages);
-        _bus.Attach(_nextSlot++, 0, transport.Function);
-        _devices.Add(transport);
+        _bus.Attach(slot, 0, transport.Function);
+        return transport;
     }
 }

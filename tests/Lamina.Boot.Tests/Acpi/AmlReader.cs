@@ -54,6 +54,25 @@ internal sealed class AmlReader(byte[] code)
                 Assert.True(Names.TryAdd(name, "device"), $"{name} is there twice.");
                 ReadTerms(name, end);
                 break;
+            case 0x5b when code[_at] == 0x80:
+                _at++;
+                name = ReadName(scope);
+                byte space = code[_at++];
+                Names.Add(name, (space, (ulong)ReadValue(), (ulong)ReadValue()));
+                break;
+            case 0x5b when code[_at] == 0x81:
+                _at++;
+                end = ReadLength();
+                string region = ReadName(scope);
+                byte flags = code[_at++];
+                for (int bit = 0; _at < end; bit += 32)
+                {
+                    name = ReadName(scope);
+                    Assert.Equal(32, code[_at++]);
+                    Names.Add(name, (region, bit, flags));
+                }
+
+                break;
             default:
                 Assert.Fail($"Unexpected AML opcode 0x{opcode:x2} at {_at - 1}.");
                 break;

@@ -78,6 +78,40 @@ public sealed class DifferentiatedDescriptionTests
         Assert.False(Decode(new AcpiConfiguration { ProcessorCount = 1, Panic = 0 }).ContainsKey("\\_SB_.PEVT"));
     }
 
+    [Fact]
+    public void SlotsCanBeEjectedAndAreToldOfByTheEvent()
+    {
+        Dictionary<string, object> names = Decode(new AcpiConfiguration { ProcessorCount = 1, PciHotPlug = 0xae00 });
+        Assert.Equal(((byte)1, 0xae00UL, 0x0cUL), names["\\_SB_.PCI0.PCST"]);
+        Assert.Equal(("\\_SB_.PCI0.PCST", 0, (byte)0x43), names["\\_SB_.PCI0.PCIU"]);
+        Assert.Equal(("\\_SB_.PCI0.PCST", 32, (byte)0x43), names["\\_SB_.PCI0.PCID"]);
+        Assert.Equal(("\\_SB_.PCI0.PCST", 64, (byte)0x43), names["\\_SB_.PCI0.PCEJ"]);
+        byte[] tell = (byte[])names["\\_SB_.PCI0.TELL"];
+        for (int slot = 1; slot < 32; slot++)
+        {
+            string name = $"S{slot:X2}_";
+            Assert.Equal((ulong)slot << 16, names[$"\\_SB_.PCI0.{name}._ADR"]);
+            Assert.Equal((ulong)slot, names[$"\\_SB_.PCI0.{name}._SUN"]);
+
+            // One argument; stores the slot's bit, which stands behind the prefix of its size, in PCEJ.
+            byte[] eject = (byte[])names[$"\\_SB_.PCI0.{name}._EJ0"];
+            Assert.Equal([1, 0x70], eject[..2]);
+            Assert.Equal("PCEJ"u8.ToArray(), eject[^4..]);
+            ulong bit = 0;
+            for (int i = eject.Length - 5; i > 2; i--)
+            {
+                bit = (bit << 8) | eject[i];
+            }
+
+            Assert.Equal(1UL << slot, bit);
+            Assert.True(tell.AsSpan().IndexOf((byte[])[0x86, .. System.Text.Encoding.ASCII.GetBytes(name), 0x69]) > 0, $"{name} is not told.");
+        }
+
+        Assert.Equal([8, .. "TELLPCIU"u8, 1, .. "TELLPCID"u8, 0x0a, 3], (byte[])names["\\_SB_.PCI0.LOOK"]);
+        Assert.Equal([0, (byte)'\\', 0x2f, 3, .. "_SB_PCI0LOOK"u8], (byte[])names["\\_GPE._E01"]);
+        Assert.False(Decode(new AcpiConfiguration { ProcessorCount = 1 }).ContainsKey("\\_GPE._E01"));
+    }
+
     private static List<(byte Tag, byte[] Body)> Resources(byte[] template)
     {
         List<(byte, byte[])> resources = [];

@@ -6,7 +6,7 @@ using static Iced.Intel.AssemblerRegisters;
 namespace Lamina.Cli.Images.Agent;
 
 /// <summary>
-/// The agent: a program in the guest that runs commands for the host (docs/adr/0017-guest-agent.md). A static ELF file of two kilobytes, so that every guest of this architecture
+/// The agent: a program in the guest that runs commands for the host (docs/adr/0018-guest-agent.md). A static ELF file of two kilobytes, so that every guest of this architecture
 /// can run it, whatever is installed. Each connection is a session of its own process; each stream is copied by a process that does nothing else, so that none waits for another.
 /// </summary>
 internal static partial class AgentProgram

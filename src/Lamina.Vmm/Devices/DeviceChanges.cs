@@ -1,0 +1,174 @@
+using System.Globalization;
+using Lamina.Chipset.Pci;
+using Lamina.Interop;
+using Lamina.Virtio.Transport;
+using Lamina.Vmm.Events;
+
+namespace Lamina.Vmm.Devices;
+
+/// <summary>
+/// Lets disks and network cards come and go while a machine runs: what is asked for is done on the control thread, and the guest's own part by ACPI (<see cref="PciHotPlug"/>).
+/// </summary>
+internal sealed class DeviceChanges : IHotPlugEvents
+{
+    private readonly LoopWork _work;
+    private readonly Posting _removal;
+    private readonly Task _end;
+    private readonly Action<string> _notice;
+    private readonly Lock _attaching = new();
+    private DeviceCatalog? _devices;
+    private uint _ejected;
+
+    /// <summary>Makes it for a machine that is being made.</summary>
+    /// <param name="loop">The control thread.</param>
+    /// <param name="end">Completes when the machine has ended.</param>
+    /// <param name="notice">Told what a person should know.</param>
+    internal DeviceChanges(EventLoop loop, Task end, Action<string> notice)
+    {
+        _work = new LoopWork(loop);
+        _removal = new Posting(loop, Remove);
+        _end = end;
+        _notice = notice;
+    }
+
+    private DeviceCatalog Devices => _devices!;
+
+    /// <summary>Says which devices there are, before the machine starts.</summary>
+    internal void Connect(DeviceCatalog devices) => _devices = devices;
+
+    /// <inheritdoc/>
+    public void Ejected(int slot)
+    {
+        Interlocked.Or(ref _ejected, 1u << slot);
+        _removal.Schedule();
+    }
+
+    /// <summary>Attaches a disk.</summary>
+    /// <returns>The device's name.</returns>
+    internal string AttachDisk(DiskSettings settings) => Attach(() => Devices.Virtio.CreateDisk(settings));
+
+    /// <summary>Attaches a network card.</summary>
+    /// <returns>The device's name.</returns>
+    internal string AttachNetwork(NetworkSettings settings) => Attach(() => Devices.Virtio.CreateNetwork(settings));
+
+    /// <summary>Asks the guest to give a device up, and waits.</summary>
+    /// <returns>Whether it is gone.</returns>
+    internal bool Detach(string name, TimeSpan patience)
+    {
+        CheckChangeable();
+        AttachedDevice attached = Find(name);
+        Do(() =>
+        {
+            attached.RemovalRequested = true;
+            Devices.HotPlug.RequestRemoval(attached.Slot);
+        });
+        return Task.WaitAny([attached.Removed, _end], patience) == 0;
+    }
+
+    /// <summary>Makes a disk larger, and tells the guest.</summary>
+    internal void ResizeDisk(string name, ulong length)
+    {
+        AttachedDevice attached = Find(name);
+        if (attached.DiskBackend is not { } backend)
+        {
+            throw new MachineConfigurationException($"'{name}' is not a disk.");
+        }
+
+        if (backend.IsReadOnly || length < backend.Length || length % 512 != 0)
+        {
+            throw new MachineConfigurationException(backend.IsReadOnly
+                ? $"The disk '{name}' is for reading only."
+                : string.Create(CultureInfo.InvariantCulture, $"The disk '{name}' has {backend.Length} bytes, and can be given more, in sectors of 512 bytes, while the machine runs; {length} is not that."));
+        }
+
+        int error = 0;
+        Do(() =>
+        {
+            // Nothing may be under way while the image's tables change.
+            attached.Transport!.Stop();
+            error = backend.Resize(length);
+            attached.Block!.Resize();
+            attached.Transport.Start();
+        });
+        if (error != 0)
+        {
+            throw new MachineConfigurationException($"The disk '{name}' cannot be made larger: {new SystemCallException("resize", error).Reason}.");
+        }
+    }
+
+    private string Attach(Func<AttachedDevice> create)
+    {
+        CheckChangeable();
+        lock (_attaching)
+        {
+            AttachedDevice attached = create();
+            try
+            {
+                Do(() =>
+                {
+                    PciTransport transport = Devices.Virtio.Admit(attached);
+                    Devices.Add(transport);
+                    transport.Start();
+                    Devices.HotPlug.Insert(attached.Slot, transport.Function);
+                });
+                return attached.Name;
+            }
+            catch
+            {
+                attached.Dispose();
+                throw;
+            }
+        }
+    }
+
+    // On the control thread: the guest has ejected something, which is off the bus already.
+    private void Remove()
+    {
+        uint slots = Interlocked.Exchange(ref _ejected, 0);
+        foreach (AttachedDevice attached in Devices.Virtio.Attached)
+        {
+            if ((slots & (1u << attached.Slot)) != 0 && attached.Transport is { } transport)
+            {
+                transport.Stop();
+                Devices.Remove(transport);
+
+                // What is not listed any more can be attached again.
+                attached.Close();
+                Devices.Virtio.Dismiss(attached);
+                attached.Dispose();
+                if (!attached.RemovalRequested)
+                {
+                    _notice($"the guest has ejected the device '{attached.Name}'");
+                }
+            }
+        }
+    }
+
+    private void CheckChangeable()
+    {
+        if (Devices.Paravirtual != null)
+        {
+            throw new MachineConfigurationException("Only virtio devices can come and go, and this machine's disks and network cards are another hypervisor's.");
+        }
+
+        if (!Devices.Virtio.CanChange)
+        {
+            throw new MachineConfigurationException("Devices can come and go on a PCI bus alone, and this machine's are memory-mapped.");
+        }
+    }
+
+    private AttachedDevice Find(string name)
+    {
+        IReadOnlyList<AttachedDevice> all = Devices.Virtio.Attached;
+        return all.FirstOrDefault(a => a.Name == name)
+            ?? throw new MachineConfigurationException($"The machine has no device '{name}' that could be changed{(all.Count > 0 ? $"; it has {string.Join(", ", all.Select(static a => a.Name))}" : "")}.");
+    }
+
+    private void Do(Action work)
+    {
+        if (!_work.Run(work, _end))
+        {
+            throw new MachineConfigurationException("The machine has ended.");
+        }
+    }
+}
