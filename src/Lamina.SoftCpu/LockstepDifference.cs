@@ -20,4 +20,7 @@ public sealed record LockstepDifference
 
     /// <summary>The translation.</summary>
     public required IReadOnlyList<byte> HostCode { get; init; }
+
+    /// <summary>Addresses that the translation calls with data behind the call, and how many bytes of it.</summary>
+    public required IReadOnlyDictionary<nint, int> CallData { get; init; }
 }

@@ -25,6 +25,9 @@ internal unsafe struct ProcessorContext
     /// <summary>Slots for reads in loops.</summary>
     public const int LoopReads = 4;
 
+    /// <summary>Entries of <see cref="Heat"/>; a power of two.</summary>
+    public const int HeatCount = 8192;
+
     // The first three must stay first: native code wants them aligned. Offsets 0 and 512 are known to native stubs.
 
     /// <summary>FXSAVE image (Intel SDM volume 1, section 10.5). Holds x87/MMX state and its control words; its XMM part and MXCSR are scratch.</summary>
@@ -262,6 +265,9 @@ internal unsafe struct ProcessorContext
     /// loops are in. Forgotten with everything that forgets entries, and when <see cref="Tlb"/> becomes another.
     /// </summary>
     public fixed ulong Slots[2 * SlotCount];
+
+    /// <summary>Runs that the compact translations, by a hash of their address, have left until they are worth a better one; below zero, it is time.</summary>
+    public fixed int Heat[HeatCount];
 
     /// <summary>Told when FERR# is asserted (an x87 exception with CR0.NE clear), or null: then such exceptions are ignored, as with IGNNE#.</summary>
     public delegate*<ProcessorContext*, void> FloatingPointErrorPin;

@@ -49,18 +49,19 @@ internal sealed unsafe partial class SoftwareProcessor
 
         while (true)
         {
-            if (!RunPiece(c, run, block, ref position, code, out TranslationExit exit, out ulong* data))
+            if (!RunPiece(c, run, block, ref position, code, out bool interprets, out CodePlace place))
             {
                 return run.Monitor.Difference == null && LeaveLockstep(c, run, block, position);
             }
 
-            if (exit != TranslationExit.Interpret)
+            if (!interprets)
             {
                 return true;
             }
 
-            Instruction* i = (Instruction*)data[0];
+            Instruction* i = place.Instruction;
             ulong rip = c->Rip;
+            code = place.Resume;
             ushort translated = run.TranslatedFlags;
             Assisted++;
             bool done = i->Handler(c, i);
@@ -83,7 +84,6 @@ internal sealed unsafe partial class SoftwareProcessor
             }
 
             position++;
-            code = (byte*)(data + 2);
         }
     }
 
@@ -98,10 +98,10 @@ internal sealed unsafe partial class SoftwareProcessor
     /// Executes a piece both ways, from an instruction of the block to wherever translated code leaves it. Answers <c>false</c> if that is not possible
     /// (<paramref name="position"/>: instructions of the block that are done), or if the results differ.
     /// </summary>
-    private bool RunPiece(ProcessorContext* c, LockstepRun run, Block* block, ref int position, byte* code, out TranslationExit exit, out ulong* data)
+    private bool RunPiece(ProcessorContext* c, LockstepRun run, Block* block, ref int position, byte* code, out bool interprets, out CodePlace place)
     {
-        exit = default;
-        data = null;
+        interprets = false;
+        place = default;
         ushort flags = run.FlagsFor(c);
         run.Start.Save(c);
         for (int attempt = 0; attempt < Attempts; attempt++)
@@ -135,20 +135,29 @@ internal sealed unsafe partial class SoftwareProcessor
             run.Log.SaveFirst();
             run.TakeBack(c);
             c->SavedFlags = flags;
-            exit = _code!.Enter(c, code);
+            TranslationExit exit = _code!.Routines.Enter(c, code);
             run.TranslatedFlags = c->SavedFlags;
-            data = c->ExitData;
+            interprets = exit is TranslationExit.Interpret or TranslationExit.Site;
             if (exit != TranslationExit.Dispatch)
             {
-                c->Rip = exit == TranslationExit.Link ? data[0] : data[1];
+                place = _code.FindPlace(exit, (byte*)c->ExitData);
+                c->Rip = interprets ? place.Rip : exit == TranslationExit.Link ? CodeCache.TargetOf(place.Translation, (byte*)c->ExitData) : place.Translation->Rip;
+            }
+
+            if (exit == TranslationExit.Hot)
+            {
+                // Its heat is not the guest's business: the run loop takes the better one next.
+                run.TakeBack(c);
+                Promote(c, place.Translation, out _);
+                return false;
             }
 
             run.Translated.Save(c);
             run.Log.SaveSecond();
             int reached = block->Count - position;
-            if (exit == TranslationExit.Interpret)
+            if (interprets)
             {
-                reached = (int)((Instruction*)data[0] - Block.Instructions(block)) - position;
+                reached = place.Index - position;
             }
             else if (c->Attention != 0)
             {
@@ -191,9 +200,9 @@ internal sealed unsafe partial class SoftwareProcessor
 
                 differences = run.Interpreted.Compare(run.Translated, "interpreter", "translator");
                 run.CompareMemory(differences, _memory);
-                if (exit == TranslationExit.Interpret)
+                if (interprets)
                 {
-                    run.CompareFlags(differences, c, (Instruction*)data[0]);
+                    run.CompareFlags(differences, c, place.Instruction);
                 }
             }
 
@@ -210,7 +219,7 @@ internal sealed unsafe partial class SoftwareProcessor
 
             if (attempt == Attempts - 1)
             {
-                run.Report(block, CodeCache.Find(block, run.Start.Rip - OffsetOf(block, position)), position, differences, _code.PageOf(block->Physical));
+                run.Report(block, CodeCache.Find(block, run.Start.Rip - OffsetOf(block, position)), position, differences, _code);
             }
 
             run.TakeBack(c);

@@ -36,7 +36,7 @@ internal sealed unsafe partial class SoftwareProcessor
                 return null;
             }
 
-            t = _code.Translate(block, c->Rip, (c->Gates & UnitGates.Avx) != 0);
+            t = _code.Translate(block, c->Rip, (c->Gates & UnitGates.Avx) != 0, compact: true);
             if (t == null)
             {
                 return null;
@@ -100,10 +100,22 @@ internal sealed unsafe partial class SoftwareProcessor
         while (true)
         {
             c->SavedFlags = PackFlags(c);
-            TranslationExit exit = _code!.Enter(c, code);
+            TranslationExit exit = _code!.Routines.Enter(c, code);
             UnpackFlags(c);
+            byte* data = (byte*)c->ExitData;
             switch (exit)
             {
+                case TranslationExit.Start:
+                    c->Rip = _code.FindPlace(exit, data).Translation->Rip;
+                    goto case TranslationExit.Dispatch;
+                case TranslationExit.Hot:
+                    if (Promote(c, _code.FindPlace(exit, data).Translation, out code))
+                    {
+                        entered = c->Rip;
+                        continue;
+                    }
+
+                    return true;
                 case TranslationExit.Dispatch:
                     // Moving them costs more than an exit: whoever needs them says so again.
                     if ((++_exits & 15) == 0)
@@ -125,14 +137,17 @@ internal sealed unsafe partial class SoftwareProcessor
                     }
 
                     return alive;
-                case TranslationExit.Link when _lockstep != null:
-                    c->Rip = c->ExitData[0];
-                    return true;
                 case TranslationExit.Link:
-                    c->Rip = c->ExitData[0];
+                    CodePlace jump = _code.FindPlace(exit, data);
+                    c->Rip = CodeCache.TargetOf(jump.Translation, data);
+                    if (_lockstep != null)
+                    {
+                        return true;
+                    }
+
                     if (FindSingle(c) == null)
                     {
-                        Link(c);
+                        Link(c, jump.Translation, data);
                         return true;
                     }
 
@@ -146,9 +161,10 @@ internal sealed unsafe partial class SoftwareProcessor
                     return alive;
             }
 
-            ulong* data = c->ExitData;
-            Instruction* i = (Instruction*)data[0];
-            ulong rip = data[1];
+            CodePlace place = _code.FindPlace(exit, data);
+            Instruction* i = place.Instruction;
+            ulong rip = place.Rip;
+            code = place.Resume;
             c->Rip = rip;
             Assisted++;
             bool done = i->Handler(c, i);
@@ -181,9 +197,41 @@ internal sealed unsafe partial class SoftwareProcessor
                 c->Rip = rip + i->Length;
                 return true;
             }
-
-            code = (byte*)(data + 2);
         }
+    }
+
+    // Replaces a translation that has run often by a better one. True: that is to be run.
+    private bool Promote(ProcessorContext* c, Translation* t, out byte* code)
+    {
+        code = null;
+        c->Rip = t->Rip;
+        c->Heat[ContextLayout.HeatIndex(t->Rip)] = _code!.HotThreshold;
+        Block* block = t->Block;
+        if (_code!.IsFull)
+        {
+            _partition.ClearBlocks(c);
+            return false;
+        }
+
+        Translation* better = block->Valid && block->Translations != null ? _code.Translate(block, t->Rip, (c->Gates & UnitGates.Avx) != 0, compact: false) : null;
+        if (better != null && better->IsCompact)
+        {
+            // It does not fit in: never again.
+            c->Heat[ContextLayout.HeatIndex(t->Rip)] = int.MaxValue;
+        }
+
+        if (better == null || c->Attention != 0 || !ProvideUnits(c, better) || !KeepUnits(c))
+        {
+            return false;
+        }
+
+        if (_lockstep == null)
+        {
+            Jumps.SetCode(c->Jumps, c->Rip, block, better->Entry);
+        }
+
+        code = better->Entry;
+        return true;
     }
 
     /// <summary>
@@ -227,12 +275,9 @@ internal sealed unsafe partial class SoftwareProcessor
         return c->Attention == 0 && _lockstep == null && _jumpEpoch == _blocks.Epoch && Jumps.TryGetCode(c->Jumps, c->Rip, out code);
     }
 
-    private void Link(ProcessorContext* c)
+    // Connects a direct jump with its target, which RIP is at.
+    private void Link(ProcessorContext* c, Translation* from, byte* data)
     {
-        ulong* data = c->ExitData;
-        c->Rip = data[0];
-        byte* place = (byte*)data[1];
-        Block* from = (Block*)data[2];
         int epoch = _blocks.Epoch;
         Block* to = FindBlock(c);
         if (to == null || epoch != _blocks.Epoch || to->CodeSize != 8)
@@ -246,12 +291,11 @@ internal sealed unsafe partial class SoftwareProcessor
             return;
         }
 
-        LinkKind kind = (LinkKind)data[3];
-        if (kind != LinkKind.Guarded)
+        if (CodeCache.KindOf(data) != LinkKind.Guarded)
         {
-            if (((to->Physical ^ from->Physical) & PageMask) == 0)
+            if (((to->Physical ^ from->Block->Physical) & PageMask) == 0)
             {
-                _code!.Link(from, place, to, target, kind == LinkKind.Native);
+                _code!.Link(from, data, to, target, 0);
             }
         }
         else
@@ -263,7 +307,7 @@ internal sealed unsafe partial class SoftwareProcessor
                 Jumps.SetMapping(c->Rip, number, global: false);
             }
 
-            _code.LinkGuarded(from, place, to, target, number);
+            _code.Link(from, data, to, target, number);
         }
     }
 

@@ -46,13 +46,14 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
         _context->X87Off = 1;
         _context->HostMxcsr = DefaultMxcsr;
         _context->Owner = GCHandle.ToIntPtr(_handle);
-        Jumps = new JumpCache(_context->Mappings, _code == null ? null : _code.DispatchExit);
+        Jumps = new JumpCache(_context->Mappings, _code == null ? null : _code.Routines.DispatchExit);
         _singleInstructions = (Decode.Instruction*)NativeMemory.AllocZeroed(SingleCount, (nuint)sizeof(Decode.Instruction));
         for (int n = 0; n < SingleCount; n++)
         {
             _singles[n].Instruction = _singleInstructions + n;
         }
 
+        new Span<int>(_context->Heat, ProcessorContext.HeatCount).Fill(_code?.HotThreshold ?? 0);
         _context->JumpArrays = Jumps.Array(8, user: false);
         ResetState.PowerOn(_context, this);
     }

@@ -15,6 +15,12 @@ public readonly ref struct TranslatedBlock
     /// <summary>Where the host code is executed.</summary>
     public nint HostAddress { get; init; }
 
-    /// <summary>The host code. Behind each of its calls stand words of data, which the routine called steps over.</summary>
+    /// <summary>The host code.</summary>
     public ReadOnlySpan<byte> HostCode { get; init; }
+
+    /// <summary>Time that writing it took.</summary>
+    public TimeSpan Duration { get; init; }
+
+    /// <summary>Addresses that the host code calls with data behind the call, and how many bytes of it.</summary>
+    public IReadOnlyDictionary<nint, int> CallData { get; init; }
 }

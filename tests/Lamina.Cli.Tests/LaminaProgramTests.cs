@@ -18,10 +18,11 @@ public sealed class LaminaProgramTests
     [InlineData("run debian --accel interpreter --kernel-irqchip split", "--kernel-irqchip says what KVM does, and this machine would use the interpreter. Add --accel kvm.")]
     [InlineData("run debian --accel interpreter --kernel-irqchip spilt", "--kernel-irqchip 'spilt' is not known. Accepted: auto, off, split, on. Did you mean 'split'?")]
     [InlineData("run debian --accel interpreter --kvmclock", "--kvmclock is a clock of KVM, and this machine would use the interpreter. Add --accel kvm.")]
-    [InlineData("run debian --accel interpreter --lockstep", "--lockstep looks into the translator, and this machine would use the interpreter. Add --accel translator.")]
+    [InlineData("run debian --accel interpreter --lockstep", "--lockstep is for the translator, and this machine would use the interpreter. Add --accel translator.")]
     [InlineData("run debian --accel translator --lockstep --cpus 2", "--lockstep is for machines with one virtual processor. Leave --cpus out.")]
-    [InlineData("run debian --accel interpreter --perf-map", "--perf-map looks into the translator, and this machine would use the interpreter. Add --accel translator.")]
-    [InlineData("run debian --accel interpreter --dump-blocks b", "--dump-blocks looks into the translator, and this machine would use the interpreter. Add --accel translator.")]
+    [InlineData("run debian --accel interpreter --strict-code", "--strict-code is for the translator, and this machine would use the interpreter. Add --accel translator.")]
+    [InlineData("run debian --accel interpreter --perf-map", "--perf-map is for the translator, and this machine would use the interpreter. Add --accel translator.")]
+    [InlineData("run debian --accel interpreter --dump-blocks b", "--dump-blocks is for the translator, and this machine would use the interpreter. Add --accel translator.")]
     [InlineData("run debian --cpu x86-64-v9", "--cpu 'x86-64-v9' is not known. Accepted: x86-64-v2, x86-64-v3, max. Did you mean 'x86-64-v2'?")]
     [InlineData("run debian --serial tcp", "--serial 'tcp' is not known. Accepted: stdio, null, file=PATH.")]
     [InlineData("run debian --on-reboot halt", "--on-reboot 'halt' is not known. Accepted: restart, exit.")]
@@ -101,7 +102,7 @@ public sealed class LaminaProgramTests
     {
         string output = Run("run --help").Output;
         string[] expected =
-            ["--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--lockstep", "--lockstep-all", "--perf-map", "--dump-blocks", "--cpu", "--serial", "--name", "--on-reboot", "Ctrl-A x", "Ctrl-A h", "125", "134",
+            ["--kernel", "--initrd", "--append", "--memory", "--cpus", "--accel", "--lockstep", "--lockstep-all", "--perf-map", "--dump-blocks", "--strict-code", "--cpu", "--serial", "--name", "--on-reboot", "Ctrl-A x", "Ctrl-A h", "125", "134",
              "--persist", "--user-data", "--disk", "--net", "--publish", "--share"];
         Assert.All(expected, word => Assert.Contains(word, output, StringComparison.Ordinal));
     }

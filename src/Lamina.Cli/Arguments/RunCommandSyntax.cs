@@ -31,6 +31,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<bool> _lockstepAll = new("--lockstep-all") { Description = "Compare it each time it is executed. Slow." };
     private readonly Option<bool> _perfMap = new("--perf-map") { Description = "Name translated blocks in /tmp/perf-PID.map, for perf." };
     private readonly Option<string> _dumpBlocks = new("--dump-blocks") { HelpName = "FILE", Description = "Write each translated block to FILE, guest and host code." };
+    private readonly Option<bool> _strictCode = new("--strict-code") { Description = "Map the translator's code twice, so that no page is both writable and executable." };
     private readonly Option<string> _cpu = new("--cpu") { HelpName = "MODEL", Description = $"CPU model: {string.Join(", ", CpuModel.Names)}. [default: max]" };
     private readonly Option<string> _serial = new("--serial") { HelpName = "WHERE", Description = "First serial port: stdio, null or file=PATH. [default: stdio]" };
     private readonly Option<string> _console = new("--console") { HelpName = "KIND", Description = "What an image's shell sits at: serial or virtio (hvc0, which knows the window's size). [default: serial]" };
@@ -55,7 +56,7 @@ internal sealed class RunCommandSyntax
     {
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
-            _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _kvmClock, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _cpu, _serial, _name, _onReboot, _verbose, _image,
+            _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _kvmClock, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _strictCode, _cpu, _serial, _name, _onReboot, _verbose, _image,
             _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _personality, _persist, _userData, _detach, _worker,
         };
     }
@@ -148,6 +149,7 @@ internal sealed class RunCommandSyntax
             Lockstep = result.GetValue(_lockstep) || result.GetValue(_lockstepAll),
             LockstepAll = result.GetValue(_lockstepAll),
             PerfMap = result.GetValue(_perfMap),
+            StrictCode = result.GetValue(_strictCode),
             DumpFile = result.GetValue(_dumpBlocks),
         };
         if (inspection.Lockstep && result.GetValue(_cpus) is not null and not "1")
@@ -155,10 +157,10 @@ internal sealed class RunCommandSyntax
             throw new LaminaException("--lockstep is for machines with one virtual processor. Leave --cpus out.");
         }
 
-        string? option = inspection.Lockstep ? _lockstep.Name : inspection.PerfMap ? _perfMap.Name : inspection.DumpFile != null ? _dumpBlocks.Name : null;
+        string? option = inspection.Lockstep ? _lockstep.Name : inspection.PerfMap ? _perfMap.Name : inspection.DumpFile != null ? _dumpBlocks.Name : inspection.StrictCode ? _strictCode.Name : null;
         return option == null || accelerator == "translator"
             ? inspection
-            : throw new LaminaException($"{option} looks into the translator, and this machine would use the {accelerator}. Add --accel translator.");
+            : throw new LaminaException($"{option} is for the translator, and this machine would use the {accelerator}. Add --accel translator.");
     }
 
     private static KvmControllers ReadControllers(string? name, string accelerator)

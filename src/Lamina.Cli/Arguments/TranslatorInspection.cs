@@ -1,8 +1,11 @@
 namespace Lamina.Cli.Arguments;
 
-/// <summary>What the translator is to tell of its work.</summary>
+/// <summary>How the translator works, and what it is to tell of it.</summary>
 internal sealed record TranslatorInspection
 {
+    /// <summary>No page of its code is writable and executable through one mapping.</summary>
+    public bool StrictCode { get; init; }
+
     /// <summary>Compare each block with the interpreter.</summary>
     public bool Lockstep { get; init; }
 

@@ -8,13 +8,19 @@ internal static class CodeListing
 {
     private const int BytesColumn = 32;
 
+    private const int BytesInLine = 8;
+
     /// <summary>Writes guest code: instructions and nothing else.</summary>
-    public static void WriteGuest(TextWriter output, ReadOnlySpan<byte> code, ulong address) => Write(output, code, address, skipsData: false);
+    public static void WriteGuest(TextWriter output, ReadOnlySpan<byte> code, ulong address) => Write(output, code, address, null);
 
-    /// <summary>Writes translated code, where words of data stand behind each call.</summary>
-    public static void WriteHost(TextWriter output, ReadOnlySpan<byte> code, ulong address) => Write(output, code, address, skipsData: true);
+    /// <summary>Writes translated code.</summary>
+    /// <param name="output">Where to.</param>
+    /// <param name="code">The code.</param>
+    /// <param name="address">Where it is executed.</param>
+    /// <param name="callData">Behind calls of which addresses stand how many bytes of data.</param>
+    public static void WriteHost(TextWriter output, ReadOnlySpan<byte> code, ulong address, IReadOnlyDictionary<nint, int> callData) => Write(output, code, address, callData);
 
-    private static void Write(TextWriter output, ReadOnlySpan<byte> code, ulong address, bool skipsData)
+    private static void Write(TextWriter output, ReadOnlySpan<byte> code, ulong address, IReadOnlyDictionary<nint, int>? callData)
     {
         byte[] bytes = code.ToArray();
         ByteArrayCodeReader reader = new(bytes);
@@ -30,29 +36,24 @@ internal static class CodeListing
             int length = Math.Min(i.Length, bytes.Length - offset);
             formatter.Format(i, text);
             WriteLine(output, i.IP, bytes.AsSpan(offset, length), text.ToStringAndReset());
-            if (skipsData && i.Mnemonic == Mnemonic.Call && i.IsCallNear)
+            if (callData != null && i.IsCallNear && callData.TryGetValue((nint)i.NearBranchTarget, out int data))
             {
-                WriteData(output, bytes, ref reader, decoder, address);
+                offset += length;
+                data = Math.Min(data, bytes.Length - offset);
+                WriteData(output, bytes.AsSpan(offset, data), address + (ulong)offset);
+                reader.Position = offset + data;
+                decoder.IP = address + (ulong)(offset + data);
             }
         }
     }
 
-    // Data are whole words of 8 bytes: addresses of guest code, of decoded instructions, or of code. How many, only the routine knows; what follows is taken
-    // for data while it looks like an address.
-    private static void WriteData(TextWriter output, byte[] bytes, ref ByteArrayCodeReader reader, Decoder decoder, ulong address)
+    private static void WriteData(TextWriter output, ReadOnlySpan<byte> data, ulong address)
     {
-        int offset = (int)(decoder.IP - address);
-        while (bytes.Length - offset >= 8 && IsAddress(BitConverter.ToUInt64(bytes, offset)))
+        for (int at = 0; at < data.Length; at += BytesInLine)
         {
-            WriteLine(output, address + (ulong)offset, bytes.AsSpan(offset, 8), $"dq {BitConverter.ToUInt64(bytes, offset):x}h");
-            offset += 8;
+            WriteLine(output, address + (ulong)at, data[at..Math.Min(at + BytesInLine, data.Length)], "data");
         }
-
-        reader.Position = offset;
-        decoder.IP = address + (ulong)offset;
     }
-
-    private static bool IsAddress(ulong value) => value >> 47 is 0 or 0x1ffff;
 
     private static void WriteLine(TextWriter output, ulong address, ReadOnlySpan<byte> bytes, string text)
     {

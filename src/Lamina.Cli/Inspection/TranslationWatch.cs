@@ -10,19 +10,24 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
     private readonly PerfMap? _map;
     private readonly BlockDump? _dump;
 
-    private TranslationWatch(PerfMap? map, BlockDump? dump, LockstepMonitor? lockstep)
+    private readonly TranslationSummary? _summary;
+
+    private TranslationWatch(PerfMap? map, BlockDump? dump, TranslationSummary? summary, TranslatorInspection inspection, LockstepMonitor? lockstep)
     {
         _map = map;
         _dump = dump;
-        Options = new TranslatorOptions { Observer = map == null && dump == null ? null : this, Lockstep = lockstep };
+        _summary = summary;
+        Options = new TranslatorOptions { Observer = map == null && dump == null && summary == null ? null : this, Lockstep = lockstep, StrictCode = inspection.StrictCode };
     }
 
     /// <summary>For the accelerator.</summary>
     public TranslatorOptions Options { get; }
 
     /// <summary>Opens the files.</summary>
+    /// <param name="inspection">What is to be told.</param>
+    /// <param name="summary">Count what is translated.</param>
     /// <exception cref="LaminaException">One cannot be written.</exception>
-    public static TranslationWatch Create(TranslatorInspection inspection)
+    public static TranslationWatch Create(TranslatorInspection inspection, bool summary = false)
     {
         LockstepMonitor? lockstep = inspection.LockstepAll ? new LockstepMonitor { Interval = 1 } : inspection.Lockstep ? new LockstepMonitor() : null;
         string path = inspection.DumpFile ?? PerfMap.DefaultPath;
@@ -30,13 +35,16 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
         {
             BlockDump? dump = inspection.DumpFile == null ? null : new BlockDump(inspection.DumpFile);
             path = PerfMap.DefaultPath;
-            return new TranslationWatch(inspection.PerfMap ? new PerfMap(path) : null, dump, lockstep);
+            return new TranslationWatch(inspection.PerfMap ? new PerfMap(path) : null, dump, summary ? new TranslationSummary() : null, inspection, lockstep);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new LaminaException($"'{path}' cannot be written: {e.Message}", e);
         }
     }
+
+    /// <summary>What was translated, if it was counted.</summary>
+    public string? Summary => _summary?.ToString();
 
     /// <summary>Says what lockstep found, if it was on.</summary>
     public void WriteLockstep(TextWriter output)
@@ -56,7 +64,7 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
             output.WriteLine(" guest code:");
             CodeListing.WriteGuest(output, difference.GuestCode.ToArray(), difference.Rip);
             output.WriteLine(" host code:");
-            CodeListing.WriteHost(output, difference.HostCode.ToArray(), (ulong)difference.HostAddress);
+            CodeListing.WriteHost(output, difference.HostCode.ToArray(), (ulong)difference.HostAddress, difference.CallData);
         }
 
         output.WriteLine(string.Create(
@@ -69,6 +77,7 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
     {
         _map?.Translated(block);
         _dump?.Translated(block);
+        _summary?.Translated(block);
     }
 
     /// <inheritdoc/>

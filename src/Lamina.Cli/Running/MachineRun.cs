@@ -186,7 +186,7 @@ internal sealed class MachineRun(RunOptions options)
 
         MachineResult result;
         ProcessorCounters counters;
-        using TranslationWatch inspection = TranslationWatch.Create(options.Inspection);
+        using TranslationWatch inspection = TranslationWatch.Create(options.Inspection, options.Verbose);
         using (VirtualMachine machine = new(CreateSettings(boot, control.Name, serial, link, inspection.Options)))
         {
             _temporary.Remove();
@@ -255,6 +255,11 @@ internal sealed class MachineRun(RunOptions options)
         if (options.Verbose && counters.Exits != 0)
         {
             Messages.Write(string.Create(CultureInfo.InvariantCulture, $"KVM left the guest {counters.Exits} times, {counters.AssistedInstructions} of them for an instruction that it refused"));
+        }
+
+        if (inspection.Summary is { } summary)
+        {
+            Messages.Write($"translated {summary}");
         }
 
         if (options.Verbose && result.Details != null)

@@ -38,6 +38,9 @@ internal unsafe struct Block
     /// <summary>Its translations, by virtual address.</summary>
     public Translation* Translations;
 
+    /// <summary>Its translations that were dropped with others of their page, until they are made again.</summary>
+    public Translation* Dropped;
+
     /// <summary>The first instruction.</summary>
     public static Instruction* Instructions(Block* block) => (Instruction*)(block + 1);
 }

@@ -184,6 +184,7 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
         block->Valid = true;
         block->Heat = 0;
         block->Translations = null;
+        block->Dropped = null;
         _used = ((nuint)((byte*)i - _arena) + 15) & ~(nuint)15;
         Decoded++;
         ref Block* bucket = ref Bucket(physical, codeSize);

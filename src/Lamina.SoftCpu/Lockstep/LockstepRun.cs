@@ -146,7 +146,7 @@ internal sealed unsafe class LockstepRun(LockstepMonitor monitor) : IDisposable
         }
     }
 
-    public void Report(Block* block, Translation* translation, int position, List<string> differences, byte* page)
+    public void Report(Block* block, Translation* translation, int position, List<string> differences, CodeCache cache)
     {
         ulong rip = translation == null ? Start.Rip : translation->Rip;
         Monitor.Difference ??= new LockstepDifference
@@ -154,9 +154,10 @@ internal sealed unsafe class LockstepRun(LockstepMonitor monitor) : IDisposable
             Summary = string.Create(CultureInfo.InvariantCulture, $"lockstep: the block at {rip:x}, from instruction {position}: {differences[0]}"),
             Details = [.. differences, "at the start:", .. Start.Describe()],
             Rip = rip,
-            GuestCode = new ReadOnlySpan<byte>(page + (block->Physical & 0xfff), block->ByteLength).ToArray(),
+            GuestCode = new ReadOnlySpan<byte>(cache.PageOf(block->Physical) + (block->Physical & 0xfff), block->ByteLength).ToArray(),
             HostAddress = translation == null ? 0 : (nint)translation->NativeEntry,
             HostCode = translation == null ? [] : new ReadOnlySpan<byte>(translation->NativeEntry, (int)(translation->End - translation->NativeEntry)).ToArray(),
+            CallData = cache.Routines.CallData,
         };
     }
 

@@ -1,4 +1,3 @@
-using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Decode;
 
 namespace Lamina.SoftCpu.Translate;
@@ -74,46 +73,48 @@ internal unsafe ref partial struct BlockTranslator
         EmitRestoreNeeded();
         ulong next = _rip + i->Length;
         ulong target = next + (ulong)i->Immediate;
-        int taken = _asm.JumpIf(condition);
+        int taken = _asm.JumpIfShort(condition);
         bool native = _native;
         EmitDirectJump(next, _live);
-        _asm.Bind(taken);
+        _asm.BindShort(taken);
         _native = native;
         EmitDirectJump(target, _live);
         return true;
     }
 
-    /// <summary>Goes to a direct target: by a jump that is linked later if it is in the same page, else by look-up.</summary>
+    /// <summary>Goes to a direct target, once it is known: until then it leaves by a link exit.</summary>
     private void EmitDirectJump(ulong target, uint live)
     {
-        if (((target ^ _start) & ~0xfffUL) == 0)
+        LinkKind kind = ((target ^ _start) & ~0xfffUL) != 0 ? LinkKind.Guarded : _native ? LinkKind.Native : LinkKind.Saved;
+        if (kind == LinkKind.Guarded)
         {
-            // Linked while others may execute it: its displacement must change in one piece.
-            _asm.Align(4, 1);
-            AddCold(_native ? ColdKind.Link : ColdKind.SavedLink, _asm.JumpForward(), null, target);
+            if (live != 0)
+            {
+                EmitSave();
+            }
+
+            _native = false;
+        }
+
+        long distance = (long)(target - _start);
+        if (distance != (int)distance)
+        {
+            _asm.MoveImmediate(Host.Address, (long)target);
+            _asm.Jump(_routines.LookUpJump);
             return;
         }
 
-        if (live != 0)
+        _asm.AlignPatch();
+        _asm.Call(kind switch { LinkKind.Native => _routines.LinkExit, LinkKind.Saved => _routines.SavedLinkExit, _ => _routines.GuardedLinkExit });
+        _asm.Word(_asm.Length | ((int)kind << CodeCache.LinkKindShift));
+        if (kind == LinkKind.Guarded)
         {
-            EmitSave();
+            _asm.Dword((int)distance);
         }
-
-        EmitGuardedJump(target);
-    }
-
-    /// <summary>
-    /// A jump to another page: when linked, taken if the page is mapped as it was then. The first instruction leads to the link exit and becomes a NOP.
-    /// </summary>
-    private void EmitGuardedJump(ulong target)
-    {
-        _native = false;
-        _asm.Align(8);
-        AddCold(ColdKind.GuardedLink, _asm.JumpForward(), null, target);
-        _asm.ContextForm(0x81, 7, ContextLayout.Mappings + (4 * ContextLayout.MappingSlot(target)), false); // CMP DWORD
-        _asm.Dword(-1);
-        AddCold(ColdKind.LookUp, _asm.JumpIf(5), null, target);
-        _asm.JumpForward();
+        else
+        {
+            _asm.Word((int)distance);
+        }
     }
 
     private bool Call(Instruction* i)
@@ -136,10 +137,9 @@ internal unsafe ref partial struct BlockTranslator
         _asm.Move(Host.Address, Host.GuestStack);
         EmitTranslate(8, false, slot: MissRoutines.Stack);
         _asm.MemoryForm(0x8b, Host.Address, Host.Address, 0, true);
-        int missed = EmitLookUp();
+        EmitFindTarget();
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, 8 + (int)i->Immediate);
         _asm.MemoryForm(0xff, 4, Host.Temporary, ContextLayout.JumpCode, false);
-        AddCold(ColdKind.Interpret, missed, _instruction, 0);
         return true;
     }
 
@@ -166,7 +166,7 @@ internal unsafe ref partial struct BlockTranslator
             }
         }
 
-        int missed = EmitLookUp();
+        EmitFindTarget();
         if (call)
         {
             // The target's code is found first: once the return address is written, the instruction cannot begin again.
@@ -186,23 +186,20 @@ internal unsafe ref partial struct BlockTranslator
             _asm.MemoryForm(0xff, 4, Host.Temporary, ContextLayout.JumpCode, false);
         }
 
-        AddCold(ColdKind.Interpret, missed, _instruction, 0);
         return true;
     }
 
-    // Looks the target in the address register up in the jump cache. Answers the place of a jump taken on a miss.
-    private int EmitLookUp()
+    // The look-up entry of the target in the address register; if there is none, the instruction is interpreted.
+    private void EmitFindTarget()
     {
-        _asm.Move(Host.Temporary, Host.Address);
-        _asm.RegisterForm(0xc1, 5, Host.Temporary, true); // SHR 12
-        _asm.Byte(12);
-        _asm.RegisterForm(0x33, Host.Temporary, Host.Address, true); // XOR
-        _asm.RegisterForm(0x81, 4, Host.Temporary, false); // AND
-        _asm.Dword(JumpCache.Count - 1);
-        _asm.RegisterForm(0xc1, 4, Host.Temporary, false); // SHL 4
-        _asm.Byte(4);
-        _asm.ContextForm(0x03, Host.Temporary, ContextLayout.Jumps, true); // ADD
-        _asm.MemoryForm(0x3b, Host.Address, Host.Temporary, 0, true); // CMP linear
-        return _asm.JumpIf(5);
+        if (_compact)
+        {
+            _asm.Call(_routines.FindJump);
+            AddSite(_index);
+        }
+        else
+        {
+            AddCold(ColdKind.Interpret, CodeRoutines.EmitLookUp(ref _asm));
+        }
     }
 }

@@ -25,7 +25,8 @@ internal unsafe ref partial struct BlockTranslator
             return false;
         }
 
-        int first = _coldCount;
+        int cold = _coldCount;
+        int site = _siteCount;
         bool vex = (i->Flags & InstructionFlags.Vex) != 0;
         bool done = i->Map switch
         {
@@ -35,7 +36,7 @@ internal unsafe ref partial struct BlockTranslator
         };
         if (done)
         {
-            FinishCold(first);
+            FinishInstruction(cold, site);
         }
 
         return done;
@@ -83,7 +84,7 @@ internal unsafe ref partial struct BlockTranslator
                 return Lea(i);
             case 0x90 when (i->Rex & 1) == 0 && !rep:
                 return true;
-            case 0x9c when size == 8:
+            case 0x9c when size == 8 && !_cache.IsCompared:
                 return PushFlags(i);
             case 0x8c:
                 return MoveFromSegment(i);
@@ -98,7 +99,7 @@ internal unsafe ref partial struct BlockTranslator
                 return Implicit(i, op, size);
             case 0x99:
                 return Implicit(i, op, size);
-            case 0xa4 or 0xa5 or 0xaa or 0xab when rep && _cache.RepeatsStrings && i->AddressSize == 8 && i->Segment < SegmentRegister.Fs:
+            case 0xa4 or 0xa5 or 0xaa or 0xab when rep && !_cache.IsCompared && i->AddressSize == 8 && i->Segment < SegmentRegister.Fs:
                 return RepeatedString(op < 0xa8, sized);
             case 0xa8 or 0xa9:
                 return Accumulator(i, op, sized);
@@ -165,7 +166,7 @@ internal unsafe ref partial struct BlockTranslator
                 return AccessControl(i);
             case 0x20 when !i->IsMemory:
                 return MoveFromControl(i);
-            case 0x05:
+            case 0x05 when !_cache.IsCompared:
                 return SystemCall(i);
             case 0x07:
                 return SystemReturn(i);
@@ -282,8 +283,8 @@ internal unsafe ref partial struct BlockTranslator
     private bool RepeatedString(bool move, int size)
     {
         EmitSaveLive();
-        AddCold(ColdKind.Miss, _asm.JumpForward(), _instruction, (ulong)_cache.Strings.Of(move, BitOperations.Log2((uint)size)));
-        LastCold.Back = _asm.Length;
+        _asm.Call(_routines.Strings.Of(move, BitOperations.Log2((uint)size)));
+        AddSite(_index);
         return true;
     }
 
@@ -449,7 +450,7 @@ internal unsafe ref partial struct BlockTranslator
         }
 
         _asm.RegisterForm(0x3b, Host.Rdx, divisor, wide); // CMP
-        AddCold(ColdKind.Interpret, _asm.JumpIf(3), i, 0);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(3));
         _asm.RegisterForm(0xf7, 6, divisor, wide);
         return true;
     }

@@ -47,47 +47,19 @@ internal unsafe ref partial struct BlockTranslator
             // TEST R10B, size - 1
             _asm.RegisterForm(0xf6, 0, Host.Address, false, true);
             _asm.Byte(size - 1);
-            AddCold(ColdKind.Interpret, _asm.JumpIf(5), _instruction, 0);
+            AddCold(ColdKind.Interpret, _asm.JumpIf(5));
         }
 
-        int tag = write ? ContextLayout.WriteTag : 0;
-        if (slot == MissRoutines.NoSlot)
+        if (_compact && CheckRoutines.Has(size))
         {
-            _asm.Move(Host.Temporary, Host.Address);
-            _asm.RegisterForm(0xc1, 5, Host.Temporary, true); // SHR
-            _asm.Byte(ContextLayout.TlbShift);
-            _asm.RegisterForm(0x81, 4, Host.Temporary, false); // AND
-            _asm.Dword(ContextLayout.TlbMask);
-            _asm.ContextForm(0x03, Host.Temporary, ContextLayout.Tlb, true); // ADD
+            _asm.Call(_routines.Checks.Of(size, write, slot == MissRoutines.Stack));
+            AddSite(_index);
+            return;
         }
 
-        if (size > 1)
-        {
-            _asm.Lea(Host.Value, Host.Address, -1, 0, size - 1);
-        }
-        else
-        {
-            _asm.Move(Host.Value, Host.Address);
-        }
-
-        _asm.RegisterForm(0x81, 4, Host.Value, true); // AND
-        _asm.Dword(-4096);
-        int missed;
-        if (slot == MissRoutines.NoSlot)
-        {
-            _asm.MemoryForm(0x3b, Host.Value, Host.Temporary, tag, true); // CMP
-            missed = _asm.JumpIf(5);
-            _asm.MemoryForm(0x03, Host.Address, Host.Temporary, tag + ContextLayout.Addend, true); // ADD
-        }
-        else
-        {
-            _asm.ContextForm(0x3b, Host.Value, ContextLayout.Slot(slot), true);
-            missed = _asm.JumpIf(5);
-            _asm.ContextForm(0x03, Host.Address, ContextLayout.Slot(slot) + ContextLayout.Addend, true);
-        }
-
-        AddCold(ColdKind.Miss, missed, _instruction, (ulong)_cache.Misses.Of(slot, write));
-        LastCold.Back = _asm.Length;
+        int missed = CheckRoutines.EmitLook(ref _asm, size, write, slot);
+        CheckRoutines.EmitHostAddress(ref _asm, write, slot);
+        AddMiss(missed, _routines.Misses.Of(slot, write));
     }
 
     /// <summary>The host register of a guest register, loaded into <paramref name="scratch"/> if it lives in the context.</summary>

@@ -18,14 +18,14 @@ internal unsafe ref partial struct BlockTranslator
     {
         _asm.ContextForm(0x80, 7, ContextLayout.Cpl, false); // CMP BYTE
         _asm.Byte(0);
-        AddCold(ColdKind.Interpret, _asm.JumpIf(5), _instruction, 0);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(5));
     }
 
     private void EmitUnlessZero(int field)
     {
         _asm.ContextForm(0x80, 7, field, false); // CMP BYTE
         _asm.Byte(0);
-        AddCold(ColdKind.Interpret, _asm.JumpIf(5), _instruction, 0);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(5));
     }
 
     // CLI at privilege level 0.
@@ -83,7 +83,7 @@ internal unsafe ref partial struct BlockTranslator
         }
 
         _asm.StoreContext(Host.Value, ContextLayout.Tlb);
-        EmitCall(_cache.ForgetSlots);
+        _asm.Call(_routines.ForgetSlots);
         return true;
     }
 
@@ -150,7 +150,7 @@ internal unsafe ref partial struct BlockTranslator
     {
         _asm.ContextForm(0xf7, 0, ContextLayout.Cr4, false); // TEST
         _asm.Dword(bit);
-        AddCold(ColdKind.Interpret, _asm.JumpIf(4), _instruction, 0);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(4));
     }
 
     // Leaves unless bits 63:47 of a register are equal. The address register is lost.
@@ -162,7 +162,7 @@ internal unsafe ref partial struct BlockTranslator
         _asm.RegisterForm(0xc1, 7, Host.Address, true);
         _asm.Byte(16);
         _asm.RegisterForm(0x3b, Host.Address, register, true);
-        AddCold(ColdKind.Interpret, _asm.JumpIf(5), _instruction, 0);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(5));
     }
 
     // MOV r, Sreg.
@@ -203,7 +203,7 @@ internal unsafe ref partial struct BlockTranslator
         _asm.RegisterForm(0x23, Host.Value, Host.Temporary, false); // AND: the flags of the handler
         _asm.RegisterForm(0xf7, 0, Host.Value, false); // TEST
         _asm.Dword((int)(Flags.AlignmentCheck | Flags.Trap));
-        AddCold(ColdKind.Interpret, _asm.JumpIf(5), i, 0);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(5));
         _asm.StoreContext(Host.Temporary, ContextLayout.Register(11));
         _asm.MoveImmediate(Host.Rcx, (long)(_rip + i->Length));
         EmitStoreFlags();
@@ -233,7 +233,7 @@ internal unsafe ref partial struct BlockTranslator
         _asm.ContextForm(0x8b, Host.Value, ContextLayout.Register(11), false);
         _asm.RegisterForm(0xf7, 0, Host.Value, false); // TEST
         _asm.Dword((int)unusual);
-        AddCold(ColdKind.Interpret, _asm.JumpIf(5), i, 0);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(5));
         EmitUnlessZero(ContextLayout.InterruptHeld);
         _asm.RegisterForm(0x81, 4, Host.Value, false); // AND
         _asm.Dword(0x3c_7fd7);
@@ -253,7 +253,7 @@ internal unsafe ref partial struct BlockTranslator
     {
         _asm.ContextForm(0x80, 7, field, false); // CMP BYTE
         _asm.Byte(0);
-        AddCold(ColdKind.Interpret, _asm.JumpIf(4), _instruction, 0);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(4));
     }
 
     // RFLAGS as the guest sees it, from where it is saved. The address register is lost.
@@ -329,7 +329,7 @@ internal unsafe ref partial struct BlockTranslator
         }
 
         _asm.StoreContext(Host.Value, ContextLayout.Tlb);
-        EmitCall(_cache.ForgetSlots);
+        _asm.Call(_routines.ForgetSlots);
         _asm.LoadContext(Host.Value, ContextLayout.JumpArrays);
         if (user)
         {
@@ -340,11 +340,5 @@ internal unsafe ref partial struct BlockTranslator
     }
 
     // On to the address register, with the flags saved; the privilege has changed, so that a miss is for the run loop.
-    private void EmitFarTarget()
-    {
-        int missed = EmitLookUp();
-        _asm.MemoryForm(0xff, 4, Host.Temporary, ContextLayout.JumpCode, false);
-        _asm.Bind(missed);
-        _asm.Jump(_cache.DispatchExit);
-    }
+    private void EmitFarTarget() => _asm.Jump(_routines.LookUpJump);
 }

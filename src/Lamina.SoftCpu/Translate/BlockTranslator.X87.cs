@@ -64,7 +64,7 @@ internal unsafe ref partial struct BlockTranslator
             _asm.RegisterForm(0xf7, 2, Host.Value, false); // NOT
             _asm.RegisterForm(0xf7, 0, Host.Value, false); // TEST
             _asm.Dword(Masks);
-            AddCold(ColdKind.Interpret, _asm.JumpIf(5), i, 0);
+            AddCold(ColdKind.Interpret, _asm.JumpIf(5));
             _asm.ContextForm(0xd9, 5, ContextLayout.BranchTarget, false);
             return true;
         }

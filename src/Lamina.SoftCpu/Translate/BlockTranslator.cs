@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Decode;
 using Lamina.SoftCpu.Execute;
@@ -18,15 +19,23 @@ internal unsafe ref partial struct BlockTranslator
     private const uint All = Flags.Status;
     private const int MaximumCold = 160;
 
+    /// <summary>Sites of one translation at most.</summary>
+    public const int MaximumSites = 256;
+
     private readonly CodeCache _cache;
+    private readonly CodeRoutines _routines;
+    private readonly Translation* _translation;
     private readonly Block* _block;
     private readonly ulong _start;
+    private readonly bool _compact;
     private readonly ProcessorFeatures _features;
     private readonly bool _wideVectors;
     private readonly Span<ColdPath> _cold;
     private readonly Span<uint> _liveAfter;
     private HostAssembler _asm;
     private int _coldCount;
+    private int _siteCount;
+    private int _index;
     private bool _native;
     private Instruction* _instruction;
     private ulong _rip;
@@ -34,76 +43,64 @@ internal unsafe ref partial struct BlockTranslator
     private bool _isLoop;
     private fixed int _keys[ProcessorContext.SlotCount];
 
-    private BlockTranslator(CodeCache cache, Block* block, ulong rip, bool wideVectors, byte* buffer, int size, Span<ColdPath> cold, Span<uint> liveAfter)
+    private BlockTranslator(CodeCache cache, Translation* translation, bool wideVectors, HostAssembler asm, Span<ColdPath> cold, Span<uint> liveAfter)
     {
         _features = cache.Features;
         _wideVectors = wideVectors;
         _cache = cache;
-        _block = block;
-        _start = rip;
-        _asm = new HostAssembler(buffer, size);
+        _routines = cache.Routines;
+        _translation = translation;
+        _block = translation->Block;
+        _start = translation->Rip;
+        _compact = translation->IsCompact;
+        _asm = asm;
         _cold = cold;
         _liveAfter = liveAfter;
     }
 
     private enum ColdKind
     {
-        /// <summary>Interpret the instruction, then resume with flags as the main path has them.</summary>
+        /// <summary>Interpret the instruction, then go on behind it.</summary>
         Interpret,
 
         /// <summary>Look for the page elsewhere and go on with the host address; if that fails, as <see cref="Interpret"/>.</summary>
         Miss,
 
         /// <summary>Leave at the block's start.</summary>
-        Attention,
-
-        /// <summary>Leave to a direct target, asking for a link to its entry for native flags.</summary>
-        Link,
-
-        /// <summary>The same where the flags are saved.</summary>
-        SavedLink,
-
-        /// <summary>The same for a jump to another page.</summary>
-        GuardedLink,
-
-        /// <summary>Look a direct target up.</summary>
-        LookUp,
+        Start,
     }
 
-    /// <summary>Translates. Null if the code does not fit in the buffer. The code is position-dependent.</summary>
+    /// <summary>Translates.</summary>
     /// <param name="cache">Where the shared routines are.</param>
-    /// <param name="block">Decoded code.</param>
-    /// <param name="rip">Its virtual address.</param>
+    /// <param name="translation">What to make: its block, RIP and kind, and where its sites go. The rest is filled in.</param>
     /// <param name="wideVectors">The guest has AVX switched on.</param>
-    /// <param name="buffer">Where the code will stay, aligned to 16.</param>
-    /// <param name="size">Bytes there.</param>
-    /// <param name="translation">Filled in.</param>
+    /// <param name="asm">Where the code will stay, aligned to 8.</param>
     /// <returns>Bytes used, or 0 if it did not fit.</returns>
-    public static int Translate(CodeCache cache, Block* block, ulong rip, bool wideVectors, byte* buffer, int size, Translation* translation)
+    [SkipLocalsInit]
+    public static int Translate(CodeCache cache, Translation* translation, bool wideVectors, HostAssembler asm)
     {
         Span<ColdPath> cold = stackalloc ColdPath[MaximumCold];
-        Span<uint> liveAfter = stackalloc uint[block->Count];
-        BlockTranslator t = new(cache, block, rip, wideVectors, buffer, size, cold, liveAfter);
-        return t.Run(translation);
+        Span<uint> liveAfter = stackalloc uint[translation->Block->Count];
+        BlockTranslator t = new(cache, translation, wideVectors, asm, cold, liveAfter);
+        return t.Run();
     }
 
-    private int Run(Translation* translation)
+    private int Run()
     {
         uint liveIn = FindLiveness();
-        translation->Rip = _start;
-        translation->UsesVectors = FindsVectors();
-        translation->UsesX87 = FindsX87();
+        _translation->UsesVectors = FindsVectors();
+        _translation->UsesX87 = FindsX87();
         _rip = _start;
-        _isLoop = IsLoop();
-        EmitEntry(translation, liveIn);
+        _isLoop = !_compact && IsLoop();
+        EmitEntry(liveIn);
         Instruction* i = Block.Instructions(_block);
-        for (int n = 0; n < _block->Count; n++, i++)
+        for (_index = 0; _index < _block->Count; _index++, i++)
         {
             _instruction = i;
-            _live = _liveAfter[n];
+            _live = _liveAfter[_index];
             if (!TranslateInstruction(i))
             {
-                EmitInterpreted(i);
+                EmitInterpreted();
             }
 
             _rip += i->Length;
@@ -115,7 +112,8 @@ internal unsafe ref partial struct BlockTranslator
         }
 
         EmitColdPaths();
-        return _asm.Overflowed || _coldCount > MaximumCold ? 0 : _asm.Length;
+        _translation->SiteCount = _siteCount;
+        return _asm.Overflowed || _coldCount > MaximumCold || _siteCount > MaximumSites ? 0 : _asm.Length;
     }
 
     // Flags that may be read after each instruction. Answers those live at the start.
@@ -184,41 +182,34 @@ internal unsafe ref partial struct BlockTranslator
         return live | unknown;
     }
 
-    private void EmitEntry(Translation* translation, uint liveIn)
+    // Entries are five bytes at least, so that one store makes them lead elsewhere when the translation is dropped or replaced.
+    private void EmitEntry(uint liveIn)
     {
-        _asm.Align(8);
-        translation->NativeEntry = _asm.Here;
+        _translation->NativeEntry = _asm.Here;
         if (liveIn != 0)
         {
-            // A jump is written over the first five bytes when the block is dropped: they must be one instruction, because a processor may be behind it.
-            _asm.Opcode(0x0f1f44);
-            _asm.Byte(0);
-            _asm.Byte(0);
-            _native = true;
-            EmitSave();
+            _asm.Call(_routines.SaveFlags);
             _asm.Align(8);
         }
 
-        translation->Entry = _asm.Here;
-
-        // CMP DWORD [Attention], 0; JNE. As a QWORD it looks at VectorsOff too.
-        _asm.ContextForm(0x83, 7, ContextLayout.Attention, translation->UsesVectors);
-        _asm.Byte(0);
-        AddCold(ColdKind.Attention, _asm.JumpIf(5), null, 0);
-        if (translation->UsesX87)
+        _translation->Entry = _asm.Here;
+        if (_compact)
         {
-            _asm.ContextForm(0x83, 7, ContextLayout.X87Off, false);
-            _asm.Byte(0);
-            AddCold(ColdKind.Attention, _asm.JumpIf(5), null, 0);
+            _asm.ContextForm(0xff, 1, ContextLayout.HeatOf(_start), false); // DEC
+            _asm.Call(_routines.Entered(_translation->UsesVectors, _translation->UsesX87));
+            return;
         }
 
-        _native = false;
-        _entry = translation;
+        CodeRoutines.EmitAttention(ref _asm, _translation->UsesVectors);
+        AddCold(ColdKind.Start, _asm.JumpIf(5));
+        if (_translation->UsesX87)
+        {
+            CodeRoutines.EmitX87Needed(ref _asm);
+            AddCold(ColdKind.Start, _asm.JumpIf(5));
+        }
     }
 
-    private Translation* _entry;
-
-    /// <summary>Moves the flags to the context. RAX keeps its value; the address register is lost.</summary>
+    /// <summary>Moves the flags to the context. The address register is lost.</summary>
     private void EmitSave()
     {
         if (!_native)
@@ -226,19 +217,16 @@ internal unsafe ref partial struct BlockTranslator
             return;
         }
 
-        _asm.Move(Host.Address, Host.Rax);
-        EmitSaveThroughRax();
-        _asm.Move(Host.Rax, Host.Address);
-        _native = false;
-    }
+        if (_compact)
+        {
+            _asm.Call(_routines.SaveFlags);
+        }
+        else
+        {
+            CodeRoutines.EmitSave(ref _asm);
+        }
 
-    private void EmitSaveThroughRax()
-    {
-        _asm.Byte(0x9f); // LAHF
-        _asm.Opcode(0x0f90); // SETO AL
-        _asm.Byte(0xc0);
-        _asm.Byte(0x66); // MOV [SavedFlags], AX
-        _asm.ContextForm(0x89, Host.Rax, ContextLayout.SavedFlags, false);
+        _native = false;
     }
 
     /// <summary>Moves the flags to the host. The temporary register is lost.</summary>
@@ -249,12 +237,15 @@ internal unsafe ref partial struct BlockTranslator
             return;
         }
 
-        _asm.Move(Host.Temporary, Host.Rax);
-        _asm.ContextForm(0x0fb7, Host.Rax, ContextLayout.SavedFlags, false); // MOVZX EAX, WORD [SavedFlags]
-        _asm.Byte(0x04); // ADD AL, 7FH: OF if AL is 1
-        _asm.Byte(0x7f);
-        _asm.Byte(0x9e); // SAHF
-        _asm.Move(Host.Rax, Host.Temporary);
+        if (_compact)
+        {
+            _asm.Call(_routines.RestoreFlags);
+        }
+        else
+        {
+            CodeRoutines.EmitRestore(ref _asm);
+        }
+
         _native = true;
     }
 
@@ -291,37 +282,56 @@ internal unsafe ref partial struct BlockTranslator
         }
     }
 
-    private void EmitInterpreted(Instruction* i)
+    private void EmitInterpreted()
     {
         EmitSaveLive();
-        int place = _asm.JumpForward();
-        AddCold(ColdKind.Interpret, place, i, 0);
-        LastCold.Resume = (i->Flags & InstructionFlags.EndsBlock) != 0 ? -1 : _asm.Length;
+        _asm.Call(_routines.InterpretExit);
+        int distance = _asm.Length;
+        _asm.Byte(_index);
+        _asm.Word(distance);
         _native = false;
     }
 
-    private readonly ref ColdPath LastCold => ref _cold[Math.Min(_coldCount, MaximumCold) - 1];
-
-    private void AddCold(ColdKind kind, int place, Instruction* i, ulong target)
+    private void AddCold(ColdKind kind, int place)
     {
         if (_coldCount < MaximumCold)
         {
-            _cold[_coldCount] = new ColdPath { Kind = kind, Place = place, Instruction = i, Rip = _rip, Target = target, Resume = -1 };
+            _cold[_coldCount] = new ColdPath { Kind = kind, Place = place, Index = _index };
         }
 
         _coldCount++;
     }
 
-    // Gives the cold paths of this instruction their way back.
-    private void FinishCold(int first)
+    private void AddMiss(int place, byte* routine)
     {
-        for (int n = first; n < _coldCount && n < MaximumCold; n++)
+        AddCold(ColdKind.Miss, place);
+        ref ColdPath cold = ref _cold[Math.Min(_coldCount, MaximumCold) - 1];
+        cold.Routine = routine;
+        cold.Back = _asm.Length;
+    }
+
+    // What was just called may leave for the interpreter. Its resume is behind the instruction, and filled in there.
+    private void AddSite(int index)
+    {
+        if (_siteCount < MaximumSites)
         {
-            if (_cold[n].Kind is ColdKind.Interpret or ColdKind.Miss)
-            {
-                _cold[n].Resume = _asm.Length;
-                _cold[n].RestoreFlags = _native && _live != 0;
-            }
+            _translation->Sites[_siteCount] = new TranslationSite { Return = (ushort)_asm.Length, Index = (ushort)index };
+        }
+
+        _siteCount++;
+    }
+
+    // Gives the cold paths and sites of this instruction their way back.
+    private void FinishInstruction(int cold, int site)
+    {
+        for (int n = cold; n < _coldCount && n < MaximumCold; n++)
+        {
+            _cold[n].Resume = _asm.Length;
+        }
+
+        for (int n = site; n < _siteCount && n < MaximumSites; n++)
+        {
+            _translation->Sites[n].Resume = (ushort)_asm.Length;
         }
     }
 
@@ -331,86 +341,30 @@ internal unsafe ref partial struct BlockTranslator
         for (int n = 0; n < count && !_asm.Overflowed; n++)
         {
             ref ColdPath cold = ref _cold[n];
-            if (cold.Place >= 0)
+            _asm.Bind(cold.Place);
+            if (cold.Kind == ColdKind.Start)
             {
-                _asm.Bind(cold.Place);
+                _asm.Call(_routines.StartExit);
+                continue;
             }
 
-            switch (cold.Kind)
+            _asm.Call(cold.Kind == ColdKind.Miss ? cold.Routine : _routines.SiteExit);
+            AddSite(cold.Index);
+            _translation->Sites[Math.Min(_siteCount, MaximumSites) - 1].Resume = (ushort)cold.Resume;
+            if (cold.Kind == ColdKind.Miss)
             {
-                case ColdKind.Attention:
-                    EmitAttentionExit();
-                    break;
-                case ColdKind.LookUp:
-                    _asm.MoveImmediate(Host.Address, (long)cold.Target);
-                    int missed = EmitLookUp();
-                    _asm.MemoryForm(0xff, 4, Host.Temporary, ContextLayout.JumpCode, false); // JMP [entry.Code]
-                    _asm.Bind(missed);
-                    _asm.Jump(_cache.DispatchExit);
-                    break;
-                case ColdKind.Link or ColdKind.SavedLink or ColdKind.GuardedLink:
-                    EmitCall(cold.Kind == ColdKind.Link ? _cache.LinkExit : _cache.SavedLinkExit);
-                    _asm.Qword((long)cold.Target);
-                    _asm.Qword((long)(_asm.Here - _asm.Length + cold.Place));
-                    _asm.Qword((long)_block);
-                    _asm.Qword((long)(cold.Kind switch { ColdKind.Link => LinkKind.Native, ColdKind.SavedLink => LinkKind.Saved, _ => LinkKind.Guarded }));
-                    break;
-                default:
-                    if (cold.Kind == ColdKind.Miss)
-                    {
-                        EmitCall((byte*)cold.Target);
-                        _asm.Jump(_asm.Here - _asm.Length + cold.Back);
-                    }
-                    else
-                    {
-                        EmitCall(_cache.InterpretExit);
-                    }
-
-                    _asm.Qword((long)cold.Instruction);
-                    _asm.Qword((long)cold.Rip);
-                    if (cold.Resume >= 0)
-                    {
-                        if (cold.RestoreFlags)
-                        {
-                            _native = false;
-                            EmitRestore();
-                        }
-
-                        _asm.Jump(_asm.Here - _asm.Length + cold.Resume);
-                    }
-
-                    break;
+                _asm.Jump(_asm.Here - _asm.Length + cold.Back);
             }
         }
-    }
-
-    private void EmitAttentionExit()
-    {
-        _entry->Exit = _asm.Here;
-        EmitCall(_cache.RipExit);
-        _asm.Qword((long)_start);
-        _entry->NativeExit = _asm.Here;
-        _native = true;
-        EmitSave();
-        EmitCall(_cache.RipExit);
-        _asm.Qword((long)_start);
-    }
-
-    private void EmitCall(byte* target)
-    {
-        _asm.Byte(0xe8);
-        _asm.Dword((int)(target - (_asm.Here + 4)));
     }
 
     private struct ColdPath
     {
         public ColdKind Kind;
         public int Place;
-        public Instruction* Instruction;
-        public ulong Rip;
-        public ulong Target;
+        public int Index;
         public int Resume;
         public int Back;
-        public bool RestoreFlags;
+        public byte* Routine;
     }
 }

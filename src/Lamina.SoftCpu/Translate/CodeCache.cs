@@ -1,57 +1,63 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Lamina.Interop.Memory;
 using Lamina.Machine.Memory;
 using Lamina.SoftCpu.Blocks;
-using Lamina.SoftCpu.Fpu;
 
 namespace Lamina.SoftCpu.Translate;
 
 /// <summary>
-/// The translated code of one VM and the routines through which it is entered and left. Filled under a lock; emptied only at a safe point, together
-/// with the block cache. A dropped translation stays in memory until then: its entries lead out.
+/// The translated code of one VM. Filled under a lock; emptied only at a safe point, together with the block cache. A dropped translation stays in memory until then: its
+/// entries lead out.
 /// </summary>
-internal sealed unsafe class CodeCache : IDisposable
+internal sealed unsafe partial class CodeCache : IDisposable
 {
     /// <summary>Bytes of code that a VM may keep, if nobody says otherwise.</summary>
     public const int DefaultSize = 64 << 20;
 
-    private const int MaximumBlock = 32 << 10;
+    private const int MaximumBlock = 16 << 10;
     private const int RoutineSpace = 16 << 10;
-    private const int MaximumMappings = 1 << 18;
 
-    private const byte JumpOpcode = 0xe9;
+    // Code of so many bytes is found together.
+    private const int GranuleShift = 6;
+    private const int Header = 8;
 
-    // NOP DWORD [RAX + RAX + 0]
-    private const ulong NopOfFive = 0x00_0044_1f0f;
+    // A site belongs to a call of five bytes, and few instructions have more than one.
+    private const int BytesPerSite = 8;
+
     private readonly GuestMemory _memory;
     private readonly ExecutableMemory _code;
+    private readonly byte* _base;
+    private readonly nint _writeDistance;
     private readonly Lock _lock = new();
     private readonly List<nint> _translations = [];
     private readonly ITranslationObserver? _observer;
-    private readonly Dictionary<(ulong Page, ulong Physical), uint> _mappings = [];
     private readonly nuint _routinesEnd;
     private readonly nuint _size;
+
+    // The translation (its number plus one) in which each granule of code begins, or the first that begins in it.
+    private readonly int* _granules;
+    private readonly TranslationSite* _sites;
+    private readonly int _siteCapacity;
     private nuint _used;
-    private uint _lastMapping;
+    private int _siteCount;
 
     public CodeCache(GuestMemory memory, ProcessorFeatures features, int size = DefaultSize, TranslatorOptions? options = null)
     {
         Features = features;
         _memory = memory;
         _observer = options?.Observer;
-        RepeatsStrings = options?.Lockstep == null;
+        IsCompared = options?.Lockstep != null;
+        HotThreshold = options?.HotThreshold ?? new TranslatorOptions().HotThreshold;
         _size = (nuint)size;
-        _code = ExecutableMemory.Map(_size);
-        HostAssembler asm = new(_code.WritePointer, RoutineSpace);
-        Enter = (delegate* unmanaged<ProcessorContext*, byte*, TranslationExit>)EmitEnter(ref asm);
-        InterpretExit = EmitExit(ref asm, TranslationExit.Interpret, popsData: true, saves: false, ripFromData: false);
-        LinkExit = EmitExit(ref asm, TranslationExit.Link, popsData: true, saves: true, ripFromData: false);
-        SavedLinkExit = EmitExit(ref asm, TranslationExit.Link, popsData: true, saves: false, ripFromData: false);
-        RipExit = EmitExit(ref asm, TranslationExit.Dispatch, popsData: true, saves: false, ripFromData: true);
-        DispatchExit = EmitExit(ref asm, TranslationExit.Dispatch, popsData: false, saves: false, ripFromData: false);
-        Misses = new MissRoutines(ref asm, InterpretExit);
-        Strings = new StringRoutines(ref asm, InterpretExit);
-        ForgetSlots = EmitForgetSlots(ref asm);
+        _code = ExecutableMemory.Map(_size, strict: options?.StrictCode ?? false);
+        _base = _code.ExecutePointer;
+        _writeDistance = (nint)(_code.WritePointer - _code.ExecutePointer);
+        _siteCapacity = size / BytesPerSite;
+        _sites = (TranslationSite*)NativeMemory.AllocZeroed((nuint)_siteCapacity, (nuint)sizeof(TranslationSite));
+        _granules = (int*)NativeMemory.AllocZeroed((_size >> GranuleShift) + 1, sizeof(int));
+        HostAssembler asm = new(_base, RoutineSpace, _writeDistance);
+        Routines = new CodeRoutines(ref asm);
         if (asm.Overflowed)
         {
             throw new InvalidOperationException("the routines do not fit in their space");
@@ -63,38 +69,20 @@ internal sealed unsafe class CodeCache : IDisposable
     /// <summary>What the guest's processors offer.</summary>
     public ProcessorFeatures Features { get; }
 
-    /// <summary>Repeated string instructions are translated. Not in lockstep, because they may leave in the middle: comparison is by whole instructions.</summary>
-    public bool RepeatsStrings { get; }
+    /// <summary>See <see cref="TranslatorOptions.HotThreshold"/>.</summary>
+    public int HotThreshold { get; }
+
+    /// <summary>
+    /// What is translated is compared with the interpreter (lockstep). Repeated string instructions, which may leave in the middle, and those that show the guest flags which earlier
+    /// instructions have left undefined are then the interpreter's.
+    /// </summary>
+    public bool IsCompared { get; }
 
     /// <summary>Some translation uses AVX: a processor that has it switched off must not run vector code.</summary>
     public bool UsesWideVectors { get; private set; }
 
-    /// <summary>Runs code with the registers of the context at the GS base.</summary>
-    public delegate* unmanaged<ProcessorContext*, byte*, TranslationExit> Enter { get; }
-
-    /// <summary>Called by code that wants an instruction interpreted; behind the call stand the instruction and its RIP, then the way back.</summary>
-    public byte* InterpretExit { get; }
-
-    /// <summary>Called at an unlinked direct jump; behind the call stand the target's RIP, the place of the jump's displacement, and the block.</summary>
-    public byte* LinkExit { get; }
-
-    /// <summary>The same where the flags are saved.</summary>
-    public byte* SavedLinkExit { get; }
-
-    /// <summary>Called to leave; behind the call stands RIP.</summary>
-    public byte* RipExit { get; }
-
-    /// <summary>Jumped to in order to leave, with RIP in the address register.</summary>
-    public byte* DispatchExit { get; }
-
-    /// <summary>Called where an address was not found at first.</summary>
-    public MissRoutines Misses { get; }
-
-    /// <summary>Called for repeated string instructions.</summary>
-    public StringRoutines Strings { get; }
-
-    /// <summary>Called where <see cref="ProcessorContext.Tlb"/> becomes another. Keeps all registers.</summary>
-    public byte* ForgetSlots { get; }
+    /// <summary>What all translations share.</summary>
+    public CodeRoutines Routines { get; }
 
     /// <summary>Every <see cref="Translation"/> in memory, dropped ones too.</summary>
     public IReadOnlyList<nint> Translations => _translations;
@@ -112,12 +100,12 @@ internal sealed unsafe class CodeCache : IDisposable
     public long HostBytes { get; private set; }
 
     /// <summary>Whether the next block might not fit.</summary>
-    public bool IsFull => _used + MaximumBlock > _size;
+    public bool IsFull => _used + MaximumBlock > _size || _siteCount + BlockTranslator.MaximumSites > _siteCapacity;
 
     /// <summary>Host address of the page that holds a guest-physical address.</summary>
     public byte* PageOf(ulong physical) => (byte*)_memory.GetHostAddress(physical & ~0xfffUL, 0x1000);
 
-    /// <summary>Finds the translation of a block for an address.</summary>
+    /// <summary>Finds the translation of a block for an address, the best one.</summary>
     public static Translation* Find(Block* block, ulong rip)
     {
         Translation* t = (Translation*)Volatile.Read(ref *(nint*)&block->Translations);
@@ -129,34 +117,47 @@ internal sealed unsafe class CodeCache : IDisposable
         return t;
     }
 
-    /// <summary>Translates a valid block; <paramref name="wideVectors"/>: AVX is switched on. Null if there is no room, or it was dropped meanwhile.</summary>
-    public Translation* Translate(Block* block, ulong rip, bool wideVectors)
+    /// <summary>
+    /// Translates a valid block; <paramref name="wideVectors"/>: AVX is switched on; <paramref name="compact"/>: quickly and small, with its heat counted. Null if there is no
+    /// room, or it was dropped meanwhile.
+    /// </summary>
+    public Translation* Translate(Block* block, ulong rip, bool wideVectors, bool compact)
     {
         lock (_lock)
         {
-            Translation* t = Find(block, rip);
-            if (t != null || IsFull || !block->Valid)
+            Translation* old = Find(block, rip);
+            if ((old != null && (compact || !old->IsCompact)) || IsFull || !block->Valid)
             {
-                return t;
+                return old;
             }
 
-            t = (Translation*)NativeMemory.AllocZeroed((nuint)sizeof(Translation));
-            int length = BlockTranslator.Translate(this, block, rip, wideVectors, _code.WritePointer + _used, MaximumBlock, t);
+            Translation* t = (Translation*)NativeMemory.AllocZeroed((nuint)sizeof(Translation));
+            t->Rip = rip;
+            t->Block = block;
+            t->IsCompact = compact;
+            t->Sites = _sites + _siteCount;
+            byte* place = _base + _used;
+            *(Translation**)(place + _writeDistance) = t;
+            long begun = _observer == null ? 0 : Stopwatch.GetTimestamp();
+            int length = BlockTranslator.Translate(this, t, wideVectors, new HostAssembler(place + Header, MaximumBlock - Header, _writeDistance));
+            long ended = _observer == null ? 0 : Stopwatch.GetTimestamp();
             if (length == 0 || !block->Valid)
             {
                 NativeMemory.Free(t);
-                return null;
+                return old;
             }
 
             UsesWideVectors |= wideVectors && t->UsesVectors;
-            t->End = _code.WritePointer + _used + length;
-            _used = (_used + (nuint)length + 15) & ~(nuint)15;
-            _translations.Add((nint)t);
-            Count++;
-            GuestBytes += block->ByteLength;
-            HostBytes += length;
+            Add(t, length);
             t->Next = block->Translations;
             block->Translations = t;
+            if (old != null)
+            {
+                Replace(old, t);
+            }
+
+            Revive(block, t);
+
             _observer?.Translated(new TranslatedBlock
             {
                 Rip = rip,
@@ -164,65 +165,43 @@ internal sealed unsafe class CodeCache : IDisposable
                 GuestCode = new ReadOnlySpan<byte>(PageOf(block->Physical) + (block->Physical & 0xfff), block->ByteLength),
                 HostAddress = (nint)t->NativeEntry,
                 HostCode = new ReadOnlySpan<byte>(t->NativeEntry, (int)(t->End - t->NativeEntry)),
+                Duration = Stopwatch.GetElapsedTime(begun, ended),
+                CallData = Routines.CallData,
             });
             return t;
         }
     }
 
-    /// <summary>Makes a direct jump go to a translation, if both ends are still valid; <paramref name="native"/>: with the flags in the host's.</summary>
-    public void Link(Block* from, byte* displacement, Block* to, Translation* target, bool native)
+    /// <summary>Says where translated code has left.</summary>
+    /// <param name="exit">How.</param>
+    /// <param name="data">What <see cref="ProcessorContext.ExitData"/> holds.</param>
+    public CodePlace FindPlace(TranslationExit exit, byte* data)
     {
-        lock (_lock)
+        if (exit == TranslationExit.Interpret)
         {
-            if (from->Valid && from->Translations != null && to->Valid && Find(to, target->Rip) == target)
-            {
-                Volatile.Write(ref *(int*)displacement, (int)((native ? target->NativeEntry : target->Entry) - (displacement + 4)));
-            }
+            Translation* t = *(Translation**)(data - *(ushort*)(data + 1) - Header);
+            return new CodePlace { Translation = t, Index = *data, Resume = data + 3 };
         }
-    }
 
-    /// <summary>Makes a direct jump to another page go to a translation while that page is mapped as it is now.</summary>
-    public void LinkGuarded(Block* from, byte* displacement, Block* to, Translation* target, uint mapping)
-    {
-        lock (_lock)
+        if (exit == TranslationExit.Link)
         {
-            // Once linked it stays: number and target could not change together.
-            if (mapping != 0 && *(displacement - 1) == JumpOpcode && from->Valid && from->Translations != null && to->Valid && Find(to, target->Rip) == target)
-            {
-                // JMP rel32 (the place), CMP DWORD GS:[...], imm32, JNE rel32, JMP rel32.
-                const int number = 4 + 8;
-                const int jump = number + 4 + 6 + 1;
-                Volatile.Write(ref *(int*)(displacement + number), (int)mapping);
-                Volatile.Write(ref *(int*)(displacement + jump), (int)(target->Entry - (displacement + jump + 4)));
-                PatchInstruction(displacement - 1, NopOfFive);
-            }
+            return new CodePlace { Translation = *(Translation**)(data - (*(ushort*)data & LinkDistanceMask) - Header) };
         }
-    }
 
-    /// <summary>The number of a mapping of a page of code: equal numbers mean equal pages and privileges. 0 if there are no more.</summary>
-    public uint MappingNumber(ulong page, bool user, ulong physical)
-    {
-        lock (_lock)
+        Translation* found = FindTranslation(data - 1);
+        if (exit == TranslationExit.Site)
         {
-            (ulong, ulong) key = (page | (user ? 1UL : 0), physical);
-            if (!_mappings.TryGetValue(key, out uint number))
+            TranslationSite* site = found->Sites;
+            int offset = (int)(data - found->NativeEntry);
+            while (site->Return != offset)
             {
-                if (_lastMapping == uint.MaxValue - 1)
-                {
-                    return 0;
-                }
-
-                if (_mappings.Count == MaximumMappings)
-                {
-                    _mappings.Clear();
-                }
-
-                number = ++_lastMapping;
-                _mappings.Add(key, number);
+                site++;
             }
 
-            return number;
+            return new CodePlace { Translation = found, Index = site->Index, Resume = found->NativeEntry + site->Resume };
         }
+
+        return new CodePlace { Translation = found };
     }
 
     /// <summary>Drops the translations of a block: whoever enters them is led out. Processors inside go on to their next exit.</summary>
@@ -230,16 +209,21 @@ internal sealed unsafe class CodeCache : IDisposable
     {
         lock (_lock)
         {
-            for (Translation* t = block->Translations; t != null; t = t->Next)
+            Translation* t = block->Translations;
+            block->Translations = null;
+            while (t != null)
             {
-                PatchJump(t->NativeEntry, t->NativeEntry == t->Entry ? t->Exit : t->NativeExit);
+                Translation* next = t->Next;
+                Patch(t->Entry, CallOpcode, Routines.StartExit);
                 if (t->NativeEntry != t->Entry)
                 {
-                    PatchJump(t->Entry, t->Exit);
+                    Patch(t->NativeEntry, CallOpcode, Routines.NativeStartExit);
                 }
-            }
 
-            block->Translations = null;
+                t->Next = block->Dropped;
+                block->Dropped = t;
+                t = next;
+            }
         }
     }
 
@@ -250,11 +234,14 @@ internal sealed unsafe class CodeCache : IDisposable
         {
             foreach (nint t in _translations)
             {
+                FreeGuards((Translation*)t);
                 NativeMemory.Free((void*)t);
             }
 
             _translations.Clear();
+            new Span<int>(_granules, (int)(_size >> GranuleShift) + 1).Clear();
             UsesWideVectors = false;
+            _siteCount = 0;
             _used = _routinesEnd;
         }
     }
@@ -262,177 +249,43 @@ internal sealed unsafe class CodeCache : IDisposable
     public void Dispose()
     {
         Clear();
+        NativeMemory.Free(_granules);
+        NativeMemory.Free(_sites);
         _code.Dispose();
     }
 
-    private static void PatchJump(byte* entry, byte* target)
+    private void Add(Translation* t, int length)
     {
-        ulong displacement = (uint)(int)(target - (entry + 5));
-        PatchInstruction(entry, JumpOpcode | (displacement << 8));
-    }
-
-    // Five bytes by one aligned store, so that a processor sees the old or the new instruction.
-    private static void PatchInstruction(byte* place, ulong bytes)
-    {
-        ulong behind = *(ulong*)place & 0xffff_ff00_0000_0000;
-        Volatile.Write(ref *(ulong*)place, behind | bytes);
-    }
-
-    private static byte* EmitEnter(ref HostAssembler asm)
-    {
-        byte* start = asm.Here;
-        foreach (int register in (ReadOnlySpan<int>)[Host.Rbx, Host.Rbp, 12, 13, 14, 15])
+        t->End = t->NativeEntry + length;
+        _translations.Add((nint)t);
+        nuint last = (nuint)(t->End - 1 - _base) >> GranuleShift;
+        for (nuint granule = (nuint)(t->NativeEntry - _base) >> GranuleShift; granule <= last; granule++)
         {
-            Push(ref asm, 0x50, register);
-        }
-
-        // SUB RSP, 8
-        asm.RegisterForm(0x83, 5, Host.Rsp, true);
-        asm.Byte(8);
-        asm.Move(Host.Address, Host.Rsi);
-        for (int guest = 0; guest < 16; guest++)
-        {
-            if (Host.Of(guest) >= 0)
+            if (_granules[granule] == 0)
             {
-                asm.LoadContext(Host.Of(guest), ContextLayout.Register(guest));
+                _granules[granule] = _translations.Count;
             }
         }
 
-        EmitX87(ref asm, load: true);
-        EmitVectors(ref asm, load: true);
-        asm.RegisterForm(0xff, 4, Host.Address, false);
-        return start;
+        _used = ((nuint)(t->End - _base) + 15) & ~(nuint)15;
+        _siteCount += t->SiteCount;
+        Count++;
+        GuestBytes += t->Block->ByteLength;
+        HostBytes += length;
     }
 
-    private static byte* EmitForgetSlots(ref HostAssembler asm)
+    private Translation* FindTranslation(byte* code)
     {
-        asm.Align(16);
-        byte* start = asm.Here;
-        for (int slot = 0; slot < ProcessorContext.SlotCount; slot++)
+        // Others add to the list meanwhile.
+        lock (_lock)
         {
-            asm.ContextForm(0xc7, 0, ContextLayout.Slot(slot), true); // MOV QWORD
-            asm.Dword(-1);
-        }
-
-        asm.Byte(0xc3);
-        return start;
-    }
-
-    private static byte* EmitExit(ref HostAssembler asm, TranslationExit reason, bool popsData, bool saves, bool ripFromData)
-    {
-        asm.Align(16);
-        byte* start = asm.Here;
-        if (popsData)
-        {
-            Push(ref asm, 0x58, Host.Address);
-            if (ripFromData)
+            int number = _granules[(nuint)(code - _base) >> GranuleShift] - 1;
+            while (number + 1 < _translations.Count && ((Translation*)_translations[number + 1])->NativeEntry <= code)
             {
-                asm.MemoryForm(0x8b, Host.Address, Host.Address, 0, true);
+                number++;
             }
-            else
-            {
-                asm.StoreContext(Host.Address, ContextLayout.ExitData);
-            }
+
+            return (Translation*)_translations[number];
         }
-
-        if (reason == TranslationExit.Dispatch)
-        {
-            asm.StoreContext(Host.Address, ContextLayout.Rip);
-        }
-
-        for (int guest = 0; guest < 16; guest++)
-        {
-            if (Host.Of(guest) >= 0)
-            {
-                asm.StoreContext(Host.Of(guest), ContextLayout.Register(guest));
-            }
-        }
-
-        if (saves)
-        {
-            asm.Byte(0x9f);
-            asm.Opcode(0x0f90);
-            asm.Byte(0xc0);
-            asm.Byte(0x66);
-            asm.ContextForm(0x89, Host.Rax, ContextLayout.SavedFlags, false);
-        }
-
-        EmitVectors(ref asm, load: false);
-        EmitX87(ref asm, load: false);
-        asm.MoveImmediate(Host.Rax, (long)reason);
-        asm.RegisterForm(0x83, 0, Host.Rsp, true);
-        asm.Byte(8);
-        foreach (int register in (ReadOnlySpan<int>)[15, 14, 13, 12, Host.Rbp, Host.Rbx])
-        {
-            Push(ref asm, 0x58, register);
-        }
-
-        asm.Byte(0xfc); // CLD
-        asm.Byte(0xc3);
-        return start;
-    }
-
-    // Moves the x87 registers, unless they are off. FXRSTOR loads vector registers too, and FXSAVE needs MXCSR to be the host's. No host address stays in the image.
-    private static void EmitX87(ref HostAssembler asm, bool load)
-    {
-        asm.ContextForm(0x83, 7, ContextLayout.X87Off, false); // CMP DWORD
-        asm.Byte(0);
-        int skip = asm.JumpIf(5);
-        asm.ContextForm(0x0fae, load ? 1 : 0, 0, true); // FXRSTOR64, FXSAVE64
-        if (!load)
-        {
-            asm.Byte(0xdb); // FNINIT
-            asm.Byte(0xe3);
-            asm.Byte(0x66); // MOV WORD: FOP
-            asm.ContextForm(0xc7, 0, X87Image.LastOpcode, false);
-            asm.Byte(0);
-            asm.Byte(0);
-            foreach (int pointer in (ReadOnlySpan<int>)[X87Image.InstructionPointer, X87Image.DataPointer])
-            {
-                asm.ContextForm(0xc7, 0, pointer, true); // MOV QWORD
-                asm.Dword(0);
-            }
-        }
-
-        asm.Bind(skip);
-    }
-
-    // Moves the vector registers and MXCSR between context and host, unless they are off.
-    private static void EmitVectors(ref HostAssembler asm, bool load)
-    {
-        asm.ContextForm(0x83, 7, ContextLayout.VectorsOff, false); // CMP DWORD
-        asm.Byte(0);
-        int skip = asm.JumpIf(5);
-        bool wide = (HostFeatures.All & ProcessorFeatures.Avx) != 0;
-        for (int register = 0; register < 16; register++)
-        {
-            int offset = ContextLayout.Vectors + (32 * register);
-            if (wide)
-            {
-                asm.ContextVector(load ? 0x128 : 0x129, register, offset);
-            }
-            else
-            {
-                asm.ContextForm(load ? 0x0f28 : 0x0f29, register, offset, false); // MOVAPS
-            }
-        }
-
-        if (!load)
-        {
-            asm.ContextForm(0x0fae, 3, ContextLayout.Mxcsr, false); // STMXCSR
-        }
-
-        asm.ContextForm(0x0fae, 2, load ? ContextLayout.Mxcsr : ContextLayout.HostMxcsr, false); // LDMXCSR
-        asm.Bind(skip);
-    }
-
-    private static void Push(ref HostAssembler asm, int opcode, int register)
-    {
-        if (register >= 8)
-        {
-            asm.Byte(0x41);
-        }
-
-        asm.Byte(opcode | (register & 7));
     }
 }

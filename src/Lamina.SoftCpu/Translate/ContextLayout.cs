@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Lamina.SoftCpu.Memory;
 
 namespace Lamina.SoftCpu.Translate;
@@ -37,12 +38,12 @@ internal static unsafe class ContextLayout
     public static readonly int Slots;
     public static readonly int BranchTarget;
     public static readonly int ExitData;
+    public static readonly int Heat;
 
     static ContextLayout()
     {
-        // SAFETY: only addresses are formed.
-        ProcessorContext instance = default;
-        ProcessorContext* c = &instance;
+        // SAFETY: only addresses are formed, in memory that is there until they have been.
+        ProcessorContext* c = (ProcessorContext*)NativeMemory.Alloc((nuint)sizeof(ProcessorContext));
         Registers = (int)((byte*)c->Registers - (byte*)c);
         Rip = (int)((byte*)&c->Rip - (byte*)c);
         Attention = (int)((byte*)&c->Attention - (byte*)c);
@@ -75,6 +76,8 @@ internal static unsafe class ContextLayout
         Slots = (int)((byte*)c->Slots - (byte*)c);
         BranchTarget = (int)((byte*)&c->BranchTarget - (byte*)c);
         ExitData = (int)((byte*)&c->ExitData - (byte*)c);
+        Heat = (int)((byte*)c->Heat - (byte*)c);
+        NativeMemory.Free(c);
     }
 
     /// <summary>Shift that turns a linear address into a TLB offset.</summary>
@@ -127,6 +130,12 @@ internal static unsafe class ContextLayout
 
     /// <summary>Of a slot.</summary>
     public static int Slot(int slot) => Slots + (slot * sizeof(TlbEntry));
+
+    /// <summary>Of the heat of a translation.</summary>
+    public static int HeatOf(ulong rip) => Heat + (4 * HeatIndex(rip));
+
+    /// <summary>Index in <see cref="ProcessorContext.Heat"/> of a translation.</summary>
+    public static int HeatIndex(ulong rip) => (int)((rip ^ (rip >> 13)) & (ProcessorContext.HeatCount - 1));
 
     /// <summary>Of a general register.</summary>
     public static int Register(int guest) => Registers + (8 * guest);

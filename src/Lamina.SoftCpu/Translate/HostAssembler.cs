@@ -1,12 +1,17 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 
 namespace Lamina.SoftCpu.Translate;
 
 /// <summary>Writes host instructions. Bounded: once the buffer is full nothing more is written and <see cref="Overflowed"/> is set.</summary>
-internal unsafe struct HostAssembler(byte* buffer, int size)
+/// <param name="buffer">Where the code will be executed.</param>
+/// <param name="size">Bytes there.</param>
+/// <param name="writeDistance">Where it is written, from there: not 0 if no page is both writable and executable.</param>
+internal unsafe struct HostAssembler(byte* buffer, int size, nint writeDistance)
 {
     private const byte GsPrefix = 0x65;
     private readonly byte* _buffer = buffer;
+    private readonly byte* _write = buffer + writeDistance;
     private readonly int _size = size;
 
     /// <summary>Bytes written.</summary>
@@ -15,14 +20,14 @@ internal unsafe struct HostAssembler(byte* buffer, int size)
     /// <summary>Something did not fit.</summary>
     public bool Overflowed { get; private set; }
 
-    /// <summary>Address of the next byte.</summary>
+    /// <summary>Address at which the next byte will be executed.</summary>
     public readonly byte* Here => _buffer + Length;
 
     public void Byte(int value)
     {
         if (Length < _size)
         {
-            _buffer[Length++] = (byte)value;
+            _write[Length++] = (byte)value;
         }
         else
         {
@@ -30,11 +35,17 @@ internal unsafe struct HostAssembler(byte* buffer, int size)
         }
     }
 
+    public void Word(int value)
+    {
+        Byte(value);
+        Byte(value >> 8);
+    }
+
     public void Dword(int value)
     {
         if (Length + 4 <= _size)
         {
-            Unsafe.WriteUnaligned(_buffer + Length, value);
+            Unsafe.WriteUnaligned(_write + Length, value);
             Length += 4;
         }
         else
@@ -206,6 +217,48 @@ internal unsafe struct HostAssembler(byte* buffer, int size)
         return Length - 4;
     }
 
+    /// <summary>Jcc rel32 to an address.</summary>
+    public void JumpIf(int condition, byte* target)
+    {
+        Byte(0x0f);
+        Byte(0x80 | condition);
+        Dword((int)(target - (Here + 4)));
+    }
+
+    /// <summary>Jcc rel8, to be patched; answers the place of its displacement.</summary>
+    public int JumpIfShort(int condition)
+    {
+        Byte(0x70 | condition);
+        Byte(0);
+        return Length - 1;
+    }
+
+    /// <summary>Makes the short jump whose displacement is at <paramref name="place"/> come here.</summary>
+    public readonly void BindShort(int place)
+    {
+        if (!Overflowed)
+        {
+            Debug.Assert(Length - (place + 1) <= 127);
+            _write[place] = (byte)(Length - (place + 1));
+        }
+    }
+
+    /// <summary>CALL rel32 to an address.</summary>
+    public void Call(byte* target)
+    {
+        Byte(0xe8);
+        Dword((int)(target - (Here + 4)));
+    }
+
+    /// <summary>PUSH r64.</summary>
+    public void Push(int register) => Stack(0x50, register);
+
+    /// <summary>POP r64.</summary>
+    public void Pop(int register) => Stack(0x58, register);
+
+    /// <summary>RET.</summary>
+    public void Return() => Byte(0xc3);
+
     /// <summary>JMP rel32, to be patched.</summary>
     public int JumpForward()
     {
@@ -219,7 +272,7 @@ internal unsafe struct HostAssembler(byte* buffer, int size)
     {
         if (!Overflowed)
         {
-            Unsafe.WriteUnaligned(_buffer + place, Length - (place + 4));
+            Unsafe.WriteUnaligned(_write + place, Length - (place + 4));
         }
     }
 
@@ -230,6 +283,25 @@ internal unsafe struct HostAssembler(byte* buffer, int size)
         {
             Byte(0x90);
         }
+    }
+
+    /// <summary>Pads until an instruction of five bytes lies within eight aligned ones, so that one store replaces it.</summary>
+    public void AlignPatch()
+    {
+        while (((nint)Here & 7) > 3 && !Overflowed)
+        {
+            Byte(0x90);
+        }
+    }
+
+    private void Stack(int opcode, int register)
+    {
+        if (register >= 8)
+        {
+            Byte(0x41);
+        }
+
+        Byte(opcode | (register & 7));
     }
 
     private void Address(int reg, int baseRegister, int displacement)

@@ -3,7 +3,7 @@ namespace Lamina.SoftCpu.Translate;
 /// <summary>
 /// Where translated code goes when the place it looked at first does not hold the page: the other levels of the TLB are looked at, and what is found is copied to that
 /// place. Called with the linear address in the address register and the page of the last byte in the value register; returns with the host address in the
-/// address register. Behind the call stand a jump of five bytes, for that case, then the data of the interpret exit.
+/// address register, or leaves by the site exit.
 /// </summary>
 internal readonly unsafe struct MissRoutines
 {
@@ -13,25 +13,23 @@ internal readonly unsafe struct MissRoutines
     /// <summary>The slot of the stack's page, for reads and writes: it holds an entry for writes.</summary>
     public const int Stack = 0;
 
-    private const int JumpLength = 5;
-
     private readonly nint[] _routines;
 
     /// <param name="asm">Where the routines go.</param>
-    /// <param name="interpretExit">Where they go if no level knows the page.</param>
-    public MissRoutines(ref HostAssembler asm, byte* interpretExit)
+    /// <param name="siteExit">Where they go if no level knows the page.</param>
+    public MissRoutines(ref HostAssembler asm, byte* siteExit)
     {
         _routines = new nint[2 * (ProcessorContext.SlotCount + 1)];
         for (int slot = NoSlot; slot < ProcessorContext.SlotCount; slot++)
         {
             if (slot <= Stack || slot <= ProcessorContext.LoopReads)
             {
-                _routines[Index(slot, write: false)] = (nint)Emit(ref asm, slot, false, interpretExit);
+                _routines[Index(slot, write: false)] = (nint)Emit(ref asm, slot, false, siteExit);
             }
 
             if (slot <= Stack || slot > ProcessorContext.LoopReads)
             {
-                _routines[Index(slot, write: true)] = (nint)Emit(ref asm, slot, true, interpretExit);
+                _routines[Index(slot, write: true)] = (nint)Emit(ref asm, slot, true, siteExit);
             }
         }
     }
@@ -50,7 +48,7 @@ internal readonly unsafe struct MissRoutines
 
     private static int Index(int slot, bool write) => (2 * (slot + 1)) + (write ? 1 : 0);
 
-    private static byte* Emit(ref HostAssembler asm, int slot, bool write, byte* interpretExit)
+    private static byte* Emit(ref HostAssembler asm, int slot, bool write, byte* siteExit)
     {
         asm.Align(16);
         byte* start = asm.Here;
@@ -97,12 +95,7 @@ internal readonly unsafe struct MissRoutines
         asm.Bind(missed);
         asm.Bind(crossing);
         asm.Byte(0x58); // POP RAX
-        asm.Byte(0x48); // ADD QWORD [RSP], 5
-        asm.Byte(0x83);
-        asm.Byte(0x04);
-        asm.Byte(0x24);
-        asm.Byte(JumpLength);
-        asm.Jump(interpretExit);
+        asm.Jump(siteExit);
         return start;
     }
 

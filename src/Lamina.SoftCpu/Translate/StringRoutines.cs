@@ -2,24 +2,23 @@ namespace Lamina.SoftCpu.Translate;
 
 /// <summary>
 /// REP MOVS and REP STOS upwards: whole runs to the end of a page by the host's own instruction, as long as the first level of the TLB knows the pages. Anything else
-/// is left to the interpreter, with the registers saying how far it has got. Called like <see cref="MissRoutines"/>; the scratch registers and flags are lost.
+/// is left to the interpreter by the site exit, with the registers saying how far it has got. The scratch registers and flags are lost.
 /// </summary>
 internal readonly unsafe struct StringRoutines
 {
-    private const int JumpLength = 5;
     private const int PageSize = 4096;
     private const int Direction = (int)Execute.Flags.Direction;
     private readonly nint[] _routines;
 
     /// <param name="asm">Where the routines go.</param>
-    /// <param name="interpretExit">Where they go for what they do not do.</param>
-    public StringRoutines(ref HostAssembler asm, byte* interpretExit)
+    /// <param name="siteExit">Where they go for what they do not do.</param>
+    public StringRoutines(ref HostAssembler asm, byte* siteExit)
     {
         _routines = new nint[8];
         for (int shift = 0; shift < 4; shift++)
         {
-            _routines[shift] = (nint)Emit(ref asm, false, shift, interpretExit);
-            _routines[4 + shift] = (nint)Emit(ref asm, true, shift, interpretExit);
+            _routines[shift] = (nint)Emit(ref asm, false, shift, siteExit);
+            _routines[4 + shift] = (nint)Emit(ref asm, true, shift, siteExit);
         }
     }
 
@@ -29,7 +28,7 @@ internal readonly unsafe struct StringRoutines
     /// <summary>Whether this is one of them.</summary>
     public bool Contains(byte* routine) => Array.IndexOf(_routines, (nint)routine) >= 0;
 
-    private static byte* Emit(ref HostAssembler asm, bool move, int shift, byte* interpretExit)
+    private static byte* Emit(ref HostAssembler asm, bool move, int shift, byte* siteExit)
     {
         asm.Align(16);
         byte* start = asm.Here;
@@ -50,7 +49,7 @@ internal readonly unsafe struct StringRoutines
         int missedSource = -1;
         if (move)
         {
-            Push(ref asm, 0x50, Host.Address);
+            asm.Push(Host.Address);
             missedSource = EmitFind(ref asm, Host.Rsi, Host.Address, 0);
             EmitLeft(ref asm, Host.Address, Host.Rsi);
             asm.RegisterForm(0x3b, Host.Address, Host.Value, true); // CMP
@@ -78,12 +77,12 @@ internal readonly unsafe struct StringRoutines
             asm.Byte(0x87);
             asm.Byte(0x3c);
             asm.Byte(0x24);
-            Push(ref asm, 0x50, Host.Rsi);
+            asm.Push(Host.Rsi);
             asm.Move(Host.Rsi, Host.Address);
         }
         else
         {
-            Push(ref asm, 0x50, Host.Rdi);
+            asm.Push(Host.Rdi);
             asm.Move(Host.Rdi, Host.Address);
         }
 
@@ -102,11 +101,11 @@ internal readonly unsafe struct StringRoutines
         asm.Byte((move ? 0xa4 : 0xaa) | (shift > 0 ? 1 : 0));
         if (move)
         {
-            Push(ref asm, 0x58, Host.Rsi);
+            asm.Pop(Host.Rsi);
             asm.Lea(Host.Rsi, Host.Rsi, Host.Value, shift, 0);
         }
 
-        Push(ref asm, 0x58, Host.Rdi);
+        asm.Pop(Host.Rdi);
         asm.Lea(Host.Rdi, Host.Rdi, Host.Value, shift, 0);
         asm.Move(Host.Rcx, Host.Temporary);
         asm.Jump(asm.Here - asm.Length + loop);
@@ -121,7 +120,7 @@ internal readonly unsafe struct StringRoutines
                 asm.Bind(crossing);
             }
 
-            Push(ref asm, 0x58, Host.Address);
+            asm.Pop(Host.Address);
         }
         else if (crossing >= 0)
         {
@@ -131,12 +130,7 @@ internal readonly unsafe struct StringRoutines
         asm.Bind(backwards);
         asm.Bind(attention);
         asm.Bind(missedTarget);
-        asm.Byte(0x48); // ADD QWORD [RSP], 5
-        asm.Byte(0x83);
-        asm.Byte(0x04);
-        asm.Byte(0x24);
-        asm.Byte(JumpLength);
-        asm.Jump(interpretExit);
+        asm.Jump(siteExit);
         return start;
     }
 
@@ -162,15 +156,5 @@ internal readonly unsafe struct StringRoutines
         asm.RegisterForm(0x2b, page, address, true); // SUB
         asm.RegisterForm(0x81, 0, page, true); // ADD
         asm.Dword(PageSize);
-    }
-
-    private static void Push(ref HostAssembler asm, int opcode, int register)
-    {
-        if (register >= 8)
-        {
-            asm.Byte(0x41);
-        }
-
-        asm.Byte(opcode | (register & 7));
     }
 }

@@ -1,8 +1,9 @@
 using System.Runtime.InteropServices;
+using Lamina.SoftCpu.Blocks;
 
 namespace Lamina.SoftCpu.Translate;
 
-/// <summary>Host code made from one block for one virtual address, in native memory.</summary>
+/// <summary>Host code made from one block for one virtual address, in native memory. A pointer to it stands in the eight bytes before <see cref="NativeEntry"/>.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Translation
 {
@@ -12,14 +13,8 @@ internal unsafe struct Translation
     /// <summary>Entry that expects the guest's status flags in <see cref="ProcessorContext.SavedFlags"/>. Aligned to 8.</summary>
     public byte* Entry;
 
-    /// <summary>Entry that expects them in the host's flags: for direct jumps. Aligned to 8.</summary>
+    /// <summary>Entry that expects them in the host's flags: for direct jumps. Aligned to 8. Where the code begins.</summary>
     public byte* NativeEntry;
-
-    /// <summary>Where <see cref="Entry"/> jumps once the block is dropped.</summary>
-    public byte* Exit;
-
-    /// <summary>Where <see cref="NativeEntry"/> jumps once the block is dropped.</summary>
-    public byte* NativeExit;
 
     /// <summary>Its entry demands that vector registers are in the host's.</summary>
     public bool UsesVectors;
@@ -27,9 +22,24 @@ internal unsafe struct Translation
     /// <summary>Its entry demands that the x87 registers are in the host's.</summary>
     public bool UsesX87;
 
+    /// <summary>Made quickly and small, to be replaced when it has run often.</summary>
+    public bool IsCompact;
+
     /// <summary>Where its code ends.</summary>
     public byte* End;
 
+    /// <summary>What it was made from.</summary>
+    public Block* Block;
+
+    /// <summary>Where it may leave for the interpreter.</summary>
+    public TranslationSite* Sites;
+
+    /// <summary>How many of them there are.</summary>
+    public int SiteCount;
+
     /// <summary>Next translation of the same block.</summary>
     public Translation* Next;
+
+    /// <summary>Guards through which other pages jump here.</summary>
+    public TranslationGuard* Guards;
 }

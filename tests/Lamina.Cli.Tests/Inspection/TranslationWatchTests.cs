@@ -11,7 +11,7 @@ public sealed class TranslationWatchTests : IDisposable
     // add rax, rcx; jmp back
     private static readonly byte[] Guest = [0x48, 0x01, 0xc8, 0xeb, 0xfb];
 
-    // add rax, rcx; a call with the guest's address behind it; ret
+    // add rax, rcx; a call with eight bytes of data behind it; ret
     private static readonly byte[] Host = [0x48, 0x01, 0xc8, 0xe8, 0x10, 0, 0, 0, 0x00, 0x10, 0x60, 0x80, 0xff, 0xff, 0xff, 0xff, 0xc3];
     private readonly string _directory = Directory.CreateTempSubdirectory("lamina-inspection-").FullName;
 
@@ -36,10 +36,10 @@ public sealed class TranslationWatchTests : IDisposable
                 "host:",
                 "00007f0000001000 4801c8 add rax,rcx",
                 "00007f0000001003 e810000000 call 00007F0000001018h",
-                "00007f0000001008 00106080ffffffff dq ffffffff80601000h",
+                "00007f0000001008 00106080ffffffff data",
                 "00007f0000001010 c3 ret",
                 "",
-                "1 blocks, 5 guest bytes, 17 host bytes: 3.4 for one.",
+                "1 blocks, 5 guest bytes, 17 host bytes: 3.4 for one. 1.58 us a block in the median, 1.50 in the mean.",
             ],
             words);
     }
@@ -74,6 +74,6 @@ public sealed class TranslationWatchTests : IDisposable
 
     private static TranslatedBlock Block()
     {
-        return new TranslatedBlock { Rip = 0xffff_ffff_8060_1000, Physical = 0x60_1000, GuestCode = Guest, HostAddress = unchecked((nint)0x7f00_0000_1000), HostCode = Host };
+        return new TranslatedBlock { Rip = 0xffff_ffff_8060_1000, Physical = 0x60_1000, GuestCode = Guest, HostAddress = unchecked((nint)0x7f00_0000_1000), HostCode = Host, Duration = TimeSpan.FromMicroseconds(1.5), CallData = new Dictionary<nint, int> { [unchecked((nint)0x7f00_0000_1018)] = 8 } };
     }
 }

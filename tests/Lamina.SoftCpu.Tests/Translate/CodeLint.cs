@@ -21,6 +21,7 @@ internal sealed unsafe class CodeLint
     ];
 
     private readonly CodeCache _cache;
+    private readonly CodeRoutines _routines;
     private readonly HashSet<nint> _entries = [];
     private readonly InstructionInfoFactory _info = new();
     private readonly List<Instruction> _code = [];
@@ -47,10 +48,15 @@ internal sealed unsafe class CodeLint
     public CodeLint(CodeCache cache)
     {
         _cache = cache;
+        _routines = cache.Routines;
         foreach (nint t in cache.Translations)
         {
             _entries.Add((nint)((Translation*)t)->NativeEntry);
             _entries.Add((nint)((Translation*)t)->Entry);
+            for (TranslationGuard* guard = ((Translation*)t)->Guards; guard != null; guard = guard->Next)
+            {
+                _entries.Add((nint)guard->Entry);
+            }
         }
     }
 
@@ -139,35 +145,29 @@ internal sealed unsafe class CodeLint
                 Assert.True(i.Length >= 5, "a dropped entry would overlap two instructions");
             }
 
-            // A dropped translation's entries are jumps, over the beginning of the longer CMP that stood there.
-            at += at == t->Entry && i.Mnemonic == Mnemonic.Jmp ? (t->UsesVectors ? 10 : 9) : i.Length;
+            // The entry of a dropped or replaced translation leads elsewhere, over the beginning of the longer instruction that stood there.
+            bool entry = at == t->Entry || at == t->NativeEntry;
+            bool replaced = at == t->Entry && (i.Mnemonic == Mnemonic.Jmp || (i.Mnemonic == Mnemonic.Call && (byte*)i.NearBranchTarget == _routines.StartExit));
+            at += !replaced ? i.Length : t->IsCompact ? 8 : t->UsesVectors ? 10 : 9;
             if (i.Mnemonic == Mnemonic.Call)
             {
                 byte* target = (byte*)i.NearBranchTarget;
-                if (target == _cache.ForgetSlots)
+                if (_routines.Misses.TryFind(target, out _, out _))
                 {
-                    continue;
-                }
-
-                bool isString = _cache.Strings.Contains(target);
-                if (isString || _cache.Misses.TryFind(target, out _, out _))
-                {
-                    // The jump back, then what the interpret exit wants.
                     Assert.Equal(0xe9, *at);
                     ulong back = (ulong)(at + 5 + *(int*)(at + 1));
-                    if (!isString)
-                    {
-                        _backs.Add(i.IP, back);
-                    }
-
+                    _backs.Add(i.IP, back);
                     _targets.Add(back);
-                    at += 5 + 16;
-                    _targets.Add((ulong)at);
-                    continue;
                 }
-
-                at += target == _cache.InterpretExit ? 16 : target == _cache.LinkExit || target == _cache.SavedLinkExit ? 32 : 8;
-                _targets.Add((ulong)at);
+                else
+                {
+                    int data = _routines.CallData.GetValueOrDefault((nint)target);
+                    at += data;
+                    if (data > 0)
+                    {
+                        _targets.Add((ulong)at);
+                    }
+                }
             }
             else if (i.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)
             {
@@ -177,11 +177,18 @@ internal sealed unsafe class CodeLint
                     _misses[i.NearBranchTarget] = 0;
                 }
 
+                if (!entry && i.Mnemonic == Mnemonic.Jmp && _entries.Contains((nint)i.NearBranchTarget))
+                {
+                    // It was a call of a link exit, and its data are still there.
+                    at += _routines.CallData[CodeCache.KindOf(at) == LinkKind.Guarded ? (nint)_routines.GuardedLinkExit : (nint)_routines.LinkExit];
+                    _targets.Add((ulong)at);
+                }
+
                 if (i.Mnemonic == Mnemonic.Jmp && i.Length == 5)
                 {
                     // Patched while others execute it.
                     bool inside = i.NearBranchTarget >= (ulong)t->NativeEntry && i.NearBranchTarget < (ulong)t->End;
-                    Assert.True(inside || _entries.Contains((nint)i.NearBranchTarget) is false || ((i.IP + 1) & 3) == 0 || i.IP % 8 == 0);
+                    Assert.True(inside || _entries.Contains((nint)i.NearBranchTarget) is false || (i.IP & 7) <= 3);
                 }
             }
         }
@@ -284,20 +291,23 @@ internal sealed unsafe class CodeLint
         if (i.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)
         {
             byte* target = (byte*)i.NearBranchTarget;
-            bool known = _starts.Contains(i.NearBranchTarget) || _entries.Contains((nint)target) || target == _cache.DispatchExit || target == t->End;
+            bool known = _starts.Contains(i.NearBranchTarget) || _entries.Contains((nint)target) || target == _routines.LookUpJump || target == t->End;
             return known ? null : "jumps to an unknown place";
         }
 
         if (i.FlowControl == FlowControl.Call)
         {
             byte* target = (byte*)i.NearBranchTarget;
-            if (_cache.Misses.TryFind(target, out _, out _))
+            if (_routines.Misses.TryFind(target, out _, out _))
             {
                 // Only from a look into the TLB that has prepared for it, which Track has seen.
                 return _looks.Contains((_misses.GetValueOrDefault(i.IP), i.IP)) ? null : "looks for a page that nobody has named";
             }
 
-            return target == _cache.ForgetSlots || _cache.Strings.Contains(target) || target == _cache.InterpretExit || target == _cache.LinkExit || target == _cache.SavedLinkExit || target == _cache.RipExit ? null : "calls an unknown place";
+            bool exit = target == _routines.InterpretExit || target == _routines.LinkExit || target == _routines.SavedLinkExit || target == _routines.GuardedLinkExit || target == _routines.SiteExit
+                || target == _routines.StartExit || target == _routines.NativeStartExit;
+            return exit || _routines.IsHarmless(target) || target == _routines.FindJump || _routines.Strings.Contains(target) || _routines.Checks.TryFind(target, out _, out _)
+                ? null : "calls an unknown place";
         }
 
         bool entry = i.MemoryBase == Register.R11 && i.MemoryDisplacement64 == ContextLayout.JumpCode && _temporary == Entry.JumpEntry;
@@ -381,7 +391,7 @@ internal sealed unsafe class CodeLint
         ulong next = compare.NextIP;
         ulong target = _code.Find(c => c.IP == next).NearBranchTarget;
         Instruction cold = _code.Find(c => c.IP == target);
-        return cold.Mnemonic == Mnemonic.Call && _cache.Misses.TryFind((byte*)cold.NearBranchTarget, out _, out bool write) && write;
+        return cold.Mnemonic == Mnemonic.Call && _routines.Misses.TryFind((byte*)cold.NearBranchTarget, out _, out bool write) && write;
     }
 
     // What the scratch registers hold after an instruction.
@@ -392,6 +402,31 @@ internal sealed unsafe class CodeLint
         int reachable = 0;
         bool gs = i.MemorySegment == Register.GS;
         int field = (int)i.MemoryDisplacement64;
+        if (i.Mnemonic == Mnemonic.Call)
+        {
+            // What a routine answers, and nothing else.
+            byte* routine = (byte*)i.NearBranchTarget;
+            if (_routines.IsHarmless(routine))
+            {
+                _reachable = routine == _routines.SaveFlags ? 0 : _reachable;
+                _value = routine == _routines.SaveFlags ? Tag.Unknown : _value;
+                _temporary = routine == _routines.RestoreFlags ? Entry.Unknown : _temporary;
+                _checked = false;
+                _compared = 0;
+                return;
+            }
+
+            Forget();
+            if (_routines.Checks.TryFind(routine, out int bytes, out bool writes))
+            {
+                _reachable = bytes;
+                _writable = writes;
+            }
+
+            _temporary = routine == _routines.FindJump ? Entry.JumpEntry : Entry.Unknown;
+            return;
+        }
+
         bool fromEntry = i.MemoryBase == Register.R11 && _temporary == Entry.TlbEntry;
         int tag = field;
         if (i.Mnemonic == Mnemonic.Cmp && i.Op0Register == Register.R14 && fromEntry && _value == Tag.Page && (tag is 0 || tag == ContextLayout.WriteTag))
@@ -417,7 +452,7 @@ internal sealed unsafe class CodeLint
             _miss = 0;
             ulong coldAddress = i.NearBranchTarget;
             Instruction cold = _code.Find(c => c.IP == coldAddress);
-            if (cold.Mnemonic == Mnemonic.Call && _cache.Misses.TryFind((byte*)cold.NearBranchTarget, out int slot, out bool write) && write == _compareWrites && slot == _compareSlot)
+            if (cold.Mnemonic == Mnemonic.Call && _routines.Misses.TryFind((byte*)cold.NearBranchTarget, out int slot, out bool write) && write == _compareWrites && slot == _compareSlot)
             {
                 _miss = cold.IP;
                 _looks.Add((i.IP, cold.IP));

@@ -12,7 +12,7 @@ internal sealed class Comparison : IDisposable
     public Comparison(int codeSize = 4 << 20, TranslatorOptions? options = null)
     {
         Interpreter = new ConformanceMachine(translates: false);
-        Translator = new ConformanceMachine(translates: true, codeSize: codeSize, options: options);
+        Translator = new ConformanceMachine(translates: true, codeSize: codeSize, options: options ?? new TranslatorOptions { HotThreshold = 2 });
         foreach (ConformanceMachine machine in Both)
         {
             FaultHandlers.Install(machine);

@@ -11,7 +11,7 @@ public sealed class ObserverTests
     public void Blocks_are_shown_with_their_code()
     {
         Recorder recorder = new();
-        using ConformanceMachine machine = new(translates: true, options: new TranslatorOptions { Observer = recorder });
+        using ConformanceMachine machine = new(translates: true, options: new TranslatorOptions { Observer = recorder, HotThreshold = 10 });
         Programs.Write(machine, Map.Code, a =>
         {
             Label head = a.CreateLabel();
@@ -24,10 +24,16 @@ public sealed class ObserverTests
         });
         machine.Start(Programs.At(Map.Code));
         Assert.Equal(ProcessorExitReason.Halted, machine.Run());
-        (ulong rip, ulong physical, byte[] guest, int host) = Assert.Single(recorder.Blocks);
-        Assert.Equal((Map.Code + 5, Map.Code + 5), (rip, physical));
-        Assert.Equal([0x48, 0x01, 0xc8, 0xff, 0xc9, 0x75, 0xf9], guest);
-        Assert.Equal(machine.Partition.Code!.HostBytes, host);
+
+        // Once compact, and once more because it runs often.
+        Assert.Equal(2, recorder.Blocks.Count);
+        foreach ((ulong rip, ulong physical, byte[] guest, _) in recorder.Blocks)
+        {
+            Assert.Equal((Map.Code + 5, Map.Code + 5), (rip, physical));
+            Assert.Equal([0x48, 0x01, 0xc8, 0xff, 0xc9, 0x75, 0xf9], guest);
+        }
+
+        Assert.Equal(machine.Partition.Code!.HostBytes, recorder.Blocks.Sum(b => b.Host));
     }
 
     private sealed class Recorder : ITranslationObserver

@@ -1,0 +1,163 @@
+using System.Runtime.InteropServices;
+using Lamina.SoftCpu.Blocks;
+
+namespace Lamina.SoftCpu.Translate;
+
+/// <summary>How translations are connected: direct jumps begin as calls of a link exit, and become jumps by one store.</summary>
+internal sealed unsafe partial class CodeCache
+{
+    /// <summary>Shift of the <see cref="LinkKind"/> in the data of a link exit, above the distance.</summary>
+    public const int LinkKindShift = 14;
+
+    private const int LinkDistanceMask = (1 << LinkKindShift) - 1;
+    private const int MaximumMappings = 1 << 18;
+    private const int CallLength = 5;
+    private const int GuardSpace = 64;
+    private const byte JumpOpcode = 0xe9;
+    private const byte CallOpcode = 0xe8;
+
+    private readonly Dictionary<(ulong Page, ulong Physical), uint> _mappings = [];
+    private uint _lastMapping;
+
+    /// <summary>The target of a direct jump that has left by a link exit.</summary>
+    public static ulong TargetOf(Translation* from, byte* data) => from->Rip + (ulong)(long)(KindOf(data) == LinkKind.Guarded ? *(int*)(data + 2) : *(short*)(data + 2));
+
+    /// <summary>How a direct jump that has left by a link exit wants to be connected.</summary>
+    public static LinkKind KindOf(byte* data) => (LinkKind)(*(ushort*)data >> LinkKindShift);
+
+    /// <summary>Makes a direct jump go to a translation, if both ends are still valid.</summary>
+    /// <param name="from">Where it is.</param>
+    /// <param name="data">What it left with.</param>
+    /// <param name="to">Its target's block.</param>
+    /// <param name="target">Its target.</param>
+    /// <param name="mapping">For a jump to another page, how that is mapped (<see cref="MappingNumber"/>).</param>
+    public void Link(Translation* from, byte* data, Block* to, Translation* target, uint mapping)
+    {
+        lock (_lock)
+        {
+            if (!from->Block->Valid || from->Block->Translations == null || !to->Valid || Find(to, target->Rip) != target)
+            {
+                return;
+            }
+
+            byte* entry = KindOf(data) switch
+            {
+                LinkKind.Native => target->NativeEntry,
+                LinkKind.Saved => target->Entry,
+                _ => FindGuard(target, mapping),
+            };
+            if (entry != null)
+            {
+                Patch(data - CallLength, JumpOpcode, entry);
+            }
+        }
+    }
+
+    /// <summary>The number of a mapping of a page of code: equal numbers mean equal pages and privileges. 0 if there are no more.</summary>
+    public uint MappingNumber(ulong page, bool user, ulong physical)
+    {
+        lock (_lock)
+        {
+            (ulong, ulong) key = (page | (user ? 1UL : 0), physical);
+            if (!_mappings.TryGetValue(key, out uint number))
+            {
+                if (_lastMapping == uint.MaxValue - 1)
+                {
+                    return 0;
+                }
+
+                if (_mappings.Count == MaximumMappings)
+                {
+                    _mappings.Clear();
+                }
+
+                number = ++_lastMapping;
+                _mappings.Add(key, number);
+            }
+
+            return number;
+        }
+    }
+
+    // The code that goes to a translation while its page is mapped so, made when it is first wanted.
+    private byte* FindGuard(Translation* t, uint mapping)
+    {
+        for (TranslationGuard* guard = t->Guards; guard != null; guard = guard->Next)
+        {
+            if (guard->Mapping == mapping)
+            {
+                return guard->Entry;
+            }
+        }
+
+        if (mapping == 0 || _used + MaximumBlock > _size)
+        {
+            return null;
+        }
+
+        TranslationGuard* made = (TranslationGuard*)NativeMemory.AllocZeroed((nuint)sizeof(TranslationGuard));
+        made->Mapping = mapping;
+        made->Entry = _base + _used;
+        made->Next = t->Guards;
+        HostAssembler asm = new(made->Entry, GuardSpace, _writeDistance);
+        asm.ContextForm(0x81, 7, ContextLayout.Mappings + (4 * ContextLayout.MappingSlot(t->Rip)), false); // CMP DWORD
+        asm.Dword((int)mapping);
+        int other = asm.JumpIfShort(5);
+        asm.Jump(t->Entry);
+        asm.BindShort(other);
+        asm.MoveImmediate(Host.Address, (long)t->Rip);
+        asm.Jump(Routines.LookUpJump);
+        _used = (_used + (nuint)asm.Length + 15) & ~(nuint)15;
+        HostBytes += asm.Length;
+        t->Guards = made;
+        return made->Entry;
+    }
+
+    private static void FreeGuards(Translation* t)
+    {
+        while (t->Guards != null)
+        {
+            TranslationGuard* guard = t->Guards;
+            t->Guards = guard->Next;
+            NativeMemory.Free(guard);
+        }
+    }
+
+    // Whoever enters the one goes on to the other.
+    private void Replace(Translation* old, Translation* better)
+    {
+        Patch(old->Entry, JumpOpcode, better->Entry);
+        if (old->NativeEntry != old->Entry)
+        {
+            Patch(old->NativeEntry, JumpOpcode, better->NativeEntry);
+        }
+    }
+
+    // Jumps that lead to dropped translations of a block go on to the new one.
+    private void Revive(Block* block, Translation* t)
+    {
+        Translation** link = &block->Dropped;
+        while (*link != null)
+        {
+            Translation* dropped = *link;
+            if (dropped->Rip == t->Rip)
+            {
+                Replace(dropped, t);
+                *link = dropped->Next;
+            }
+            else
+            {
+                link = &dropped->Next;
+            }
+        }
+    }
+
+    // Five bytes by one aligned store, so that a processor sees the old or the new instruction.
+    private void Patch(byte* place, byte opcode, byte* target)
+    {
+        ulong instruction = opcode | ((ulong)(uint)(int)(target - (place + CallLength)) << 8);
+        int shift = 8 * (int)((nint)place & 7);
+        ulong* word = (ulong*)(((nint)place & ~7) + _writeDistance);
+        Volatile.Write(ref *word, (*word & ~(0xff_ffff_ffffUL << shift)) | (instruction << shift));
+    }
+}
