@@ -25,6 +25,7 @@ internal sealed unsafe partial class NativeIntegers : IDisposable
 
     public NativeIntegers(int codeSize)
     {
+        Assert.SkipUnless(codeSize == 8 || HasCode32(), "this host's kernel has no code segment for 32-bit programs");
         Bytes(0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57);
         RipRelative([0x48, 0x89], 4, HostStackOffset);
         _slot = codeSize == 8 ? Write64() : Write32();
@@ -67,6 +68,16 @@ internal sealed unsafe partial class NativeIntegers : IDisposable
 
     [LibraryImport("libc", EntryPoint = "pthread_sigmask")]
     private static partial int SetSignalMask(int how, byte* set, byte* old);
+
+    // LAR of the selector that Linux gives 32-bit programs: a present 32-bit code segment, or nothing of the kind.
+    private bool HasCode32()
+    {
+        const uint presentCode32 = 0x40_9800;
+        ReadOnlySpan<byte> loadAccessRights = [0xb9, 0x23, 0, 0, 0, 0x31, 0xc0, 0x0f, 0x02, 0xc1, 0xc3]; // mov ecx, 23; xor eax, eax; lar eax, ecx; ret
+        loadAccessRights.CopyTo(new Span<byte>(_memory.Pointer, loadAccessRights.Length));
+        uint rights = ((delegate* unmanaged<uint>)_memory.Pointer)();
+        return (rights & presentCode32) == presentCode32;
+    }
 
     private int Write64()
     {

@@ -1,3 +1,4 @@
+using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Fpu;
 
 namespace Lamina.SoftCpu.Tests.Fpu;
@@ -26,7 +27,9 @@ public sealed unsafe class VectorInstructionTests
     [MemberData(nameof(Opcodes))]
     public void ResultsAreTheHosts(int opcode)
     {
-        using NativeComparison comparison = new();
+        // TZCNT and LZCNT define CF and ZF alone (Intel SDM volume 2), and processors differ in the others.
+        const uint countDefines = Flags.Carry | Flags.Zero;
+        using NativeComparison comparison = new() { IgnoredFlags = opcode is 0x1bc or 0x1bd ? Flags.Status & ~countDefines : 0 };
         Random random = new(opcode);
         foreach (VectorRow row in VectorRows.Find(opcode).ToArray())
         {
