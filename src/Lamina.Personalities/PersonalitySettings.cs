@@ -20,6 +20,9 @@ public sealed record PersonalitySettings
     /// <summary>Where interrupts go.</summary>
     public required IMessageInterruptSink Messages { get; init; }
 
+    /// <summary>Where the guest's requests to the machine go; null for nowhere.</summary>
+    public IGuestRequests? Requests { get; init; }
+
     /// <summary>Number of processors, 1 to 64; the APIC identifier of each is its number.</summary>
     public required int ProcessorCount { get; init; }
 

@@ -127,6 +127,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             {
                 ProcessorCount = settings.ProcessorCount,
                 Virtio = (uint)PcAddressMap.Virtio,
+                HasVmBus = settings.Personality == PersonalityKind.HyperV,
                 VirtioCount = Devices.Virtio.MmioCount,
                 PciHotPlug = Devices.Virtio.CanChange ? PcAddressMap.PciHotPlug : (ushort)0,
                 PciMemory64 = pciWindow,

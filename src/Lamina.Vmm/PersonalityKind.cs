@@ -8,4 +8,7 @@ public enum PersonalityKind
 
     /// <summary>VMware, with disks on a paravirtual SCSI adapter and vmxnet3 network cards.</summary>
     VMware,
+
+    /// <summary>Hyper-V, with disks on VMBus.</summary>
+    HyperV,
 }

@@ -119,7 +119,7 @@ public sealed class VirtualMachine : IDisposable
     public void SetNetworkLimits(int card, IoLimits limits)
     {
         ArgumentNullException.ThrowIfNull(limits);
-        (_controller.Devices.Paravirtual?.Networks ?? _controller.Devices.Virtio.Networks)[card].SetLimits(limits);
+        (_controller.Devices.Paravirtual is { Networks.Count: > 0 } own ? own.Networks : _controller.Devices.Virtio.Networks)[card].SetLimits(limits);
     }
 
     /// <summary>The settings with which the same machine would be made now, with the devices that have come and without those that have gone.</summary>

@@ -26,6 +26,19 @@ public sealed class PersonalityTests : IDisposable
         });
     }
 
+    [Fact]
+    public async Task Under_HyperV_disks_are_on_VMBus_and_timers_are_synthetic()
+    {
+        await CheckAsync(PersonalityKind.HyperV, GuestHardware.HyperV, "Microsoft Hyper-V", guest =>
+        {
+            Assert.Contains("Vmbus version:5.3", guest.Run("dmesg"), StringComparison.Ordinal);
+            Assert.NotEqual("", guest.Run("ls -d /sys/bus/vmbus/drivers/hv_storvsc/*-*-*-*-*"));
+            Assert.Contains("hyperv_clocksource_tsc_page", guest.Run("cat /sys/devices/system/clocksource/clocksource0/available_clocksource"), StringComparison.Ordinal);
+            Assert.Equal("0", guest.Run("awk '/Local timer interrupts/ { print $2 + $3 }' /proc/interrupts"));
+            Assert.NotEqual("0", guest.Run("awk '/stimer0 interrupts/ { print $2 * $3 }' /proc/interrupts"));
+        });
+    }
+
     private async Task CheckAsync(PersonalityKind personality, GuestHardware drivers, string name, Action<GuestMachine> check)
     {
         Assert.SkipUnless((Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(d => File.Exists(Path.Combine(d, "passt"))), "'passt' is not installed (package passt).");

@@ -51,6 +51,9 @@ public sealed record AcpiConfiguration
     /// <summary>Registers of the PCI slots' hot-plug, or 0 for none. Changes raise general-purpose event 1.</summary>
     public ushort PciHotPlug { get; init; }
 
+    /// <summary>Whether there is VMBus.</summary>
+    public bool HasVmBus { get; init; }
+
     /// <summary>PM1a event block, 4 ports.</summary>
     public ushort Pm1Event { get; init; } = 0x600;
 

@@ -123,6 +123,13 @@ internal static class DifferentiatedDescription
                 .Name("_CCA", 1).Name("_STA", PresentAndWorking).Name("_CRS").Buffer(resources.ToArray()).Close();
         }
 
+        if (configuration.HasVmBus)
+        {
+            // Guests want the device to have resources, and use none of them.
+            aml.Device("VMBS").Name("_HID").Text("VMBus").Name("_UID", 0).Name("_STA", PresentAndWorking)
+                .Name("_CRS").Buffer(new ResourceTemplate().Interrupt(7).ToArray()).Close();
+        }
+
         if (configuration.Panic != 0)
         {
             aml.Device("PEVT").Name("_HID").Text("QEMU0001").Name("_STA", PresentAndWorking)

@@ -30,4 +30,7 @@ internal enum GuestHardware
 
     /// <summary>Disks and network cards are VMware's.</summary>
     VMware = 128,
+
+    /// <summary>Disks are Hyper-V's.</summary>
+    HyperV = 256,
 }

@@ -82,13 +82,14 @@ internal sealed class DeviceCatalog
             ProcessorCount = settings.ProcessorCount,
             TscFrequency = tscFrequency,
             LocalTimerFrequency = crystalFrequency,
+            Requests = new GuestRequests(events),
         };
         Personality = Add(PersonalityCatalog.Create(settings.Personality, personality, StolenTime, [settings.Accelerator, .. settings.CompatibleWith]));
-        if (settings.Personality == PersonalityKind.VMware)
+        if (settings.Personality != PersonalityKind.Kvm)
         {
-            Paravirtual = new ParavirtualCatalog(settings, memory, clock, pci, apicBus, own, notice);
+            Paravirtual = new ParavirtualCatalog(settings, clock, own, notice);
+            settings = Paravirtual.Add(settings, Personality, memory, pci, apicBus);
             _devices.AddRange(Paravirtual.Devices);
-            settings = settings with { Disks = [], Networks = [] };
         }
 
         Virtio = new VirtioCatalog(settings, memory, clock, pci, mmio, apicBus, own, notice);

@@ -1,64 +1,47 @@
 using System.Globalization;
 using System.Text;
 using Lamina.Chipset.Pci;
+using Lamina.Machine.Backends;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Limits;
 using Lamina.Machine.Memory;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
 using Lamina.Networking;
+using Lamina.Personalities.HyperV;
+using Lamina.Personalities.HyperV.Storage;
+using Lamina.Personalities.HyperV.VmBus;
 using Lamina.Personalities.VMware.Pvscsi;
 using Lamina.Personalities.VMware.Vmxnet3;
 using Lamina.Storage;
 
 namespace Lamina.Vmm.Devices;
 
-/// <summary>The disks and network cards of a machine that shows VMware: a SCSI adapter with all disks, and cards behind it, as the functions of one PCI device.</summary>
+/// <summary>The disks and network cards of a machine that are its personality's, rather than virtio devices.</summary>
 internal sealed class ParavirtualCatalog
 {
-    /// <summary>Its place on the PCI bus; virtio devices take the places from the first on.</summary>
+    /// <summary>The place of VMware's devices on the PCI bus; virtio devices take the places from the first on.</summary>
     internal const int Slot = 31;
 
     private const int MaximumNetworks = 7;
     private readonly List<IDevice> _devices = [];
     private readonly List<LimitedDisk> _disks = [];
     private readonly List<LimitedNetwork> _networks = [];
+    private readonly IMachineClock _clock;
+    private readonly Action<IDisposable> _own;
 
-    /// <summary>Makes them all.</summary>
+    /// <summary>Opens the disks.</summary>
     /// <exception cref="StorageException">A disk cannot be opened.</exception>
-    /// <exception cref="NetworkException">A network cannot be had.</exception>
-    /// <exception cref="MachineConfigurationException">There are too many.</exception>
-    internal ParavirtualCatalog(MachineSettings settings, GuestMemory memory, IMachineClock clock, PciBus bus, IMessageInterruptSink messages, Action<IDisposable> own, Action<string> notice)
+    internal ParavirtualCatalog(MachineSettings settings, IMachineClock clock, Action<IDisposable> own, Action<string> notice)
     {
-        if (settings.Disks.Count > PvscsiController.MaximumTargets || settings.Networks.Count > MaximumNetworks)
+        _clock = clock;
+        _own = own;
+        foreach (DiskSettings disk in settings.Disks)
         {
-            throw new MachineConfigurationException($"A machine with VMware's devices has places for {PvscsiController.MaximumTargets} disks and {MaximumNetworks} network cards.");
-        }
-
-        PvscsiController controller = new("pvscsi0", new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages);
-        bus.Attach(Slot, 0, controller.Function);
-        _devices.Add(controller);
-        for (int i = 0; i < settings.Disks.Count; i++)
-        {
-            DiskSettings disk = settings.Disks[i];
             DiskBackend backend = new(DiskImages.Open(disk.Path, disk.Format, !disk.IsReadOnly, disk.IsDirect), disk.OnNoSpace, notice);
             own(backend);
-            LimitedDisk limited = new(backend, clock, new MonitorLock(), disk.Limits);
-            _disks.Add(limited);
-            string serial = disk.Serial ?? string.Create(CultureInfo.InvariantCulture, $"disk{i}");
-            controller.TryAddDisk(limited, Encoding.ASCII.GetBytes(serial));
-        }
-
-        for (int i = 0; i < settings.Networks.Count; i++)
-        {
-            WireNetwork network = VirtioCatalog.Open(settings.Networks[i]);
-            own(network);
-            LimitedNetwork limited = new(network, clock, new MonitorLock(), settings.Networks[i].Limits);
-            _networks.Add(limited);
-            string name = string.Create(CultureInfo.InvariantCulture, $"vmxnet{i}");
-            Vmxnet3Device card = new(name, new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages, limited, HardwareAddress.Create(settings.Name, i));
-            bus.Attach(Slot, i + 1, card.Function);
-            _devices.Add(card);
+            _disks.Add(new LimitedDisk(backend, clock, new MonitorLock(), disk.Limits));
         }
     }
 
@@ -70,4 +53,69 @@ internal sealed class ParavirtualCatalog
 
     /// <summary>The network cards' limits.</summary>
     internal IReadOnlyList<LimitedNetwork> Networks => _networks;
+
+    /// <summary>Makes the devices.</summary>
+    /// <returns>The settings less what these devices serve.</returns>
+    /// <exception cref="NetworkException">A network cannot be had.</exception>
+    /// <exception cref="MachineConfigurationException">There are too many.</exception>
+    internal MachineSettings Add(MachineSettings settings, IPersonality personality, GuestMemory memory, PciBus bus, IMessageInterruptSink messages)
+    {
+        if (personality is HyperVPersonality hypervisor)
+        {
+            AddVmBus(settings, hypervisor, memory);
+            return settings with { Disks = [] };
+        }
+
+        AddVMware(settings, memory, bus, messages);
+        return settings with { Disks = [], Networks = [] };
+    }
+
+    private static byte[] GetSerial(MachineSettings settings, int disk)
+    {
+        return Encoding.ASCII.GetBytes(settings.Disks[disk].Serial ?? string.Create(CultureInfo.InvariantCulture, $"disk{disk}"));
+    }
+
+    private void AddVmBus(MachineSettings settings, HyperVPersonality hypervisor, GuestMemory memory)
+    {
+        if (settings.Disks.Count > StorageProvider.MaximumDisks)
+        {
+            throw new MachineConfigurationException($"A machine with Hyper-V's devices has places for {StorageProvider.MaximumDisks} disks.");
+        }
+
+        VmBusController bus = new("vmbus0", new MonitorLock(), memory, hypervisor);
+        _devices.Add(bus);
+        if (_disks.Count > 0)
+        {
+            _ = new StorageProvider(bus, memory, [.. _disks.Select((d, i) => ((IBlockBackend)d, (ReadOnlyMemory<byte>)GetSerial(settings, i)))]);
+        }
+    }
+
+    // A SCSI adapter with all disks, and cards behind it, as the functions of one PCI device.
+    private void AddVMware(MachineSettings settings, GuestMemory memory, PciBus bus, IMessageInterruptSink messages)
+    {
+        if (settings.Disks.Count > PvscsiController.MaximumTargets || settings.Networks.Count > MaximumNetworks)
+        {
+            throw new MachineConfigurationException($"A machine with VMware's devices has places for {PvscsiController.MaximumTargets} disks and {MaximumNetworks} network cards.");
+        }
+
+        PvscsiController controller = new("pvscsi0", new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages);
+        bus.Attach(Slot, 0, controller.Function);
+        _devices.Add(controller);
+        for (int i = 0; i < _disks.Count; i++)
+        {
+            controller.TryAddDisk(_disks[i], GetSerial(settings, i));
+        }
+
+        for (int i = 0; i < settings.Networks.Count; i++)
+        {
+            WireNetwork network = VirtioCatalog.Open(settings.Networks[i]);
+            _own(network);
+            LimitedNetwork limited = new(network, _clock, new MonitorLock(), settings.Networks[i].Limits);
+            _networks.Add(limited);
+            string name = string.Create(CultureInfo.InvariantCulture, $"vmxnet{i}");
+            Vmxnet3Device card = new(name, new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages, limited, HardwareAddress.Create(settings.Name, i));
+            bus.Attach(Slot, i + 1, card.Function);
+            _devices.Add(card);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.Personalities;
+using Lamina.Personalities.HyperV;
 using Lamina.Personalities.Kvm;
 using Lamina.Personalities.VMware;
 using Lamina.Vmm.Processors;
@@ -26,6 +27,7 @@ internal static class PersonalityCatalog
 
         return kind switch
         {
+            PersonalityKind.HyperV => new HyperVPersonality(settings),
             PersonalityKind.VMware => new VMwarePersonality(settings),
             _ => new KvmPersonality(settings, stolen, served),
         };

@@ -22,6 +22,13 @@ public sealed class DifferentiatedDescriptionTests
     }
 
     [Fact]
+    public void VmBusIsThereWhereTheMachineHasIt()
+    {
+        Assert.Equal("VMBus", Decode(new AcpiConfiguration { ProcessorCount = 1, HasVmBus = true })["\\_SB_.VMBS._HID"]);
+        Assert.False(Decode(new AcpiConfiguration { ProcessorCount = 1 }).ContainsKey("\\_SB_.VMBS._HID"));
+    }
+
+    [Fact]
     public void SoftOffHasTheTypeOfTheDevice()
     {
         object[] package = (object[])Decode(new AcpiConfiguration { ProcessorCount = 1 })["\\_S5_"];

@@ -20,6 +20,7 @@ internal static class KernelModules
     ];
 
     private static readonly string[] VMwareDisks = ["drivers/scsi/vmw_pvscsi"];
+    private static readonly string[] HyperVDisks = ["drivers/hv/hv_vmbus", "drivers/scsi/scsi_transport_fc", "drivers/scsi/hv_storvsc"];
     private static readonly string[] VMwareNetworks = ["drivers/net/vmxnet3/vmxnet3"];
     private static readonly string[] Shares = ["fs/fuse/fuse", "fs/fuse/virtiofs"];
 
@@ -33,7 +34,7 @@ internal static class KernelModules
     private static readonly string[] Platform = ["drivers/virtio/virtio_mmio"];
 
     /// <summary>Those for any disk and its file system, each after what it needs.</summary>
-    public static IReadOnlyList<string> AllDisks { get; } = [.. Disks, .. ScsiDisks, .. VMwareDisks, .. FileSystems];
+    public static IReadOnlyList<string> AllDisks { get; } = [.. Disks, .. ScsiDisks, .. VMwareDisks, .. HyperVDisks, .. FileSystems];
 
     /// <summary>All of them, as paths in the package's module directory without ".ko".</summary>
     public static IReadOnlyList<string> All { get; } = [.. Panic, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. Shares, .. Sockets, .. Consoles, .. Balloons, .. Platform];
@@ -57,7 +58,9 @@ internal static class KernelModules
 
     private static string[] SelectDisks(GuestHardware hardware)
     {
-        return hardware.HasFlag(GuestHardware.VMware) ? [.. ScsiDisks, .. VMwareDisks, .. FileSystems] : [.. Disks, .. FileSystems];
+        return hardware.HasFlag(GuestHardware.VMware) ? [.. ScsiDisks, .. VMwareDisks, .. FileSystems]
+            : hardware.HasFlag(GuestHardware.HyperV) ? [.. ScsiDisks, .. HyperVDisks, .. FileSystems]
+            : [.. Disks, .. FileSystems];
     }
 
     /// <summary>Where the cache has a module.</summary>

@@ -1,0 +1,355 @@
+using Lamina.Machine;
+using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
+using Lamina.Machine.Personalities;
+using Lamina.Machine.Processors;
+
+namespace Lamina.Personalities.HyperV;
+
+/// <summary>
+/// The hypervisor of a Hyper-V child partition (Top-Level Functional Specification 6.0b): leaves, reference time, hypercall page, local APIC registers, synthetic interrupt controllers and
+/// timers. VMBus, which the parent partition serves, is connected as <see cref="Port"/>.
+/// </summary>
+public sealed class HyperVPersonality : IPersonality
+{
+    private const ulong Enable = 1;
+    private const ulong Locked = 2;
+    private const ulong AddressMask = ~0xfffUL;
+    private const ulong CrashNotify = 1UL << 63;
+    private const uint InterfaceSignature = 0x3123_7648;
+    private const uint MaximumLeaf = 0x4000_0006;
+    private const int CrashCount = 5;
+    private const int FieldsPerProcessor = 32;
+
+    private readonly PersonalitySettings _settings;
+    private readonly ILock _gate;
+    private readonly ReferenceTime _time;
+    private readonly HyperVHypercalls _hypercalls;
+    private readonly HyperVProcessor[] _processors;
+    private readonly ulong[] _crash = new ulong[CrashCount];
+    private ulong _guestOsId;
+    private ulong _hypercall;
+    private ulong _tscInvariant;
+
+    /// <summary>Makes it.</summary>
+    public HyperVPersonality(PersonalitySettings settings)
+    {
+        _settings = settings;
+        _gate = settings.Gate;
+        _time = new ReferenceTime(settings.Memory, settings.Clock, settings.TscFrequency);
+        _hypercalls = new HyperVHypercalls(settings.Memory, settings.Messages, settings.ProcessorCount);
+        _processors = new HyperVProcessor[settings.ProcessorCount];
+        for (int i = 0; i < _processors.Length; i++)
+        {
+            _processors[i] = new HyperVProcessor(settings, _time, i);
+        }
+
+        Leaves = CreateLeaves();
+    }
+
+    /// <inheritdoc/>
+    public string Name => "hyperv";
+
+    /// <inheritdoc/>
+    public IReadOnlyList<CpuidEntry> Leaves { get; }
+
+    /// <inheritdoc/>
+    public ushort FirstPort => 0;
+
+    /// <inheritdoc/>
+    public int PortCount => 0;
+
+    /// <inheritdoc/>
+    public bool HasHypercalls => true;
+
+    /// <summary>Who takes messages and events.</summary>
+    internal IPartitionPort? Port
+    {
+        get => _hypercalls.Port;
+        set => _hypercalls.Port = value;
+    }
+
+    /// <summary>Number of processors.</summary>
+    internal int ProcessorCount => _processors.Length;
+
+    /// <inheritdoc/>
+    public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller) => _processors[processor].Connect(controller);
+
+    /// <summary>Puts a message into a processor's place for a source.</summary>
+    /// <returns><c>false</c> if there is one already.</returns>
+    internal bool TryPost(int processor, int source, uint type, ReadOnlySpan<byte> payload)
+    {
+        _gate.Enter();
+        bool posted = _processors[processor].Interrupts.TryPost(source, type, payload);
+        _gate.Exit();
+        return posted;
+    }
+
+    /// <summary>Sets an event flag of a processor's source.</summary>
+    internal void Signal(int processor, int source, int flag)
+    {
+        _gate.Enter();
+        _processors[processor].Interrupts.Signal(source, flag);
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public bool TryReadMsr(int processor, ulong timeStamp, uint index, out ulong value)
+    {
+        if (index is >= HyperVMsr.EndOfInterrupt and <= HyperVMsr.TaskPriority)
+        {
+            return _processors[processor].TryReadController(index, out value);
+        }
+
+        _gate.Enter();
+        bool known = true;
+        switch (index)
+        {
+            case HyperVMsr.GuestOsId:
+                value = _guestOsId;
+                break;
+            case HyperVMsr.Hypercall:
+                value = _hypercall;
+                break;
+            case HyperVMsr.VpIndex:
+                value = (ulong)(uint)processor;
+                break;
+            case HyperVMsr.Reset:
+                value = 0;
+                break;
+            case HyperVMsr.TimeReferenceCount:
+                value = _time.Now;
+                break;
+            case HyperVMsr.ReferenceTsc:
+                value = _time.Register;
+                break;
+            case HyperVMsr.TscFrequency:
+                value = _settings.TscFrequency;
+                break;
+            case HyperVMsr.ApicFrequency:
+                value = _settings.LocalTimerFrequency;
+                break;
+            case >= HyperVMsr.CrashFirst and <= HyperVMsr.CrashLast:
+                value = _crash[index - HyperVMsr.CrashFirst];
+                break;
+            case HyperVMsr.CrashControl:
+                value = CrashNotify;
+                break;
+            case HyperVMsr.TscInvariantControl:
+                value = _tscInvariant;
+                break;
+            default:
+                known = _processors[processor].TryRead(index, out value);
+                break;
+        }
+
+        _gate.Exit();
+        return known;
+    }
+
+    /// <inheritdoc/>
+    public bool TryWriteMsr(int processor, ulong timeStamp, uint index, ulong value)
+    {
+        switch (index)
+        {
+            case >= HyperVMsr.EndOfInterrupt and <= HyperVMsr.TaskPriority:
+                return _processors[processor].TryWriteController(index, value);
+            case HyperVMsr.Reset:
+                if ((value & 1) != 0)
+                {
+                    _settings.Requests?.Reset();
+                }
+
+                return true;
+            case HyperVMsr.CrashControl:
+                if ((value & CrashNotify) != 0)
+                {
+                    _settings.Requests?.ReportCrash();
+                }
+
+                return true;
+        }
+
+        _gate.Enter();
+        bool allowed = true;
+        switch (index)
+        {
+            case HyperVMsr.GuestOsId:
+                _guestOsId = value;
+                _hypercall = value == 0 ? 0 : _hypercall;
+                break;
+            case HyperVMsr.Hypercall:
+                WriteHypercall(value);
+                break;
+            case HyperVMsr.ReferenceTsc:
+                _time.Write(value, timeStamp);
+                break;
+            case >= HyperVMsr.CrashFirst and <= HyperVMsr.CrashLast:
+                _crash[index - HyperVMsr.CrashFirst] = value;
+                break;
+            case HyperVMsr.TscInvariantControl:
+                allowed = value <= 1;
+                _tscInvariant |= value & 1;
+                break;
+            default:
+                allowed = _processors[processor].TryWrite(index, value);
+                break;
+        }
+
+        if (index == HyperVMsr.EndOfMessage)
+        {
+            _processors[processor].OnEndOfMessage();
+        }
+
+        _gate.Exit();
+        if (index == HyperVMsr.EndOfMessage)
+        {
+            Port?.OnEndOfMessage();
+        }
+
+        return allowed;
+    }
+
+    /// <inheritdoc/>
+    public void OnTimeStampSet(int processor, ulong timeStamp)
+    {
+        _gate.Enter();
+        _time.Publish(timeStamp);
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public bool TryHypercall(in GuestCall call)
+    {
+        if (call.PrivilegeLevel != 0 || (Volatile.Read(ref _hypercall) & Enable) == 0)
+        {
+            return false;
+        }
+
+        _hypercalls.Execute(call);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void ReadPort(in GuestCall call, ushort port, Span<byte> data) => data.Fill(0xff);
+
+    /// <inheritdoc/>
+    public void WritePort(in GuestCall call, ushort port, ReadOnlySpan<byte> data)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void Start()
+    {
+        _gate.Enter();
+        foreach (HyperVProcessor processor in _processors)
+        {
+            processor.Start();
+        }
+
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+        _gate.Enter();
+        foreach (HyperVProcessor processor in _processors)
+        {
+            processor.Stop();
+        }
+
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+        _gate.Enter();
+        _guestOsId = _hypercall = _tscInvariant = 0;
+        _time.Reset();
+        Array.Clear(_crash);
+        foreach (HyperVProcessor processor in _processors)
+        {
+            processor.Reset();
+        }
+
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Save(IStateWriter state)
+    {
+        state.Write(1, _guestOsId);
+        state.Write(2, _hypercall);
+        state.Write(3, _time.Register);
+        state.Write(4, _tscInvariant);
+        for (int i = 0; i < CrashCount; i++)
+        {
+            state.Write((ushort)(8 + i), _crash[i]);
+        }
+
+        for (int i = 0; i < _processors.Length; i++)
+        {
+            _processors[i].Save(state, (ushort)((i + 1) * FieldsPerProcessor));
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool Restore(IStateReader state)
+    {
+        ulong time = 0;
+        bool valid = state.TryTake(1, ref _guestOsId) & state.TryTake(2, ref _hypercall) & state.TryTake(3, ref time) & state.TryTake(4, ref _tscInvariant);
+        _time.Restore(time);
+        for (int i = 0; i < CrashCount; i++)
+        {
+            valid &= state.TryTake((ushort)(8 + i), ref _crash[i]);
+        }
+
+        for (int i = 0; i < _processors.Length; i++)
+        {
+            valid &= _processors[i].Restore(state, (ushort)((i + 1) * FieldsPerProcessor));
+        }
+
+        return valid && _tscInvariant <= 1;
+    }
+
+    // The page is the guest's own, with the instruction and a return in it.
+    private void WriteHypercall(ulong value)
+    {
+        if (_guestOsId == 0 || (_hypercall & Locked) != 0)
+        {
+            return;
+        }
+
+        _hypercall = value;
+        if ((value & Enable) != 0)
+        {
+            ReadOnlySpan<byte> code = [0x0f, 0x01, 0xc1, 0xc3];
+            _settings.Memory.TryWrite(value & AddressMask, code);
+        }
+    }
+
+    private CpuidEntry[] CreateLeaves()
+    {
+        const uint Any = CpuidEntry.AnySubleaf;
+        const uint Build = 20348;
+        const uint Version = 10 << 16;
+        const uint NeverSpin = uint.MaxValue;
+        const uint MaximumProcessors = 64;
+        const uint Features = HyperVFeatures.TimeReferenceCount | HyperVFeatures.SyntheticInterruptController | HyperVFeatures.SyntheticTimers | HyperVFeatures.ApicAccess
+            | HyperVFeatures.Hypercalls | HyperVFeatures.VpIndex | HyperVFeatures.Reset | HyperVFeatures.ReferenceTsc | HyperVFeatures.Frequencies | HyperVFeatures.TscInvariant;
+        const uint Others = HyperVFeatures.FrequencyRegisters | HyperVFeatures.CrashRegisters | HyperVFeatures.DirectTimers;
+        const uint Hints = HyperVFeatures.UseApicRegisters | HyperVFeatures.RelaxedTiming | HyperVFeatures.NoAutoEndOfInterrupt | HyperVFeatures.UseIpiHypercall;
+        return
+        [
+            HypervisorLeaves.CreateSignature(MaximumLeaf, "Microsoft Hv"),
+            new CpuidEntry(0x4000_0001, Any, InterfaceSignature, 0, 0, 0),
+            new CpuidEntry(0x4000_0002, Any, Build, Version, 0, 0),
+            new CpuidEntry(0x4000_0003, Any, Features, HyperVFeatures.PostMessages | HyperVFeatures.SignalEvents, 0, Others),
+            new CpuidEntry(0x4000_0004, Any, Hints, NeverSpin, 0, 0),
+            new CpuidEntry(0x4000_0005, Any, MaximumProcessors, MaximumProcessors, 0, 0),
+            new CpuidEntry(0x4000_0006, Any, 0, 0, 0, 0),
+        ];
+    }
+}

@@ -1,0 +1,68 @@
+using System.Buffers.Binary;
+using Lamina.Machine.Memory;
+using Lamina.Machine.Time;
+
+namespace Lamina.Personalities.HyperV;
+
+/// <summary>The partition's reference time in units of 100 nanoseconds, and the page from which guests compute it by the time-stamp counter (Top-Level Functional Specification, section 12.7).</summary>
+internal sealed class ReferenceTime(GuestMemory memory, IMachineClock clock, ulong tscFrequency)
+{
+    /// <summary>Nanoseconds of a unit.</summary>
+    internal const ulong Unit = 100;
+
+    private const ulong UnitsPerSecond = 10_000_000;
+    private const ulong Enable = 1;
+    private const ulong AddressMask = ~0xfffUL;
+    private const int PageLength = 24;
+    private readonly ulong _scale = (ulong)(((UInt128)UnitsPerSecond << 64) / tscFrequency);
+    private uint _sequence;
+
+    /// <summary>The register.</summary>
+    internal ulong Register { get; private set; }
+
+    /// <summary>Now.</summary>
+    internal ulong Now => clock.Now / Unit;
+
+    internal void Reset()
+    {
+        Register = 0;
+        _sequence = 0;
+    }
+
+    /// <summary>Writes the register.</summary>
+    internal void Write(ulong value, ulong timeStamp)
+    {
+        Register = value;
+        Publish(timeStamp);
+    }
+
+    /// <summary>Writes the page again, after a counter was set.</summary>
+    internal void Publish(ulong timeStamp)
+    {
+        if ((Register & Enable) == 0)
+        {
+            return;
+        }
+
+        ulong address = Register & AddressMask;
+        Span<byte> page = stackalloc byte[PageLength];
+        page.Clear();
+        BinaryPrimitives.WriteUInt64LittleEndian(page[8..], _scale);
+        BinaryPrimitives.WriteUInt64LittleEndian(page[16..], Now - (ulong)(((UInt128)timeStamp * _scale) >> 64));
+
+        // While the sequence is zero, guests read the counter register.
+        _sequence = _sequence == uint.MaxValue ? 1 : _sequence + 1;
+        memory.TryWrite(address, 0u);
+        Interlocked.MemoryBarrier();
+        memory.TryWrite(address + sizeof(uint), page[sizeof(uint)..]);
+        Interlocked.MemoryBarrier();
+        memory.TryWrite(address, _sequence);
+    }
+
+    /// <summary>Takes a saved register: the page is in memory.</summary>
+    internal void Restore(ulong register)
+    {
+        Register = register;
+        memory.TryRead(register & AddressMask, out _sequence);
+    }
+}

@@ -1,0 +1,268 @@
+using System.Buffers.Binary;
+using Lamina.Machine.Backends;
+using Lamina.Machine.Memory;
+using Lamina.Personalities.HyperV.VmBus;
+using Lamina.Personalities.Scsi;
+
+namespace Lamina.Personalities.HyperV.Storage;
+
+/// <summary>
+/// The SCSI adapter of the parent partition (Linux, drivers/scsi/storvsc_drv.c), with all disks as logical units of one target. A request has its data as pages of the guest; it ends on the
+/// processor's thread or on a back end's, in any order.
+/// </summary>
+public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
+{
+    private const int RequestSlots = 64;
+    private const int PacketLength = 64;
+    private const int StatusOffset = 8;
+    private const int PayloadOffset = 12;
+    private const int RequestLength = 52;
+    private const uint MaximumTransfer = (ScsiRequest.MaximumBuffers - 1) * GuestMemory.PageSize;
+    private const uint Unsuccessful = 0xc000_0001;
+    private const ushort Version62 = 0x0602;
+    private const ushort Version60 = 0x0600;
+    private const ushort Version51 = 0x0501;
+
+    // Of a request (struct vmscsi_request), from the start of the packet.
+    private const int SrbStatusOffset = PayloadOffset + 2;
+    private const int ScsiStatusOffset = PayloadOffset + 3;
+    private const int PathOffset = PayloadOffset + 5;
+    private const int TargetOffset = PayloadOffset + 6;
+    private const int UnitOffset = PayloadOffset + 7;
+    private const int CommandLengthOffset = PayloadOffset + 8;
+    private const int SenseLengthOffset = PayloadOffset + 9;
+    private const int TransferLengthOffset = PayloadOffset + 12;
+    private const int CommandOffset = PayloadOffset + 16;
+    private const byte SrbSuccess = 0x01;
+    private const byte SrbError = 0x04;
+    private const byte SrbInvalidRequest = 0x06;
+    private const byte SrbSenseValid = 0x80;
+
+    private readonly VmBusController _bus;
+    private readonly GuestMemory _memory;
+    private readonly ScsiDisk[] _disks;
+    private readonly ScsiTarget _target;
+
+    // Answers for all other targets. Drivers take what an inquiry gives, whatever its status says.
+    private readonly ScsiTarget _absent;
+    private readonly ScsiRequest[] _requests = new ScsiRequest[RequestSlots];
+    private readonly ulong[] _transactions = new ulong[RequestSlots];
+    private readonly byte[][] _packets = new byte[RequestSlots][];
+    private readonly Slot[] _slots = new Slot[RequestSlots];
+    private readonly byte[] _answer = new byte[PacketLength];
+    private VmBusChannel? _channel;
+
+    /// <summary>Makes it and puts it on the bus.</summary>
+    /// <param name="bus">The bus.</param>
+    /// <param name="memory">Guest RAM.</param>
+    /// <param name="disks">The disks' contents and serial numbers, by logical unit.</param>
+    public StorageProvider(VmBusController bus, GuestMemory memory, IReadOnlyList<(IBlockBackend Backend, ReadOnlyMemory<byte> Serial)> disks)
+    {
+        ArgumentNullException.ThrowIfNull(bus);
+        ArgumentNullException.ThrowIfNull(disks);
+        _bus = bus;
+        _memory = memory;
+        _disks = new ScsiDisk[disks.Count];
+        for (int i = 0; i < disks.Count; i++)
+        {
+            _disks[i] = new ScsiDisk(memory, disks[i].Backend, disks[i].Serial.Span);
+        }
+
+        _target = new ScsiTarget(memory, _disks);
+        _absent = new ScsiTarget(memory, ReadOnlyMemory<ScsiDisk>.Empty);
+        for (int i = 0; i < RequestSlots; i++)
+        {
+            _requests[i] = new ScsiRequest(i, this);
+            _packets[i] = new byte[PacketLength];
+        }
+
+        bus.TryAdd(this);
+    }
+
+    /// <summary>Most disks.</summary>
+    public static int MaximumDisks => ScsiTarget.MaximumUnits;
+
+    Guid IVmBusDevice.InterfaceType { get; } = new(0xba6163d9, 0x04a1, 0x4d29, 0xb6, 0x05, 0x72, 0xe2, 0xff, 0xb1, 0xdc, 0x7f);
+
+    Guid IVmBusDevice.InstanceId { get; } = new(0x6c616d69, 0x6e61, 0x4000, 0x80, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01);
+
+    bool IVmBusDevice.IsReady => Array.IndexOf(_slots, Slot.Free) >= 0;
+
+    void IVmBusDevice.OnOpened(VmBusChannel channel) => _channel = channel;
+
+    void IVmBusDevice.OnClosed()
+    {
+        _channel = null;
+        for (int i = 0; i < RequestSlots; i++)
+        {
+            _slots[i] = _slots[i] is Slot.Submitted or Slot.Orphaned ? Slot.Orphaned : Slot.Free;
+        }
+    }
+
+    void IVmBusDevice.Drain()
+    {
+        foreach (ScsiDisk disk in _disks)
+        {
+            disk.Drain();
+        }
+    }
+
+    void IVmBusDevice.OnRoom()
+    {
+        for (int i = 0; i < RequestSlots; i++)
+        {
+            if (_slots[i] == Slot.Ended && !TryAnswer(i))
+            {
+                return;
+            }
+        }
+    }
+
+    void IVmBusDevice.OnPacket(in VmBusPacket packet)
+    {
+        ReadOnlySpan<byte> data = packet.Data;
+        if (data.Length < PacketLength)
+        {
+            return;
+        }
+
+        StorageOperation operation = (StorageOperation)BinaryPrimitives.ReadUInt32LittleEndian(data);
+        if (operation == StorageOperation.ExecuteSrb)
+        {
+            Execute(packet);
+            return;
+        }
+
+        _answer.AsSpan().Clear();
+        uint status = operation switch
+        {
+            StorageOperation.BeginInitialization or StorageOperation.EndInitialization => 0,
+            StorageOperation.ResetUnit or StorageOperation.ResetAdapter or StorageOperation.ResetBus => 0,
+            StorageOperation.QueryProtocolVersion =>
+                BinaryPrimitives.ReadUInt16LittleEndian(data[PayloadOffset..]) is Version62 or Version60 or Version51 ? 0 : Unsuccessful,
+            StorageOperation.QueryProperties => DescribeChannel(),
+            _ => Unsuccessful,
+        };
+        BinaryPrimitives.WriteUInt32LittleEndian(_answer, (uint)StorageOperation.CompleteIo);
+        BinaryPrimitives.WriteUInt32LittleEndian(_answer.AsSpan(StatusOffset), status);
+        if (packet.WantsCompletion)
+        {
+            _channel?.TrySend(VmBusPacket.Completion, packet.TransactionId, _answer);
+        }
+    }
+
+    void IScsiCompletion.OnCompleted(ScsiRequest request)
+    {
+        _bus.Gate.Enter();
+        if (_slots[request.Tag] == Slot.Orphaned)
+        {
+            _slots[request.Tag] = Slot.Free;
+        }
+        else
+        {
+            Finish(request);
+            TryAnswer(request.Tag);
+
+        }
+
+        // There may have been no place for what waits in the ring.
+        if (_channel is { } channel)
+        {
+            _bus.Process(channel);
+        }
+
+        _bus.Gate.Exit();
+    }
+
+    private uint DescribeChannel()
+    {
+        const int MaximumTransferOffset = PayloadOffset + 12;
+        BinaryPrimitives.WriteUInt32LittleEndian(_answer.AsSpan(MaximumTransferOffset), MaximumTransfer);
+        return 0;
+    }
+
+    private void Execute(in VmBusPacket packet)
+    {
+        int tag = Array.IndexOf(_slots, Slot.Free);
+        ReadOnlySpan<byte> data = packet.Data[..PacketLength];
+        ScsiRequest request = _requests[tag];
+        request.Clear();
+        data.CopyTo(_packets[tag]);
+        _transactions[tag] = packet.TransactionId;
+        uint transfer = BinaryPrimitives.ReadUInt32LittleEndian(data[TransferLengthOffset..]);
+        byte unit = data[UnitOffset];
+        ScsiTarget target = data[PathOffset] == 0 && data[TargetOffset] == 0 ? _target : _absent;
+        if (data[CommandLengthOffset] > ScsiRequest.CommandLength || !GpaRange.TryCollect(_memory, packet, transfer, request))
+        {
+            _slots[tag] = Slot.Ended;
+            Complete(_packets[tag], SrbInvalidRequest, ScsiStatus.Good, 0);
+            TryAnswer(tag);
+            return;
+        }
+
+        data.Slice(CommandOffset, ScsiRequest.CommandLength).CopyTo(request.Command);
+        _slots[tag] = Slot.Submitted;
+        if (target.Submit(request, unit))
+        {
+            Finish(request);
+            TryAnswer(tag);
+        }
+    }
+
+    private void Finish(ScsiRequest request)
+    {
+        if (request.Block.Operation == BlockOperation.Read)
+        {
+            foreach (GuestBuffer buffer in request.Block.Buffers)
+            {
+                _memory.MarkWritten(buffer.Address, buffer.Length);
+            }
+        }
+
+        _slots[request.Tag] = Slot.Ended;
+        byte[] packet = _packets[request.Tag];
+        bool failed = request.Status == ScsiStatus.CheckCondition;
+        Complete(packet, failed ? (byte)(SrbError | SrbSenseValid) : SrbSuccess, request.Status, request.Transferred);
+        if (failed)
+        {
+            request.Sense.Write(packet.AsSpan(CommandOffset));
+            packet[SenseLengthOffset] = SenseCode.Length;
+        }
+    }
+
+    private static void Complete(Span<byte> packet, byte srbStatus, ScsiStatus status, ulong transferred)
+    {
+        BinaryPrimitives.WriteUInt32LittleEndian(packet, (uint)StorageOperation.CompleteIo);
+        BinaryPrimitives.WriteUInt32LittleEndian(packet[StatusOffset..], 0);
+        BinaryPrimitives.WriteUInt16LittleEndian(packet[PayloadOffset..], RequestLength);
+        packet[SrbStatusOffset] = srbStatus;
+        packet[ScsiStatusOffset] = (byte)status;
+        packet[SenseLengthOffset] = 0;
+        BinaryPrimitives.WriteUInt32LittleEndian(packet[TransferLengthOffset..], (uint)transferred);
+    }
+
+    private bool TryAnswer(int tag)
+    {
+        if (_channel is not { } channel || channel.TrySend(VmBusPacket.Completion, _transactions[tag], _packets[tag]))
+        {
+            _slots[tag] = Slot.Free;
+            return true;
+        }
+
+        return false;
+    }
+
+    private enum Slot : byte
+    {
+        Free,
+
+        /// <summary>Waits for a back end.</summary>
+        Submitted,
+
+        /// <summary>Has ended, and waits for room in the ring.</summary>
+        Ended,
+
+        /// <summary>Waits for a back end; the channel that it came from is closed.</summary>
+        Orphaned,
+    }
+}

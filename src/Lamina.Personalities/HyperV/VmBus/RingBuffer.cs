@@ -1,0 +1,177 @@
+using Lamina.Machine.Memory;
+
+namespace Lamina.Personalities.HyperV.VmBus;
+
+/// <summary>
+/// One of a channel's two rings (struct hv_ring_buffer): a page with the indices, and pages of data. The other side's index is copied once and held against the ring's size.
+/// </summary>
+internal sealed class RingBuffer(GuestMemory memory)
+{
+    private const ulong WriteIndex = 0;
+    private const ulong ReadIndex = 4;
+    private const ulong InterruptMask = 8;
+    private const ulong PendingSendSize = 12;
+    private const int PageShift = 12;
+    private const int PageSize = 1 << PageShift;
+    private const uint Trailer = 8;
+    private const uint Unit = 8;
+    private const ulong FrameMask = (1UL << 40) - 1;
+    private const int MaximumPages = 512;
+
+    private readonly ulong[] _pages = new ulong[MaximumPages];
+    private uint _size;
+    private uint _own;
+
+    /// <summary>Bytes of data that it holds; 0 while it is not set up.</summary>
+    internal uint Size => _size;
+
+    private ulong Control => _pages[0];
+
+    /// <summary>Sets it up over pages of the guest's.</summary>
+    /// <param name="frames">Their numbers.</param>
+    /// <param name="reads">Whether it is read here, so that the read index is ours.</param>
+    /// <returns><c>false</c> if they are not all RAM.</returns>
+    internal bool TrySetUp(ReadOnlySpan<ulong> frames, bool reads)
+    {
+        _size = 0;
+        if (frames.Length is < 2 or > MaximumPages)
+        {
+            return false;
+        }
+
+        for (int i = 0; i < frames.Length; i++)
+        {
+            _pages[i] = (frames[i] & FrameMask) << PageShift;
+            if (memory.GetHostAddress(_pages[i], PageSize) == 0)
+            {
+                return false;
+            }
+        }
+
+        uint size = (uint)(frames.Length - 1) << PageShift;
+        memory.TryRead(Control + (reads ? ReadIndex : WriteIndex), out _own);
+        _size = _own < size && _own % Unit == 0 ? size : 0;
+        return _size != 0;
+    }
+
+    internal void Reset() => _size = 0;
+
+    /// <summary>Copies the next packet.</summary>
+    /// <param name="buffer">Where to.</param>
+    /// <param name="length">Its length; 0 if there is none.</param>
+    /// <returns><c>false</c> if what is there cannot be a packet.</returns>
+    internal bool TryTake(Span<byte> buffer, out int length)
+    {
+        length = 0;
+        if (_size == 0 || !memory.TryRead(Control + WriteIndex, out uint write))
+        {
+            return true;
+        }
+
+        Interlocked.MemoryBarrier();
+        if (write >= _size || write % Unit != 0)
+        {
+            return false;
+        }
+
+        uint available = write >= _own ? write - _own : _size - _own + write;
+        if (available == 0)
+        {
+            return true;
+        }
+
+        Span<byte> descriptor = stackalloc byte[VmBusPacket.DescriptorLength];
+        if (available < VmBusPacket.DescriptorLength + Trailer)
+        {
+            return false;
+        }
+
+        Read(_own, descriptor);
+        uint total = BitConverter.ToUInt16(descriptor[4..]) * Unit;
+        if (total < VmBusPacket.DescriptorLength || total > buffer.Length || total + Trailer > available)
+        {
+            return false;
+        }
+
+        Read(_own, buffer[..(int)total]);
+
+        // The descriptor that was looked at is the one that counts.
+        descriptor.CopyTo(buffer);
+        _own = (_own + total + Trailer) % _size;
+        length = (int)total;
+        return true;
+    }
+
+    /// <summary>Shows the writer what was taken.</summary>
+    /// <returns>Whether the writer waits for room and has it.</returns>
+    internal bool ShowTaken()
+    {
+        memory.TryWrite(Control + ReadIndex, _own);
+        Interlocked.MemoryBarrier();
+        if (!memory.TryRead(Control + PendingSendSize, out uint wanted) || wanted == 0 || !memory.TryRead(Control + WriteIndex, out uint write) || write >= _size)
+        {
+            return false;
+        }
+
+        uint used = write >= _own ? write - _own : _size - _own + write;
+        return _size - used > wanted;
+    }
+
+    /// <summary>Writes a packet.</summary>
+    /// <param name="descriptor">Its descriptor, and what else comes before the data.</param>
+    /// <param name="data">The data; both together a multiple of 8 bytes.</param>
+    /// <param name="interrupts">Whether the reader wants to know.</param>
+    /// <returns><c>false</c> if there is no room.</returns>
+    internal bool TryPut(ReadOnlySpan<byte> descriptor, ReadOnlySpan<byte> data, out bool interrupts)
+    {
+        interrupts = false;
+        uint total = (uint)(descriptor.Length + data.Length);
+        if (_size == 0 || !memory.TryRead(Control + ReadIndex, out uint read) || read >= _size)
+        {
+            return false;
+        }
+
+        uint used = _own >= read ? _own - read : _size - read + _own;
+        if (_size - used <= total + Trailer)
+        {
+            memory.TryWrite(Control + PendingSendSize, total + Trailer);
+            return false;
+        }
+
+        Span<byte> trailer = stackalloc byte[(int)Trailer];
+        BitConverter.TryWriteBytes(trailer, (ulong)_own << 32);
+        uint at = _own;
+        Write(at, descriptor);
+        Write((at + (uint)descriptor.Length) % _size, data);
+        Write((at + total) % _size, trailer);
+        _own = (at + total + Trailer) % _size;
+        Interlocked.MemoryBarrier();
+        memory.TryWrite(Control + WriteIndex, _own);
+        memory.TryWrite(Control + PendingSendSize, 0u);
+        Interlocked.MemoryBarrier();
+        interrupts = memory.TryRead(Control + InterruptMask, out uint mask) && mask == 0;
+        return true;
+    }
+
+    private void Read(uint offset, Span<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            int length = Math.Min(bytes.Length, PageSize - (int)(offset % PageSize));
+            memory.TryRead(_pages[1 + (offset >> PageShift)] + (offset % PageSize), bytes[..length]);
+            bytes = bytes[length..];
+            offset = (offset + (uint)length) % _size;
+        }
+    }
+
+    private void Write(uint offset, ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            int length = Math.Min(bytes.Length, PageSize - (int)(offset % PageSize));
+            memory.TryWrite(_pages[1 + (offset >> PageShift)] + (offset % PageSize), bytes[..length]);
+            bytes = bytes[length..];
+            offset = (offset + (uint)length) % _size;
+        }
+    }
+}

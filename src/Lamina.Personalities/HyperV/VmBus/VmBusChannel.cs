@@ -1,0 +1,130 @@
+using System.Buffers.Binary;
+using Lamina.Machine.Memory;
+
+namespace Lamina.Personalities.HyperV.VmBus;
+
+/// <summary>A channel between a guest's driver and a device: two rings in guest memory, and an event each way. With the bus's lock held.</summary>
+internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervisor, IVmBusDevice device, uint number)
+{
+    /// <summary>The source on which guests expect messages and events.</summary>
+    internal const int Source = 2;
+
+    // The longest packet that a driver sends has a page number for each page of a transfer.
+    private const int LongestPacket = 16384;
+
+    // Drivers that send more are looked at again with the next event.
+    private const int MostPackets = 4096;
+
+    private readonly RingBuffer _in = new(memory);
+    private readonly RingBuffer _out = new(memory);
+    private readonly byte[] _packet = new byte[LongestPacket];
+    private int _target;
+
+    /// <summary>Its number among the channels, and the event flag on which the guest hears of it.</summary>
+    internal uint Number { get; } = number;
+
+    /// <summary>The connection on which the guest signals.</summary>
+    internal uint Connection => Number + VmBusController.FirstConnection;
+
+    /// <summary>The device.</summary>
+    internal IVmBusDevice Device { get; } = device;
+
+    /// <summary>Whether the guest has opened it.</summary>
+    internal bool IsOpen { get; private set; }
+
+    /// <summary>The list of pages of its rings.</summary>
+    internal uint Gpadl { get; private set; }
+
+    /// <summary>How many of them are the first ring's.</summary>
+    internal uint OutPages { get; private set; }
+
+    /// <summary>The processor that hears of it.</summary>
+    internal int Target
+    {
+        get => _target;
+        set => _target = (uint)value < (uint)hypervisor.ProcessorCount ? value : 0;
+    }
+
+    /// <summary>Opens it.</summary>
+    internal bool TryOpen(ReadOnlySpan<ulong> pages, uint gpadl, uint outPages, int target)
+    {
+        bool valid = !IsOpen && outPages < (uint)pages.Length && _in.TrySetUp(pages[..(int)outPages], reads: true) && _out.TrySetUp(pages[(int)outPages..], reads: false);
+        if (!valid)
+        {
+            return false;
+        }
+
+        (IsOpen, Gpadl, OutPages, Target) = (true, gpadl, outPages, target);
+        Device.OnOpened(this);
+        return true;
+    }
+
+    /// <summary>Closes it.</summary>
+    internal void Close()
+    {
+        if (IsOpen)
+        {
+            IsOpen = false;
+            _in.Reset();
+            _out.Reset();
+            Device.OnClosed();
+        }
+    }
+
+    /// <summary>Takes packets. A ring that cannot be right closes the channel.</summary>
+    internal void Process()
+    {
+        for (int i = 0; IsOpen && Device.IsReady && i < MostPackets; i++)
+        {
+            VmBusPacket packet = default;
+            if (!_in.TryTake(_packet, out int length) || (length != 0 && !VmBusPacket.TryParse(_packet.AsSpan(0, length), out packet)))
+            {
+                Close();
+                return;
+            }
+
+            if (length == 0)
+            {
+                break;
+            }
+
+            if (_in.ShowTaken())
+            {
+                hypervisor.Signal(_target, Source, (int)Number);
+            }
+
+            Device.OnPacket(packet);
+        }
+
+        if (IsOpen)
+        {
+            Device.OnRoom();
+        }
+    }
+
+    /// <summary>Sends a packet.</summary>
+    /// <param name="type">Its type.</param>
+    /// <param name="transaction">The transaction.</param>
+    /// <param name="data">Its data: a multiple of 8 bytes.</param>
+    /// <returns><c>false</c> if there is no room.</returns>
+    internal bool TrySend(ushort type, ulong transaction, ReadOnlySpan<byte> data)
+    {
+        Span<byte> descriptor = stackalloc byte[VmBusPacket.DescriptorLength];
+        descriptor.Clear();
+        BinaryPrimitives.WriteUInt16LittleEndian(descriptor, type);
+        BinaryPrimitives.WriteUInt16LittleEndian(descriptor[2..], VmBusPacket.DescriptorLength / 8);
+        BinaryPrimitives.WriteUInt16LittleEndian(descriptor[4..], (ushort)((VmBusPacket.DescriptorLength + data.Length) / 8));
+        BinaryPrimitives.WriteUInt64LittleEndian(descriptor[8..], transaction);
+        if (!_out.TryPut(descriptor, data, out bool interrupts))
+        {
+            return false;
+        }
+
+        if (interrupts)
+        {
+            hypervisor.Signal(_target, Source, (int)Number);
+        }
+
+        return true;
+    }
+}

@@ -1,0 +1,401 @@
+using System.Buffers.Binary;
+using Lamina.Machine;
+using Lamina.Machine.Devices;
+using Lamina.Machine.Memory;
+
+namespace Lamina.Personalities.HyperV.VmBus;
+
+/// <summary>
+/// VMBus as the parent partition serves it (Linux, include/linux/hyperv.h and drivers/hv): versions 2.4 to 5.3, offers, lists of pages, channels. What a guest gets wrong is refused, or closes
+/// its own channel.
+/// </summary>
+public sealed class VmBusController : IDevice, IPartitionPort
+{
+    /// <summary>The connection of a channel's events is its number and this.</summary>
+    internal const uint FirstConnection = 0x1_0000;
+
+    /// <summary>Most devices.</summary>
+    internal const int MaximumChannels = 32;
+
+    private const uint MessageType = 1;
+    private const uint OldMessageConnection = 1;
+    private const uint MessageConnection = 4;
+    private const int MessageHeader = 8;
+    private const int QueueLength = 128;
+    private const uint Failed = 0xc000_0001;
+    private const ushort EnumerateInterface = 1;
+    private const int OfferLength = 196;
+
+    private readonly ILock _gate;
+    private readonly GuestMemory _memory;
+    private readonly HyperVPersonality _hypervisor;
+    private readonly GpadlTable _gpadls = new();
+    private readonly VmBusChannel?[] _channels = new VmBusChannel?[MaximumChannels];
+    private readonly byte[] _queue = new byte[QueueLength * SyntheticInterrupts.MaximumPayload];
+    private readonly int[] _lengths = new int[QueueLength];
+    private int _channelCount;
+    private int _queued;
+    private int _first;
+    private uint _version;
+    private int _target;
+    private bool _stopped = true;
+
+    /// <summary>Makes a bus without devices; the lock is its own.</summary>
+    public VmBusController(string name, ILock gate, GuestMemory memory, HyperVPersonality hypervisor)
+    {
+        Name = name;
+        _gate = gate;
+        _memory = memory;
+        _hypervisor = hypervisor;
+        hypervisor.Port = this;
+    }
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    /// <summary>The lock under which devices are called.</summary>
+    internal ILock Gate => _gate;
+
+    private ReadOnlySpan<VmBusChannel?> Channels => _channels.AsSpan(0, _channelCount);
+
+    /// <inheritdoc/>
+    bool IPartitionPort.TryPostMessage(uint connection, ReadOnlySpan<byte> payload)
+    {
+        if (connection is not (OldMessageConnection or MessageConnection))
+        {
+            return false;
+        }
+
+        bool drain = false;
+        _gate.Enter();
+        if (payload.Length >= MessageHeader)
+        {
+            drain = Handle((ChannelMessage)BinaryPrimitives.ReadUInt32LittleEndian(payload), payload);
+        }
+
+        Flush();
+        _gate.Exit();
+        if (drain)
+        {
+            Drain();
+        }
+
+        return true;
+    }
+
+    /// <inheritdoc/>
+    bool IPartitionPort.TrySignalEvent(uint connection)
+    {
+        uint number = connection - FirstConnection;
+        if (number - 1 >= (uint)_channelCount)
+        {
+            return false;
+        }
+
+        _gate.Enter();
+        if (!_stopped)
+        {
+            _channels[number - 1]!.Process();
+        }
+
+        _gate.Exit();
+        return true;
+    }
+
+    /// <inheritdoc/>
+    void IPartitionPort.OnEndOfMessage()
+    {
+        _gate.Enter();
+        Flush();
+        _gate.Exit();
+    }
+
+    /// <summary>Has a channel look for packets that its device could not take before. With the lock held.</summary>
+    internal void Process(VmBusChannel channel)
+    {
+        if (!_stopped)
+        {
+            channel.Process();
+        }
+    }
+
+    /// <summary>Adds a device. Before the machine starts.</summary>
+    /// <returns><c>false</c> if there is no place.</returns>
+    internal bool TryAdd(IVmBusDevice device)
+    {
+        if (_channelCount == MaximumChannels)
+        {
+            return false;
+        }
+
+        _channels[_channelCount] = new VmBusChannel(_memory, _hypervisor, device, (uint)_channelCount + 1);
+        _channelCount++;
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void Start()
+    {
+        _gate.Enter();
+        _stopped = false;
+        foreach (VmBusChannel? channel in Channels)
+        {
+            channel!.Process();
+        }
+
+        Flush();
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+        _gate.Enter();
+        _stopped = true;
+        _gate.Exit();
+        Drain();
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+        _gate.Enter();
+        Disconnect();
+        _gate.Exit();
+        Drain();
+    }
+
+    /// <inheritdoc/>
+    public void Save(IStateWriter state)
+    {
+        state.Write(1, (ulong)_version);
+        state.Write(2, (ulong)(uint)_target);
+        state.Write(3, (ulong)(uint)_queued);
+        for (int i = 0; i < _queued; i++)
+        {
+            int place = (_first + i) % QueueLength;
+            state.Write((ushort)(256 + i), _queue.AsSpan(place * SyntheticInterrupts.MaximumPayload, _lengths[place]));
+        }
+
+        _gpadls.Save(state, 16);
+        for (int i = 0; i < _channelCount; i++)
+        {
+            VmBusChannel channel = _channels[i]!;
+            ushort field = (ushort)(64 + (i * 4));
+            state.Write(field, channel.IsOpen);
+            state.Write((ushort)(field + 1), (ulong)channel.Gpadl);
+            state.Write((ushort)(field + 2), (ulong)channel.OutPages);
+            state.Write((ushort)(field + 3), (ulong)(uint)channel.Target);
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool Restore(IStateReader state)
+    {
+        uint target = 0;
+        byte queued = 0;
+        bool valid = state.TryTake(1, ref _version) & state.TryTake(2, ref target) & state.TryTake(3, QueueLength, ref queued) & _gpadls.Restore(state, 16);
+        _target = target < (uint)_hypervisor.ProcessorCount ? (int)target : 0;
+        _first = _queued = 0;
+        for (int i = 0; i < queued && valid; i++)
+        {
+            _lengths[i] = state.TryRead((ushort)(256 + i), _queue.AsSpan(i * SyntheticInterrupts.MaximumPayload, SyntheticInterrupts.MaximumPayload));
+            valid = _lengths[i] >= 0;
+            _queued = i + 1;
+        }
+
+        for (int i = 0; i < _channelCount && valid; i++)
+        {
+            bool open = false;
+            uint gpadl = 0;
+            uint pages = 0;
+            uint processor = 0;
+            ushort field = (ushort)(64 + (i * 4));
+            valid = state.TryTake(field, ref open) & state.TryTake((ushort)(field + 1), ref gpadl) & state.TryTake((ushort)(field + 2), ref pages)
+                & state.TryTake((ushort)(field + 3), ref processor);
+            valid = valid && (!open || _channels[i]!.TryOpen(_gpadls.GetPages(gpadl), gpadl, pages, (int)processor));
+        }
+
+        return valid;
+    }
+
+    private static uint Word(ReadOnlySpan<byte> message, int offset) => message.Length >= offset + 4 ? BinaryPrimitives.ReadUInt32LittleEndian(message[offset..]) : 0;
+
+    private static bool IsSupported(uint version) =>
+        version is 0x2_0004 or 0x3_0000 or 0x4_0000 or 0x4_0001 or 0x5_0000 or 0x5_0001 or 0x5_0002 or 0x5_0003;
+
+    private void Drain()
+    {
+        foreach (VmBusChannel? channel in Channels)
+        {
+            channel!.Device.Drain();
+        }
+    }
+
+    private void Disconnect()
+    {
+        foreach (VmBusChannel? channel in Channels)
+        {
+            channel!.Close();
+        }
+
+        _gpadls.Reset();
+        _version = 0;
+        _queued = 0;
+    }
+
+    // True: what is under way has to end before the guest goes on.
+    private bool Handle(ChannelMessage type, ReadOnlySpan<byte> message)
+    {
+        switch (type)
+        {
+            case ChannelMessage.InitiateContact:
+                InitiateContact(message);
+                break;
+            case ChannelMessage.RequestOffers:
+                OfferAll();
+                break;
+            case ChannelMessage.OpenChannel:
+                Open(message);
+                break;
+            case ChannelMessage.CloseChannel:
+                Find(Word(message, 8))?.Close();
+                return true;
+            case ChannelMessage.GpadlHeader when message.Length >= 28:
+                uint handle = Word(message, 12);
+                if (Find(Word(message, 8)) is not null && _gpadls.TryBegin(handle, Word(message, 8), BinaryPrimitives.ReadUInt16LittleEndian(message[16..]), BinaryPrimitives.ReadUInt16LittleEndian(message[18..]), message[20..]))
+                {
+                    AnswerGpadl(handle);
+                }
+                else
+                {
+                    Send(ChannelMessage.GpadlCreated, Word(message, 8), handle, Failed);
+                }
+
+                break;
+            case ChannelMessage.GpadlBody when message.Length > 16:
+                _gpadls.Continue(Word(message, 12), message[16..]);
+                AnswerGpadl(Word(message, 12));
+                break;
+            case ChannelMessage.GpadlTeardown:
+                _gpadls.Remove(Word(message, 12));
+                Send(ChannelMessage.GpadlTorndown, Word(message, 12));
+                break;
+            case ChannelMessage.Unload:
+                Disconnect();
+                Send(ChannelMessage.UnloadResponse);
+                return true;
+            case ChannelMessage.ModifyChannel:
+                if (Find(Word(message, 8)) is { } channel)
+                {
+                    channel.Target = (int)Word(message, 12);
+                }
+
+                if (_version >= 0x5_0003)
+                {
+                    Send(ChannelMessage.ModifyChannelResponse, Word(message, 8), 0);
+                }
+
+                break;
+        }
+
+        return false;
+    }
+
+    private VmBusChannel? Find(uint number) => number - 1 < (uint)_channelCount ? _channels[number - 1] : null;
+
+    private void InitiateContact(ReadOnlySpan<byte> message)
+    {
+        Disconnect();
+        uint version = Word(message, 8);
+        bool supported = IsSupported(version);
+        _version = supported ? version : 0;
+        uint target = Word(message, 12);
+        _target = target < (uint)_hypervisor.ProcessorCount ? (int)target : 0;
+        Send(ChannelMessage.VersionResponse, supported ? 1u : 0, MessageConnection);
+    }
+
+    private void OfferAll()
+    {
+        if (_version == 0)
+        {
+            return;
+        }
+
+        Span<byte> offer = stackalloc byte[OfferLength];
+        foreach (VmBusChannel? channel in Channels)
+        {
+            const int Number = 184;
+            const int IsDedicated = 190;
+            const int Connection = 192;
+            const int Flags = 56;
+            offer.Clear();
+            BinaryPrimitives.WriteUInt32LittleEndian(offer, (uint)ChannelMessage.OfferChannel);
+            channel!.Device.InterfaceType.TryWriteBytes(offer[8..]);
+            channel.Device.InstanceId.TryWriteBytes(offer[24..]);
+            BinaryPrimitives.WriteUInt16LittleEndian(offer[Flags..], EnumerateInterface);
+            BinaryPrimitives.WriteUInt32LittleEndian(offer[Number..], channel.Number);
+            BinaryPrimitives.WriteUInt16LittleEndian(offer[IsDedicated..], 1);
+            BinaryPrimitives.WriteUInt32LittleEndian(offer[Connection..], channel.Connection);
+            Enqueue(offer);
+        }
+
+        Send(ChannelMessage.AllOffersDelivered);
+    }
+
+    private void Open(ReadOnlySpan<byte> message)
+    {
+        uint number = Word(message, 8);
+        uint gpadl = Word(message, 16);
+        bool opened = Find(number) is { } channel && _gpadls.IsComplete(gpadl, out uint owner) && owner == number
+            && channel.TryOpen(_gpadls.GetPages(gpadl), gpadl, Word(message, 24), (int)Word(message, 20));
+        Send(ChannelMessage.OpenChannelResult, number, Word(message, 12), opened ? 0 : Failed);
+    }
+
+    private void AnswerGpadl(uint handle)
+    {
+        if (_gpadls.IsComplete(handle, out uint channel))
+        {
+            Send(ChannelMessage.GpadlCreated, channel, handle, 0);
+        }
+    }
+
+    private void Send(ChannelMessage type, params ReadOnlySpan<uint> words)
+    {
+        Span<byte> message = stackalloc byte[MessageHeader + (4 * sizeof(uint))];
+        message.Clear();
+        BinaryPrimitives.WriteUInt32LittleEndian(message, (uint)type);
+        for (int i = 0; i < words.Length; i++)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(message[(MessageHeader + (i * sizeof(uint)))..], words[i]);
+        }
+
+        Enqueue(message[..(MessageHeader + (words.Length * sizeof(uint)))]);
+    }
+
+    // A guest that asks for more than it reads loses answers.
+    private void Enqueue(ReadOnlySpan<byte> message)
+    {
+        if (_queued < QueueLength)
+        {
+            int place = (_first + _queued++) % QueueLength;
+            message.CopyTo(_queue.AsSpan(place * SyntheticInterrupts.MaximumPayload));
+            _lengths[place] = message.Length;
+        }
+    }
+
+    private void Flush()
+    {
+        while (_queued > 0 && !_stopped)
+        {
+            ReadOnlySpan<byte> message = _queue.AsSpan(_first * SyntheticInterrupts.MaximumPayload, _lengths[_first]);
+            if (!_hypervisor.TryPost(_target, VmBusChannel.Source, MessageType, message))
+            {
+                return;
+            }
+
+            _first = (_first + 1) % QueueLength;
+            _queued--;
+        }
+    }
+}

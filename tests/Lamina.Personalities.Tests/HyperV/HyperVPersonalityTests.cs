@@ -1,0 +1,232 @@
+using Lamina.Machine.Personalities;
+using Lamina.Personalities.HyperV;
+using Lamina.Personalities.Tests.Fakes;
+
+namespace Lamina.Personalities.Tests.HyperV;
+
+/// <summary>The hypervisor's interface, as the Top-Level Functional Specification says.</summary>
+public sealed class HyperVPersonalityTests : IDisposable
+{
+    private const ulong Page = GuestRam.Start + 0x1000;
+    private readonly TestHost _host = new();
+    private readonly RecordingRequests _requests = new();
+    private readonly HyperVPersonality _hypervisor;
+
+    public HyperVPersonalityTests()
+    {
+        _hypervisor = new HyperVPersonality(_host.CreateSettings(tscFrequency: 2_000_000_000) with { Requests = _requests });
+        _hypervisor.Start();
+    }
+
+    public void Dispose() => _host.Dispose();
+
+    [Fact]
+    public void TheLeavesAreThoseOfAChildPartition()
+    {
+        Assert.Equal((0x4000_0006u, 0x7263_694du, 0x666f_736fu, 0x7648_2074u), (_hypervisor.Leaves[0].Eax, _hypervisor.Leaves[0].Ebx, _hypervisor.Leaves[0].Ecx, _hypervisor.Leaves[0].Edx));
+        Assert.Equal(0x3123_7648u, _hypervisor.Leaves[1].Eax);
+        Assert.Equal((0x8afeu, 0x30u), (_hypervisor.Leaves[3].Eax, _hypervisor.Leaves[3].Ebx));
+    }
+
+    [Fact]
+    public void TheHypercallPageIsThereAfterTheSystemHasSaidWhatItIs()
+    {
+        Assert.True(Write(HyperVMsr.Hypercall, Page | 1));
+        Assert.Equal(0UL, Read(HyperVMsr.Hypercall));
+        Assert.False(_hypervisor.TryHypercall(new GuestCall(0, new ulong[16], 0, is64Bit: true)));
+        EnableHypercalls();
+        Assert.Equal("0F01C1C3", Convert.ToHexString(_host.Ram.Get(Page, 4)));
+        Assert.Equal(0u, Call(0x0008));
+        Assert.False(_hypervisor.TryHypercall(new GuestCall(0, new ulong[16], 3, is64Bit: true)));
+        Assert.True(Write(HyperVMsr.GuestOsId, 0));
+        Assert.False(_hypervisor.TryHypercall(new GuestCall(0, new ulong[16], 0, is64Bit: true)));
+    }
+
+    [Fact]
+    public void TimeIsTheMachinesByRegisterAndByPage()
+    {
+        _host.Clock.Advance(1_000_000);
+        Assert.Equal(10_000UL, Read(HyperVMsr.TimeReferenceCount));
+        Assert.Equal((2_000_000_000UL, 1_000_000_000UL), (Read(HyperVMsr.TscFrequency), Read(HyperVMsr.ApicFrequency)));
+        Assert.True(_hypervisor.TryWriteMsr(0, 4_000_000, HyperVMsr.ReferenceTsc, Page | 1));
+        Assert.NotEqual(0u, _host.Ram.Get<uint>(Page));
+        Assert.InRange(Compute(4_000_000), 9_999UL, 10_001UL);
+        Assert.InRange(Compute(4_000_000 + 2_000_000_000), 10_009_999UL, 10_010_001UL);
+        uint sequence = _host.Ram.Get<uint>(Page);
+        _hypervisor.OnTimeStampSet(0, 0);
+        Assert.NotEqual(sequence, _host.Ram.Get<uint>(Page));
+        Assert.InRange(Compute(0), 9_999UL, 10_001UL);
+
+        ulong Compute(ulong timeStamp) => (ulong)(((UInt128)timeStamp * _host.Ram.Get<ulong>(Page + 8)) >> 64) + _host.Ram.Get<ulong>(Page + 16);
+    }
+
+    [Fact]
+    public void AMessageWaitsForItsPlace()
+    {
+        EnableInterrupts(processor: 1);
+        Assert.True(_hypervisor.TryPost(1, 2, 7, [1, 2, 3]));
+        Assert.Equal((0xfee0_1000UL, 0x45u), Assert.Single(_host.Messages.Sent));
+        Assert.Equal("07000000030000000000000000000000010203", Convert.ToHexString(_host.Ram.Get(Page + 512, 19)));
+        Assert.False(_hypervisor.TryPost(1, 2, 8, [4]));
+        Assert.Equal(1, _host.Ram.Get<byte>(Page + 512 + 5));
+        _host.Ram.Set(Page + 512, 0u);
+        Assert.True(_hypervisor.TryPost(1, 2, 8, [4]));
+        Assert.Equal(2, _host.Messages.Sent.Count);
+    }
+
+    [Fact]
+    public void AnEventInterruptsOnceUntilItsFlagIsCleared()
+    {
+        EnableInterrupts(processor: 0);
+        _hypervisor.Signal(0, 2, 37);
+        _hypervisor.Signal(0, 2, 37);
+        Assert.Single(_host.Messages.Sent);
+        Assert.Equal(1u << 5, _host.Ram.Get<uint>(Page + 0x1000 + 512 + 4));
+        _host.Ram.Set(Page + 0x1000 + 512 + 4, 0u);
+        _hypervisor.Signal(0, 2, 37);
+        Assert.Equal(2, _host.Messages.Sent.Count);
+        Assert.True(Write(HyperVMsr.FirstSint + 2, 0x45 | (1UL << 16)));
+        _hypervisor.Signal(0, 2, 38);
+        Assert.Equal(2, _host.Messages.Sent.Count);
+    }
+
+    [Fact]
+    public void TimersSendInterruptsOrMessages()
+    {
+        EnableInterrupts(processor: 0);
+
+        // One shot, direct, enabled by its count.
+        Assert.True(Write(HyperVMsr.FirstTimer, 8 | (0x60 << 4) | (1 << 12)));
+        Assert.True(Write(HyperVMsr.FirstTimer + 1, 1_000));
+        _host.Clock.Advance(99_000);
+        Assert.Empty(_host.Messages.Sent);
+        _host.Clock.Advance(1_000);
+        Assert.Equal((0xfee0_0000UL, 0x60u), Assert.Single(_host.Messages.Sent));
+        Assert.Equal(0UL, Read(HyperVMsr.FirstTimer) & 1);
+
+        // Periodic, with messages to source 2.
+        Assert.True(Write(HyperVMsr.FirstTimer + 3, 10_000));
+        Assert.True(Write(HyperVMsr.FirstTimer + 2, 1 | 2 | (2UL << 16)));
+        _host.Clock.Advance(1_000_000);
+        Assert.Equal((0x8000_0010u, 1u), (_host.Ram.Get<uint>(Page + 512), _host.Ram.Get<uint>(Page + 512 + 16)));
+        _host.Clock.Advance(1_000_000);
+        _host.Ram.Set(Page + 512, 0u);
+        int before = _host.Messages.Sent.Count;
+        Assert.True(Write(HyperVMsr.EndOfMessage, 0));
+        Assert.Equal(before + 1, _host.Messages.Sent.Count);
+        Assert.False(Write(HyperVMsr.FirstTimer, 1UL << 40));
+        _hypervisor.Stop();
+        Assert.Equal(0, _host.Clock.Armed);
+    }
+
+    [Fact]
+    public void InterruptsGoToProcessorsByHypercall()
+    {
+        EnableHypercalls();
+        Assert.Equal(0u, Call(0x1_000b, 0x50, 0b11));
+        Assert.Equal([(0xfee0_0000UL, 0x50u), (0xfee0_1000UL, 0x50u)], _host.Messages.Sent);
+        _host.Ram.Set(Page + 0x800, 0x51UL);
+        _host.Ram.Set(Page + 0x808, 0b10UL);
+        Assert.Equal(0u, Call(0x000b, Page + 0x800));
+        Assert.Equal((0xfee0_1000UL, 0x51u), _host.Messages.Sent[^1]);
+    }
+
+    [Fact]
+    public void TheLocalApicIsReachedByRegisters()
+    {
+        TestController controller = new();
+        _hypervisor.Connect(0, new RecordingSignals(), controller);
+        Assert.True(Write(HyperVMsr.EndOfInterrupt, 0));
+        Assert.True(Write(HyperVMsr.InterruptCommand, (1UL << 56) | 0x40fd));
+        Assert.Equal([(0xb0UL, 0u), (0x310UL, 0x0100_0000u), (0x300UL, 0x40fdu)], controller.Written);
+        Assert.True(Write(HyperVMsr.TaskPriority, 0x50));
+        Assert.Equal((5, 0x50UL), (controller.TaskPriorityClass, Read(HyperVMsr.TaskPriority)));
+        Assert.False(Write(HyperVMsr.TaskPriority, 0x100));
+    }
+
+    [Fact]
+    public void ResetsAndCrashesReachTheMachine()
+    {
+        Assert.True(Write(HyperVMsr.CrashFirst, 42));
+        Assert.Equal(42UL, Read(HyperVMsr.CrashFirst));
+        Assert.True(Write(HyperVMsr.CrashControl, 1UL << 63));
+        Assert.True(Write(HyperVMsr.Reset, 1));
+        Assert.Equal(["crash", "reset"], _requests.Asked);
+    }
+
+    [Fact]
+    public void WhatAGuestGetsWrongIsAStatusOrAFault()
+    {
+        EnableHypercalls();
+        Assert.Equal(2u, Call(0x7777));
+        Assert.Equal(2u, Call(0x1_000b | (1UL << 32)));
+        Assert.Equal(5u, Call(0x1_000b, 15, 1));
+        Assert.Equal(5u, Call(0x1_000b, 256, 1));
+        Assert.Equal(4u, Call(0x000b, ulong.MaxValue & ~7UL));
+        Assert.Equal(4u, Call(0x005c, 0xdead_0000));
+        Assert.Equal(4u, Call(0x005c, Page + 1));
+        Assert.Equal(18u, Call(0x1_005d, 99));
+        Assert.False(Write(HyperVMsr.FirstSint, 5));
+        Assert.False(Write(0x4000_00f0, 0));
+        Assert.False(_hypervisor.TryReadMsr(0, 0, 0x4000_0200, out _));
+        Assert.False(Write(HyperVMsr.VpIndex, 1));
+        foreach (uint msr in new[] { HyperVMsr.EventFlagsPage, HyperVMsr.MessagePage, HyperVMsr.VpAssistPage, HyperVMsr.ReferenceTsc, HyperVMsr.Hypercall })
+        {
+            Assert.True(Write(msr, ulong.MaxValue));
+        }
+
+        Write(HyperVMsr.SControl, 1);
+        _hypervisor.Signal(0, 2, 5);
+        _hypervisor.Signal(0, 2, 99_999);
+        Assert.True(_hypervisor.TryPost(0, 2, 1, [1]));
+        Assert.Empty(_host.Messages.Sent);
+    }
+
+    [Fact]
+    public void ItsStateIsTheSameAfterSaveAndRestore()
+    {
+        EnableHypercalls();
+        EnableInterrupts(processor: 1);
+        Write(HyperVMsr.FirstTimer, 8 | (0x60 << 4) | (1 << 12));
+        Write(HyperVMsr.FirstTimer + 1, 1_000);
+        StateBag state = new();
+        _hypervisor.Save(state);
+        HyperVPersonality after = new(_host.CreateSettings(tscFrequency: 2_000_000_000));
+        Assert.True(after.Restore(state));
+        StateBag again = new();
+        after.Save(again);
+        Assert.Equal(state.Describe(), again.Describe());
+        state.Integers[40] = 1UL << 50;
+        Assert.False(after.Restore(state));
+    }
+
+    private void EnableHypercalls()
+    {
+        Assert.True(Write(HyperVMsr.GuestOsId, 0x8100_0000_0000_0000));
+        Assert.True(Write(HyperVMsr.Hypercall, Page | 1));
+    }
+
+    private void EnableInterrupts(int processor)
+    {
+        Assert.True(_hypervisor.TryWriteMsr(processor, 0, HyperVMsr.MessagePage, Page | 1));
+        Assert.True(_hypervisor.TryWriteMsr(processor, 0, HyperVMsr.EventFlagsPage, (Page + 0x1000) | 1));
+        Assert.True(_hypervisor.TryWriteMsr(processor, 0, HyperVMsr.FirstSint + 2, 0x45));
+        Assert.True(_hypervisor.TryWriteMsr(processor, 0, HyperVMsr.SControl, 1));
+    }
+
+    private uint Call(ulong control, ulong first = 0, ulong second = 0)
+    {
+        ulong[] registers = new ulong[16];
+        (registers[GuestCall.Rcx], registers[GuestCall.Rdx], registers[GuestCall.R8]) = (control, first, second);
+        Assert.True(_hypervisor.TryHypercall(new GuestCall(0, registers, 0, is64Bit: true)));
+        return (uint)registers[GuestCall.Rax];
+    }
+
+    private bool Write(uint index, ulong value) => _hypervisor.TryWriteMsr(0, 0, index, value);
+
+    private ulong Read(uint index)
+    {
+        Assert.True(_hypervisor.TryReadMsr(0, 0, index, out ulong value));
+        return value;
+    }
+}
