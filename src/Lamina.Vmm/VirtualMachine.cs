@@ -79,10 +79,10 @@ public sealed class VirtualMachine : IDisposable
     public TimeSpan MachineTime => _controller.MachineTime;
 
     /// <summary>What each disk was asked for since the start, in the order of <see cref="MachineSettings.Disks"/>: reads are inward.</summary>
-    public IReadOnlyList<TrafficCounters> DiskTraffic => [.. _controller.Devices.Virtio.Disks.Select(static d => d.Traffic)];
+    public IReadOnlyList<TrafficCounters> DiskTraffic => [.. _controller.Devices.Disks.Select(static d => d.Traffic)];
 
     /// <summary>What passed each network card since the start, in the order of <see cref="MachineSettings.Networks"/>: what the guest receives is inward.</summary>
-    public IReadOnlyList<TrafficCounters> NetworkTraffic => [.. _controller.Devices.Virtio.Networks.Select(static n => n.Traffic)];
+    public IReadOnlyList<TrafficCounters> NetworkTraffic => [.. _controller.Devices.Networks.Select(static n => n.Traffic)];
 
     /// <summary>Tells of something that a person should know, such as another accelerator. On the machine's event loop.</summary>
     public event Action<string>? Noticed
@@ -110,7 +110,7 @@ public sealed class VirtualMachine : IDisposable
     public void SetDiskLimits(int disk, IoLimits limits)
     {
         ArgumentNullException.ThrowIfNull(limits);
-        (_controller.Devices.Paravirtual?.Disks ?? _controller.Devices.Virtio.Disks)[disk].SetLimits(limits);
+        _controller.Devices.Disks[disk].SetLimits(limits);
     }
 
     /// <summary>Changes what may pass a network card in each direction.</summary>
@@ -119,7 +119,7 @@ public sealed class VirtualMachine : IDisposable
     public void SetNetworkLimits(int card, IoLimits limits)
     {
         ArgumentNullException.ThrowIfNull(limits);
-        (_controller.Devices.Paravirtual is { Networks.Count: > 0 } own ? own.Networks : _controller.Devices.Virtio.Networks)[card].SetLimits(limits);
+        _controller.Devices.Networks[card].SetLimits(limits);
     }
 
     /// <summary>The settings with which the same machine would be made now, with the devices that have come and without those that have gone.</summary>

@@ -10,6 +10,7 @@ using Lamina.Chipset.Timers;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
+using Lamina.Machine.Limits;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
@@ -126,6 +127,12 @@ internal sealed class DeviceCatalog
 
     /// <summary>The personality's disks and network cards; null if these are virtio devices.</summary>
     internal ParavirtualCatalog? Paravirtual { get; }
+
+    /// <summary>The disks' limits.</summary>
+    internal IReadOnlyList<LimitedDisk> Disks => Paravirtual?.Disks ?? Virtio.Disks;
+
+    /// <summary>The network cards' limits.</summary>
+    internal IReadOnlyList<LimitedNetwork> Networks => Paravirtual is { Networks.Count: > 0 } own ? own.Networks : Virtio.Networks;
 
     /// <summary>The virtio devices.</summary>
     internal VirtioCatalog Virtio { get; }
