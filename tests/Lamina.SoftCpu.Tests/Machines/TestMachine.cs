@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Memory;
@@ -34,7 +35,7 @@ internal sealed unsafe class TestMachine : IDisposable
     private readonly byte* _ram;
     private readonly SoftwareProcessor[] _processors;
 
-    public TestMachine(int processors = 1, ProcessorFeatures features = FeatureEntries.All, nuint arena = 4 << 20, int physicalBits = 40)
+    public TestMachine(int processors = 1, ProcessorFeatures features = FeatureEntries.All, nuint arena = 4 << 20, int physicalBits = 40, IPersonality? personality = null)
     {
         _ram = (byte*)NativeMemory.AlignedAlloc(MemorySize, 4096);
         new Span<byte>(_ram, (int)MemorySize).Clear();
@@ -52,6 +53,7 @@ internal sealed unsafe class TestMachine : IDisposable
                 TscFrequency = 1_000_000_000,
                 PhysicalAddressBits = physicalBits,
                 Cpuid = FeatureEntries.Create(features),
+                Personality = personality,
             },
             blockArenaSize: arena);
         _processors = new SoftwareProcessor[processors];

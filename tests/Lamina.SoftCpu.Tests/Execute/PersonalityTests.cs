@@ -1,0 +1,194 @@
+using Lamina.Machine.Devices;
+using Lamina.Machine.Interrupts;
+using Lamina.Machine.Personalities;
+using Lamina.Machine.Processors;
+using Lamina.SoftCpu.Tests.Machines;
+using Lamina.SoftCpu.Tests.Segmentation;
+
+namespace Lamina.SoftCpu.Tests.Execute;
+
+/// <summary>What the processor does not know itself goes to the machine's personality: registers, hypercalls, and ports that answer in registers.</summary>
+public sealed unsafe class PersonalityTests
+{
+    private const int InvalidOpcode = 6;
+    private const int GeneralProtection = 13;
+    private const int Done = -1;
+    private const ulong Code = Layout.Code;
+
+    [Theory]
+    [InlineData("0f01c1")]
+    [InlineData("0f01d9")]
+    public void HypercallsReadAndWriteRegisters(string instruction)
+    {
+        Recorder recorder = new();
+        using TestMachine machine = new(personality: recorder);
+        machine.EnterLong(0);
+        machine.Context->Registers[GuestCall.Rax] = 41;
+        Assert.Equal(Done, Run(machine, $"{instruction}f4"));
+        Assert.Equal((42UL, 0, true), (machine.Context->Registers[GuestCall.Rax], recorder.Privilege, recorder.Is64Bit));
+        Assert.Equal(Code + 4, machine.Context->Rip);
+    }
+
+    [Theory]
+    [InlineData("0f01c1", true)]
+    [InlineData("660f01c1", false)]
+    [InlineData("f00f01c1", false)]
+    public void AHypercallThatIsRefusedOrPrefixedIsUndefined(string instruction, bool refuses)
+    {
+        using TestMachine machine = new(personality: new Recorder { Refuses = refuses });
+        machine.EnterLong(0);
+        Assert.Equal(InvalidOpcode, Run(machine, $"{instruction}f4"));
+    }
+
+    [Fact]
+    public void WithoutAPersonalityThereAreNone()
+    {
+        using TestMachine machine = new();
+        machine.EnterLong(0);
+        Assert.Equal(InvalidOpcode, Run(machine, "0f01c1f4"));
+        machine.EnterLong(0);
+        Assert.Equal(GeneralProtection, Run(machine, "b9000000400f32f4"));
+    }
+
+    [Fact]
+    public void UnknownRegistersAreItsAndRefusedOnesFault()
+    {
+        Recorder recorder = new();
+        using TestMachine machine = new(personality: recorder);
+        machine.EnterLong(0);
+        Assert.Equal(Done, Run(machine, "b9000000400f32f4"));
+        Assert.Equal((0x5566_7788UL, 0x1122_3344UL), (machine.Context->Registers[GuestCall.Rax], machine.Context->Registers[GuestCall.Rdx]));
+        machine.EnterLong(0);
+        Assert.Equal(Done, Run(machine, "b900000040b807000000ba090000000f30f4"));
+        Assert.Equal(0x9_0000_0007UL, recorder.Written);
+        machine.EnterLong(0);
+        Assert.Equal(GeneralProtection, Run(machine, "b9010000400f32f4"));
+        machine.EnterLong(0);
+        Assert.Equal(GeneralProtection, Run(machine, "b9010000400f30f4"));
+    }
+
+    [Fact]
+    public void ItHearsOfTimeStampsThatAreSet()
+    {
+        Recorder recorder = new();
+        using TestMachine machine = new(personality: recorder);
+        machine.EnterLong(0);
+        Assert.Equal(Done, Run(machine, "b910000000b8e803000031d20f30f4"));
+        Assert.Equal(1000UL, recorder.TimeStamp);
+    }
+
+    [Fact]
+    public void ItsPortsAnswerInRegistersAtAnyPrivilege()
+    {
+        Recorder recorder = new();
+        using TestMachine machine = new(personality: recorder);
+        machine.EnterLong(3);
+        machine.Context->Registers[GuestCall.Rdx] = Recorder.Port;
+        machine.Load(TestMachine.UserCode, 0xed, 0xf4);
+
+        // HLT at CPL 3 faults: it is where the program ends.
+        Assert.Equal(GeneralProtection, machine.Run(TestMachine.UserCode));
+        Assert.Equal((0xcafe_f00dUL, 77UL, 3), (machine.Context->Registers[GuestCall.Rax], machine.Context->Registers[GuestCall.Rbx], recorder.Privilege));
+        machine.EnterLong(3);
+        machine.Context->Registers[GuestCall.Rdx] = Recorder.Port + 1;
+        Assert.Equal(GeneralProtection, machine.Run(TestMachine.UserCode));
+        Assert.Equal(0UL, machine.Context->Registers[GuestCall.Rbx]);
+    }
+
+    [Fact]
+    public void AKickEndsTheNextHalt()
+    {
+        using TestMachine machine = new(personality: new Recorder());
+        machine.EnterLong(0);
+        machine.Processor.SignalKick();
+        Assert.Equal(Done, Run(machine, "f490f4"));
+        Assert.Equal(Code + 3, machine.Context->Rip);
+        Assert.Equal(Done, Run(machine, "f490f4"));
+        Assert.Equal(Code + 1, machine.Context->Rip);
+    }
+
+    private static int Run(TestMachine machine, string code)
+    {
+        machine.Load(Code, Convert.FromHexString(code));
+        return machine.Run(Code);
+    }
+
+    private sealed class Recorder : IPersonality
+    {
+        public const ushort Port = 0x5658;
+
+        public bool Refuses { get; init; }
+
+        public int Privilege { get; private set; } = -1;
+
+        public bool Is64Bit { get; private set; }
+
+        public ulong Written { get; private set; }
+
+        public ulong TimeStamp { get; private set; }
+
+        public string Name => "recorder";
+
+        public IReadOnlyList<CpuidEntry> Leaves => [];
+
+        public ushort FirstPort => Port;
+
+        public int PortCount => 1;
+
+        public bool HasHypercalls => true;
+
+        public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller)
+        {
+        }
+
+        public bool TryReadMsr(int processor, ulong timeStamp, uint index, out ulong value)
+        {
+            value = 0x1122_3344_5566_7788;
+            return index == 0x4000_0000;
+        }
+
+        public bool TryWriteMsr(int processor, ulong timeStamp, uint index, ulong value)
+        {
+            Written = value;
+            return index == 0x4000_0000;
+        }
+
+        public void OnTimeStampSet(int processor, ulong timeStamp) => TimeStamp = timeStamp;
+
+        public bool TryHypercall(in GuestCall call)
+        {
+            (Privilege, Is64Bit) = (call.PrivilegeLevel, call.Is64Bit);
+            call.Registers[GuestCall.Rax]++;
+            return !Refuses;
+        }
+
+        public void ReadPort(in GuestCall call, ushort port, Span<byte> data)
+        {
+            Privilege = call.PrivilegeLevel;
+            call.Registers[GuestCall.Rbx] = 77;
+            BitConverter.TryWriteBytes(data, 0xcafe_f00du);
+        }
+
+        public void WritePort(in GuestCall call, ushort port, ReadOnlySpan<byte> data)
+        {
+        }
+
+        public void Start()
+        {
+        }
+
+        public void Stop()
+        {
+        }
+
+        public void Reset()
+        {
+        }
+
+        public void Save(IStateWriter state)
+        {
+        }
+
+        public bool Restore(IStateReader state) => true;
+    }
+}
