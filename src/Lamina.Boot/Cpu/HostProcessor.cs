@@ -1,4 +1,5 @@
 using System.Runtime.Intrinsics.X86;
+using Lamina.Machine.Processors;
 
 namespace Lamina.Boot.Cpu;
 
@@ -28,6 +29,6 @@ internal static class HostProcessor
             _ => edx,
         };
         bool needsAvxState = feature.Name is "avx" or "avx2" or "fma" or "f16c";
-        return (word >>> feature.Bit & 1) != 0 && (!needsAvxState || Avx.IsSupported);
+        return (word >>> feature.Bit & 1) != 0 && (!needsAvxState || HostExtendedState.HasAvx);
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.Intrinsics.X86;
+using Lamina.Machine.Processors;
 
 namespace Lamina.SoftCpu.Fpu;
 
@@ -20,8 +21,7 @@ internal static class HostFeatures
         (_, int ebx7, _, _) = highest >= 7 ? X86Base.CpuId(7, 0) : default;
         (_, _, int extended, _) = X86Base.CpuId(unchecked((int)0x80000001), 0);
 
-        // The intrinsics' own test covers CR4.OSXSAVE and XCR0.
-        bool avx = Avx.IsSupported;
+        bool avx = HostExtendedState.HasAvx;
         return
             Bit(edx, 0, ProcessorFeatures.Fpu) |
             Bit(edx, 15, ProcessorFeatures.Cmov) |

@@ -59,6 +59,20 @@ public sealed class DifferentialTests
         Assert.InRange(machines.Translator.Partition.Blocks.Epoch, 3, 400);
     }
 
+    [Theory]
+    [InlineData(0, false)]
+    [InlineData(1 << 20, false)]
+    [InlineData(2, true)]
+    public void EachTierDoesTheSameAndSoDoesStrictCode(int threshold, bool strict)
+    {
+        using Comparison machines = new(options: new TranslatorOptions { HotThreshold = threshold, StrictCode = strict });
+        for (int n = 0; n < Group; n++)
+        {
+            string? difference = machines.Run(new RandomProgram(60_000_000 + n, faults: n % 4 == 0));
+            Assert.True(difference == null, difference);
+        }
+    }
+
     // Whether the seed alone shows the difference, or only what was there before; and where lockstep finds it.
     private static string Alone(int seed, bool faults)
     {

@@ -1,5 +1,6 @@
 using Iced.Intel;
 using Lamina.Machine.Processors;
+using Lamina.SoftCpu.Translate;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Lamina.SoftCpu.Tests.Translate;
@@ -11,6 +12,43 @@ public sealed class SelfModifyingTests
     private const ulong Head = Map.Code + 0x80;
     private const ulong Patched = Map.Code + 0x100;
     private const ulong Back = Map.Code + 0x180;
+
+    // A write to another part of the callee's page drops the callee. The caller, in a page of its own, is still linked to what was dropped.
+    [Fact]
+    public unsafe void WhatWasDroppedLeadsToWhatReplacesIt()
+    {
+        const int jump = 0xe9;
+        const ulong callee = Map.Code + 0x1000;
+        using ConformanceMachine machine = new(translates: true);
+        Programs.Write(machine, Map.Code, a =>
+        {
+            Label head = a.CreateLabel();
+            a.mov(ecx, Rounds);
+            a.Label(ref head);
+            a.call(callee);
+            a.dec(ecx);
+            a.jne(head);
+            a.hlt();
+        });
+        Programs.Write(machine, callee, a =>
+        {
+            a.inc(eax);
+            a.ret();
+        });
+        for (int run = 0; run < 2; run++)
+        {
+            machine.Write(callee + 0x800, (byte)run);
+            machine.Start(Programs.At(Map.Code));
+            Assert.Equal(ProcessorExitReason.Halted, machine.Run());
+            Assert.Equal((ulong)Rounds, machine.Save().GeneralRegisters[0]);
+        }
+
+        nint[] callees = [.. machine.Partition.Code!.Translations.Where(t => ((Translation*)t)->Rip == callee)];
+        Assert.Equal(2, callees.Length);
+        byte* dropped = ((Translation*)callees[0])->Entry;
+        Assert.Equal(jump, *dropped);
+        Assert.Equal((nint)((Translation*)callees[1])->Entry, (nint)(dropped + 5 + *(int*)(dropped + 1)));
+    }
 
     [Theory]
     [InlineData(0UL)]
