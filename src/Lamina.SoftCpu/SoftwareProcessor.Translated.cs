@@ -106,7 +106,16 @@ internal sealed unsafe partial class SoftwareProcessor
             switch (exit)
             {
                 case TranslationExit.Start:
-                    c->Rip = _code.FindPlace(exit, data).Translation->Rip;
+                    Translation* begun = _code.FindPlace(exit, data).Translation;
+                    c->Rip = begun->Rip;
+                    if (c->Attention == 0 && CodeCache.Find(begun->Block, begun->Rip) == begun && ProvideUnits(c, begun) && KeepUnits(c))
+                    {
+                        // It wanted registers that were elsewhere.
+                        code = begun->Entry;
+                        entered = c->Rip;
+                        continue;
+                    }
+
                     goto case TranslationExit.Dispatch;
                 case TranslationExit.Hot:
                     if (Promote(c, _code.FindPlace(exit, data).Translation, out code))
