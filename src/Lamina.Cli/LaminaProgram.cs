@@ -23,6 +23,8 @@ internal sealed class LaminaProgram
     private readonly DiskCommands _disk;
     private readonly ImageCommands _image;
     private readonly LifecycleCommands _lifecycle;
+    private readonly ExecCommand _exec = new();
+    private readonly DeviceCommands _devices;
     private readonly RootCommand _root;
 
     public LaminaProgram(TextWriter output, TextWriter error)
@@ -35,7 +37,8 @@ internal sealed class LaminaProgram
         _image = new ImageCommands(output);
         _root = new RootCommand("Lamina runs virtual machines, with or without hardware virtualization.") { _run.Command };
         _lifecycle = new LifecycleCommands(output);
-        foreach (Command command in (IEnumerable<Command>)[.. _lifecycle.Commands, _image.Command, _disk.Command, _host])
+        _devices = new DeviceCommands(output);
+        foreach (Command command in (IEnumerable<Command>)[.. _lifecycle.Commands, _exec.Command, _devices.Command, _image.Command, _disk.Command, _host])
         {
             _root.Add(command);
         }
@@ -75,9 +78,14 @@ internal sealed class LaminaProgram
             }
 
             Command chosen = result.CommandResult.Command;
-            if (command != null && chosen != _run.Command)
+            if (command != null && chosen != _run.Command && chosen != _exec.Command)
             {
-                throw new LaminaException("'--' and a command belong to 'lamina run IMAGE -- COMMAND'.");
+                throw new LaminaException("'--' and a command belong to 'lamina run IMAGE -- COMMAND' and 'lamina exec NAME -- COMMAND'.");
+            }
+
+            if (chosen == _exec.Command)
+            {
+                return _exec.Run(result, command);
             }
 
             if (chosen == _run.Command)
@@ -91,7 +99,7 @@ internal sealed class LaminaProgram
                 return status;
             }
 
-            if (_lifecycle.TryRun(result) || _image.TryRun(result))
+            if (_lifecycle.TryRun(result) || _devices.TryRun(result) || _image.TryRun(result))
             {
                 return ExitStatus.Success;
             }

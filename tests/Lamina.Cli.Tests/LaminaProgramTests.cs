@@ -55,7 +55,7 @@ public sealed class LaminaProgramTests
     [InlineData("run --kernel k -- ls", "a command after '--' needs an image (debian, debian-generic) to run it.")]
     [InlineData("run debian --initrd i", "--initrd 'i' cannot be used with the image 'debian', which brings its own. Leave one of them out.")]
     [InlineData("hots", "unknown command 'hots'. Did you mean 'host'? See 'lamina --help'.")]
-    [InlineData("host -- ls", "'--' and a command belong to 'lamina run IMAGE -- COMMAND'.")]
+    [InlineData("host -- ls", "'--' and a command belong to 'lamina run IMAGE -- COMMAND' and 'lamina exec NAME -- COMMAND'.")]
     [InlineData("host extra", "unexpected argument 'extra'. See 'lamina host --help'.")]
     [InlineData("--frobnicate", "unknown option '--frobnicate'. See 'lamina --help'.")]
     [InlineData("run --kernel /nonexistent/kernel", "'/nonexistent/kernel' does not exist.")]

@@ -79,6 +79,13 @@ public sealed class NetworkTests
             Task<byte[]> taken = Task.Run(() => Take(sink));
             guest.Run(string.Create(CultureInfo.InvariantCulture, $"nc 198.18.77.1 {((IPEndPoint)sink.LocalEndpoint).Port} </tmp/data"));
             Assert.Equal(content, await taken.WaitAsync(TimeSpan.FromMinutes(2), TestContext.Current.CancellationToken));
+
+            // The interface is taken away: the guest sees that its link is down, and goes on.
+            Assert.Equal(0, Run("ip", "link", "del", Name));
+            Assert.Equal("down", guest.Run("until [ \"$(cat /sys/class/net/eth0/operstate)\" = down ]; do sleep 0.1; done; cat /sys/class/net/eth0/operstate"));
+            Assert.Equal("1", guest.Run("ping -c 1 -W 1 198.18.77.1 >/dev/null 2>&1; echo $?"));
+            guest.Type("exit\r");
+            Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
         }
         finally
         {

@@ -1,12 +1,17 @@
+using System.Text;
 using Lamina.Cli.Control.Verbs;
 using Lamina.Cli.Output;
 using Lamina.Management.Machines;
+using Lamina.Networking.Sockets;
+using Lamina.Virtio.Socket;
+using Lamina.Vmm;
 
 namespace Lamina.Cli.Control;
 
 /// <summary>What ties a machine to the others of its user: its name among them, and its control socket.</summary>
 internal sealed class WorkerControl : IDisposable
 {
+    private const string GuestSocketName = "guest";
     private readonly MachineEntry? _entry;
     private ControlServer? _server;
 
@@ -49,6 +54,13 @@ internal sealed class WorkerControl : IDisposable
         return entry != null
             ? new WorkerControl(entry, entry.Name)
             : throw new LaminaException($"a machine named '{name}' is running. Choose another --name, or end it: lamina stop {name}");
+    }
+
+    /// <summary>The guest's sockets to this host, through which its agent is reached; null if there is no place for them.</summary>
+    public SocketSettings? CreateSockets()
+    {
+        string? path = _entry == null ? null : Path.Combine(Path.GetDirectoryName(_entry.SocketPath)!, GuestSocketName);
+        return path != null && Encoding.UTF8.GetByteCount(path) <= SocketGateway.MaximumPathLength ? new SocketSettings { Address = SocketDevice.MinimumAddress, Path = path } : null;
     }
 
     /// <summary>Serves the socket from now on.</summary>

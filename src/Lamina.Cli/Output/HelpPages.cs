@@ -42,6 +42,12 @@ internal sealed class HelpPages(TextWriter output, int width) : SynchronousComma
     public void Write(Command command)
     {
         HelpWriter writer = new(output, width);
+        if (command.Parents.OfType<Command>().Any(static p => p.Name == "device"))
+        {
+            writer.Write(command, $"lamina device {command.Name} [OPTIONS] {string.Join(' ', command.Arguments.Select(a => a.Name))}", []);
+            return;
+        }
+
         switch (command.Name)
         {
             case "run":
@@ -77,6 +83,12 @@ internal sealed class HelpPages(TextWriter output, int width) : SynchronousComma
                 break;
             case "ps" or "status" or "stats" or "pause" or "resume" or "stop" or "kill" or "console" or "logs":
                 writer.Write(command, $"lamina {command.Name} [OPTIONS]{(command.Arguments.Count > 0 ? " NAME" : "")}", []);
+                break;
+            case "exec":
+                writer.Write(command, "lamina exec [OPTIONS] NAME -- COMMAND ...", []);
+                break;
+            case "device":
+                writer.Write(command, "lamina device COMMAND", []);
                 break;
             case "host":
                 writer.Write(command, "lamina host [--json]", []);

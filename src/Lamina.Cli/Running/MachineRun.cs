@@ -36,6 +36,7 @@ internal sealed class MachineRun(RunOptions options)
     private readonly TemporaryFiles _temporary = new(() => Path.Combine(CacheLocation.Find(Environment.GetEnvironmentVariable), "overlays"));
     private IReadOnlyList<DiskSettings> _disks = options.Disks;
     private IReadOnlyList<NetworkSettings> _networks = options.Networks;
+    private SocketSettings? _sockets = options.Sockets;
     private bool _endsOrderly;
     private volatile string? _panic;
     private int _commandStatus = -1;
@@ -46,7 +47,7 @@ internal sealed class MachineRun(RunOptions options)
 
     private GuestHardware Hardware =>
         (_disks.Count > 0 ? GuestHardware.Disk : 0) | (_networks.Count > 0 ? GuestHardware.Network : 0)
-        | (options.Shares.Count > 0 ? GuestHardware.Share : 0) | (options.Sockets != null ? GuestHardware.Socket : 0)
+        | (options.Shares.Count > 0 ? GuestHardware.Share : 0) | (_sockets != null ? GuestHardware.Socket : 0)
         | (options.UsesVirtioConsole ? GuestHardware.Console : 0) | (options.Balloon != null ? GuestHardware.Balloon : 0)
         | (options.Personality == PersonalityKind.VMware ? GuestHardware.VMware : options.Personality == PersonalityKind.HyperV ? GuestHardware.HyperV : 0)
         | (options.Transport == VirtioTransport.Mmio ? GuestHardware.MappedDevices : 0);
@@ -66,6 +67,8 @@ internal sealed class MachineRun(RunOptions options)
         using WorkerControl control = WorkerControl.Enter(options.Name, options.Image?.Replace(':', '-') ?? "machine", options.IsDetachedWorker);
         try
         {
+            // Images bring an agent, which is reached that way.
+            _sockets ??= options.Image == null ? null : control.CreateSockets();
             if (options.UserData != null)
             {
                 _disks = [.. _disks, CloudInitDisk.Create(options.UserData, options.Name ?? "lamina", _temporary)];
@@ -310,7 +313,7 @@ internal sealed class MachineRun(RunOptions options)
             Balloon = options.Balloon is { } target ? new BalloonSettings { Target = target } : null,
             Transport = options.Transport,
             Personality = options.Personality,
-            Sockets = options.Sockets,
+            Sockets = _sockets,
             OnReboot = options.OnReboot,
         };
     }

@@ -29,4 +29,19 @@ public static class ControlVerbs
 
     /// <summary>Tells the size of the window that the console is shown in; takes <see cref="SizeArguments"/>.</summary>
     public const string Resize = "resize";
+
+    /// <summary>Gives <see cref="AgentResult"/>: where the guest's agent is reached, which runs commands.</summary>
+    public const string Agent = "agent";
+
+    /// <summary>Gives an array of <see cref="DeviceResult"/>: the disks and network cards.</summary>
+    public const string Devices = "devices";
+
+    /// <summary>Attaches a disk or a network card; takes <see cref="AttachArguments"/>, gives <see cref="DeviceResult"/>.</summary>
+    public const string Attach = "attach";
+
+    /// <summary>Has the guest give up a disk or a network card, and waits; takes <see cref="DetachArguments"/>.</summary>
+    public const string Detach = "detach";
+
+    /// <summary>Makes a disk larger; takes <see cref="ResizeDiskArguments"/>.</summary>
+    public const string ResizeDisk = "resize-disk";
 }

@@ -13,6 +13,9 @@ namespace Lamina.Networking.Sockets;
 /// </summary>
 public sealed class SocketGateway : ISocketBackend, IDisposable
 {
+    /// <summary>Longest path, in bytes of UTF-8.</summary>
+    public const int MaximumPathLength = UnixSocket.MaximumPathLength - LongestPortSuffix;
+
     private const ulong NotifierToken = 0;
     private const ulong ListenerToken = 1;
     private const ulong FirstPendingToken = 2;
@@ -47,9 +50,9 @@ public sealed class SocketGateway : ISocketBackend, IDisposable
     /// <exception cref="NetworkException">That is not possible.</exception>
     public static SocketGateway Open(string path)
     {
-        if (Encoding.UTF8.GetByteCount(path) > UnixSocket.MaximumPathLength - LongestPortSuffix)
+        if (Encoding.UTF8.GetByteCount(path) > MaximumPathLength)
         {
-            throw new NetworkException($"the socket '{path}' cannot be made: its path may have {UnixSocket.MaximumPathLength - LongestPortSuffix} bytes.");
+            throw new NetworkException($"the socket '{path}' cannot be made: its path may have {MaximumPathLength} bytes.");
         }
 
         try

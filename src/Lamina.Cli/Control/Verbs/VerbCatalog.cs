@@ -15,5 +15,10 @@ internal static class VerbCatalog
         new ConsoleVerb(machine),
         new LogsVerb(machine),
         new ResizeVerb(machine),
+        new AgentVerb(machine),
+        new DevicesVerb(machine),
+        new AttachVerb(machine),
+        new DetachVerb(machine),
+        new ResizeDiskVerb(machine),
     ];
 }
