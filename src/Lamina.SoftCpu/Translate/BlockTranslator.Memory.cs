@@ -57,9 +57,9 @@ internal unsafe ref partial struct BlockTranslator
             return;
         }
 
-        int missed = CheckRoutines.EmitLook(ref _asm, size, write, slot);
+        (int missed, int crossed) = CheckRoutines.EmitLook(ref _asm, size, write, slot);
         CheckRoutines.EmitHostAddress(ref _asm, write, slot);
-        AddMiss(missed, _routines.Misses.Of(slot, write));
+        AddMiss(missed, crossed, _routines.Misses.Of(slot, write));
     }
 
     /// <summary>The host register of a guest register, loaded into <paramref name="scratch"/> if it lives in the context.</summary>

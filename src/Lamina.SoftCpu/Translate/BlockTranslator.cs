@@ -296,16 +296,17 @@ internal unsafe ref partial struct BlockTranslator
     {
         if (_coldCount < MaximumCold)
         {
-            _cold[_coldCount] = new ColdPath { Kind = kind, Place = place, Index = _index };
+            _cold[_coldCount] = new ColdPath { Kind = kind, Place = place, OtherPlace = -1, Index = _index };
         }
 
         _coldCount++;
     }
 
-    private void AddMiss(int place, byte* routine)
+    private void AddMiss(int place, int otherPlace, byte* routine)
     {
         AddCold(ColdKind.Miss, place);
         ref ColdPath cold = ref _cold[Math.Min(_coldCount, MaximumCold) - 1];
+        cold.OtherPlace = otherPlace;
         cold.Routine = routine;
         cold.Back = _asm.Length;
     }
@@ -342,6 +343,11 @@ internal unsafe ref partial struct BlockTranslator
         {
             ref ColdPath cold = ref _cold[n];
             _asm.Bind(cold.Place);
+            if (cold.OtherPlace >= 0)
+            {
+                _asm.Bind(cold.OtherPlace);
+            }
+
             if (cold.Kind == ColdKind.Start)
             {
                 _asm.Call(_routines.StartExit);
@@ -362,6 +368,7 @@ internal unsafe ref partial struct BlockTranslator
     {
         public ColdKind Kind;
         public int Place;
+        public int OtherPlace;
         public int Index;
         public int Resume;
         public int Back;

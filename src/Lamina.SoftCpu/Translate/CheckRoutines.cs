@@ -41,8 +41,15 @@ internal readonly unsafe struct CheckRoutines
         return index >= 0;
     }
 
-    /// <summary>Writes the look at a place: the first level of the TLB, or a slot. Answers the place of a jump taken if it does not hold the page.</summary>
-    public static int EmitLook(ref HostAssembler asm, int size, bool write, int slot)
+    /// <summary>
+    /// Writes the look at a place: the first level of the TLB, or a slot. Answers the place of a jump taken if it does not hold the page, and that of another one (or -1) taken if
+    /// the access begins in the page before.
+    /// </summary>
+    /// <remarks>
+    /// What is compared is the page of the last byte. An entry of the TLB was found by the first byte, and cannot be that of the next page. A slot can: there the first byte is compared
+    /// too. As signed numbers, so that the last page of the address space lies before the first.
+    /// </remarks>
+    public static (int Missed, int Crossed) EmitLook(ref HostAssembler asm, int size, bool write, int slot)
     {
         if (slot == MissRoutines.NoSlot)
         {
@@ -68,13 +75,18 @@ internal readonly unsafe struct CheckRoutines
         if (slot == MissRoutines.NoSlot)
         {
             asm.MemoryForm(0x3b, Host.Value, Host.Temporary, write ? ContextLayout.WriteTag : 0, true); // CMP
-        }
-        else
-        {
-            asm.ContextForm(0x3b, Host.Value, ContextLayout.Slot(slot), true);
+            return (asm.JumpIf(5), -1);
         }
 
-        return asm.JumpIf(5);
+        asm.ContextForm(0x3b, Host.Value, ContextLayout.Slot(slot), true);
+        int missed = asm.JumpIf(5);
+        if (size == 1)
+        {
+            return (missed, -1);
+        }
+
+        asm.RegisterForm(0x3b, Host.Address, Host.Value, true);
+        return (missed, asm.JumpIf(12)); // JL
     }
 
     /// <summary>Behind a look that found the page: the host address.</summary>
@@ -96,10 +108,15 @@ internal readonly unsafe struct CheckRoutines
     {
         asm.Align(16);
         byte* start = asm.Here;
-        int missed = EmitLook(ref asm, size, write, slot);
+        (int missed, int crossed) = EmitLook(ref asm, size, write, slot);
         EmitHostAddress(ref asm, write, slot);
         asm.Return();
         asm.Bind(missed);
+        if (crossed >= 0)
+        {
+            asm.Bind(crossed);
+        }
+
         asm.Jump(misses.Of(slot, write));
         return start;
     }

@@ -39,6 +39,8 @@ internal sealed unsafe class CodeLint
     private bool _checked;
     private bool _compareWrites;
     private int _compareSlot;
+    private bool _comparesBegin;
+    private bool _beginChecked;
     private ulong _miss;
     private int _reachable;
     private bool _writable;
@@ -172,7 +174,7 @@ internal sealed unsafe class CodeLint
             else if (i.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)
             {
                 _targets.Add(i.NearBranchTarget);
-                if (!_misses.TryAdd(i.NearBranchTarget, i.IP))
+                if (i.Mnemonic != Mnemonic.Jl && !_misses.TryAdd(i.NearBranchTarget, i.IP))
                 {
                     _misses[i.NearBranchTarget] = 0;
                 }
@@ -442,7 +444,22 @@ internal sealed unsafe class CodeLint
             // The slot of the stack serves both; which is meant, the miss routine tells.
             _compared = _bytes;
             _compareSlot = looked;
+            _beginChecked = _bytes == 1;
             _compareWrites = looked > ProcessorContext.LoopReads || (looked == MissRoutines.Stack && MissesForWrite(i));
+            return;
+        }
+
+        // A slot may hold the page of the last byte while the access begins in the one before.
+        if (_checked && _compareSlot >= 0 && i.Mnemonic == Mnemonic.Cmp && i.Op0Register == Register.R10 && i.Op1Register == Register.R14 && _value == Tag.Page)
+        {
+            _comparesBegin = true;
+            return;
+        }
+
+        if (_comparesBegin)
+        {
+            _comparesBegin = false;
+            _beginChecked = i.Mnemonic == Mnemonic.Jl && i.NearBranchTarget == _miss;
             return;
         }
 
@@ -493,7 +510,7 @@ internal sealed unsafe class CodeLint
             reachable = _compared;
             _writable = _compareWrites;
         }
-        else if (i.Op0Register == Register.R10 && i.Mnemonic == Mnemonic.Add && _checked && gs && _compareSlot >= 0 && field == ContextLayout.Slot(_compareSlot) + ContextLayout.Addend)
+        else if (i.Op0Register == Register.R10 && i.Mnemonic == Mnemonic.Add && _checked && _beginChecked && gs && _compareSlot >= 0 && field == ContextLayout.Slot(_compareSlot) + ContextLayout.Addend)
         {
             reachable = _compared;
             _writable = _compareWrites;

@@ -12,6 +12,63 @@ public sealed class SlotTests
     private const ulong Tail = Map.Code + 0x200;
     private const int Rounds = 40;
 
+    // A loop goes down through two pages, whose frames are apart, in steps that let accesses begin in the one and end in the other. The slot holds the upper page then.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void AnAccessThatBeginsInThePageBeforeIsNotOfTheSlotsPage(bool stack)
+    {
+        const int step = 5;
+        const ulong upper = Map.Data + 0x3000;
+        using Comparison machines = new();
+        foreach (ConformanceMachine machine in machines.Both)
+        {
+            machine.SetPage(upper, Other | 7);
+            for (ulong at = upper - 0x1000; at < Other + 0x1000; at += 8)
+            {
+                machine.Write(at, at * 0x0101_0101_0101_0101);
+            }
+        }
+
+        ulong[] registers = Programs.RunBoth(
+            machines,
+            Map.Code,
+            (Map.Code, a =>
+            {
+                a.mov(esi, (int)upper + (20 * step) + 1);
+                a.mov(edi, (int)upper + (20 * step) + 2);
+                a.mov(r12, rsp);
+                a.mov(ecx, Rounds);
+                a.xor(ebx, ebx);
+                a.jmp(Loop);
+            }
+        ),
+            (Loop, a =>
+            {
+                if (stack)
+                {
+                    a.mov(rsp, rsi);
+                    a.add(rbx, __qword_ptr[rsp]);
+                    a.mov(__dword_ptr[rsp + 2], ebx);
+                }
+                else
+                {
+                    a.add(rbx, __qword_ptr[rsi]);
+                    a.mov(__dword_ptr[rdi], ebx);
+                }
+
+                a.sub(rsi, step);
+                a.sub(rdi, step);
+                a.dec(ecx);
+                a.jne(Loop);
+                a.mov(rsp, r12);
+                a.hlt();
+            }
+        ));
+        Assert.NotEqual(0UL, registers[3]);
+        Assert.True(machines.Interpreter.Ram.SequenceEqual(machines.Translator.Ram), "memory differs");
+    }
+
     // A loop sums a page through a slot; between the rounds the page becomes another one, and the flush says so.
     [Theory]
     [InlineData("invlpg")]
