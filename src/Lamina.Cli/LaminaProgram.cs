@@ -18,6 +18,7 @@ internal sealed class LaminaProgram
     private readonly TextWriter _error;
     private readonly HelpPages _help;
     private readonly RunCommandSyntax _run = new();
+    private readonly RestoreCommandSyntax _restore = new();
     private readonly Option<bool> _json = new("--json") { Description = "Write JSON." };
     private readonly Command _host;
     private readonly DiskCommands _disk;
@@ -38,7 +39,7 @@ internal sealed class LaminaProgram
         _root = new RootCommand("Lamina runs virtual machines, with or without hardware virtualization.") { _run.Command };
         _lifecycle = new LifecycleCommands(output);
         _devices = new DeviceCommands(output);
-        foreach (Command command in (IEnumerable<Command>)[.. _lifecycle.Commands, _exec.Command, _devices.Command, _image.Command, _disk.Command, _host])
+        foreach (Command command in (IEnumerable<Command>)[.. _lifecycle.Commands, _restore.Command, _exec.Command, _devices.Command, _image.Command, _disk.Command, _host])
         {
             _root.Add(command);
         }
@@ -88,9 +89,9 @@ internal sealed class LaminaProgram
                 return _exec.Run(result, command);
             }
 
-            if (chosen == _run.Command)
+            if (chosen == _run.Command || chosen == _restore.Command)
             {
-                RunOptions options = _run.Read(result, command, HostMemory.Total);
+                RunOptions options = chosen == _run.Command ? _run.Read(result, command, HostMemory.Total) : _restore.Read(result);
                 return options.Detach && !options.IsDetachedWorker ? new DetachedLauncher(_output).Run(arguments) : new MachineRun(options).Execute();
             }
 

@@ -140,6 +140,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(C, EntryPoint = "writev", SetLastError = true)]
     internal static partial nint WriteVectorStream(int descriptor, IoVector* vectors, int count);
 
+    [LibraryImport(C, EntryPoint = "copy_file_range", SetLastError = true)]
+    internal static partial nint CopyRange(int source, long* sourceOffset, int target, long* targetOffset, nuint length, uint flags);
+
     [LibraryImport(C, EntryPoint = "lseek", SetLastError = true)]
     internal static partial long Seek(int descriptor, long offset, int origin);
 

@@ -70,6 +70,30 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
     /// <inheritdoc/>
     public uint PreferredBlock => _image.PreferredBlock;
 
+    /// <summary>The image's format.</summary>
+    public DiskFormat Format => _image.Format;
+
+    /// <summary>Copies the image's file into a new one, while no request is under way. What it rests on is not copied.</summary>
+    /// <exception cref="StorageException">It is no file, or cannot be copied.</exception>
+    public void CopyImage(string path)
+    {
+        int error = _image.Flush();
+        if (error != 0)
+        {
+            throw new StorageException($"'{_image.Path}' cannot be written: {new Lamina.Interop.SystemCallException("flush", error).Reason}.");
+        }
+
+        try
+        {
+            _image.CopyFile(path);
+            using DiskImage copy = DiskImages.Open(path, _image.Format, writable: false);
+        }
+        catch (Lamina.Interop.SystemCallException e)
+        {
+            throw new StorageException($"'{_image.Path}' cannot be copied: {e.Reason}.", e);
+        }
+    }
+
     /// <inheritdoc/>
     public bool Submit(BlockRequest request)
     {

@@ -62,6 +62,10 @@ public abstract class DiskImage : IDisposable
     /// <summary>The file in which a request can be done as it is, at the same offset; null if it takes more than that.</summary>
     internal virtual BlockFile? GetRingFile(BlockOperation operation, ulong offset, ReadOnlySpan<IoVector> buffers) => null;
 
+    /// <summary>Copies the file, not those below it, into a new one, after what was written is in it.</summary>
+    /// <exception cref="Lamina.Interop.SystemCallException">The host refuses.</exception>
+    internal abstract void CopyFile(string path);
+
     /// <summary>Changes the disk's length. What is new reads as zeroes.</summary>
     public abstract int Resize(ulong length);
 

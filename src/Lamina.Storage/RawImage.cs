@@ -89,6 +89,9 @@ public sealed class RawImage : DiskImage
     }
 
     /// <inheritdoc/>
+    internal override void CopyFile(string path) => _file.CopyTo(path);
+
+    /// <inheritdoc/>
     public override int Read(ulong offset, ReadOnlySpan<IoVector> buffers) => ChooseFile(offset, buffers).ReadAllAt(offset, buffers);
 
     /// <inheritdoc/>

@@ -15,6 +15,7 @@ using Lamina.Vmm.Devices;
 using Lamina.Vmm.Events;
 using Lamina.Vmm.Processors;
 using Lamina.Vmm.Serial;
+using Lamina.Vmm.Snapshots;
 using Lamina.Vmm.Timing;
 
 namespace Lamina.Vmm;
@@ -23,7 +24,7 @@ namespace Lamina.Vmm;
 /// The parts of one machine, and the control thread (its event loop) that starts, resets, pauses and ends them. Everybody else only leaves a request and asks the processors to
 /// stand still; every such request is followed by a round of <see cref="Control"/>, which leaves the machine in the state that the requests add up to.
 /// </summary>
-internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDisposable
+internal sealed partial class MachineController : IPlatformEvents, IProcessorEvents, IDisposable
 {
     // Where the accelerator leaves the choice, guests' time-stamp counters count nanoseconds of the machine clock.
     private const ulong PreferredTscFrequency = 1_000_000_000;
@@ -35,7 +36,9 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
     private readonly EventLoop _loop;
     private readonly MachineClock _clock;
     private readonly GuestMemory _memory;
-    private readonly BootLoader _bootLoader;
+    private readonly MemoryMapping _mapping;
+    private readonly BootLoader? _bootLoader;
+    private readonly PartitionSettings _partitionSettings;
     private readonly AcpiTables _acpi;
     private readonly Execution _execution;
     private readonly ProcessorLoop[] _processors;
@@ -65,17 +68,18 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
         try
         {
             MachineLayout layout = new(settings.MemorySize);
-            _bootLoader = Own(new BootLoader(settings.Boot, layout));
-            MemoryMapping mapping = Own(MemoryMapping.CreateAnonymous(settings.MemorySize));
-            _memory = Own(new GuestMemory(layout.CreateRegions(mapping.Address)));
+            MachineSnapshot? snapshot = settings.Snapshot;
+            _bootLoader = settings.Boot is { } boot ? Own(new BootLoader(boot, layout)) : null;
+            _mapping = Own(snapshot?.MapMemory() ?? MemoryMapping.CreateAnonymous(settings.MemorySize));
+            _memory = Own(new GuestMemory(layout.CreateRegions(_mapping.Address)));
             _loop = new EventLoop($"{settings.Name} loop", OnLoopEnded);
             _clock = Own(new MachineClock(_loop));
             Own(_loop);
             _control = new Posting(_loop, Control);
 
             IAccelerator[] accelerators = [settings.Accelerator, .. settings.CompatibleWith];
-            ulong tscFrequency = accelerators.Select(static a => a.TscFrequency).FirstOrDefault(static f => f != null) ?? PreferredTscFrequency;
-            int addressBits = Math.Min(PreferredAddressBits, accelerators.Min(static a => a.PhysicalAddressBits));
+            ulong tscFrequency = snapshot?.Manifest.TscFrequency ?? accelerators.Select(static a => a.TscFrequency).FirstOrDefault(static f => f != null) ?? PreferredTscFrequency;
+            int addressBits = snapshot?.Manifest.PhysicalAddressBits ?? Math.Min(PreferredAddressBits, accelerators.Min(static a => a.PhysicalAddressBits));
             AddressSpace ports = new(AddressSpace.PortCount, new MonitorLock());
             AddressSpace mmio = new(1UL << addressBits, new MonitorLock());
             ulong crystal = CpuModel.GetCrystalFrequency(tscFrequency);
@@ -86,14 +90,15 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             IReadOnlyList<CpuidEntry> leaves = settings.Accelerator.Extras.Count == 0 ? Devices.Personality.Leaves : HypervisorLeaves.CreateOwn(tscFrequency, crystal);
             IReadOnlyList<CpuidEntry> cpuid = [.. model.CreateEntries(settings.ProcessorCount, tscFrequency, addressBits), .. leaves];
             IReadOnlyList<CpuidEntry> given = accelerators.Aggregate<IAccelerator, IReadOnlyList<CpuidEntry>>([.. cpuid, .. settings.Accelerator.Extras], static (entries, a) => a.Restrict(entries));
-            WithheldFeatures = CpuModel.FindWithheld(cpuid, given);
+            given = snapshot?.Cpuid ?? given;
+            WithheldFeatures = snapshot == null ? CpuModel.FindWithheld(cpuid, given) : [];
             _powerButton = new Posting(_loop, Devices.Power.PressPowerButton);
             Serial0 = new SerialPort(Devices.Uart0, _loop);
             Serial1 = new SerialPort(Devices.Uart1, _loop);
             Console = Devices.Virtio.Console is { } console ? new SerialPort(console, _loop) : null;
             Ports = [.. Devices.Virtio.Ports.Select(p => new SerialPort(p, _loop))];
 
-            PartitionSettings partition = new()
+            _partitionSettings = new PartitionSettings
             {
                 Memory = _memory,
                 Ports = ports,
@@ -105,7 +110,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
                 Cpuid = given,
                 Personality = accelerators.All(static a => a.CarriesPersonalities) ? Devices.Personality : null,
             };
-            _execution = Own(new Execution(settings.Accelerator, partition, Devices.LocalApics, Devices.ApicBus));
+            _execution = Own(new Execution(settings.Accelerator, _partitionSettings, Devices.LocalApics, Devices.ApicBus));
             _processors = new ProcessorLoop[settings.ProcessorCount];
             _powerOnStates = new ProcessorState[settings.ProcessorCount];
             for (int i = 0; i < _processors.Length; i++)
@@ -133,7 +138,14 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
                 PciMemory64 = pciWindow,
                 PciMemory64Length = pciWindowLength,
             });
-            Reset();
+            if (snapshot == null)
+            {
+                Reset();
+            }
+            else
+            {
+                Restore(snapshot);
+            }
         }
         catch
         {
@@ -197,7 +209,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
     /// <inheritdoc/>
     void IPlatformEvents.Reset()
     {
-        if (_settings.OnReboot == RebootAction.Exit)
+        if (_settings.OnReboot == RebootAction.Exit || _bootLoader == null)
         {
             RequestEnd(new MachineResult(MachineOutcome.Rebooted));
         }
@@ -349,6 +361,13 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
 
     internal void RequestReset()
     {
+        if (_bootLoader == null)
+        {
+            // It began in a snapshot's state, which has no kernel to load.
+            RequestEnd(new MachineResult(MachineOutcome.Rebooted));
+            return;
+        }
+
         lock (_gate)
         {
             _resetRequested = true;
@@ -417,6 +436,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
         bool pause;
         bool end;
         Move? move;
+        Standstill? standstill;
         lock (_gate)
         {
             end = _end != null;
@@ -424,6 +444,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             pause = _pauseRequested;
             _resetRequested = false;
             move = _move;
+            standstill = _standstill;
         }
 
         if (end)
@@ -432,7 +453,7 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             return;
         }
 
-        if (reset || move != null || pause != _paused)
+        if (reset || move != null || standstill != null || pause != _paused)
         {
             RequestHold();
             foreach (ProcessorLoop processor in _processors)
@@ -451,11 +472,16 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
             Perform(move);
         }
 
+        if (standstill != null)
+        {
+            Perform(standstill);
+        }
+
         ApplyPause(pause);
         lock (_gate)
         {
             // Whoever asked for something since has the processors held, and another round coming.
-            bool moreToDo = _end != null || _resetRequested || _move != null || _pauseRequested != _paused;
+            bool moreToDo = _end != null || _resetRequested || _move != null || _standstill != null || _pauseRequested != _paused;
             if (!_paused && !moreToDo)
             {
                 foreach (ProcessorLoop processor in _processors)
@@ -535,9 +561,9 @@ internal sealed class MachineController : IPlatformEvents, IProcessorEvents, IDi
     private void Reset()
     {
         Devices.Reset();
-        _bootLoader.Load(_memory, AcpiTables.RootPointerAddress);
+        _bootLoader!.Load(_memory, AcpiTables.RootPointerAddress);
         bool written = _memory.TryWrite(AcpiTables.RootPointerAddress, _acpi.RootPointer.Span) && _memory.TryWrite(AcpiTables.TablesAddress, _acpi.Tables.Span);
-        if (!written)
+        if (!written || !WriteGeneration())
         {
             throw new BootException("The ACPI tables do not fit below 1 MiB.");
         }

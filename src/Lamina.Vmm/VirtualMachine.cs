@@ -6,6 +6,7 @@ using Lamina.Machine.Limits;
 using Lamina.Machine.Processors;
 using Lamina.Networking;
 using Lamina.Storage;
+using Lamina.Vmm.Snapshots;
 
 namespace Lamina.Vmm;
 
@@ -27,6 +28,10 @@ public sealed class VirtualMachine : IDisposable
         try
         {
             _controller = new MachineController(settings, model);
+        }
+        catch (SnapshotException e)
+        {
+            throw new MachineConfigurationException($"The snapshot cannot be used: {e.Message}.", e);
         }
         catch (Exception e) when (e is BootException or StorageException or NetworkException)
         {
@@ -189,6 +194,20 @@ public sealed class VirtualMachine : IDisposable
         }
     }
 
+    /// <summary>
+    /// Saves the machine, running or paused, into a new directory, from which it can go on any number of times. What it was asked for before, it finishes; it stands still while its memory
+    /// is copied. Not to be called from a serial output.
+    /// </summary>
+    /// <param name="directory">The directory. It appears when all of it is on the disk.</param>
+    /// <param name="labels">What the caller wants to find in the manifest.</param>
+    /// <returns>How long the machine stood still.</returns>
+    /// <exception cref="SnapshotException">It cannot be saved; it goes on.</exception>
+    public TimeSpan Snapshot(string directory, IReadOnlyDictionary<string, string>? labels = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(directory);
+        return _controller.Snapshot(directory, labels ?? new Dictionary<string, string>());
+    }
+
     /// <summary>Ends the machine if it runs, waits for its threads, and gives its memory back. Not to be called from a serial output.</summary>
     public void Dispose()
     {
@@ -235,7 +254,12 @@ public sealed class VirtualMachine : IDisposable
 
         CpuModel model = CpuModel.Find(settings.CpuModel)
             ?? throw new MachineConfigurationException($"There is no CPU model '{settings.CpuModel}'; {string.Join(", ", CpuModel.Names)} are accepted.");
-        return model.MissingHostFeatures.Count == 0
+        if (settings.Snapshot == null && settings.Boot == null)
+        {
+            throw new MachineConfigurationException("A machine needs something to boot, or a snapshot.");
+        }
+
+        return model.MissingHostFeatures.Count == 0 || settings.Snapshot != null
             ? model
             : throw new MachineConfigurationException($"The CPU model '{model.Name}' cannot run on this host, which lacks {string.Join(", ", model.MissingHostFeatures)}; 'max' offers what is there.");
     }

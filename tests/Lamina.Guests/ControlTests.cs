@@ -104,6 +104,40 @@ public sealed class ControlTests : IDisposable
     }
 
     [Fact]
+    public void A_snapshot_is_taken_restored_and_cloned_while_the_machine_goes_on()
+    {
+        Start("first");
+        using (Attachment first = Attach("first"))
+        {
+            first.Expect(">");
+            first.Type("HAL");
+            first.Expect("IBM");
+        }
+
+        string snapshot = Path.Combine(_directory, "snapshot");
+        Assert.Contains("stood still", Run(0, "snapshot", "first", snapshot).Text, StringComparison.Ordinal);
+        Assert.Contains("exists already", Run(125, "snapshot", "first", snapshot).Error, StringComparison.Ordinal);
+        Assert.Equal("second\n", Run(0, "restore", snapshot, "--detach", "--name", "second", "--accel", "interpreter", "--verify").Text);
+        Assert.Equal("third\n", Run(0, "clone", "first", "third").Text);
+        foreach (string name in (string[])["first", "second", "third"])
+        {
+            using Attachment console = Attach(name);
+            console.Type("a");
+            console.Expect("b");
+        }
+
+        Assert.Equal("interpreter", Status("second").GetProperty("accelerator").GetString());
+        string memory = Path.Combine(snapshot, "memory.bin");
+        using (FileStream file = new(memory, FileMode.Open, FileAccess.Write))
+        {
+            file.SetLength(4096);
+        }
+
+        Assert.Contains("'memory.bin' is not as long", Run(125, "restore", snapshot, "--detach").Error, StringComparison.Ordinal);
+        Assert.Equal(3, List().Length);
+    }
+
+    [Fact]
     public void A_machine_that_cannot_start_says_why_to_who_detached_it()
     {
         File.WriteAllText(_kernel, "no kernel");

@@ -212,6 +212,8 @@ public sealed class NoSpaceTests : IDisposable, IBlockCompletion
 
         public override int Flush() => 0;
 
+        internal override void CopyFile(string path) => throw new NotSupportedException();
+
         public override int Discard(ulong offset, ulong length) => 0;
 
         public override int WriteZeroes(ulong offset, ulong length, bool mayDiscard) => 0;

@@ -191,7 +191,7 @@ public sealed class VirtualMachineTests
         MachineSettings settings = TestMachine.Settings(_ => TestMachine.Halted);
         Refuse(settings with { CpuModel = "486" }, "no CPU model '486'; x86-64-v2, x86-64-v3, max are accepted");
         Refuse(settings with { Boot = new BootSource { Kernel = BootImage.FromFile("/nonexistent") } }, "'/nonexistent' does not exist");
-        Refuse(settings with { Boot = settings.Boot with { Initrd = BootImage.FromBytes(new byte[16 << 20], "initrd") } }, "'initrd' has 16777216 bytes");
+        Refuse(settings with { Boot = settings.Boot! with { Initrd = BootImage.FromBytes(new byte[16 << 20], "initrd") } }, "'initrd' has 16777216 bytes");
     }
 
     [Fact]

@@ -69,6 +69,12 @@ public sealed record AcpiConfiguration
     /// <summary>Length of the general-purpose event block in ports.</summary>
     public byte GeneralPurposeEventLength { get; init; } = 4;
 
+    /// <summary>Where the generation identifier is, 16 bytes in reserved RAM; 0 if there is none.</summary>
+    public ulong Generation { get; init; } = AcpiTables.GenerationAddress;
+
+    /// <summary>General-purpose event that says that the generation identifier has changed.</summary>
+    public byte GenerationEvent { get; init; } = AcpiTables.GenerationEvent;
+
     /// <summary>System control interrupt: level triggered, active high.</summary>
     public byte SystemControlInterrupt { get; init; } = 9;
 

@@ -14,6 +14,15 @@ public sealed class AcpiTables
     /// <summary>Where the other tables go. They end below <see cref="RootPointerAddress"/>.</summary>
     public const ulong TablesAddress = 0xe_0000;
 
+    /// <summary>Where the generation identifier goes, in the same area.</summary>
+    public const ulong GenerationAddress = 0xf_0100;
+
+    /// <summary>Bytes of the generation identifier.</summary>
+    public const int GenerationLength = 16;
+
+    /// <summary>The general-purpose event that says that the generation identifier has changed.</summary>
+    public const byte GenerationEvent = 5;
+
     private const int Alignment = 64;
     private const int RootPointerLength = 36;
     private const int RootPointerFirstLength = 20;

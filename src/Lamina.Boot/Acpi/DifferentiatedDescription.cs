@@ -26,6 +26,7 @@ internal static class DifferentiatedDescription
         AddLegacyDevices(aml);
         AddPlatformDevices(aml, configuration);
         aml.Close();
+        AddGenerationEvent(aml, configuration);
         if (configuration.PciHotPlug != 0)
         {
             HotPlugDescription.AddEvent(aml);
@@ -130,10 +131,34 @@ internal static class DifferentiatedDescription
                 .Name("_CRS").Buffer(new ResourceTemplate().Interrupt(7).ToArray()).Close();
         }
 
+        AddGeneration(aml, configuration);
         if (configuration.Panic != 0)
         {
             aml.Device("PEVT").Name("_HID").Text("QEMU0001").Name("_STA", PresentAndWorking)
                 .Name("_CRS").Buffer(new ResourceTemplate().Io(configuration.Panic, 1).ToArray()).Close();
+        }
+    }
+
+    // Virtual Machine Generation ID (Microsoft, 2018): a number that changes when a machine goes on from a snapshot, so that its guest makes new random numbers. Linux goes by the second name.
+    private static void AddGeneration(AmlWriter aml, AcpiConfiguration configuration)
+    {
+        if (configuration.Generation != 0)
+        {
+            aml.Device("VGEN").Name("_HID").Text("LMNA0001").Name("_CID").Package(2).Text("VM_Gen_Counter").Text("VMGENCTR").Close()
+                .Name("_DDN").Text("VM_Gen_Counter").Name("_STA", PresentAndWorking)
+                .Name("ADDR").Package(2).Integer((uint)configuration.Generation).Integer(configuration.Generation >> 32).Close()
+                .Close();
+        }
+    }
+
+    private static void AddGenerationEvent(AmlWriter aml, AcpiConfiguration configuration)
+    {
+        const ulong valueHasChanged = 0x80;
+        if (configuration.Generation != 0)
+        {
+            aml.Scope("\\_GPE").Method(string.Create(CultureInfo.InvariantCulture, $"_E{configuration.GenerationEvent:X2}"), 0)
+                .Notify().NameString("\\_SB.VGEN").Integer(valueHasChanged)
+                .Close().Close();
         }
     }
 

@@ -90,6 +90,15 @@ internal sealed record RunOptions
     /// <summary>Whether this is that process.</summary>
     public bool IsDetachedWorker { get; init; }
 
+    /// <summary>The snapshot's directory in whose state the machine begins; null for a machine that boots.</summary>
+    public string? Snapshot { get; init; }
+
+    /// <summary>Whether all of the snapshot is checked before.</summary>
+    public bool VerifiesSnapshot { get; init; }
+
+    /// <summary>The accelerator's name for a restored machine; null for the one under which it was saved.</summary>
+    public string? RestoreAccelerator { get; init; }
+
     /// <summary>Show the kernel's messages while a command runs.</summary>
     public bool Verbose { get; init; }
 }

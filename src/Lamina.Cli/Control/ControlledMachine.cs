@@ -28,6 +28,9 @@ internal sealed class ControlledMachine
     /// <summary>Asks the guest to switch itself off.</summary>
     public required Action AskToPowerOff { get; init; }
 
+    /// <summary>Makes what a snapshot is to tell whoever restores it.</summary>
+    public required Func<Dictionary<string, string>> CreateLabels { get; init; }
+
     /// <summary>Ends the machine at once.</summary>
     public required Action Quit { get; init; }
 

@@ -3,6 +3,9 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Lamina.Cli.Control;
+using Lamina.Cli.Images.Packages;
+using Lamina.Management.Machines;
 using Lamina.Management.Protocol;
 
 namespace Lamina.Cli.Lifecycle;
@@ -20,6 +23,8 @@ internal sealed class LifecycleCommands
     private readonly Option<string> _timeout = new("--timeout", "-t") { HelpName = "SECONDS", Description = "How long the guest has to switch itself off. [default: 30]" };
     private readonly Option<bool> _noForce = new("--no-force") { Description = "Leave a guest that does not switch itself off in time running." };
     private readonly Option<bool> _follow = new("--follow", "-f") { Description = "Go on with what the console will show." };
+    private readonly Argument<string> _directory = new("DIR") { Description = "The directory, which is made." };
+    private readonly Argument<string> _newName = new("NEWNAME") { Description = "The copy's name." };
     private readonly Dictionary<Command, Action<ParseResult>> _actions = [];
 
     public LifecycleCommands(TextWriter output)
@@ -33,6 +38,8 @@ internal sealed class LifecycleCommands
         Add(new Command("stop", "Press a machine's power button, and end it if that does not help.") { _name, _timeout, _noForce }, Stop);
         Add(new Command("kill", "End a machine at once.") { _name }, Kill);
         Add(new Command("console", "Sit down at a machine's console. Ctrl-A d leaves it.") { _name }, Attach);
+        Add(new Command("snapshot", "Save a machine into a new directory, for 'lamina restore'. It goes on.") { _name, _directory }, Save);
+        Add(new Command("clone", "Have a copy of a machine go on beside it, detached.") { _name, _newName }, Clone);
         Add(new Command("logs", "Show what a machine's console has shown; also of a detached machine that has ended.") { _name, _follow }, ShowLogs);
     }
 
@@ -197,6 +204,50 @@ internal sealed class LifecycleCommands
         string name = result.GetValue(_name)!;
         MachineDirectory machines = MachineDirectory.Open();
         MachineCall.Run(machines, name, c => new AttachedConsole(machines, name, c).Run());
+    }
+
+    private void Save(ParseResult result)
+    {
+        MachineDirectory machines = MachineDirectory.Open();
+        SnapshotResult saved = Save(machines, result.GetValue(_name)!, result.GetValue(_directory)!);
+        _output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"saved in {result.GetValue(_directory)}; the machine stood still for {saved.PauseSeconds * 1000:F0} ms"));
+    }
+
+    private static SnapshotResult Save(MachineDirectory machines, string name, string directory)
+    {
+        SnapshotArguments arguments = new() { Directory = Path.GetFullPath(directory) };
+        return MachineCall.Run(machines, name, c => c.Call(ControlVerbs.Snapshot, arguments, ControlJson.Default.SnapshotArguments, ControlJson.Default.SnapshotResult));
+    }
+
+    // The copy has the files open, and needs their names no more, once it runs.
+    private void Clone(ParseResult result)
+    {
+        string newName = result.GetValue(_newName)!;
+        MachineDirectory machines = MachineDirectory.Open();
+        if (!MachineName.IsValid(newName))
+        {
+            throw new LaminaException($"'{newName}' is not accepted as a name: {MachineName.Rule}.");
+        }
+
+        if (machines.Contains(newName))
+        {
+            throw new LaminaException($"a machine named '{newName}' is running. Choose another name.");
+        }
+
+        string directory = Path.Combine(CacheLocation.Find(Environment.GetEnvironmentVariable), "clones", Guid.NewGuid().ToString("N"));
+        Directory.CreateDirectory(Path.GetDirectoryName(directory)!);
+        Save(machines, result.GetValue(_name)!, directory);
+        try
+        {
+            if (new DetachedLauncher(_output).Run(["restore", directory, "--detach", "--name", newName]) != ExitStatus.Success)
+            {
+                throw new LaminaException($"the copy of '{result.GetValue(_name)}' could not be started.");
+            }
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
     }
 
     private void ShowLogs(ParseResult result)

@@ -65,6 +65,9 @@ internal sealed class HelpPages(TextWriter output, int width) : SynchronousComma
             case "convert":
                 writer.Write(command, "lamina disk convert [OPTIONS] FILE TARGET", []);
                 break;
+            case "snapshot" when !command.Parents.Any(static p => p.Name == "disk"):
+                writer.Write(command, "lamina snapshot NAME DIR", []);
+                break;
             case "check" or "resize" or "commit" or "rebase" or "map" or "compare" or "snapshot":
                 string arguments = string.Join(' ', command.Arguments.Select(a => a.Name));
                 writer.Write(command, $"lamina disk {command.Name} [OPTIONS] {arguments}", []);
@@ -81,8 +84,8 @@ internal sealed class HelpPages(TextWriter output, int width) : SynchronousComma
             case "remove":
                 writer.Write(command, "lamina image remove NAME", []);
                 break;
-            case "ps" or "status" or "stats" or "pause" or "resume" or "stop" or "kill" or "console" or "logs":
-                writer.Write(command, $"lamina {command.Name} [OPTIONS]{(command.Arguments.Count > 0 ? " NAME" : "")}", []);
+            case "ps" or "status" or "stats" or "pause" or "resume" or "stop" or "kill" or "console" or "logs" or "clone" or "restore":
+                writer.Write(command, $"lamina {command.Name} [OPTIONS]{string.Concat(command.Arguments.Select(a => $" {a.Name}"))}", []);
                 break;
             case "exec":
                 writer.Write(command, "lamina exec [OPTIONS] NAME -- COMMAND ...", []);

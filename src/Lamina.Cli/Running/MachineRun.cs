@@ -37,11 +37,14 @@ internal sealed class MachineRun(RunOptions options)
     private IReadOnlyList<DiskSettings> _disks = options.Disks;
     private IReadOnlyList<NetworkSettings> _networks = options.Networks;
     private SocketSettings? _sockets = options.Sockets;
+    private RestoredMachine? _restored;
     private bool _endsOrderly;
     private volatile string? _panic;
     private int _commandStatus = -1;
 
     private bool UsesStandardStreams => !options.IsDetachedWorker && options.Serial.Kind is SerialTargetKind.StandardStreams or SerialTargetKind.Default;
+
+    private string Source => options.Image ?? options.Kernel ?? _restored?.Source ?? "";
 
     private bool RunsCommand => options.Command.Count > 0;
 
@@ -64,17 +67,20 @@ internal sealed class MachineRun(RunOptions options)
     public int Execute()
     {
         using SignalGuard signals = new();
-        using WorkerControl control = WorkerControl.Enter(options.Name, options.Image?.Replace(':', '-') ?? "machine", options.IsDetachedWorker);
+        using RestoredMachine? restored = options.Snapshot == null ? null : RestoredMachine.Open(options.Snapshot, options.VerifiesSnapshot);
+        _restored = restored;
+        string stem = options.Image?.Replace(':', '-') ?? restored?.SavedName ?? "machine";
+        using WorkerControl control = WorkerControl.Enter(options.Name, stem, options.IsDetachedWorker);
         try
         {
             // Images bring an agent, which is reached that way.
-            _sockets ??= options.Image == null ? null : control.CreateSockets();
+            _sockets ??= options.Image == null && restored == null ? null : control.CreateSockets();
             if (options.UserData != null)
             {
                 _disks = [.. _disks, CloudInitDisk.Create(options.UserData, options.Name ?? "lamina", _temporary)];
             }
 
-            BootSource boot = CreateBoot(signals.Token);
+            BootSource? boot = restored == null ? CreateBoot(signals.Token) : null;
             return Run(boot, signals, control);
         }
         catch (OperationCanceledException) when (signals.Status is { } status)
@@ -162,7 +168,7 @@ internal sealed class MachineRun(RunOptions options)
         };
     }
 
-    private int Run(BootSource boot, SignalGuard signals, WorkerControl control)
+    private int Run(BootSource? boot, SignalGuard signals, WorkerControl control)
     {
         MachineLog? log = options.IsDetachedWorker ? MachineLog.Create(control.Name) : null;
         using DescriptorCharacterOutput standardOutput = DescriptorCharacterOutput.ForStandardOutput();
@@ -216,11 +222,12 @@ internal sealed class MachineRun(RunOptions options)
             {
                 Machine = machine,
                 Name = control.Name,
-                Source = options.Image ?? options.Kernel ?? "",
+                Source = Source,
                 IsDetached = options.IsDetachedWorker,
                 Console = control.Console,
                 Resize = (columns, rows) => SendSize(machine, link, new TerminalSize(columns, rows)),
                 AskToPowerOff = () => AskToPowerOff(machine, link),
+                CreateLabels = () => RestoredMachine.CreateLabels(Source, HasShell(link)),
                 Quit = quit,
             });
             if (log != null)
@@ -294,8 +301,17 @@ internal sealed class MachineRun(RunOptions options)
         }
     }
 
-    private MachineSettings CreateSettings(BootSource boot, string name, ICharacterOutput serial, ControlLink? link, TranslatorOptions translator)
+    private MachineSettings CreateSettings(BootSource? boot, string name, ICharacterOutput serial, ControlLink? link, TranslatorOptions translator)
     {
+        if (_restored != null)
+        {
+            MachineSettings saved = _restored.CreateSettings(options.RestoreAccelerator, serial, _temporary);
+
+            // The guest keeps its address; the path on the host is this machine's own.
+            SocketSettings? sockets = saved.Sockets is { } there && _sockets != null ? _sockets with { Address = there.Address } : saved.Sockets;
+            return saved with { Name = name, Serial0 = serial, Sockets = sockets };
+        }
+
         return new MachineSettings
         {
             Name = name,
@@ -430,16 +446,19 @@ internal sealed class MachineRun(RunOptions options)
     private void AskToPowerOff(VirtualMachine machine, ControlLink? link)
     {
         machine.PressPowerButton();
-        if (link is { IsReady: true } && !RunsCommand)
+        if (HasShell(link))
         {
             machine.Serial1.Write("stop\n"u8);
         }
     }
 
-    private static void SendSize(VirtualMachine machine, ControlLink? link, TerminalSize size)
+    // Whether a shell listens on the control link.
+    private bool HasShell(ControlLink? link) => !RunsCommand && (link is { IsReady: true } || _restored is { HasShell: true });
+
+    private void SendSize(VirtualMachine machine, ControlLink? link, TerminalSize size)
     {
         machine.ResizeConsole(size.Columns, size.Rows);
-        if (link is { IsReady: true } && machine.Console == null)
+        if ((link is { IsReady: true } || HasShell(link)) && machine.Console == null)
         {
             machine.Serial1.Write(Encoding.ASCII.GetBytes($"size {size.Rows} {size.Columns}\n"));
         }

@@ -20,6 +20,7 @@ public sealed unsafe class BlockFile : SafeHandle
     private const int PunchHole = 0x2;
     private const int ZeroRange = 0x10;
     private const int SeekEnd = 2;
+    private const nuint CloneFile = 0x40049409;
     private const int SeekData = 3;
     private const int SeekHole = 4;
     private const int CreationMode = 0b110_110_110;
@@ -53,6 +54,31 @@ public sealed unsafe class BlockFile : SafeHandle
     /// <summary>Makes a new file.</summary>
     /// <exception cref="SystemCallException">The host refuses, or there is one of that name.</exception>
     public static BlockFile CreateNew(string path) => Open(path, ReadWrite | Create | Exclusive);
+
+    /// <summary>Copies the content into a new file: without copying any where the file system can share it, and else what is not a hole.</summary>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    public void CopyTo(string path)
+    {
+        using BlockFile target = CreateNew(path);
+        if (NativeMethods.Control(target.Descriptor, CloneFile, (void*)Descriptor) == 0)
+        {
+            return;
+        }
+
+        long length = (long)GetLength();
+        if (NativeMethods.Truncate(target.Descriptor, length) != 0)
+        {
+            throw SystemCallException.FromLastError("ftruncate");
+        }
+
+        long end;
+        for (long at = 0; at < length && (at = NativeMethods.Seek(Descriptor, at, SeekData)) >= 0; at = end)
+        {
+            end = NativeMethods.Seek(Descriptor, at, SeekHole);
+            end = end < 0 ? length : end;
+            CopyRange(target, at, end);
+        }
+    }
 
     /// <summary>Its length in bytes; of a device, too.</summary>
     /// <exception cref="SystemCallException">It has none.</exception>
@@ -182,6 +208,27 @@ public sealed unsafe class BlockFile : SafeHandle
         // SAFETY: one structure, of the layout of struct flock.
         _ = NativeMethods.ControlFile((int)handle, FileLock.SetOpenFile, &none);
         return NativeMethods.Close((int)handle) == 0;
+    }
+
+    private void CopyRange(BlockFile target, long at, long end)
+    {
+        long from = at;
+        long to = at;
+        while (from < end)
+        {
+            // SAFETY: the kernel moves on two integers.
+            nint count = NativeMethods.CopyRange(Descriptor, &from, target.Descriptor, &to, (nuint)(end - from), 0);
+            if (count < 0 && Marshal.GetLastPInvokeError() != ErrorNumber.Interrupted)
+            {
+                throw SystemCallException.FromLastError("copy_file_range");
+            }
+
+            if (count == 0)
+            {
+                // The file has become shorter.
+                return;
+            }
+        }
     }
 
     private static BlockFile Open(string path, int flags)

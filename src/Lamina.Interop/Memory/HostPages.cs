@@ -4,9 +4,14 @@ namespace Lamina.Interop.Memory;
 public static class HostPages
 {
     private const int DoNotNeed = 4;
+    private const int SeekData = 3;
 
     /// <summary>
     /// Gives the pages of a range of private memory back to the host; they read as zeroes until they are written again. What is not private, or not in whole pages, may stay.
     /// </summary>
     public static void Discard(nint address, nuint length) => _ = NativeMethods.Advise(address, length, DoNotNeed);
+
+    /// <summary>Finds what of a file is not a hole.</summary>
+    /// <returns>The first offset from <paramref name="offset"/> on that may have data; -1 if there is none.</returns>
+    public static long FindData(Microsoft.Win32.SafeHandles.SafeFileHandle file, long offset) => NativeMethods.Seek((int)file.DangerousGetHandle(), offset, SeekData);
 }

@@ -10,6 +10,7 @@ public sealed class MemoryMapping : SafeHandle
 
     private const int ReadWrite = 0x1 | 0x2;
     private const int Shared = 0x1;
+    private const int Private = 0x2;
     private const int PrivateAnonymous = 0x2 | 0x20;
     private const int NoReserve = 0x4000;
     private const int Fixed = 0x10;
@@ -32,6 +33,9 @@ public sealed class MemoryMapping : SafeHandle
 
     /// <summary>Length in bytes.</summary>
     public ulong Length { get; }
+
+    /// <summary>Whether pages that were never written are a file's.</summary>
+    public bool IsOverFile { get; private set; }
 
     /// <inheritdoc/>
     public override bool IsInvalid => handle == 0;
@@ -66,6 +70,26 @@ public sealed class MemoryMapping : SafeHandle
             throw failure;
         }
 
+        return mapping;
+    }
+
+    /// <summary>Maps a file, of which this mapping sees the content and does not change it: a page that is written to becomes its own. Nothing is read before it is touched.</summary>
+    /// <param name="file">The file, which may be closed afterwards. Where it becomes shorter, touching what is gone ends the process.</param>
+    /// <param name="length">Bytes, no more than it has.</param>
+    /// <exception cref="SystemCallException">The host cannot map it.</exception>
+    public static MemoryMapping CreatePrivate(Microsoft.Win32.SafeHandles.SafeFileHandle file, ulong length)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        MemoryMapping mapping = Reserve(length);
+        mapping.IsOverFile = true;
+        if (NativeMethods.Map(mapping.Address, (nuint)length, ReadWrite, Private | Fixed | NoReserve, (int)file.DangerousGetHandle(), 0) == -1)
+        {
+            SystemCallException failure = SystemCallException.FromLastError("mmap");
+            mapping.Dispose();
+            throw failure;
+        }
+
+        _ = NativeMethods.Advise(mapping.Address, (nuint)length, NoDumpAdvice);
         return mapping;
     }
 

@@ -23,6 +23,8 @@ namespace Lamina.Management.Protocol;
 [JsonSerializable(typeof(ResizeDiskArguments))]
 [JsonSerializable(typeof(DeviceResult))]
 [JsonSerializable(typeof(DeviceResult[]))]
+[JsonSerializable(typeof(SnapshotArguments))]
+[JsonSerializable(typeof(SnapshotResult))]
 [JsonSerializable(typeof(MachineStatus))]
 [JsonSerializable(typeof(MachineStatus[]))]
 [JsonSerializable(typeof(MachineStatistics))]

@@ -27,6 +27,9 @@ public static class ControlVerbs
     /// <summary>Gives what the console has shown; takes <see cref="LogArguments"/>, and opens a stream of bytes from the machine.</summary>
     public const string Logs = "logs";
 
+    /// <summary>Saves the machine; takes <see cref="SnapshotArguments"/>, gives <see cref="SnapshotResult"/>.</summary>
+    public const string Snapshot = "snapshot";
+
     /// <summary>Tells the size of the window that the console is shown in; takes <see cref="SizeArguments"/>.</summary>
     public const string Resize = "resize";
 

@@ -133,6 +133,9 @@ internal sealed partial class Qcow2Image : DiskImage
     }
 
     /// <inheritdoc/>
+    internal override void CopyFile(string path) => _file.CopyTo(path);
+
+    /// <inheritdoc/>
     public override int Read(ulong offset, ReadOnlySpan<IoVector> buffers)
     {
         _lock.EnterReadLock();

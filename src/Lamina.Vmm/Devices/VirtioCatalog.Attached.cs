@@ -76,7 +76,7 @@ internal sealed partial class VirtioCatalog
         int number = settings.Number ?? FindFree("net");
         WireNetwork wire = Open(settings);
         LimitedNetwork limited = new(wire, _clock, new MonitorLock(), settings.Limits);
-        NetworkDevice device = new(GetName("net", number), new MonitorLock(), _memory, limited, HardwareAddress.Create(_settings.Name, number));
+        NetworkDevice device = new(GetName("net", number), new MonitorLock(), _memory, limited, GetHardwareAddress(settings, number));
         return new AttachedDevice(device, wire) { Network = limited, NetworkSettings = settings with { Number = number } };
     }
 
@@ -98,6 +98,9 @@ internal sealed partial class VirtioCatalog
         Volatile.Write(ref _attached, [.. _attached.Where(a => a != attached)]);
         _takenSlots &= ~GetSlotBit(attached.Slot);
     }
+
+    /// <summary>A network card's hardware address.</summary>
+    internal byte[] GetHardwareAddress(NetworkSettings settings, int number) => settings.HardwareAddress is { } given ? [.. given] : HardwareAddress.Create(_settings.Name, number);
 
     private static string GetName(string kind, int number) => string.Create(CultureInfo.InvariantCulture, $"{kind}{number}");
 

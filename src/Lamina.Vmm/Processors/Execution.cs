@@ -3,6 +3,7 @@ using Lamina.Chipset.Interrupts;
 using Lamina.Interop;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Processors;
+using Lamina.Vmm.Snapshots;
 
 namespace Lamina.Vmm.Processors;
 
@@ -108,6 +109,49 @@ internal sealed class Execution : IDisposable
         Release(_partition, _processors);
         (_partition, _processors, AcceleratorName) = (partition, processors, target.Name);
         return null;
+    }
+
+    /// <summary>Has something done with the processors' states, while all interrupt controllers are the machine's; afterwards they are where they were. While no processor runs.</summary>
+    internal void WithSavedState(Action<ProcessorState[]> use)
+    {
+        ProcessorState[] states = new ProcessorState[_processors.Length];
+        IHostedInterrupts? hosted = _partition!.HostedInterrupts;
+        Save(states);
+        if (hosted == null)
+        {
+            use(states);
+            return;
+        }
+
+        _bus.Connect(null);
+        Save(states);
+        LocalApicState[] records = [.. _controllers.Select(static c => Copy(c))];
+        try
+        {
+            use(states);
+        }
+        finally
+        {
+            Return(states, records);
+            _bus.Connect(hosted);
+        }
+    }
+
+    /// <summary>Puts interrupt controllers, by <paramref name="restoreDevices"/>, and then the processors into a saved state. Before any processor has run.</summary>
+    /// <exception cref="SnapshotException">A processor cannot be in its state.</exception>
+    internal void Restore(ProcessorState[] states, Action restoreDevices)
+    {
+        _bus.Connect(null);
+        restoreDevices();
+        for (int i = 0; i < states.Length; i++)
+        {
+            if (!_processors[i].Restore(states[i]))
+            {
+                throw new SnapshotException($"the accelerator '{AcceleratorName}' refuses the state of processor {i}");
+            }
+        }
+
+        _bus.Connect(_partition!.HostedInterrupts);
     }
 
     private static ProcessorCounters Add(ProcessorCounters a, ProcessorCounters b) => new(a.Exits + b.Exits, a.AssistedInstructions + b.AssistedInstructions);

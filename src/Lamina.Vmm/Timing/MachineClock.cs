@@ -96,6 +96,15 @@ internal sealed class MachineClock : IMachineClock, IReadinessTarget, IDisposabl
     /// <inheritdoc/>
     public void Dispose() => _hostTimer.Dispose();
 
+    /// <summary>Sets the time of a clock that has not been started.</summary>
+    internal void Set(ulong now)
+    {
+        lock (_lock)
+        {
+            Volatile.Write(ref _stoppedAt, (long)now);
+        }
+    }
+
     /// <summary>Lets time pass.</summary>
     internal void Resume()
     {

@@ -20,5 +20,6 @@ internal static class VerbCatalog
         new AttachVerb(machine),
         new DetachVerb(machine),
         new ResizeDiskVerb(machine),
+        new SnapshotVerb(machine),
     ];
 }

@@ -6,6 +6,9 @@ internal static class KernelModules
     /// <summary>Lets the guest report a panic.</summary>
     private static readonly string[] Panic = ["drivers/misc/pvpanic/pvpanic", "drivers/misc/pvpanic/pvpanic-mmio"];
 
+    /// <summary>Makes new random numbers when the machine goes on from a snapshot.</summary>
+    private static readonly string[] Generation = ["drivers/virt/vmgenid"];
+
     private static readonly string[] Virtio =
     [
         "drivers/virtio/virtio_ring", "drivers/virtio/virtio", "drivers/virtio/virtio_pci_legacy_dev", "drivers/virtio/virtio_pci_modern_dev", "drivers/virtio/virtio_pci",
@@ -37,7 +40,7 @@ internal static class KernelModules
     public static IReadOnlyList<string> AllDisks { get; } = [.. Disks, .. ScsiDisks, .. VMwareDisks, .. HyperVDisks, .. FileSystems];
 
     /// <summary>All of them, as paths in the package's module directory without ".ko".</summary>
-    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. Shares, .. Sockets, .. Consoles, .. Balloons, .. Platform];
+    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Generation, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. Shares, .. Sockets, .. Consoles, .. Balloons, .. Platform];
 
     /// <summary>Those for a machine, each after what it needs.</summary>
     public static IReadOnlyList<string> Select(GuestHardware hardware)
@@ -45,6 +48,7 @@ internal static class KernelModules
         return
         [
             .. Panic,
+            .. Generation,
             .. hardware == GuestHardware.None ? [] : Virtio,
             .. hardware.HasFlag(GuestHardware.Disk) ? SelectDisks(hardware) : [],
             .. !hardware.HasFlag(GuestHardware.Network) ? [] : hardware.HasFlag(GuestHardware.VMware) ? VMwareNetworks : Networks,

@@ -1,0 +1,42 @@
+using System.CommandLine;
+using Lamina.Cli.Control;
+using Lamina.Management.Machines;
+
+namespace Lamina.Cli.Arguments;
+
+/// <summary>The options and arguments of <c>lamina restore</c>, and how they become <see cref="RunOptions"/>.</summary>
+internal sealed class RestoreCommandSyntax
+{
+    private readonly Argument<string> _directory = new("DIR") { Description = "The snapshot." };
+    private readonly Option<string> _accel = new("--accel") { HelpName = "NAME", Description = "auto, kvm, translator or interpreter. [default: that under which the machine was saved]" };
+    private readonly Option<string> _name = new("--name") { HelpName = "NAME", Description = "The machine's name. [default: the saved machine's name with a number]" };
+    private readonly Option<bool> _verify = new("--verify") { Description = "Check all of the snapshot against its digests before, which reads it." };
+    private readonly Option<bool> _detach = new("--detach", "-d") { Description = "Run without this terminal." };
+    private readonly Option<bool> _worker = new(DetachedLauncher.WorkerOption) { Hidden = true };
+
+    public RestoreCommandSyntax()
+    {
+        Command = new Command("restore", "Have a machine go on where a snapshot of it was taken, as often as wanted.") { _directory, _accel, _name, _verify, _detach, _worker };
+    }
+
+    /// <summary>The command.</summary>
+    public Command Command { get; }
+
+    /// <summary>Checks what was parsed.</summary>
+    /// <exception cref="LaminaException">A value is not acceptable.</exception>
+    public RunOptions Read(ParseResult result)
+    {
+        string? name = result.GetValue(_name);
+        return name == null || MachineName.IsValid(name)
+            ? new RunOptions
+            {
+                Snapshot = result.GetValue(_directory),
+                RestoreAccelerator = result.GetValue(_accel),
+                Name = name,
+                VerifiesSnapshot = result.GetValue(_verify),
+                Detach = result.GetValue(_detach),
+                IsDetachedWorker = result.GetValue(_worker),
+            }
+            : throw new LaminaException($"--name '{name}' is not accepted: {MachineName.Rule}.");
+    }
+}

@@ -1,0 +1,94 @@
+using Lamina.Cli.Images.Systems;
+using Lamina.Machine.Backends;
+using Lamina.Storage;
+using Lamina.Vmm;
+using Lamina.Vmm.Snapshots;
+
+namespace Lamina.Cli.Running;
+
+/// <summary>A machine that goes on where a snapshot was taken. What it writes to its disks goes to overlays, and the snapshot stays as it is.</summary>
+internal sealed class RestoredMachine : IDisposable
+{
+    private const string SourceLabel = "source";
+    private const string ShellLabel = "shell";
+    private readonly MachineSnapshot _snapshot;
+
+    private RestoredMachine(MachineSnapshot snapshot)
+    {
+        _snapshot = snapshot;
+    }
+
+    /// <summary>The name of the machine that was saved.</summary>
+    public string SavedName => _snapshot.Manifest.Name;
+
+    /// <summary>The accelerator under which it ran.</summary>
+    public string SavedAccelerator => _snapshot.Manifest.Accelerator;
+
+    /// <summary>What the saved machine was started from.</summary>
+    public string Source => _snapshot.Manifest.Labels.GetValueOrDefault(SourceLabel) ?? _snapshot.Directory;
+
+    /// <summary>Whether the shell of an image in memory listens on the control link.</summary>
+    public bool HasShell => _snapshot.Manifest.Labels.ContainsKey(ShellLabel);
+
+    /// <summary>Opens a snapshot.</summary>
+    /// <exception cref="LaminaException">It cannot be used.</exception>
+    public static RestoredMachine Open(string directory, bool verify)
+    {
+        MachineSnapshot? snapshot = null;
+        try
+        {
+            snapshot = MachineSnapshot.Open(directory);
+            if (verify)
+            {
+                snapshot.Verify();
+            }
+
+            return new RestoredMachine(snapshot);
+        }
+        catch (SnapshotException e)
+        {
+            snapshot?.Dispose();
+            throw new LaminaException($"the snapshot '{directory}' cannot be used: {e.Message}.", e);
+        }
+    }
+
+    /// <summary>Makes the labels of a snapshot to come.</summary>
+    public static Dictionary<string, string> CreateLabels(string source, bool hasShell)
+    {
+        Dictionary<string, string> labels = new() { [SourceLabel] = source };
+        if (hasShell)
+        {
+            labels[ShellLabel] = "yes";
+        }
+
+        return labels;
+    }
+
+    /// <summary>Makes the machine's settings.</summary>
+    /// <param name="accelerator">Name of the accelerator; null for the one under which it ran.</param>
+    /// <param name="console">Where the virtio console's output goes.</param>
+    /// <param name="temporary">Takes the overlays.</param>
+    /// <exception cref="LaminaException">It cannot go on here.</exception>
+    public MachineSettings CreateSettings(string? accelerator, ICharacterOutput console, TemporaryFiles temporary)
+    {
+        try
+        {
+            MachineSettings settings = SnapshotSettings.Create(_snapshot, AcceleratorCatalog.Create(AcceleratorCatalog.Check(accelerator ?? SavedAccelerator)), console);
+            return settings with { Disks = [.. settings.Disks.Select((d, i) => _snapshot.Manifest.Disks[i].IsCopied ? MakeOverlay(d, temporary) : d)] };
+        }
+        catch (Exception e) when (e is SnapshotException or StorageException)
+        {
+            throw new LaminaException($"the snapshot '{_snapshot.Directory}' cannot be used: {e.Message.TrimEnd('.')}.", e);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _snapshot.Dispose();
+
+    private static DiskSettings MakeOverlay(DiskSettings disk, TemporaryFiles temporary)
+    {
+        string overlay = temporary.NewName(".qcow2");
+        DiskImages.Create(overlay, DiskFormat.Qcow2, null, disk.Path);
+        return disk with { Path = overlay, Format = DiskFormat.Qcow2 };
+    }
+}

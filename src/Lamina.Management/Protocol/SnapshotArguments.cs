@@ -1,0 +1,8 @@
+namespace Lamina.Management.Protocol;
+
+/// <summary>Arguments of <see cref="ControlVerbs.Snapshot"/>.</summary>
+public sealed record SnapshotArguments
+{
+    /// <summary>Absolute path of the directory to be made.</summary>
+    public string? Directory { get; set; }
+}

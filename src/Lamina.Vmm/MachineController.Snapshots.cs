@@ -1,0 +1,271 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using Lamina.Boot.Acpi;
+using Lamina.Machine.Devices;
+using Lamina.Machine.Processors;
+using Lamina.Vmm.Snapshots;
+
+namespace Lamina.Vmm;
+
+/// <summary>Work that needs the whole machine to stand still, and the two that there are: saving it, and putting it into a saved state.</summary>
+internal sealed partial class MachineController
+{
+    private const uint StateVersion = 1;
+    private Standstill? _standstill;
+
+    /// <summary>Has something done on the control thread while no processor runs, no device works and no time passes; waits for it. The machine then goes on, or stays paused.</summary>
+    /// <returns><c>false</c> if the machine has ended or was not started.</returns>
+    internal bool DuringStandstill(Action work)
+    {
+        Standstill request = new(work);
+        lock (_gate)
+        {
+            while (_standstill != null && !_ended)
+            {
+                Monitor.Wait(_gate);
+            }
+
+            if (_ended || !_started)
+            {
+                return false;
+            }
+
+            _standstill = request;
+            RequestHold();
+        }
+
+        _control.Schedule();
+        lock (_gate)
+        {
+            while (!request.IsDone && !_ended)
+            {
+                Monitor.Wait(_gate);
+            }
+        }
+
+        if (request.Failure != null)
+        {
+            throw new SnapshotException(request.Failure.Message, request.Failure);
+        }
+
+        return request.IsDone;
+    }
+
+    /// <summary>Saves the machine.</summary>
+    /// <param name="path">The snapshot's directory, which does not exist.</param>
+    /// <param name="labels">What the caller wants to know again.</param>
+    /// <returns>How long the machine stood still.</returns>
+    /// <exception cref="SnapshotException">It cannot be saved; it goes on.</exception>
+    internal TimeSpan Snapshot(string path, IReadOnlyDictionary<string, string> labels)
+    {
+        if (_settings.Shares.Count > 0)
+        {
+            throw new SnapshotException("a machine with shared folders cannot be saved: the files that it has open there are the host's");
+        }
+
+        if (_settings.Personality != PersonalityKind.Kvm)
+        {
+            throw new SnapshotException($"a machine that shows its guest {_settings.Personality} cannot be saved yet");
+        }
+
+        using SnapshotWriter writer = new(path);
+        SnapshotManifest manifest = new();
+        byte[] state = [];
+        long began = 0;
+        TimeSpan pause = default;
+        bool done = DuringStandstill(() =>
+        {
+            began = TimeProvider.System.GetTimestamp();
+            List<StateRecord> records = SaveState();
+            manifest = Describe(records, labels);
+            manifest.Disks = [.. Devices.Virtio.Attached.Where(static a => a.DiskBackend != null).Select(a => SaveDisk(writer, a.DiskSettings!, a.DiskBackend!))];
+            state = StateArchive.Write(records);
+            writer.WriteMemory(_mapping);
+            pause = TimeProvider.System.GetElapsedTime(began);
+        });
+        if (!done)
+        {
+            throw new SnapshotException("a machine that does not run cannot be saved");
+        }
+
+        writer.Complete(manifest, state);
+        return pause;
+    }
+
+    // While no processor runs.
+    private void Perform(Standstill request)
+    {
+        bool paused;
+        lock (_gate)
+        {
+            paused = _paused;
+            if (!paused)
+            {
+                _clock.Pause();
+            }
+        }
+
+        Devices.Stop();
+        Exception? failure = null;
+        try
+        {
+            request.Work();
+        }
+        catch (Exception e) when (e is SnapshotException or IOException)
+        {
+            failure = e;
+        }
+
+        Devices.Start();
+        lock (_gate)
+        {
+            if (!paused)
+            {
+                _clock.Resume();
+            }
+
+            request.Complete(failure);
+            _standstill = null;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    // During a standstill.
+    private List<StateRecord> SaveState()
+    {
+        List<StateRecord> records = [];
+        _execution.WithSavedState(states =>
+        {
+            for (int i = 0; i < states.Length; i++)
+            {
+                StateRecord record = new(ProcessorRecord.GetName(i), StateVersion);
+                ProcessorRecord.Save(states[i], record);
+                records.Add(record);
+            }
+
+            foreach (IDevice device in Devices.Devices)
+            {
+                StateRecord record = new(device.Name, StateVersion);
+                device.Save(record);
+                records.Add(record);
+            }
+        });
+        return records;
+    }
+
+    private SnapshotManifest Describe(List<StateRecord> records, IReadOnlyDictionary<string, string> labels) => new()
+    {
+        Format = SnapshotManifest.CurrentFormat,
+        Machine = MachineVersion.Current,
+        Name = _settings.Name,
+        UnixTime = _clock.UnixTime,
+        MachineTime = _clock.Now,
+        Accelerator = AcceleratorName,
+        MemoryBytes = _settings.MemorySize,
+        Processors = _settings.ProcessorCount,
+        CpuModel = _settings.CpuModel,
+        Personality = _settings.Personality.ToString(),
+        Transport = _settings.Transport.ToString(),
+        TscFrequency = _partitionSettings.TscFrequency,
+        PhysicalAddressBits = _partitionSettings.PhysicalAddressBits,
+        Cpuid = [.. _partitionSettings.Cpuid.Select(static e => new[] { e.Leaf, e.Subleaf, e.Eax, e.Ebx, e.Ecx, e.Edx })],
+        HasConsole = _settings.Console != null,
+        Ports = [.. _settings.Ports.Select(static p => p.Name)],
+        Balloon = _settings.Balloon is { } balloon
+            ? new SavedBalloon
+            {
+                Target = Devices.Virtio.Balloon?.Target ?? balloon.Target,
+                DeflatesOnOutOfMemory = balloon.DeflatesOnOutOfMemory,
+                ReportsFreePages = balloon.ReportsFreePages,
+            }
+            : null,
+        SocketAddress = _settings.Sockets?.Address,
+        SocketPath = _settings.Sockets?.Path,
+        EmptySlots = [.. Devices.Virtio.CurrentSettings.EmptySlots],
+        Networks = [.. Devices.Virtio.CurrentSettings.Networks.Select(n => new SavedNetwork
+        {
+            Kind = n.Kind.ToString(),
+            Name = n.Name,
+            Number = n.Number ?? 0,
+            Slot = n.Slot,
+            HardwareAddress = Convert.ToHexStringLower(Devices.Virtio.GetHardwareAddress(n, n.Number ?? 0)),
+        })],
+        Devices = [.. records.Select(static r => new SavedDevice { Name = r.Name, Version = r.Version })],
+        Labels = new Dictionary<string, string>(labels),
+    };
+
+    private static SavedDisk SaveDisk(SnapshotWriter writer, DiskSettings settings, Storage.DiskBackend disk)
+    {
+        int number = settings.Number ?? 0;
+        return new SavedDisk
+        {
+            Path = disk.IsReadOnly ? Path.GetFullPath(settings.Path) : writer.CopyDisk(number, disk),
+            Number = number,
+            Slot = settings.Slot,
+            IsCopied = !disk.IsReadOnly,
+            Format = disk.Format == Storage.DiskFormat.Raw ? "raw" : "qcow2",
+            IsReadOnly = settings.IsReadOnly,
+            Length = disk.Length,
+            Serial = settings.Serial,
+        };
+    }
+
+    // At construction.
+    private void Restore(MachineSnapshot snapshot)
+    {
+        string[] own = [.. _processors.Select(static (_, i) => ProcessorRecord.GetName(i)), .. Devices.Devices.Select(static d => d.Name)];
+        if (snapshot.RecordNames.Except(own).FirstOrDefault() is { } foreign)
+        {
+            throw new SnapshotException($"it has a device '{foreign}', which this machine does not");
+        }
+
+        Devices.Reset();
+        _clock.Set(snapshot.Manifest.MachineTime);
+        ProcessorState[] states = new ProcessorState[_processors.Length];
+        for (int i = 0; i < states.Length; i++)
+        {
+            StateRecord record = FindRecord(snapshot, ProcessorRecord.GetName(i));
+            states[i] = ProcessorRecord.Restore(record) ?? throw new SnapshotException($"the state of '{record.Name}' cannot be one");
+        }
+
+        _execution.Restore(states, () =>
+        {
+            foreach (IDevice device in Devices.Devices)
+            {
+                if (!device.Restore(FindRecord(snapshot, device.Name)))
+                {
+                    throw new SnapshotException($"the state of '{device.Name}' cannot be one");
+                }
+            }
+        });
+        WriteGeneration();
+        Devices.Power.RaiseGeneralEvent(AcpiTables.GenerationEvent);
+    }
+
+    // Another number than any machine had before, so that a guest which knows makes new random numbers.
+    private bool WriteGeneration() => _memory.TryWrite(AcpiTables.GenerationAddress, RandomNumberGenerator.GetBytes(AcpiTables.GenerationLength));
+
+    private static StateRecord FindRecord(MachineSnapshot snapshot, string name)
+    {
+        StateRecord record = snapshot.FindRecord(name);
+        return record.Version == StateVersion
+            ? record
+            : throw new SnapshotException(string.Create(CultureInfo.InvariantCulture, $"the state of '{name}' is of version {record.Version}, and this version of Lamina reads {StateVersion}"));
+    }
+
+    /// <summary>Work for a standstill.</summary>
+    private sealed class Standstill(Action work)
+    {
+        internal Action Work { get; } = work;
+
+        internal bool IsDone { get; private set; }
+
+        internal Exception? Failure { get; private set; }
+
+        internal void Complete(Exception? failure)
+        {
+            Failure = failure;
+            IsDone = true;
+        }
+    }
+}

@@ -1,0 +1,20 @@
+namespace Lamina.Vmm.Snapshots;
+
+/// <summary>A network card in a snapshot's manifest.</summary>
+public sealed record SavedNetwork
+{
+    /// <summary>What it was connected to: "user", "tap" or "bridge".</summary>
+    public string Kind { get; set; } = "";
+
+    /// <summary>The interface or bridge.</summary>
+    public string? Name { get; set; }
+
+    /// <summary>Its hardware address, which the guest's driver has read.</summary>
+    public string HardwareAddress { get; set; } = "";
+
+    /// <summary>The number in the card's name.</summary>
+    public int Number { get; set; }
+
+    /// <summary>Its slot on the PCI bus; null if it is memory-mapped.</summary>
+    public int? Slot { get; set; }
+}
