@@ -28,6 +28,18 @@ internal sealed class Comparison : IDisposable
     /// <summary>Faults in the last program.</summary>
     public ulong FaultCount { get; private set; }
 
+    /// <summary>Gives the pages of data their frames in reverse order, so that what follows in an address space does not in memory.</summary>
+    public void ReverseFrames()
+    {
+        foreach (ConformanceMachine machine in Both)
+        {
+            for (ulong offset = 0; offset < Map.DataSize; offset += 0x1000)
+            {
+                machine.SetPage(Map.Data + offset, (Map.Data + Map.DataSize - 0x1000 - offset) | 7);
+            }
+        }
+    }
+
     /// <summary>Runs code in both, from a start, with random data. Null if they agree, else a report.</summary>
     public string? Run(byte[] code, StartState start, int seed)
     {

@@ -59,6 +59,18 @@ public sealed class DifferentialTests
         Assert.InRange(machines.Translator.Partition.Blocks.Epoch, 3, 400);
     }
 
+    [Fact]
+    public void SoTheyDoWherePagesThatFollowEachOtherHaveFramesThatDoNot()
+    {
+        using Comparison machines = new();
+        machines.ReverseFrames();
+        for (int n = 0; n < 2 * Group; n++)
+        {
+            string? difference = machines.Run(new RandomProgram(70_000_000 + n));
+            Assert.True(difference == null, difference);
+        }
+    }
+
     [Theory]
     [InlineData(0, false)]
     [InlineData(1 << 20, false)]
