@@ -28,14 +28,17 @@ public sealed class HostToolTests : IDisposable
         SkipWithout("fio");
         string image = Path.Combine(_directory, "disk");
         DiskImages.Create(image, format, DiskSize, null);
-        using GuestMachine guest = StartWithHost(GuestHardware.Disk, s => s with { Disks = [new DiskSettings { Path = image, Format = format }] });
-        string common = $"--filename=/dev/vda --direct=1 --ioengine=libaio --size={DiskSize} --verify=crc32c --verify_fatal=1 --do_verify=1 --group_reporting --minimal";
-        Assert.Equal("status 0", RunHostTool(guest, $"fio --name=random --rw=randwrite --bs=4k-64k --iodepth=32 {common}"));
-        Assert.Equal("status 0", RunHostTool(guest, "blkdiscard -o 0 -l 16777216 /dev/vda"));
-        Assert.Equal("status 0", RunHostTool(guest, $"fio --name=sequential --rw=write --bs=128k --iodepth=4 {common}"));
-        Assert.Equal("0", guest.Run("dmesg | grep -c -i -E 'I/O error|vda.*(fail|timeout)'"));
-        guest.Type("exit\r");
-        Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
+        using (GuestMachine guest = StartWithHost(GuestHardware.Disk, s => s with { Disks = [new DiskSettings { Path = image, Format = format }] }))
+        {
+            string common = $"--filename=/dev/vda --direct=1 --ioengine=libaio --size={DiskSize} --verify=crc32c --verify_fatal=1 --do_verify=1 --group_reporting --minimal";
+            Assert.Equal("status 0", RunHostTool(guest, $"fio --name=random --rw=randwrite --bs=4k-64k --iodepth=32 {common}"));
+            Assert.Equal("status 0", RunHostTool(guest, "blkdiscard -o 0 -l 16777216 /dev/vda"));
+            Assert.Equal("status 0", RunHostTool(guest, $"fio --name=sequential --rw=write --bs=128k --iodepth=4 {common}"));
+            Assert.Equal("0", guest.Run("dmesg | grep -c -i -E 'I/O error|vda.*(fail|timeout)'"));
+            guest.Type("exit\r");
+            Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
+        }
+
         if (format == DiskFormat.Qcow2)
         {
             Assert.Equal(0, DiskMaintenance.Check(image, format, DiskRepair.None, null).Errors);
