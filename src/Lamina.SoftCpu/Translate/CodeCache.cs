@@ -196,6 +196,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
             while (site->Return != offset)
             {
                 site++;
+                Debug.Assert(site < found->Sites + found->SiteCount, "every call that may leave has a site");
             }
 
             return new CodePlace { Translation = found, Index = site->Index, Resume = found->NativeEntry + site->Resume };

@@ -93,10 +93,9 @@ internal sealed class RingBuffer(GuestMemory memory)
             return false;
         }
 
-        Read(_own, buffer[..(int)total]);
-
-        // The descriptor that was looked at is the one that counts.
+        // What was looked at is not read again.
         descriptor.CopyTo(buffer);
+        Read((_own + VmBusPacket.DescriptorLength) % _size, buffer[VmBusPacket.DescriptorLength..(int)total]);
         _own = (_own + total + Trailer) % _size;
         length = (int)total;
         return true;
