@@ -2,6 +2,7 @@ using System.Text;
 using Lamina.Boot.Elf;
 using Lamina.Boot.Layout;
 using Lamina.Boot.Linux;
+using Lamina.Boot.Multiboot;
 using Lamina.Boot.Pvh;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
@@ -85,18 +86,26 @@ public sealed class BootLoader : IDisposable
         Span<byte> start = stackalloc byte[LinuxKernel.HeaderBytes];
         start = start[..(int)Math.Min(start.Length, image.Length)];
         image.Read(0, start);
-        if (ElfImage.Recognizes(start))
-        {
-            return new PvhKernel(image, wanted);
-        }
-
-        if (LinuxKernel.Recognizes(start))
+        bool isElf = ElfImage.Recognizes(start);
+        if (!isElf && wanted != BootProtocol.Multiboot && LinuxKernel.Recognizes(start))
         {
             return new LinuxKernel(image, wanted);
         }
 
+        // Where an ELF file offers both, PVH tells the kernel more.
+        if (wanted is BootProtocol.Automatic or BootProtocol.Multiboot && MultibootHeader.Find(image) is { } header
+            && !(wanted == BootProtocol.Automatic && isElf && PvhKernel.Recognizes(image)))
+        {
+            return new MultibootKernel(image, header, isElf);
+        }
+
+        if (isElf && wanted != BootProtocol.Multiboot)
+        {
+            return new PvhKernel(image, wanted);
+        }
+
         string looks = image.Length == 0 ? "it is empty" : Describe(start);
-        throw new BootException($"'{image.Name}' is not a kernel: {looks}; a Linux bzImage or an ELF file with a PVH entry is accepted.");
+        throw new BootException($"'{image.Name}' is not a kernel: {looks}; a Linux bzImage, an ELF file with a PVH entry, or a Multiboot image is accepted.");
     }
 
     private static string Describe(ReadOnlySpan<byte> start)
@@ -109,7 +118,7 @@ public sealed class BootLoader : IDisposable
             [(byte)'Q', (byte)'F', (byte)'I', 0xfb, ..] => "it is a qcow2 disk image",
             [(byte)'M', (byte)'Z', ..] => "it is an EFI program",
             [(byte)'0', (byte)'7', (byte)'0', (byte)'7', (byte)'0', ..] => "it is a cpio archive",
-            _ => "it has no Linux boot header",
+            _ => "it has no boot header of Linux or Multiboot",
         };
     }
 

@@ -3,7 +3,7 @@ namespace Lamina.Boot;
 /// <summary>How a kernel is entered.</summary>
 public enum BootProtocol
 {
-    /// <summary>What the image itself offers, best first: 64-bit Linux, 32-bit Linux; PVH for an ELF file.</summary>
+    /// <summary>What the image itself offers, best first: 64-bit Linux, 32-bit Linux; PVH, Multiboot.</summary>
     Automatic,
 
     /// <summary>Linux boot protocol, 64-bit entry (long mode, identity page tables).</summary>
@@ -14,4 +14,7 @@ public enum BootProtocol
 
     /// <summary>PVH: 32-bit entry named by an ELF note.</summary>
     Pvh,
+
+    /// <summary>Multiboot 0.6.96 (version 1): 32-bit entry named by the ELF header, or by the Multiboot header of any file.</summary>
+    Multiboot,
 }

@@ -3,10 +3,10 @@ namespace Lamina.Boot;
 /// <summary>What a machine boots.</summary>
 public sealed record BootSource
 {
-    /// <summary>A Linux bzImage, or an ELF file with a PVH entry.</summary>
+    /// <summary>A Linux bzImage, an ELF file with a PVH entry, or a Multiboot image.</summary>
     public required BootImage Kernel { get; init; }
 
-    /// <summary>Initial RAM disk, or null.</summary>
+    /// <summary>Initial RAM disk, or a Multiboot image's module, or null.</summary>
     public BootImage? Initrd { get; init; }
 
     /// <summary>The kernel's command line.</summary>

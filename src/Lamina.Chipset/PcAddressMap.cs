@@ -36,6 +36,30 @@ public static class PcAddressMap
     /// <summary>Exit device of the test machine.</summary>
     public const ushort TestExit = 0xf4;
 
+    /// <summary>Latch of the test device (4 bytes).</summary>
+    public const ushort TestLatch = 0xe0;
+
+    /// <summary>Where the test device is told of pages to be forgotten (4 bytes).</summary>
+    public const ushort TestFlush = 0xe4;
+
+    /// <summary>Second latch of the test device (4 bytes).</summary>
+    public const ushort TestByteLatch = 0xe8;
+
+    /// <summary>First of the test device's ports that drive interrupt lines.</summary>
+    public const ushort TestLines = 0x2000;
+
+    /// <summary>Number of interrupt lines that the test device drives.</summary>
+    public const int TestLineCount = 24;
+
+    /// <summary>Memory-mapped latch of the test device.</summary>
+    public const ulong TestMemory = 0xff00_0000;
+
+    /// <summary>Length of the test device's memory-mapped latch.</summary>
+    public const int TestMemoryLength = 0x1_0000;
+
+    /// <summary>Selector and data of the firmware configuration that test programs read.</summary>
+    public const ushort FirmwareConfiguration = 0x510;
+
     /// <summary>First serial port.</summary>
     public const ushort Com1 = 0x3f8;
 

@@ -170,6 +170,7 @@ internal sealed partial class MachineController
         PhysicalAddressBits = _partitionSettings.PhysicalAddressBits,
         Cpuid = [.. _partitionSettings.Cpuid.Select(static e => new[] { e.Leaf, e.Subleaf, e.Eax, e.Ebx, e.Ecx, e.Edx })],
         HasConsole = _settings.Console != null,
+        HasTestDevices = _settings.HasTestDevices,
         Ports = [.. _settings.Ports.Select(static p => p.Name)],
         Balloon = _settings.Balloon is { } balloon
             ? new SavedBalloon

@@ -230,7 +230,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     }
 
     /// <inheritdoc/>
-    public void TestExit(uint value) => RequestEnd(new MachineResult(MachineOutcome.TestExit, (int)value));
+    public void TestExit(uint value) => RequestEnd(new MachineResult(MachineOutcome.TestExit, unchecked((int)(_settings.HasTestDevices ? (value << 1) | 1 : value))));
 
     /// <inheritdoc/>
     public void ProcessorShutDown(int index)

@@ -78,6 +78,12 @@ public sealed record MachineSettings
     /// <summary>Its sockets to this host; null for none.</summary>
     public SocketSettings? Sockets { get; init; }
 
+    /// <summary>
+    /// Whether it has the devices that programs which test a processor expect of QEMU: pc-testdev, fw_cfg, and an exit device after whose write of N <see cref="MachineResult.Code"/> is 2 N + 1. The
+    /// guest has the interrupt lines of all other devices in its hands then.
+    /// </summary>
+    public bool HasTestDevices { get; init; }
+
     /// <summary>What a reboot by the guest does.</summary>
     public RebootAction OnReboot { get; init; } = RebootAction.Restart;
 

@@ -34,12 +34,12 @@ public sealed class BootImageTests
     [InlineData(new byte[0], "it is empty")]
     [InlineData(new byte[] { 0x1f, 0x8b, 8, 0 }, "compressed with gzip")]
     [InlineData(new byte[] { 0x4d, 0x5a, 8, 0 }, "EFI program")]
-    [InlineData(new byte[] { 1, 2, 3 }, "no Linux boot header")]
+    [InlineData(new byte[] { 1, 2, 3 }, "no boot header of Linux or Multiboot")]
     public void WhatIsNoKernelIsDescribed(byte[] bytes, string description)
     {
         BootSource source = new() { Kernel = BootImage.FromBytes(bytes, "file") };
         BootException e = Assert.Throws<BootException>(() => new BootLoader(source, new MachineLayout(64 << 20)));
         Assert.Contains(description, e.Message, StringComparison.Ordinal);
-        Assert.EndsWith("a Linux bzImage or an ELF file with a PVH entry is accepted.", e.Message, StringComparison.Ordinal);
+        Assert.EndsWith("a Linux bzImage, an ELF file with a PVH entry, or a Multiboot image is accepted.", e.Message, StringComparison.Ordinal);
     }
 }

@@ -45,6 +45,8 @@ internal sealed class TestBoard
         Panic = new PanicDevice("pvpanic", Events);
         Exit = new ExitDevice("exit", Events);
         Post = new PostPort("post");
+        Test = new TestDevice("testdev", [.. Enumerable.Range(0, PcAddressMap.TestLineCount).Select(Line)]);
+        Configuration = new FirmwareConfiguration("fwcfg", new CheckedLock(), 1UL << 30, processors);
         Pic.Map(Ports);
         IoApic.Map(Mmio);
         Pit.Map(Ports);
@@ -59,7 +61,9 @@ internal sealed class TestBoard
         Panic.Map(Ports);
         Exit.Map(Ports);
         Post.Map(Ports);
-        Devices = [Pic, .. Apics, IoApic, Pit, Rtc, Hpet, Uart, Keyboard, Power, PortA, ResetControl, HostBridge, HotPlug, Panic, Exit, Post];
+        Test.Map(Ports, Mmio);
+        Configuration.Map(Ports);
+        Devices = [Pic, .. Apics, IoApic, Pit, Rtc, Hpet, Uart, Keyboard, Power, PortA, ResetControl, HostBridge, HotPlug, Panic, Exit, Post, Test, Configuration];
         foreach (IDevice device in Devices)
         {
             device.Start();
@@ -115,6 +119,10 @@ internal sealed class TestBoard
     public ExitDevice Exit { get; }
 
     public PostPort Post { get; }
+
+    public TestDevice Test { get; }
+
+    public FirmwareConfiguration Configuration { get; }
 
     public IDevice[] Devices { get; }
 

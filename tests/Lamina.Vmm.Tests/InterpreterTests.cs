@@ -27,6 +27,34 @@ public sealed class InterpreterTests
     }
 
     [Fact]
+    public void WithTestDevicesAMultibootImageFindsItsMagicAndItsProcessorsAndEndsAsUnderQemu()
+    {
+        byte[] program =
+        [
+            0x3d, 0x02, 0xb0, 0xad, 0x2b,  // cmp eax, 0x2badb002
+            0x75, 0x14,                    // jne fail
+            0xb8, 0x05, 0x00, 0x00, 0x00,  // mov eax, 5
+            0x66, 0xba, 0x10, 0x05,        // mov dx, 0x510
+            0x66, 0xef,                    // out dx, ax
+            0x66, 0x42,                    // inc dx
+            0x31, 0xc0, 0xec,              // xor eax, eax; in al, dx
+            0xe7, 0xf4,                    // out 0xf4, eax
+            0xf4,                          // hlt
+            0x31, 0xc0,                    // fail: xor eax, eax
+            0xe7, 0xf4,                    // out 0xf4, eax
+            0xf4,                          // hlt
+        ];
+        using VirtualMachine machine = new(TestMachine.Settings(new InterpreterAccelerator()) with
+        {
+            Boot = new BootSource { Kernel = BootImage.FromBytes(MultibootImageBuilder.Create(program), "program") },
+            HasTestDevices = true,
+            ProcessorCount = 3,
+        });
+        machine.Start();
+        Assert.Equal(new MachineResult(MachineOutcome.TestExit, 7), machine.WaitForEndSoon());
+    }
+
+    [Fact]
     public void TheProcessorTellsThatItHasNoBranchHistoryInjection()
     {
         byte[] program =

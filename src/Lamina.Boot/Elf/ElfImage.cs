@@ -51,6 +51,7 @@ internal sealed class ElfImage
             throw new BootException($"'{reader.Name}' has {count} program headers of {entrySize} bytes; 1 to {MaximumSegments} of at least {needed} are accepted.");
         }
 
+        Entry = is64 ? BinaryPrimitives.ReadUInt64LittleEndian(header[24..]) : BinaryPrimitives.ReadUInt32LittleEndian(header[24..]);
         Segments = new ElfSegment[count];
         Span<byte> entry = stackalloc byte[ProgramHeaderSize64];
         for (int i = 0; i < count; i++)
@@ -63,11 +64,15 @@ internal sealed class ElfImage
 
     internal ElfSegment[] Segments { get; }
 
+    /// <summary>The virtual address of the entry point.</summary>
+    internal ulong Entry { get; }
+
     internal static bool Recognizes(ReadOnlySpan<byte> start) => start.StartsWith("\u007fELF"u8);
 
     private static ElfSegment Parse64(ReadOnlySpan<byte> entry) => new(
         BinaryPrimitives.ReadUInt32LittleEndian(entry),
         BinaryPrimitives.ReadUInt64LittleEndian(entry[8..]),
+        BinaryPrimitives.ReadUInt64LittleEndian(entry[16..]),
         BinaryPrimitives.ReadUInt64LittleEndian(entry[24..]),
         BinaryPrimitives.ReadUInt64LittleEndian(entry[32..]),
         BinaryPrimitives.ReadUInt64LittleEndian(entry[40..]),
@@ -76,6 +81,7 @@ internal sealed class ElfImage
     private static ElfSegment Parse32(ReadOnlySpan<byte> entry) => new(
         BinaryPrimitives.ReadUInt32LittleEndian(entry),
         BinaryPrimitives.ReadUInt32LittleEndian(entry[4..]),
+        BinaryPrimitives.ReadUInt32LittleEndian(entry[8..]),
         BinaryPrimitives.ReadUInt32LittleEndian(entry[12..]),
         BinaryPrimitives.ReadUInt32LittleEndian(entry[16..]),
         BinaryPrimitives.ReadUInt32LittleEndian(entry[20..]),

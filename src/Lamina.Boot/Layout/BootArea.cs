@@ -1,6 +1,6 @@
 namespace Lamina.Boot.Layout;
 
-/// <summary>Where the loader puts its structures: in conventional memory, which every kernel keeps clear of at entry.</summary>
+/// <summary>Where the loader puts its structures: in conventional memory, which kernels keep clear of at entry.</summary>
 internal static class BootArea
 {
     internal const ulong GlobalDescriptorTable = 0x1000;

@@ -32,7 +32,7 @@ internal sealed class PvhKernel : IKernel
         }
 
         _elf = new ElfImage(image);
-        _entry = FindEntry() ?? throw new BootException($"'{image.Name}' is an ELF file without a PVH entry note; a kernel built with CONFIG_PVH, or a bzImage, is accepted.");
+        _entry = FindEntry(image, _elf) ?? throw new BootException($"'{image.Name}' is an ELF file without a PVH entry note; a kernel built with CONFIG_PVH, or a bzImage, is accepted.");
         ulong start = ulong.MaxValue;
         ulong end = 0;
         foreach (ElfSegment segment in _elf.Segments)
@@ -132,9 +132,13 @@ internal sealed class PvhKernel : IKernel
 
     private static void Put(byte[] bytes, int offset, ulong value) => BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(offset), value);
 
-    private uint? FindEntry()
+    /// <summary>Whether an ELF file names such an entry.</summary>
+    /// <exception cref="BootException">It is not sound.</exception>
+    internal static bool Recognizes(BootImageReader image) => FindEntry(image, new ElfImage(image)) != null;
+
+    private static uint? FindEntry(BootImageReader image, ElfImage elf)
     {
-        foreach (ElfSegment segment in _elf.Segments)
+        foreach (ElfSegment segment in elf.Segments)
         {
             if (segment.Type != ElfSegment.Notes || segment.FileSize > MaximumNotes)
             {
@@ -142,7 +146,7 @@ internal sealed class PvhKernel : IKernel
             }
 
             byte[] notes = new byte[segment.FileSize];
-            _image.Read((long)segment.FileOffset, notes);
+            image.Read((long)segment.FileOffset, notes);
             if (FindEntry(notes, segment.Alignment == 8 ? 8 : 4) is uint entry)
             {
                 return entry;

@@ -19,7 +19,7 @@ internal sealed class RunCommandSyntax
     // In the order of the enumeration.
     private static readonly string[] Controllers = ["auto", "off", "split", "on"];
 
-    private readonly Option<string> _kernel = new("--kernel") { HelpName = "FILE", Description = "Boot this kernel (bzImage or ELF) instead of the image's." };
+    private readonly Option<string> _kernel = new("--kernel") { HelpName = "FILE", Description = "Boot this kernel (bzImage, ELF or Multiboot) instead of the image's." };
     private readonly Option<string> _initrd = new("--initrd") { HelpName = "FILE", Description = "Initial RAM disk for the kernel given with --kernel." };
     private readonly Option<string> _append = new("--append") { HelpName = "TEXT", Description = "Add TEXT to the kernel's command line." };
     private readonly Option<string> _memory = new("--memory", "-m") { HelpName = "SIZE", Description = "RAM, such as 512M or 2G. [default: 512M]" };
@@ -47,6 +47,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<bool> _persist = new("--persist") { Description = "Keep what the system writes to its disk, under the machine's name, for the next run." };
     private readonly Option<string> _userData = new("--user-data") { HelpName = "FILE", Description = "Give FILE to the guest's cloud-init, on a disk for its NoCloud source." };
     private readonly Option<string> _onReboot = new("--on-reboot") { HelpName = "ACTION", Description = "When the guest reboots: restart or exit. [default: restart]" };
+    private readonly Option<bool> _testDevices = new("--test-devices") { Description = "Add what programs that test a processor expect: QEMU's pc-testdev and fw_cfg, and an exit port after whose write of N the status is 2 N + 1." };
     private readonly Option<bool> _detach = new("--detach", "-d") { Description = "Run without this terminal. 'lamina ps', 'console', 'logs' and 'stop' find the machine." };
     private readonly Option<bool> _worker = new(DetachedLauncher.WorkerOption) { Hidden = true };
     private readonly Option<bool> _verbose = new("--verbose", "-v") { Description = "Show the kernel's messages also while a command runs." };
@@ -57,7 +58,7 @@ internal sealed class RunCommandSyntax
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
             _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _kvmClock, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _strictCode, _cpu, _serial, _name, _onReboot, _verbose, _image,
-            _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _personality, _persist, _userData, _detach, _worker,
+            _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _personality, _persist, _userData, _testDevices, _detach, _worker,
         };
     }
 
@@ -92,6 +93,7 @@ internal sealed class RunCommandSyntax
             Transport = ReadChoice("--virtio", result.GetValue(_virtio) ?? "pci", Transports) == "mmio" ? VirtioTransport.Mmio : VirtioTransport.Pci,
             Sockets = result.GetValue(_vsock) is { } sockets ? SocketArgument.Parse(sockets) : null,
             OnReboot = ReadChoice("--on-reboot", result.GetValue(_onReboot) ?? "restart", RebootActions) == "exit" ? RebootAction.Exit : RebootAction.Restart,
+            HasTestDevices = result.GetValue(_testDevices),
             HasDefaultNetwork = result.GetValue(_net) == null && (result.GetValue(_publish) ?? []).Length == 0,
             Persist = result.GetValue(_persist),
             UserData = result.GetValue(_userData),

@@ -84,6 +84,9 @@ internal sealed record RunOptions
     /// <summary>What a reboot by the guest does.</summary>
     public RebootAction OnReboot { get; init; } = RebootAction.Restart;
 
+    /// <summary>Whether the machine has the devices that test programs expect.</summary>
+    public bool HasTestDevices { get; init; }
+
     /// <summary>Run without a terminal, in a process that goes on when this one has ended.</summary>
     public bool Detach { get; init; }
 

@@ -330,6 +330,7 @@ internal sealed class MachineRun(RunOptions options)
             Transport = options.Transport,
             Personality = options.Personality,
             Sockets = _sockets,
+            HasTestDevices = options.HasTestDevices,
             OnReboot = options.OnReboot,
         };
     }

@@ -105,6 +105,11 @@ internal sealed class DeviceCatalog
         Add(new PanicDevice("panic", events)).Map(ports);
         Add(new ExitDevice("exit", events)).Map(ports);
         Add(new PostPort("post")).Map(ports);
+        if (settings.HasTestDevices)
+        {
+            Add(new TestDevice("testdev", [.. Enumerable.Range(0, PcAddressMap.TestLineCount).Select(Line)])).Map(ports, mmio);
+            Add(new FirmwareConfiguration("fwcfg", new MonitorLock(), settings.MemorySize, settings.ProcessorCount)).Map(ports);
+        }
     }
 
     /// <summary>All of them, in the order in which they start and reset.</summary>

@@ -51,6 +51,9 @@ public sealed record SnapshotManifest
     /// <summary>Whether there is a virtio console.</summary>
     public bool HasConsole { get; set; }
 
+    /// <summary>Whether there are the devices for test programs.</summary>
+    public bool HasTestDevices { get; set; }
+
     /// <summary>Names of the virtio ports.</summary>
     public string[] Ports { get; set; } = [];
 

@@ -34,6 +34,7 @@ public static class SnapshotSettings
             CpuModel = manifest.CpuModel,
             Personality = Parse<PersonalityKind>(manifest.Personality, "hypervisor for guests"),
             Transport = Parse<VirtioTransport>(manifest.Transport, "virtio transport"),
+            HasTestDevices = manifest.HasTestDevices,
             Console = manifest.HasConsole ? console ?? NullCharacterOutput.Instance : null,
             Ports = [.. manifest.Ports.Select(static p => new PortSettings { Name = p, Output = NullCharacterOutput.Instance })],
             Balloon = manifest.Balloon is { } balloon
