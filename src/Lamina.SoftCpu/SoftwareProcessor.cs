@@ -11,7 +11,7 @@ using Lamina.SoftCpu.Memory;
 namespace Lamina.SoftCpu;
 
 /// <summary>One vCPU of the software CPU: the managed half of a <see cref="ProcessorContext"/>.</summary>
-internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
+internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILinearTranslation
 {
     private const ulong PageMask = ~0xfffUL;
     private const uint DefaultMxcsr = 0x1f80;
@@ -104,7 +104,17 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor
     public static SoftwareProcessor Of(ProcessorContext* c) => Unsafe.As<SoftwareProcessor>(GCHandle.FromIntPtr(c->Owner).Target!);
 
     /// <summary>The registers for the personality.</summary>
-    public GuestCall CreateCall() => new(Index, new Span<ulong>(_context->Registers, 16), _context->Cpl, _context->CodeSize == 8);
+    public GuestCall CreateCall() => new(Index, new Span<ulong>(_context->Registers, 16), _context->Cpl, _context->CodeSize == 8, this);
+
+    /// <inheritdoc/>
+    public bool TryTranslate(ulong linear, bool write, out ulong physical)
+    {
+        PageTranslation translation = default;
+        bool known = MemoryUnit.IsCanonical(linear)
+            && PageWalker.Walk(_context, this, linear, write ? PageAccess.Write : PageAccess.Read, user: false, smapOff: true, out translation, out _);
+        physical = translation.Physical;
+        return known;
+    }
 
     /// <summary>Host address of a guest-physical byte of RAM, or null. Good to the end of its page.</summary>
     public byte* HostAddress(ulong physical)

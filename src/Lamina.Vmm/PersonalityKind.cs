@@ -11,4 +11,7 @@ public enum PersonalityKind
 
     /// <summary>Hyper-V, with disks on VMBus.</summary>
     HyperV,
+
+    /// <summary>Xen, with disks, network cards and a console behind its control domain's back ends.</summary>
+    Xen,
 }

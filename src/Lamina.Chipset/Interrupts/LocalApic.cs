@@ -8,7 +8,7 @@ namespace Lamina.Chipset.Interrupts;
 /// Local APIC of one processor, as xAPIC page and as x2APIC registers (Intel SDM volume 3, chapter 11). The processor's thread owns its registers; other
 /// threads only set request bits and signal, without a lock. Version 0x14 with six local vectors and suppression of EOI broadcast.
 /// </summary>
-public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILocalApicRecord
+public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILocalApicRecord, IDirectVector
 {
     private const ulong BaseAddressAfterReset = 0xfee0_0000;
     private const ulong BootstrapFlag = 1 << 8;
@@ -46,6 +46,7 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
     private byte _taskPriority;
     private volatile bool _externalMessage;
     private volatile bool _initPending;
+    private volatile byte _directVector;
 
     /// <summary>Makes it, in the state after power-on, and attaches it to the bus.</summary>
     /// <param name="name">Device name ("lapic0").</param>
@@ -81,6 +82,13 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
 
     /// <inheritdoc/>
     public bool IsEnabled => (Volatile.Read(ref _base) & EnableFlag) != 0;
+
+    /// <inheritdoc/>
+    public byte DirectVector
+    {
+        get => _directVector;
+        set => _directVector = value;
+    }
 
     /// <inheritdoc/>
     public uint ApicId => InitialId;
@@ -175,8 +183,12 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
 
         vector = (byte)highest;
         _requests.Clear(vector);
-        _inService.Set(vector);
-        _processorPriority = vector & 0xf0;
+        if (vector != _directVector)
+        {
+            _inService.Set(vector);
+            _processorPriority = vector & 0xf0;
+        }
+
         return true;
     }
 

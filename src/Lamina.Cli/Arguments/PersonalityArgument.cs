@@ -6,7 +6,7 @@ namespace Lamina.Cli.Arguments;
 /// <summary>The value of <c>--personality</c>.</summary>
 internal static class PersonalityArgument
 {
-    private static readonly (string Name, PersonalityKind Kind)[] Personalities = [("kvm", PersonalityKind.Kvm), ("vmware", PersonalityKind.VMware), ("hyperv", PersonalityKind.HyperV)];
+    private static readonly (string Name, PersonalityKind Kind)[] Personalities = [("kvm", PersonalityKind.Kvm), ("vmware", PersonalityKind.VMware), ("hyperv", PersonalityKind.HyperV), ("xen", PersonalityKind.Xen)];
 
     /// <summary>The names that are accepted.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. Personalities.Select(static p => p.Name)];

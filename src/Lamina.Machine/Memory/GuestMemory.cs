@@ -110,6 +110,31 @@ public sealed unsafe class GuestMemory : IDisposable
         return true;
     }
 
+    /// <summary>Replaces an aligned value of 32 bits if it is the one expected, atomically.</summary>
+    /// <param name="address">Where.</param>
+    /// <param name="value">The new value.</param>
+    /// <param name="expected">The value that must be there.</param>
+    /// <param name="before">The value that was there.</param>
+    /// <returns><c>false</c>, with nothing written, if it is not RAM, or not aligned.</returns>
+    public bool TryCompareExchange(ulong address, uint value, uint expected, out uint before)
+    {
+        byte* p = Find(address, sizeof(uint), out int region);
+        before = 0;
+        if (p == null || (address & 3) != 0)
+        {
+            return false;
+        }
+
+        // SAFETY: Find bounded the value inside one host mapping.
+        before = Interlocked.CompareExchange(ref Unsafe.AsRef<uint>(p), value, expected);
+        if (before == expected)
+        {
+            Written(region, address, sizeof(uint));
+        }
+
+        return true;
+    }
+
     /// <summary>Copies bytes out of RAM. The range must lie in one region.</summary>
     /// <returns><c>false</c>, with nothing copied, if any byte of it is not RAM.</returns>
     public bool TryRead(ulong address, Span<byte> destination)

@@ -27,9 +27,16 @@ public readonly ref struct GuestCall
     /// <summary>R8.</summary>
     public const int R8 = 8;
 
+    /// <summary>R9.</summary>
+    public const int R9 = 9;
+
+    /// <summary>R10.</summary>
+    public const int R10 = 10;
+
     /// <summary>Makes one.</summary>
-    public GuestCall(int processor, Span<ulong> registers, int privilegeLevel, bool is64Bit)
+    public GuestCall(int processor, Span<ulong> registers, int privilegeLevel, bool is64Bit, ILinearTranslation? translation = null)
     {
+        Translation = translation;
         Processor = processor;
         Registers = registers;
         PrivilegeLevel = privilegeLevel;
@@ -41,6 +48,9 @@ public readonly ref struct GuestCall
 
     /// <summary>RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15.</summary>
     public Span<ulong> Registers { get; }
+
+    /// <summary>Translates addresses that the guest passes; null if it passes none that are linear.</summary>
+    public ILinearTranslation? Translation { get; }
 
     /// <summary>0 for the kernel to 3 for programs.</summary>
     public int PrivilegeLevel { get; }

@@ -85,11 +85,11 @@ internal sealed class DeviceCatalog
             LocalTimerFrequency = crystalFrequency,
             Requests = new GuestRequests(events),
         };
-        Personality = Add(PersonalityCatalog.Create(settings.Personality, personality, StolenTime, [settings.Accelerator, .. settings.CompatibleWith]));
+        Personality = Add(PersonalityCatalog.Create(settings.Personality, personality, StolenTime, [settings.Accelerator, .. settings.CompatibleWith], settings.Console));
         if (settings.Personality != PersonalityKind.Kvm)
         {
             Paravirtual = new ParavirtualCatalog(settings, clock, own, notice);
-            settings = Paravirtual.Add(settings, Personality, memory, pci, apicBus);
+            settings = Paravirtual.Add(settings, Personality, memory, pci, ports, apicBus);
             _devices.AddRange(Paravirtual.Devices);
         }
 

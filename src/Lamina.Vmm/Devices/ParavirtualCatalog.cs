@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Lamina.Chipset.Pci;
+using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Backends;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
@@ -14,6 +15,8 @@ using Lamina.Personalities.HyperV.Storage;
 using Lamina.Personalities.HyperV.VmBus;
 using Lamina.Personalities.VMware.Pvscsi;
 using Lamina.Personalities.VMware.Vmxnet3;
+using Lamina.Personalities.Xen;
+using Lamina.Personalities.Xen.Platform;
 using Lamina.Storage;
 
 namespace Lamina.Vmm.Devices;
@@ -21,7 +24,7 @@ namespace Lamina.Vmm.Devices;
 /// <summary>The disks and network cards of a machine that are its personality's, rather than virtio devices.</summary>
 internal sealed class ParavirtualCatalog
 {
-    /// <summary>The place of VMware's devices on the PCI bus; virtio devices take the places from the first on.</summary>
+    /// <summary>The place of VMware's and Xen's devices on the PCI bus; virtio devices take the places from the first on.</summary>
     internal const int Slot = 31;
 
     private const int MaximumNetworks = 7;
@@ -58,8 +61,14 @@ internal sealed class ParavirtualCatalog
     /// <returns>The settings less what these devices serve.</returns>
     /// <exception cref="NetworkException">A network cannot be had.</exception>
     /// <exception cref="MachineConfigurationException">There are too many.</exception>
-    internal MachineSettings Add(MachineSettings settings, IPersonality personality, GuestMemory memory, PciBus bus, IMessageInterruptSink messages)
+    internal MachineSettings Add(MachineSettings settings, IPersonality personality, GuestMemory memory, PciBus bus, AddressSpace ports, IMessageInterruptSink messages)
     {
+        if (personality is XenPersonality xen)
+        {
+            AddXen(xen, bus, ports);
+            return settings;
+        }
+
         if (personality is HyperVPersonality hypervisor)
         {
             AddVmBus(settings, hypervisor, memory);
@@ -73,6 +82,14 @@ internal sealed class ParavirtualCatalog
     private static byte[] GetSerial(MachineSettings settings, int disk)
     {
         return Encoding.ASCII.GetBytes(settings.Disks[disk].Serial ?? string.Create(CultureInfo.InvariantCulture, $"disk{disk}"));
+    }
+
+    private void AddXen(XenPersonality hypervisor, PciBus bus, AddressSpace ports)
+    {
+        PlatformDevice platform = new(hypervisor, new MonitorLock());
+        platform.Map(ports);
+        bus.Attach(Slot, 0, platform.Function);
+        _devices.Add(platform);
     }
 
     private void AddVmBus(MachineSettings settings, HyperVPersonality hypervisor, GuestMemory memory)

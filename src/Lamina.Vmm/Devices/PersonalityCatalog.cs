@@ -1,9 +1,11 @@
+using Lamina.Machine.Backends;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.Personalities;
 using Lamina.Personalities.HyperV;
 using Lamina.Personalities.Kvm;
 using Lamina.Personalities.VMware;
+using Lamina.Personalities.Xen;
 using Lamina.Vmm.Processors;
 
 namespace Lamina.Vmm.Devices;
@@ -16,8 +18,9 @@ internal static class PersonalityCatalog
     /// <param name="settings">The machine.</param>
     /// <param name="stolen">Tells of stolen time.</param>
     /// <param name="accelerators">What the machine may run under.</param>
+    /// <param name="console">The machine's second console; null if it has none.</param>
     /// <exception cref="MachineConfigurationException">An accelerator does not carry it.</exception>
-    internal static IPersonality Create(PersonalityKind kind, PersonalitySettings settings, StolenTime stolen, IReadOnlyList<IAccelerator> accelerators)
+    internal static IPersonality Create(PersonalityKind kind, PersonalitySettings settings, StolenTime stolen, IReadOnlyList<IAccelerator> accelerators, ICharacterOutput? console)
     {
         bool served = accelerators.All(static a => a.CarriesPersonalities);
         if (!served && kind != PersonalityKind.Kvm)
@@ -28,6 +31,7 @@ internal static class PersonalityCatalog
         return kind switch
         {
             PersonalityKind.HyperV => new HyperVPersonality(settings),
+            PersonalityKind.Xen => new XenPersonality(settings, stolen, new HostReclaimer(), console),
             PersonalityKind.VMware => new VMwarePersonality(settings),
             _ => new KvmPersonality(settings, stolen, served),
         };

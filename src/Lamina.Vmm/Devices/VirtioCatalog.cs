@@ -58,7 +58,7 @@ internal sealed partial class VirtioCatalog : IDisposable
         _messages = messages;
         _notice = notice;
         own(this);
-        if (settings.Personality == PersonalityKind.VMware)
+        if (settings.Personality is PersonalityKind.VMware or PersonalityKind.Xen)
         {
             _takenSlots |= GetSlotBit(ParavirtualCatalog.Slot);
         }

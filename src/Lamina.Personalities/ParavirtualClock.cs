@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using Lamina.Machine.Memory;
 
-namespace Lamina.Personalities.Kvm;
+namespace Lamina.Personalities;
 
 /// <summary>
 /// The clock of KVM and Xen: <c>struct pvclock_vcpu_time_info</c>, from which a guest computes the machine's time by the time-stamp counter, and <c>struct pvclock_wall_clock</c>

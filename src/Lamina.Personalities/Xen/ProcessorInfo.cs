@@ -1,0 +1,93 @@
+using Lamina.Machine.Interrupts;
+using Lamina.Machine.Memory;
+
+namespace Lamina.Personalities.Xen;
+
+/// <summary>struct vcpu_info of one processor, and the interrupt that tells it to look at it. With the domain's lock held.</summary>
+internal sealed class ProcessorInfo(GuestMemory memory, IMessageInterruptSink messages, SharedInfo shared, int processor)
+{
+    private const ulong MessageAddress = 0xfee0_0000;
+    private const int DestinationShift = 12;
+    private ulong _placed;
+
+    /// <summary>The vector of its own interrupt, or else of the domain's; 0 for none.</summary>
+    internal byte Vector => UpcallVector != 0 ? UpcallVector : CallbackVector;
+
+    /// <summary>The vector of its own interrupt, which goes through the local APIC; 0 for none.</summary>
+    internal byte UpcallVector { get; set; }
+
+    /// <summary>The vector of the domain's interrupt; 0 for none.</summary>
+    internal byte CallbackVector { get; set; }
+
+    /// <summary>Where the structure is; 0 if it is nowhere.</summary>
+    internal ulong Address => _placed != 0 ? _placed : shared.GetProcessor(processor);
+
+    internal void Reset()
+    {
+        _placed = 0;
+        UpcallVector = CallbackVector = 0;
+    }
+
+    /// <summary>Moves the structure out of the shared page, once.</summary>
+    /// <returns>0 or an error.</returns>
+    internal long Place(ulong address)
+    {
+        Span<byte> info = stackalloc byte[SharedInfo.ProcessorLength];
+        if (_placed != 0 || address % GuestMemory.PageSize > GuestMemory.PageSize - SharedInfo.ProcessorLength || (address & 7) != 0)
+        {
+            return XenError.InvalidArgument;
+        }
+
+        info.Clear();
+        ulong old = Address;
+        if ((old != 0 && !memory.TryRead(old, info)) || !memory.TryWrite(address, info))
+        {
+            return XenError.InvalidArgument;
+        }
+
+        // What was pending is so here. Nothing else is: a processor that does not run yet would not hear of it, nor of what comes later.
+        _placed = address;
+        Repeat();
+        return 0;
+    }
+
+    /// <summary>Says in <see cref="SharedInfo.PendingSelector"/> that a word has bits.</summary>
+    /// <returns>Whether it did not say so before.</returns>
+    internal bool Select(int word)
+    {
+        ulong address = Address;
+        uint bit = 1u << (word % 32);
+        return address != 0 && memory.TryOr(address + SharedInfo.PendingSelector + ((uint)word / 32 * sizeof(uint)), bit, out uint before) && (before & bit) == 0;
+    }
+
+    /// <summary>Tells the processor that events are pending, unless it has been told already.</summary>
+    internal void MarkPending()
+    {
+        ulong address = Address;
+        if (address == 0 || !memory.TryRead(address + SharedInfo.UpcallPending, out byte pending) || pending != 0)
+        {
+            return;
+        }
+
+        memory.TryWrite(address + SharedInfo.UpcallPending, (byte)1);
+        Interrupt();
+    }
+
+    /// <summary>Interrupts it if events are pending, because it has only now said by which vector.</summary>
+    internal void Repeat()
+    {
+        ulong address = Address;
+        if (address != 0 && memory.TryRead(address + SharedInfo.UpcallPending, out byte pending) && pending != 0)
+        {
+            Interrupt();
+        }
+    }
+
+    private void Interrupt()
+    {
+        if (Vector != 0)
+        {
+            messages.Send(MessageAddress | ((ulong)(uint)processor << DestinationShift), Vector);
+        }
+    }
+}

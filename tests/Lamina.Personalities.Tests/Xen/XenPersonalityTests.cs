@@ -1,0 +1,370 @@
+using System.Buffers.Binary;
+using System.Text;
+using Lamina.Personalities.Tests.Fakes;
+using Lamina.Personalities.Xen;
+using Lamina.Personalities.Xen.Events;
+
+namespace Lamina.Personalities.Tests.Xen;
+
+/// <summary>The hypervisor's calls, right and wrong ones.</summary>
+public sealed class XenPersonalityTests : IDisposable
+{
+    private const ulong Other = GuestRam.Start + 0x2000;
+    private const ulong Control = GuestRam.Start + 0x3000;
+    private const ulong Words = GuestRam.Start + 0x4000;
+    private readonly XenGuest _guest = new();
+
+    public void Dispose() => _guest.Dispose();
+
+    [Fact]
+    public void LeavesSayXenAndWhereTheHypercallPageIsAskedFor()
+    {
+        Assert.Equal((0x4000_0005u, 0x566e_6558u, 0x6558_4d4du, 0x4d4d_566eu), (_guest.Personality.Leaves[0].Eax, _guest.Personality.Leaves[0].Ebx, _guest.Personality.Leaves[0].Ecx, _guest.Personality.Leaves[0].Edx));
+        Assert.Contains(_guest.Personality.Leaves, l => l.Leaf == 0x4000_0002 && l.Eax == 1 && l.Ebx == 0x4000_0000);
+    }
+
+    [Fact]
+    public void TheHypercallPageHoldsAnEntryForEachCallAndMustBeRam()
+    {
+        Assert.True(_guest.Personality.TryWriteMsr(0, 0, 0x4000_0000, Other));
+        Assert.Equal("B80C0000000F01C1C3", Convert.ToHexString(_guest.Ram.Get(Other + (12 * 32), 9)));
+        Assert.Equal("B81D0000800F01C183F8017503F4EBF0C3", Convert.ToHexString(_guest.Ram.Get(Other + (29 * 32), 17)));
+        Assert.Equal("0F0B", Convert.ToHexString(_guest.Ram.Get(Other + (23 * 32), 2)));
+        Assert.False(_guest.Personality.TryWriteMsr(0, 0, 0x4000_0000, Other | 1));
+        Assert.False(_guest.Personality.TryWriteMsr(0, 0, 0x4000_0000, 0xdead_0000));
+        Assert.False(_guest.Personality.TryReadMsr(0, 0, 0x4000_0000, out _));
+    }
+
+    [Fact]
+    public void ProgramsUnknownNumbersAndBadAddressesAreRefused()
+    {
+        Assert.Equal(XenError.NotPermitted, _guest.Call((uint)Hypercall.XenVersion, privilege: 3));
+        Assert.Equal(XenError.NoSuchCall, _guest.Call(99));
+        Assert.Equal(XenError.NoSuchCall, _guest.Event(77, 0));
+        foreach ((Hypercall call, uint operation) in new[]
+        {
+            (Hypercall.MemoryOp, 7u), (Hypercall.MemoryOp, 1u), (Hypercall.MemoryOp, 9u), (Hypercall.EventChannelOp, 6u), (Hypercall.EventChannelOp, 4u), (Hypercall.HvmOp, 0u),
+            (Hypercall.HvmOp, 23u), (Hypercall.SchedOp, 2u), (Hypercall.SchedOp, 3u), (Hypercall.XenVersion, 6u),
+        })
+        {
+            Assert.Equal(XenError.BadAddress, _guest.Call((uint)call, operation, XenGuest.Invalid));
+        }
+
+        Assert.Equal(XenError.BadAddress, _guest.Call((uint)Hypercall.GrantTableOp, 6, XenGuest.Invalid, 1));
+        Assert.Equal(XenError.BadAddress, _guest.Call((uint)Hypercall.VcpuOp, 8, 0, XenGuest.Invalid));
+        Assert.Equal(XenError.NoEntry, _guest.Call((uint)Hypercall.VcpuOp, 8, 5, XenGuest.Argument));
+        Assert.Equal(XenError.BadAddress, _guest.Call((uint)Hypercall.ConsoleIo, 0, 5, XenGuest.Invalid));
+    }
+
+    [Fact]
+    public void VersionAndFeaturesAreTold()
+    {
+        Assert.Equal(0x4_0011, _guest.Call((uint)Hypercall.XenVersion));
+        Assert.Equal(0, _guest.Call((uint)Hypercall.XenVersion, 3, XenGuest.Argument));
+        Assert.StartsWith("xen-3.0-x86_64", Encoding.ASCII.GetString(_guest.Ram.Get(XenGuest.Argument, 40)), StringComparison.Ordinal);
+        Assert.Equal(0, _guest.Operate(Hypercall.XenVersion, 6, 0, 0, 0, 0));
+        Assert.Equal(0x305u, _guest.Ram.Get<uint>(XenGuest.Argument + 4));
+    }
+
+    [Fact]
+    public void TheSharedPageMovesWithItsContentAndHasTheClocks()
+    {
+        _guest.Host.Clock.Advance(5_000_000_000);
+        Assert.Equal(XenError.InvalidArgument, _guest.AddToPhysmap(0, 0, 0xdead_0000));
+        Assert.Equal(XenError.InvalidArgument, _guest.AddToPhysmap(0, 1, XenGuest.Shared));
+        Assert.Equal(XenError.InvalidArgument, _guest.AddToPhysmap(9, 0, XenGuest.Shared));
+        Assert.Equal(XenError.NoSuchProcess, _guest.AddToPhysmap(0, 0, XenGuest.Shared, domain: 0));
+        _guest.SetUp();
+        Assert.Equal((1_700_000_000u, 0u), (_guest.Ram.Get<uint>(XenGuest.Shared + 3076), _guest.Ram.Get<uint>(XenGuest.Shared + 3080)));
+        Assert.Equal(5_000_000_000UL, _guest.Ram.Get<ulong>(XenGuest.Shared + 64 + 32 + 16));
+        _guest.Ram.Set(XenGuest.Shared + 2560, 0x1234u);
+        Assert.Equal(0, _guest.AddToPhysmap(0, 0, Other));
+        Assert.Equal(0x1234u, _guest.Ram.Get<uint>(Other + 2560));
+        _guest.Personality.OnTimeStampSet(1, 77);
+        Assert.Equal((77UL, 5_000_000_000UL), (_guest.Ram.Get<ulong>(Other + 64 + 32 + 8), _guest.Ram.Get<ulong>(Other + 64 + 32 + 16)));
+    }
+
+    [Fact]
+    public void EventsAreBitsAndInterruptTheirProcessorOnce()
+    {
+        _guest.SetUp();
+        Assert.Equal(0, _guest.Event(7, 1, 0));
+        uint port = _guest.Ram.Get<uint>(XenGuest.Argument + 4);
+        Assert.Equal(0, _guest.Event(4, port));
+        Assert.Equal([(0xfee0_1000UL, 0xf3u)], _guest.Interrupts);
+        Assert.Equal(1u << (int)port, _guest.Ram.Get<uint>(XenGuest.Shared + 2048));
+        Assert.Equal((1, 1UL), (_guest.Ram.Get<byte>(XenGuest.Shared + 64), _guest.Ram.Get<ulong>(XenGuest.Shared + 64 + 8)));
+        _guest.Event(4, port);
+        Assert.Single(_guest.Interrupts);
+
+        // A masked one waits until it is unmasked.
+        _guest.Ram.Set(XenGuest.Shared + 64, 0UL);
+        _guest.Ram.Set(XenGuest.Shared + 64 + 8, 0UL);
+        _guest.Ram.Set(XenGuest.Shared + 2048, 0UL);
+        _guest.Ram.Set(XenGuest.Shared + 2560, 1UL << (int)port);
+        _guest.Event(4, port);
+        Assert.Single(_guest.Interrupts);
+        Assert.Equal(0, _guest.Event(9, port));
+        Assert.Equal((2, 0UL), (_guest.Interrupts.Count, _guest.Ram.Get<ulong>(XenGuest.Shared + 2560)));
+        Assert.Equal(0, _guest.Event(3, port));
+        Assert.Equal(XenError.InvalidArgument, _guest.Event(4, port));
+        Assert.Equal(0UL, _guest.Ram.Get<ulong>(XenGuest.Shared + 2048));
+    }
+
+    [Fact]
+    public void ChannelsThatAreNotThereAreRefused()
+    {
+        _guest.SetUp();
+        foreach (uint port in new[] { 0u, 50u, 4096u, uint.MaxValue })
+        {
+            Assert.Equal(XenError.InvalidArgument, _guest.Event(4, port));
+            Assert.Equal(XenError.InvalidArgument, _guest.Event(3, port));
+            Assert.Equal(XenError.InvalidArgument, _guest.Event(9, port));
+            Assert.Equal(XenError.InvalidArgument, _guest.Event(8, port, 0));
+        }
+
+        Assert.Equal(XenError.NoEntry, _guest.Event(7, 9, 0));
+        Assert.Equal(XenError.NoEntry, _guest.Event(1, 0, 9, 0));
+        Assert.Equal(XenError.InvalidArgument, _guest.Event(1, 99, 0, 0));
+        Assert.Equal(XenError.NotPermitted, _guest.Event(6, 0x7ff0_0000, 0));
+        Assert.Equal(XenError.NotPermitted, _guest.Event(0, 0, 1, 0));
+        Assert.Equal(XenError.NoSuchCall, _guest.Event(12, 0, 0));
+        Assert.Equal(0, _guest.Event(1, 0, 0, 0));
+        Assert.Equal(XenError.Exists, _guest.Event(1, 0, 0, 0));
+        int made = 0;
+        while (_guest.Event(7, 0, 0) == 0)
+        {
+            made++;
+        }
+
+        Assert.Equal(4094, made);
+        Assert.Equal(XenError.NoSpace, _guest.Event(7, 0, 0));
+    }
+
+    [Fact]
+    public void QueuesLinkEventsByPriority()
+    {
+        _guest.SetUp();
+        uint[] ports = UseQueues(3);
+        Assert.Equal(0, _guest.Event(13, ports[2], 3));
+        foreach (uint port in ports)
+        {
+            _guest.Event(4, port);
+        }
+
+        Assert.Equal((1u << 7) | (1u << 3), _guest.Ram.Get<uint>(Control));
+        Assert.Equal((ports[0], ports[2]), (_guest.Ram.Get<uint>(Control + 8 + 28), _guest.Ram.Get<uint>(Control + 8 + 12)));
+        Assert.Equal(0xa000_0000u | ports[1], _guest.Ram.Get<uint>(Words + (ports[0] * 4)));
+        Assert.Equal(0xa000_0000u, _guest.Ram.Get<uint>(Words + (ports[1] * 4)));
+        Assert.Single(_guest.Interrupts);
+    }
+
+    [Fact]
+    public void WordsThatAGuestHasSpoiledAreItsOwnLoss()
+    {
+        _guest.SetUp();
+        uint[] ports = UseQueues(2);
+        _guest.Event(4, ports[0]);
+        _guest.Ram.Set(Words + (ports[0] * 4), uint.MaxValue);
+        _guest.Event(4, ports[1]);
+        _guest.Ram.Set(Words + (ports[1] * 4), 0u);
+        _guest.Event(4, ports[1]);
+        _guest.Event(4, ports[0]);
+        Assert.Equal(ports[1], _guest.Ram.Get<uint>(Control + 8 + 28));
+        Assert.Equal(XenError.InvalidArgument, Queue(11, 0xdead_0000UL, 0));
+        Assert.Equal(XenError.InvalidArgument, Queue(11, Control / 4096, 4090UL));
+        Assert.Equal(XenError.NoEntry, Queue(11, Control / 4096, 9UL << 32));
+        Assert.Equal(XenError.InvalidArgument, Queue(12, 0xdead_0000UL));
+        Assert.Equal(0, Queue(12, Words / 4096));
+        Assert.Equal(0, Queue(12, Words / 4096));
+        Assert.Equal(0, Queue(12, Words / 4096));
+        Assert.Equal(XenError.NoSpace, Queue(12, Words / 4096));
+    }
+
+    [Fact]
+    public void TimersRaiseTheirInterruptAndPastOnesAreRefusedIfAsked()
+    {
+        _guest.SetUp();
+        Assert.Equal(0, _guest.Event(1, 0, 0, 0));
+        _guest.Host.Clock.Advance(1000);
+        Assert.Equal(XenError.OutOfTime, _guest.Processor(8, 0, 10, 1));
+        Assert.Equal(0, _guest.Processor(8, 0, 5000, 1));
+        _guest.Host.Clock.Advance(3999);
+        Assert.Empty(_guest.Interrupts);
+        _guest.Host.Clock.Advance(1);
+        Assert.Single(_guest.Interrupts);
+        Assert.Equal(XenError.InvalidArgument, _guest.Processor(6, 0, 5));
+        Assert.Equal(0, _guest.Processor(6, 0, 2_000_000));
+        ClearPending();
+        _guest.Host.Clock.Advance(2_000_000);
+        ClearPending();
+        _guest.Host.Clock.Advance(2_000_000);
+        Assert.Equal(3, _guest.Interrupts.Count);
+        Assert.Equal(0, _guest.Processor(7, 0));
+        ClearPending();
+        _guest.Host.Clock.Advance(9_000_000);
+        Assert.Equal(3, _guest.Interrupts.Count);
+        Assert.Equal(0, _guest.Processor(8, 0, ulong.MaxValue, 0));
+    }
+
+    [Fact]
+    public void AProcessorsInformationMovesOnceAndKeepsWhatIsPending()
+    {
+        _guest.SetUp();
+        _guest.Event(7, 0, 0);
+        _guest.Event(4, _guest.Ram.Get<uint>(XenGuest.Argument + 4));
+        Assert.Equal(XenError.InvalidArgument, _guest.Processor(10, 0, Other / 4096, 4090));
+        Assert.Equal(XenError.InvalidArgument, _guest.Processor(10, 0, 0xdead_0000, 0));
+        Assert.Equal(0, _guest.Processor(10, 0, Other / 4096, 0x40));
+        Assert.Equal((1, 1UL), (_guest.Ram.Get<byte>(Other + 0x40), _guest.Ram.Get<ulong>(Other + 0x48)));
+        Assert.Equal(2, _guest.Interrupts.Count);
+        Assert.Equal(XenError.InvalidArgument, _guest.Processor(10, 0, Other / 4096, 0x80));
+    }
+
+    [Fact]
+    public void RunStatesTellStolenTimeAlsoAcrossPages()
+    {
+        _guest.SetUp();
+        Assert.Equal(0, _guest.Call((uint)Hypercall.VmAssist, 0, 5));
+        Assert.Equal(XenError.InvalidArgument, _guest.Call((uint)Hypercall.VmAssist, 0, 4));
+        Assert.Equal(XenError.BadAddress, _guest.Processor(5, 0, XenGuest.Invalid));
+        const ulong Place = Other + 4096 - 20;
+        Assert.Equal(0, _guest.Processor(5, 0, Place));
+        _guest.Host.Stolen = 30_000_000;
+        _guest.Host.Clock.Advance(250_000_000);
+        byte[] structure = _guest.Ram.Get(Place, RunState.Length);
+        Assert.Equal(
+            (0, 250_000_000UL, 220_000_000UL, 30_000_000UL),
+            (BinaryPrimitives.ReadInt32LittleEndian(structure), BinaryPrimitives.ReadUInt64LittleEndian(structure.AsSpan(8)), BinaryPrimitives.ReadUInt64LittleEndian(structure.AsSpan(16)), BinaryPrimitives.ReadUInt64LittleEndian(structure.AsSpan(24))));
+    }
+
+    [Fact]
+    public void AProcessorThatPollsWaitsUntilItsChannelIsPending()
+    {
+        _guest.SetUp();
+        _guest.Event(7, 0, 0);
+        uint port = _guest.Ram.Get<uint>(XenGuest.Argument + 4);
+        _guest.Ram.Set(XenGuest.Shared + 2560, 1UL << (int)port);
+        _guest.Ram.Set(Other, port);
+        byte[] poll = new byte[24];
+        BinaryPrimitives.WriteUInt64LittleEndian(poll, Other);
+        poll[8] = 1;
+        Assert.Equal(0, _guest.Operate(Hypercall.SchedOp, 3, poll));
+        Assert.Equal(HypercallPage.Wait, _guest.Call((uint)Hypercall.SchedOp | HypercallPage.CanWait, 3, XenGuest.Argument));
+        Assert.Equal(0, _guest.Signals[0].Kicks);
+        _guest.Ram.Memory.TryWrite(XenGuest.Argument, poll);
+        _guest.Call((uint)Hypercall.EventChannelOp, 4, Other, processor: 1);
+        Assert.Equal(1, _guest.Signals[0].Kicks);
+        Assert.Equal(0, _guest.Call((uint)Hypercall.SchedOp | HypercallPage.CanWait, 3, XenGuest.Argument));
+        poll[8] = 200;
+        Assert.Equal(XenError.InvalidArgument, _guest.Operate(Hypercall.SchedOp, 3, poll));
+    }
+
+    [Fact]
+    public void ShutdownsReachTheMachine()
+    {
+        foreach (byte reason in new byte[] { 0, 1, 3, 2, 9 })
+        {
+            _guest.Operate(Hypercall.SchedOp, 2, reason, 0, 0, 0);
+        }
+
+        Assert.Equal(["power off", "reset", "crash"], _guest.Requests.Asked);
+    }
+
+    [Fact]
+    public void ParametersAreTheToolstacksButForTheCallback()
+    {
+        byte[] parameter = new byte[16];
+        BinaryPrimitives.WriteUInt16LittleEndian(parameter, DomainId.Self);
+        Assert.Equal(0, _guest.Operate(Hypercall.HvmOp, 0, parameter));
+        parameter[4] = 1;
+        Assert.Equal(XenError.NotPermitted, _guest.Operate(Hypercall.HvmOp, 0, parameter));
+        parameter[4] = 39;
+        Assert.Equal(XenError.InvalidArgument, _guest.Operate(Hypercall.HvmOp, 1, parameter));
+        parameter[4] = 0;
+        parameter[15] = 2;
+        parameter[8] = 0xf3;
+        Assert.Equal(XenError.InvalidArgument, _guest.Operate(Hypercall.HvmOp, 0, parameter));
+    }
+
+    [Fact]
+    public void GrantsAreLookedUpWhereTheGuestHasPutThem()
+    {
+        var grants = _guest.Personality.Domain.Grants;
+        Assert.Equal(XenError.InvalidArgument, _guest.AddToPhysmap(1, 32, Other));
+        Assert.Equal(XenError.InvalidArgument, _guest.AddToPhysmap(1, 0, 0xdead_0000));
+        Assert.Equal(0, _guest.AddToPhysmap(1, 1, Other));
+        Assert.Equal(2u, grants.FrameCount);
+        SetGrant(3, 1, 0, Words);
+        SetGrant(4, 5, 0, Words);
+        SetGrant(5, 1, 7, Words);
+        SetGrant(6, 1, 0, 0xdead_0000);
+        SetGrant(7, 2, 0, Words);
+        Assert.True(grants.TryGet(512 + 3, write: true, out ulong address, out nint host));
+        Assert.Equal(Words, address);
+        Assert.NotEqual(0, host);
+        Assert.True(grants.TryGet(512 + 4, write: false, out _, out _));
+        Assert.False(grants.TryGet(512 + 4, write: true, out _, out _));
+        foreach (uint reference in new[] { 512u + 5, 512u + 6, 512u + 7, 512u + 8, 1024u, 1u << 20, uint.MaxValue })
+        {
+            Assert.False(grants.TryGet(reference, write: false, out _, out _));
+        }
+
+        Assert.Equal(0, _guest.Operate(Hypercall.GrantTableOp, 6, 0));
+    }
+
+    [Fact]
+    public void PagesGoBackAndComeAgainAndNoMoreThanThereAre()
+    {
+        byte[] reservation = new byte[32];
+        BinaryPrimitives.WriteUInt64LittleEndian(reservation, Other);
+        reservation[8] = 2;
+        BinaryPrimitives.WriteUInt16LittleEndian(reservation.AsSpan(24), DomainId.Self);
+        _guest.Ram.Set(Other, Words / 4096);
+        _guest.Ram.Set(Other + 8, 0xdead_0000UL);
+        long before = _guest.Call((uint)Hypercall.MemoryOp, 3);
+        Assert.Equal(1, _guest.Operate(Hypercall.MemoryOp, 1, reservation));
+        Assert.Equal(before - 1, _guest.Call((uint)Hypercall.MemoryOp, 3));
+        Assert.Equal(1, _guest.Operate(Hypercall.MemoryOp, 6, reservation));
+        Assert.Equal(0, _guest.Operate(Hypercall.MemoryOp, 6, reservation));
+        reservation[16] = 40;
+        Assert.Equal(0, _guest.Operate(Hypercall.MemoryOp, 1, reservation));
+    }
+
+    private void SetGrant(uint reference, ushort flags, ushort domain, ulong address)
+    {
+        _guest.Ram.Set(Other + (reference * 8), flags);
+        _guest.Ram.Set(Other + (reference * 8) + 2, domain);
+        _guest.Ram.Set(Other + (reference * 8) + 4, (uint)(address / 4096));
+    }
+
+    private long Queue(uint operation, ulong first, ulong second = 0)
+    {
+        byte[] structure = new byte[24];
+        BinaryPrimitives.WriteUInt64LittleEndian(structure, first);
+        BinaryPrimitives.WriteUInt64LittleEndian(structure.AsSpan(8), second);
+        return _guest.Operate(Hypercall.EventChannelOp, operation, structure);
+    }
+
+    private uint[] UseQueues(int count)
+    {
+        Assert.Equal(0, Queue(11, Control / 4096));
+        Assert.Equal(FifoEvents.LinkBits, _guest.Ram.Get<byte>(XenGuest.Argument + 16));
+        Assert.Equal(0, Queue(12, Words / 4096));
+        uint[] ports = new uint[count];
+        for (int i = 0; i < count; i++)
+        {
+            Assert.Equal(0, _guest.Event(7, 0, 0));
+            ports[i] = _guest.Ram.Get<uint>(XenGuest.Argument + 4);
+        }
+
+        return ports;
+    }
+
+    private void ClearPending()
+    {
+        _guest.Ram.Set(XenGuest.Shared, 0UL);
+        _guest.Ram.Set(XenGuest.Shared + 8, 0UL);
+        _guest.Ram.Set(XenGuest.Shared + 2048, 0UL);
+    }
+}
