@@ -33,6 +33,9 @@ public static class ErrorNumber
     /// <summary>EFAULT.</summary>
     public const int BadAddress = 14;
 
+    /// <summary>EBUSY.</summary>
+    public const int Busy = 16;
+
     /// <summary>EINVAL.</summary>
     public const int InvalidArgument = 22;
 

@@ -47,6 +47,9 @@ public sealed class TapNetwork : WireNetwork
         }
     }
 
+    /// <summary>Takes an interface over that another process has attached to.</summary>
+    public static TapNetwork Adopt(OwnedDescriptor tap, string name) => new(tap, name);
+
     /// <summary>Makes an interface on a bridge of the host.</summary>
     /// <exception cref="NetworkException">That is not possible.</exception>
     public static TapNetwork OpenOnBridge(string bridge)

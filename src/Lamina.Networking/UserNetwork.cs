@@ -62,6 +62,40 @@ public sealed class UserNetwork : StreamNetwork
         return new UserNetwork(pair.Own, process);
     }
 
+    /// <summary>Starts passt for another process, whose it is from then on: it goes into the background, and ends with the wire.</summary>
+    /// <returns>The wire's end.</returns>
+    /// <exception cref="NetworkException">It is not installed, or refuses.</exception>
+    public static OwnedDescriptor StartForOther(IReadOnlyList<PublishedPort> ports)
+    {
+        using StreamPair pair = new();
+        List<string> arguments = CreateArguments(pair.ShareOther(), ports);
+        arguments.RemoveAll(static a => a is "--foreground" or "--stderr");
+        try
+        {
+            using Process process = Process.Start(new ProcessStartInfo(Program, arguments) { RedirectStandardError = true })!;
+            pair.CloseOther();
+            string said = process.StandardError.ReadToEnd().Trim();
+            process.WaitForExit();
+            if (process.ExitCode == 0 && Answers(pair.Own))
+            {
+                return pair.Own;
+            }
+
+            string reason = said.Length > 0 ? said.Split('\n')[^1] : string.Create(CultureInfo.InvariantCulture, $"exit status {process.ExitCode}");
+            throw new NetworkException($"{Program} does not start: {reason}.{(ports.Count > 0 ? " Perhaps a published port is in use." : "")}");
+        }
+        catch (Win32Exception e)
+        {
+            pair.Own.Dispose();
+            throw new NetworkException($"'--net user' needs the program '{Program}', which cannot be started: {e.Message}. On Debian, 'apt install passt' installs it.", e);
+        }
+        catch (NetworkException)
+        {
+            pair.Own.Dispose();
+            throw;
+        }
+    }
+
     /// <inheritdoc/>
     public override void Dispose()
     {
@@ -77,9 +111,9 @@ public sealed class UserNetwork : StreamNetwork
         {
             process.Kill();
         }
-        catch (InvalidOperationException)
+        catch (Exception e) when (e is InvalidOperationException or Win32Exception)
         {
-            // It has ended already.
+            // It has ended already; or this process may send no signals any more, and it ends because its wire has.
         }
     }
 

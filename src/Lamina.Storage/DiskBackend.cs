@@ -77,6 +77,24 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
     /// <exception cref="StorageException">It is no file, or cannot be copied.</exception>
     public void CopyImage(string path)
     {
+        try
+        {
+            using BlockFile target = BlockFile.CreateNew(path);
+            CopyImage(target);
+        }
+        catch (Lamina.Interop.SystemCallException e)
+        {
+            throw new StorageException($"'{_image.Path}' cannot be copied: {e.Reason}.", e);
+        }
+
+        using DiskImage copy = DiskImages.Open(path, _image.Format, writable: false);
+    }
+
+    /// <summary>Copies the image's file into an empty one, while no request is under way. What it rests on is not copied.</summary>
+    /// <exception cref="StorageException">It is no file, or cannot be copied.</exception>
+    public void CopyImage(BlockFile target)
+    {
+        ArgumentNullException.ThrowIfNull(target);
         int error = _image.Flush();
         if (error != 0)
         {
@@ -85,8 +103,7 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
 
         try
         {
-            _image.CopyFile(path);
-            using DiskImage copy = DiskImages.Open(path, _image.Format, writable: false);
+            _image.CopyFile(target);
         }
         catch (Lamina.Interop.SystemCallException e)
         {

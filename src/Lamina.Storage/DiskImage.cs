@@ -64,7 +64,7 @@ public abstract class DiskImage : IDisposable
 
     /// <summary>Copies the file, not those below it, into a new one, after what was written is in it.</summary>
     /// <exception cref="Lamina.Interop.SystemCallException">The host refuses.</exception>
-    internal abstract void CopyFile(string path);
+    internal abstract void CopyFile(BlockFile target);
 
     /// <summary>Changes the disk's length. What is new reads as zeroes.</summary>
     public abstract int Resize(ulong length);

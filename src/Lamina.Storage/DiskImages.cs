@@ -30,13 +30,31 @@ public static class DiskImages
     /// <param name="writable">Whether it is to be written.</param>
     /// <param name="direct">Past the host's cache: for raw images alone.</param>
     /// <exception cref="StorageException">It cannot be opened so, or is in use.</exception>
-    public static DiskImage Open(string path, DiskFormat? format, bool writable, bool direct) => Open(path, format, writable, [], writesBelow: false, direct);
+    public static DiskImage Open(string path, DiskFormat? format, bool writable, bool direct) => Open(path, format, writable, direct, HostImageFiles.Instance);
+
+    /// <summary>Opens an image and locks it.</summary>
+    /// <param name="path">The file, or block device.</param>
+    /// <param name="format">Its format; null goes by the name, and refuses a raw image that looks like another format.</param>
+    /// <param name="writable">Whether it is to be written.</param>
+    /// <param name="direct">Past the host's cache: for raw images alone.</param>
+    /// <param name="files">Opens its files.</param>
+    /// <exception cref="StorageException">It cannot be opened so, or is in use.</exception>
+    public static DiskImage Open(string path, DiskFormat? format, bool writable, bool direct, IImageFiles files) => Open(path, format, writable, [], writesBelow: false, files, direct);
+
+    /// <summary>The files that <see cref="Open(string, DiskFormat?, bool, bool, IImageFiles)"/> opens, in that order.</summary>
+    /// <exception cref="StorageException">The image cannot be opened so, or is in use.</exception>
+    public static IReadOnlyList<ImageFile> FindFiles(string path, DiskFormat? format, bool writable, bool direct)
+    {
+        NotedImageFiles files = new();
+        Open(path, format, writable, direct, files).Dispose();
+        return files.All;
+    }
 
     /// <summary>Opens a qcow2 image and its backing image, both for writing.</summary>
-    internal static DiskImage OpenForCommit(string path) => Open(path, DiskFormat.Qcow2, writable: true, [], writesBelow: true);
+    internal static DiskImage OpenForCommit(string path) => Open(path, DiskFormat.Qcow2, writable: true, [], writesBelow: true, HostImageFiles.Instance);
 
     /// <summary>Opens a qcow2 image for writing without its backing image, which need not be there.</summary>
-    internal static DiskImage OpenAlone(string path) => Open(path, DiskFormat.Qcow2, writable: true, null, writesBelow: false);
+    internal static DiskImage OpenAlone(string path) => Open(path, DiskFormat.Qcow2, writable: true, null, writesBelow: false, HostImageFiles.Instance);
 
     /// <summary>Makes an empty image in a new file.</summary>
     /// <param name="path">The file, which must not exist.</param>
@@ -97,12 +115,12 @@ public static class DiskImages
         }
     }
 
-    private static DiskImage Open(string path, DiskFormat? format, bool writable, HashSet<string>? above, bool writesBelow, bool direct = false)
+    private static DiskImage Open(string path, DiskFormat? format, bool writable, HashSet<string>? above, bool writesBelow, IImageFiles files, bool direct = false)
     {
         BlockFile? file = null;
         try
         {
-            file = BlockFile.Open(path, writable);
+            file = files.Open(path, writable, direct: false);
             ImageLock.Take(file, writable);
             DiskFormat chosen = format ?? GetFormatByName(path);
             if (format == null && chosen == DiskFormat.Raw && LooksLikeQcow2(file))
@@ -116,8 +134,8 @@ public static class DiskImages
             }
 
             return chosen == DiskFormat.Raw
-                ? RawImage.Open(file, writable, direct)
-                : Qcow2Image.Open(file, writable, (name, backingFormat) => above == null ? null : OpenBacking(path, name, backingFormat, above, writesBelow));
+                ? RawImage.Open(file, writable, direct, files)
+                : Qcow2Image.Open(file, writable, (name, backingFormat) => above == null ? null : OpenBacking(path, name, backingFormat, above, writesBelow, files));
         }
         catch (SystemCallException e)
         {
@@ -132,7 +150,7 @@ public static class DiskImages
     }
 
     // A chain is as long as the names in it, and each image is in it once.
-    private static DiskImage OpenBacking(string path, string name, string? format, HashSet<string> above, bool writable)
+    private static DiskImage OpenBacking(string path, string name, string? format, HashSet<string> above, bool writable, IImageFiles files)
     {
         above.Add(Path.GetFullPath(path));
         int colon = name.IndexOf(':', StringComparison.Ordinal);
@@ -156,7 +174,7 @@ public static class DiskImages
         };
         try
         {
-            return Open(full, known, writable, above, writesBelow: false);
+            return Open(full, known, writable, above, writesBelow: false, files);
         }
         catch (StorageException e)
         {

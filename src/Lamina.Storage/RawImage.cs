@@ -55,8 +55,9 @@ public sealed class RawImage : DiskImage
     /// <param name="file">The file.</param>
     /// <param name="writable">Whether it is to be written.</param>
     /// <param name="direct">Past the host's cache, as far as requests are aligned to its blocks.</param>
+    /// <param name="files">Opens it once more, for that.</param>
     /// <exception cref="StorageException">It cannot be a disk, or not past the cache.</exception>
-    internal static RawImage Open(BlockFile file, bool writable, bool direct)
+    internal static RawImage Open(BlockFile file, bool writable, bool direct, IImageFiles files)
     {
         ulong length = file.GetLength();
         if (length % 512 != 0)
@@ -72,7 +73,7 @@ public sealed class RawImage : DiskImage
         BlockFile? past = null;
         try
         {
-            past = BlockFile.Open(file.Path, writable, direct: true);
+            past = files.Open(file.Path, writable, direct: true);
             ulong alignment = FindAlignment(past, length);
             if (alignment != 0)
             {
@@ -89,7 +90,7 @@ public sealed class RawImage : DiskImage
     }
 
     /// <inheritdoc/>
-    internal override void CopyFile(string path) => _file.CopyTo(path);
+    internal override void CopyFile(BlockFile target) => _file.CopyTo(target);
 
     /// <inheritdoc/>
     public override int Read(ulong offset, ReadOnlySpan<IoVector> buffers) => ChooseFile(offset, buffers).ReadAllAt(offset, buffers);

@@ -9,6 +9,9 @@ public sealed record DiskSettings
     /// <summary>The image: a file or a block device.</summary>
     public required string Path { get; init; }
 
+    /// <summary>Opens the image's files; null for opening them by their paths. Used once.</summary>
+    public IImageFiles? Files { get; init; }
+
     /// <summary>Its format; null goes by the name.</summary>
     public DiskFormat? Format { get; init; }
 

@@ -52,23 +52,15 @@ internal sealed partial class MachineController
     }
 
     /// <summary>Saves the machine.</summary>
-    /// <param name="path">The snapshot's directory, which does not exist.</param>
+    /// <param name="create">Makes the place for its files, if the machine can be saved.</param>
     /// <param name="labels">What the caller wants to know again.</param>
     /// <returns>How long the machine stood still.</returns>
     /// <exception cref="SnapshotException">It cannot be saved; it goes on.</exception>
-    internal TimeSpan Snapshot(string path, IReadOnlyDictionary<string, string> labels)
+    internal TimeSpan Snapshot(Func<ISnapshotFolder> create, IReadOnlyDictionary<string, string> labels)
     {
-        if (_settings.Shares.Count > 0)
-        {
-            throw new SnapshotException("a machine with shared folders cannot be saved: the files that it has open there are the host's");
-        }
-
-        if (_settings.Personality != PersonalityKind.Kvm)
-        {
-            throw new SnapshotException($"a machine that shows its guest {_settings.Personality} cannot be saved yet");
-        }
-
-        using SnapshotWriter writer = new(path);
+        CheckSavable();
+        using ISnapshotFolder folder = create();
+        SnapshotWriter writer = new(folder);
         SnapshotManifest manifest = new();
         byte[] state = [];
         long began = 0;
@@ -90,6 +82,31 @@ internal sealed partial class MachineController
 
         writer.Complete(manifest, state);
         return pause;
+    }
+
+    /// <summary>The names of the files that a snapshot would have now.</summary>
+    /// <exception cref="SnapshotException">The machine cannot be saved.</exception>
+    internal IReadOnlyList<string> ListSnapshotFiles()
+    {
+        CheckSavable();
+        return
+        [
+            MachineSnapshot.MemoryFile, MachineSnapshot.StateFile, MachineSnapshot.ManifestFile,
+            .. Devices.Virtio.Attached.Where(static a => a.DiskBackend is { IsReadOnly: false }).Select(static a => MachineSnapshot.GetDiskFile(a.DiskSettings?.Number ?? 0, a.DiskBackend!.Format)),
+        ];
+    }
+
+    private void CheckSavable()
+    {
+        if (_settings.Shares.Count > 0)
+        {
+            throw new SnapshotException("a machine with shared folders cannot be saved: the files that it has open there are the host's");
+        }
+
+        if (_settings.Personality != PersonalityKind.Kvm)
+        {
+            throw new SnapshotException($"a machine that shows its guest {_settings.Personality} cannot be saved yet");
+        }
     }
 
     // While no processor runs.

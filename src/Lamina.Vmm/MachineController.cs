@@ -72,7 +72,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             _bootLoader = settings.Boot is { } boot ? Own(new BootLoader(boot, layout)) : null;
             _mapping = Own(snapshot?.MapMemory() ?? MemoryMapping.CreateAnonymous(settings.MemorySize));
             _memory = Own(new GuestMemory(layout.CreateRegions(_mapping.Address)));
-            _loop = new EventLoop($"{settings.Name} loop", OnLoopEnded);
+            _loop = new EventLoop($"{settings.Name} loop", OnLoopEnded, () => settings.ThreadStarted?.Invoke(MachineThread.EventLoop));
             _clock = Own(new MachineClock(_loop));
             Own(_loop);
             _control = new Posting(_loop, Control);
@@ -231,6 +231,9 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
 
     /// <inheritdoc/>
     public void TestExit(uint value) => RequestEnd(new MachineResult(MachineOutcome.TestExit, unchecked((int)(_settings.HasTestDevices ? (value << 1) | 1 : value))));
+
+    /// <inheritdoc/>
+    public void ProcessorBegan() => _settings.ThreadStarted?.Invoke(MachineThread.Processor);
 
     /// <inheritdoc/>
     public void ProcessorShutDown(int index)

@@ -87,6 +87,9 @@ public sealed record MachineSettings
     /// <summary>What a reboot by the guest does.</summary>
     public RebootAction OnReboot { get; init; } = RebootAction.Restart;
 
+    /// <summary>Called on each of the machine's own threads when it has begun, before it does anything else: for priorities, affinities and filters. It may not throw. Null for none.</summary>
+    public Action<MachineThread>? ThreadStarted { get; init; }
+
     /// <summary>Whether a triple fault is taken as a reboot. Otherwise it is a crash.</summary>
     public bool RestartOnTripleFault { get; init; }
 }

@@ -12,6 +12,9 @@ public sealed record NetworkSettings
     /// <summary>The tap interface or the bridge; null for <see cref="NetworkKind.User"/>.</summary>
     public string? Name { get; init; }
 
+    /// <summary>What it is connected to, if somebody has opened that: a tap interface, or a stream to passt; null for opening it here. Used once.</summary>
+    public Interop.Files.PassedFile? Wire { get; init; }
+
     /// <summary>The card's hardware address, 6 bytes; null for one made of the machine's name and the card's position.</summary>
     public IReadOnlyList<byte>? HardwareAddress { get; init; }
 

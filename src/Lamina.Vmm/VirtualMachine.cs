@@ -205,8 +205,23 @@ public sealed class VirtualMachine : IDisposable
     public TimeSpan Snapshot(string directory, IReadOnlyDictionary<string, string>? labels = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
-        return _controller.Snapshot(directory, labels ?? new Dictionary<string, string>());
+        return _controller.Snapshot(() => new SnapshotDirectory(directory), labels ?? new Dictionary<string, string>());
     }
+
+    /// <summary>Saves the machine into files that somebody else has made, who gives them their directory when this has succeeded (<see cref="SnapshotDirectory.CompleteWritten"/>).</summary>
+    /// <param name="files">Empty files with the names that <see cref="ListSnapshotFiles"/> gives, open for reading and writing. They are the caller's to close.</param>
+    /// <param name="labels">What the caller wants to find in the manifest.</param>
+    /// <returns>How long the machine stood still.</returns>
+    /// <exception cref="SnapshotException">It cannot be saved; it goes on.</exception>
+    public TimeSpan Snapshot(IReadOnlyList<Interop.Files.PassedFile> files, IReadOnlyDictionary<string, string> labels)
+    {
+        ArgumentNullException.ThrowIfNull(files);
+        return _controller.Snapshot(() => new PassedSnapshotFiles(files), labels);
+    }
+
+    /// <summary>The names of the files that a snapshot would have now.</summary>
+    /// <exception cref="SnapshotException">The machine cannot be saved.</exception>
+    public IReadOnlyList<string> ListSnapshotFiles() => _controller.ListSnapshotFiles();
 
     /// <summary>Ends the machine if it runs, waits for its threads, and gives its memory back. Not to be called from a serial output.</summary>
     public void Dispose()

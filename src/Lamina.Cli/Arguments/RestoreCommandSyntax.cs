@@ -11,12 +11,13 @@ internal sealed class RestoreCommandSyntax
     private readonly Option<string> _accel = new("--accel") { HelpName = "NAME", Description = "auto, kvm, translator or interpreter. [default: that under which the machine was saved]" };
     private readonly Option<string> _name = new("--name") { HelpName = "NAME", Description = "The machine's name. [default: the saved machine's name with a number]" };
     private readonly Option<bool> _verify = new("--verify") { Description = "Check all of the snapshot against its digests before, which reads it." };
+    private readonly Option<string> _sandbox = RunCommandSyntax.CreateSandbox();
     private readonly Option<bool> _detach = new("--detach", "-d") { Description = "Run without this terminal." };
     private readonly Option<bool> _worker = new(DetachedLauncher.WorkerOption) { Hidden = true };
 
     public RestoreCommandSyntax()
     {
-        Command = new Command("restore", "Have a machine go on where a snapshot of it was taken, as often as wanted.") { _directory, _accel, _name, _verify, _detach, _worker };
+        Command = new Command("restore", "Have a machine go on where a snapshot of it was taken, as often as wanted.") { _directory, _accel, _name, _verify, _sandbox, _detach, _worker };
     }
 
     /// <summary>The command.</summary>
@@ -34,6 +35,7 @@ internal sealed class RestoreCommandSyntax
                 RestoreAccelerator = result.GetValue(_accel),
                 Name = name,
                 VerifiesSnapshot = result.GetValue(_verify),
+                IsSandboxed = RunCommandSyntax.ReadSandbox(result.GetValue(_sandbox)),
                 Detach = result.GetValue(_detach),
                 IsDetachedWorker = result.GetValue(_worker),
             }

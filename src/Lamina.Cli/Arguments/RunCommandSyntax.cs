@@ -15,6 +15,7 @@ internal sealed class RunCommandSyntax
     private static readonly string[] Consoles = ["serial", "virtio"];
     private static readonly string[] Transports = ["pci", "mmio"];
     private static readonly string[] RebootActions = ["restart", "exit"];
+    private static readonly string[] Sandboxes = ["on", "off"];
 
     // In the order of the enumeration.
     private static readonly string[] Controllers = ["auto", "off", "split", "on"];
@@ -46,6 +47,8 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _name = new("--name") { HelpName = "NAME", Description = "The machine's name; an image takes it as host name." };
     private readonly Option<bool> _persist = new("--persist") { Description = "Keep what the system writes to its disk, under the machine's name, for the next run." };
     private readonly Option<string> _userData = new("--user-data") { HelpName = "FILE", Description = "Give FILE to the guest's cloud-init, on a disk for its NoCloud source." };
+    private readonly Option<string> _sandbox = CreateSandbox();
+    private readonly Option<string> _sandboxProbe = new("--sandbox-probe") { Hidden = true };
     private readonly Option<string> _onReboot = new("--on-reboot") { HelpName = "ACTION", Description = "When the guest reboots: restart or exit. [default: restart]" };
     private readonly Option<bool> _testDevices = new("--test-devices") { Description = "Add what programs that test a processor expect: QEMU's pc-testdev and fw_cfg, and an exit port after whose write of N the status is 2 N + 1." };
     private readonly Option<bool> _detach = new("--detach", "-d") { Description = "Run without this terminal. 'lamina ps', 'console', 'logs' and 'stop' find the machine." };
@@ -58,7 +61,7 @@ internal sealed class RunCommandSyntax
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
             _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _kvmClock, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _strictCode, _cpu, _serial, _name, _onReboot, _verbose, _image,
-            _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _personality, _persist, _userData, _testDevices, _detach, _worker,
+            _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _personality, _persist, _userData, _sandbox, _sandboxProbe, _testDevices, _detach, _worker,
         };
     }
 
@@ -100,6 +103,8 @@ internal sealed class RunCommandSyntax
             Name = result.GetValue(_name) is { } name ? ReadName(name) : null,
             Detach = result.GetValue(_detach),
             IsDetachedWorker = result.GetValue(_worker),
+            IsSandboxed = ReadSandbox(result.GetValue(_sandbox)),
+            SandboxProbe = result.GetValue(_sandboxProbe),
             Verbose = result.GetValue(_verbose),
         };
         return options with
@@ -190,6 +195,12 @@ internal sealed class RunCommandSyntax
             ? throw new LaminaException("--kvmclock needs the local APICs in KVM. Leave --kernel-irqchip off out.")
             : clock;
     }
+
+    /// <summary>The option that says whether the machine's process is confined.</summary>
+    internal static Option<string> CreateSandbox() => new("--sandbox") { HelpName = "on|off", Description = "Whether the machine's process gives up what it does not need before the guest runs. [default: on]" };
+
+    /// <summary>Reads it.</summary>
+    internal static bool ReadSandbox(string? text) => ReadChoice("--sandbox", text ?? "on", Sandboxes) == "on";
 
     private static ulong ReadBalloon(string text)
     {

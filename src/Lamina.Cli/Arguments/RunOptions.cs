@@ -102,6 +102,12 @@ internal sealed record RunOptions
     /// <summary>The accelerator's name for a restored machine; null for the one under which it was saved.</summary>
     public string? RestoreAccelerator { get; init; }
 
+    /// <summary>Whether the machine's process gives up what it does not need before the guest runs.</summary>
+    public bool IsSandboxed { get; init; } = true;
+
+    /// <summary>For tests: what the sandbox forbids is tried from inside. A system call's name ends the process by it; another word tries those that fail. Null for neither.</summary>
+    public string? SandboxProbe { get; init; }
+
     /// <summary>Show the kernel's messages while a command runs.</summary>
     public bool Verbose { get; init; }
 }

@@ -1,5 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Lamina.Interop.Files;
+using Lamina.Interop.Networks;
 using Lamina.Management.Protocol;
 
 namespace Lamina.Cli.Control;
@@ -48,6 +50,22 @@ internal sealed class ControlExchange(ControlChannel channel, ControlRequest req
         HasStream = true;
         Send(new ControlResponse { Ok = true, Id = request.Id, Stream = true });
         return channel;
+    }
+
+    /// <summary>Receives files that the client has opened, in the stream.</summary>
+    /// <param name="names">What they are called.</param>
+    /// <exception cref="ControlException">They do not come.</exception>
+    public IReadOnlyList<PassedFile> ReceiveFiles(IReadOnlyList<string> names)
+    {
+        if (names.Count > DescriptorPassing.Maximum)
+        {
+            throw new ControlException(ControlErrors.BadArguments, $"At most {DescriptorPassing.Maximum} files can be passed.");
+        }
+
+        int[] numbers = new int[names.Count];
+        return channel.IsEmpty && DescriptorPassing.TryReceive(channel.Handle, numbers)
+            ? [.. names.Select((name, i) => new PassedFile(numbers[i], name))]
+            : throw new ControlException(ControlErrors.BadArguments, $"{names.Count} descriptors were expected, in one message.");
     }
 
     private void Send(ControlResponse response)

@@ -1,3 +1,4 @@
+using Lamina.Cli.Isolation;
 using Lamina.Vmm;
 
 namespace Lamina.Cli.Control;
@@ -30,6 +31,9 @@ internal sealed class ControlledMachine
 
     /// <summary>Makes what a snapshot is to tell whoever restores it.</summary>
     public required Func<Dictionary<string, string>> CreateLabels { get; init; }
+
+    /// <summary>What confines its process.</summary>
+    public required Sandbox Sandbox { get; init; }
 
     /// <summary>Ends the machine at once.</summary>
     public required Action Quit { get; init; }

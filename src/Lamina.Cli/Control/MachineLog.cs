@@ -20,15 +20,18 @@ internal sealed class MachineLog : ICharacterOutput
         _path = path;
     }
 
+    /// <summary>Where a machine's log is.</summary>
+    public static string FindPath(string name, Func<string, string?> environment) => Path.Combine(FindFolder(environment), $"{name}.log");
+
     /// <summary>Where logs are (XDG base directory specification).</summary>
-    public static string FindPath(string name, Func<string, string?> environment)
+    public static string FindFolder(Func<string, string?> environment)
     {
         string? state = environment("XDG_STATE_HOME");
         string? home = environment("HOME");
         string place = !string.IsNullOrEmpty(state) && Path.IsPathRooted(state) ? state
             : !string.IsNullOrEmpty(home) && Path.IsPathRooted(home) ? Path.Combine(home, ".local", "state")
             : throw new LaminaException("there is no place for logs: neither HOME nor XDG_STATE_HOME names a directory. Set XDG_STATE_HOME.");
-        return Path.Combine(place, "lamina", "logs", $"{name}.log");
+        return Path.Combine(place, "lamina", "logs");
     }
 
     /// <summary>The files of a log, the older first, as far as they exist.</summary>

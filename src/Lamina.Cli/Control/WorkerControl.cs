@@ -24,6 +24,9 @@ internal sealed class WorkerControl : IDisposable
     /// <summary>The machine's name.</summary>
     public string Name { get; }
 
+    /// <summary>The directory of its sockets; null if it has none.</summary>
+    public string? Folder => _entry == null ? null : Path.GetDirectoryName(_entry.SocketPath);
+
     /// <summary>What the console shows.</summary>
     public ConsoleHub Console { get; } = new();
 

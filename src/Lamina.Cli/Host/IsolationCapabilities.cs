@@ -13,15 +13,15 @@ internal static class IsolationCapabilities
     {
         yield return DescribeControlGroups();
         yield return HostFiles.ReadField("/proc/self/status", "Seccomp").Length > 0
-            ? new Capability(Group, "seccomp", CapabilityState.Yes, "filters allowed", Later)
+            ? new Capability(Group, "seccomp", CapabilityState.Yes, "filters allowed", "machines' processes make the system calls that they need, and no others")
             : new Capability(Group, "seccomp", CapabilityState.No, "not in this kernel", "system calls cannot be filtered");
         int landlock = KernelProbe.GetLandlockVersion();
         yield return landlock > 0
-            ? new Capability(Group, "Landlock", CapabilityState.Yes, $"version {landlock}", Later)
+            ? new Capability(Group, "Landlock", CapabilityState.Yes, $"version {landlock}", "machines' processes open the files that they need, and no others")
             : new Capability(Group, "Landlock", CapabilityState.No, "not in this kernel", "files cannot be fenced without privilege");
         yield return File.Exists("/proc/self/ns/user")
             ? new Capability(Group, "namespaces", CapabilityState.Yes, "user, mount, network, ...", Later)
-            : new Capability(Group, "namespaces", CapabilityState.No, "no user namespaces", "a VM's process sees what its user sees");
+            : new Capability(Group, "namespaces", CapabilityState.No, "no user namespaces", "not used in this version");
     }
 
     private static Capability DescribeControlGroups()

@@ -81,13 +81,8 @@ internal sealed class DeviceCommands
         }
 
         AttachArguments arguments = new() { Disk = disk == null ? null : CompletePath(disk), Network = net, Publish = result.GetValue(_publish) ?? [] };
-        if (disk != null)
-        {
-            DiskArgument.Parse(disk);
-        }
-
-        Write(MachineCall.Run(
-            MachineDirectory.Open(), result.GetValue(_name)!, c => c.Call(ControlVerbs.Attach, arguments, ControlJson.Default.AttachArguments, ControlJson.Default.DeviceResult)));
+        using OpenedDevice opened = OpenedDevice.Open(arguments);
+        Write(MachineCall.Run(MachineDirectory.Open(), result.GetValue(_name)!, opened.Attach));
     }
 
     private void Detach(ParseResult result)

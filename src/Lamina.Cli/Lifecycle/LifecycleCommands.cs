@@ -215,8 +215,7 @@ internal sealed class LifecycleCommands
 
     private static SnapshotResult Save(MachineDirectory machines, string name, string directory)
     {
-        SnapshotArguments arguments = new() { Directory = Path.GetFullPath(directory) };
-        return MachineCall.Run(machines, name, c => c.Call(ControlVerbs.Snapshot, arguments, ControlJson.Default.SnapshotArguments, ControlJson.Default.SnapshotResult));
+        return MachineCall.Run(machines, name, c => SnapshotRequest.Make(c, directory));
     }
 
     // The copy has the files open, and needs their names no more, once it runs.

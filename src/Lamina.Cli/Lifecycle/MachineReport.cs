@@ -22,6 +22,12 @@ internal static class MachineReport
         Line(output, "cpu", $"{status.Processors} x {status.CpuModel}");
         Line(output, "memory", MemorySize.Format(status.MemoryBytes));
         Line(output, "consoles", $"{Number(status.AttachedConsoles)} attached{(status.Detached ? ", no terminal of its own" : "")}");
+        Line(output, "sandbox", status.Sandbox);
+        foreach (string missing in status.SandboxMissing)
+        {
+            Line(output, "not confined", missing);
+        }
+
         foreach (string disk in status.Disks)
         {
             Line(output, "disk", disk);

@@ -9,6 +9,7 @@ using Lamina.Cli.Images.Debian;
 using Lamina.Cli.Images.Packages;
 using Lamina.Cli.Images.Systems;
 using Lamina.Cli.Inspection;
+using Lamina.Cli.Isolation;
 using Lamina.Cli.Output;
 using Lamina.Cli.Tools;
 using Lamina.Interop;
@@ -33,6 +34,7 @@ internal sealed class MachineRun(RunOptions options)
     private readonly bool _outputIsTerminal = TerminalMode.IsTerminal(Descriptor.StandardOutput);
     private readonly Latch _ended = new();
     private readonly ConsoleLog _log = new();
+    private readonly SandboxProbe? _probe = options.SandboxProbe == null ? null : new SandboxProbe(Console.Error);
     private readonly TemporaryFiles _temporary = new(() => Path.Combine(CacheLocation.Find(Environment.GetEnvironmentVariable), "overlays"));
     private IReadOnlyList<DiskSettings> _disks = options.Disks;
     private IReadOnlyList<NetworkSettings> _networks = options.Networks;
@@ -195,8 +197,9 @@ internal sealed class MachineRun(RunOptions options)
 
         MachineResult result;
         ProcessorCounters counters;
+        Sandbox sandbox = CreateSandbox(control, log != null);
         using TranslationWatch inspection = TranslationWatch.Create(options.Inspection, options.Verbose);
-        using (VirtualMachine machine = new(CreateSettings(boot, control.Name, serial, link, inspection.Options)))
+        using (VirtualMachine machine = new(CreateSettings(boot, control.Name, serial, link, inspection.Options) with { ThreadStarted = sandbox.OnThread }))
         {
             _temporary.Remove();
             Connect(machine, watch, link);
@@ -228,6 +231,7 @@ internal sealed class MachineRun(RunOptions options)
                 Resize = (columns, rows) => SendSize(machine, link, new TerminalSize(columns, rows)),
                 AskToPowerOff = () => AskToPowerOff(machine, link),
                 CreateLabels = () => RestoredMachine.CreateLabels(Source, HasShell(link)),
+                Sandbox = sandbox,
                 Quit = quit,
             });
             if (log != null)
@@ -235,6 +239,7 @@ internal sealed class MachineRun(RunOptions options)
                 Detach(control.Name, log);
             }
 
+            Confine(sandbox);
             machine.Start();
             result = machine.WaitForEnd();
             control.Console.End();
@@ -283,6 +288,48 @@ internal sealed class MachineRun(RunOptions options)
             _commandStatus >= 0 ? _commandStatus : null,
             _panic,
             link is { IsReady: false }));
+    }
+
+    private Sandbox CreateSandbox(WorkerControl control, bool hasLog)
+    {
+        string?[] sockets = [control.Folder, _sockets == null ? null : Path.GetDirectoryName(Path.GetFullPath(_sockets.Path))];
+        SandboxNeeds needs = new()
+        {
+            Shares = options.Shares,
+            ConnectsToHost = options.Sockets != null,
+            SocketFolders = [.. sockets.OfType<string>()],
+            LogFolder = hasLog ? MachineLog.FindFolder(Environment.GetEnvironmentVariable) : null,
+        };
+        return new Sandbox(needs) { ThreadEntered = _probe == null ? null : _probe.Try };
+    }
+
+    // All is open that has a path, and no thread has run a guest's instruction.
+    private void Confine(Sandbox sandbox)
+    {
+        if (!options.IsSandboxed)
+        {
+            return;
+        }
+
+        sandbox.Enter();
+        if (options.Verbose)
+        {
+            Messages.Write(string.Create(CultureInfo.InvariantCulture, $"the machine's process is confined by {sandbox.Describe()}; that took {sandbox.Duration.TotalMilliseconds:F1} ms"));
+            foreach (string missing in sandbox.Missing)
+            {
+                Messages.Write($"it is not confined by {missing}");
+            }
+        }
+
+        if (_probe != null)
+        {
+            _probe.Try("Main");
+            Task.Run(() => _probe.Try("Pool")).GetAwaiter().GetResult();
+            if (Enum.TryParse<Interop.Isolation.SystemCall>(options.SandboxProbe, out _))
+            {
+                SandboxProbe.Die(options.SandboxProbe!);
+            }
+        }
     }
 
     private static void Describe(VirtualMachine machine)

@@ -20,6 +20,7 @@ public sealed unsafe class BlockFile : SafeHandle
     private const int PunchHole = 0x2;
     private const int ZeroRange = 0x10;
     private const int SeekEnd = 2;
+    private const int DuplicateCommand = 1030;
     private const nuint CloneFile = 0x40049409;
     private const int SeekData = 3;
     private const int SeekHole = 4;
@@ -55,11 +56,32 @@ public sealed unsafe class BlockFile : SafeHandle
     /// <exception cref="SystemCallException">The host refuses, or there is one of that name.</exception>
     public static BlockFile CreateNew(string path) => Open(path, ReadWrite | Create | Exclusive);
 
+    /// <summary>Takes a descriptor over that another process has opened.</summary>
+    /// <param name="descriptor">The descriptor.</param>
+    /// <param name="path">What it is called.</param>
+    public static BlockFile Adopt(int descriptor, string path) => new(descriptor, path);
+
+    /// <summary>Another descriptor of the same open file.</summary>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    public static int Duplicate(int descriptor)
+    {
+        int number = NativeMethods.ControlFile(descriptor, DuplicateCommand, 0L);
+        return number >= 0 ? number : throw SystemCallException.FromLastError("fcntl");
+    }
+
     /// <summary>Copies the content into a new file: without copying any where the file system can share it, and else what is not a hole.</summary>
     /// <exception cref="SystemCallException">The host refuses.</exception>
     public void CopyTo(string path)
     {
         using BlockFile target = CreateNew(path);
+        CopyTo(target);
+    }
+
+    /// <summary>Copies the content into an empty file.</summary>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    public void CopyTo(BlockFile target)
+    {
+        ArgumentNullException.ThrowIfNull(target);
         if (NativeMethods.Control(target.Descriptor, CloneFile, (void*)Descriptor) == 0)
         {
             return;

@@ -22,6 +22,13 @@ public sealed unsafe partial class IoRing : IDisposable
     private const int MapShared = 1;
     private const uint DataOnly = 1;
     private const ulong WakeTag = ulong.MaxValue;
+    private const int RegisterCall = 427;
+    private const int FlagsOffset = 8;
+    private const uint StartsDisabled = 1 << 6;
+    private const uint RegisterRestrictions = 11;
+    private const uint EnableRings = 12;
+    private const int RestrictionLength = 16;
+    private const byte RestrictOperation = 1;
     private readonly object _gate = new();
     private readonly int _descriptor;
     private readonly byte* _rings;
@@ -70,10 +77,18 @@ public sealed unsafe partial class IoRing : IDisposable
     {
         uint* parameters = stackalloc uint[ParametersSize / 4];
         NativeMemory.Clear(parameters, ParametersSize);
+        parameters[FlagsOffset / 4] = StartsDisabled;
+
         // One more than requests, for waking.
         int descriptor = (int)Setup(SetupCall, (uint)slots + 1, parameters);
         if (descriptor < 0)
         {
+            return null;
+        }
+
+        if (!Restrict(descriptor))
+        {
+            _ = NativeMethods.Close(descriptor);
             return null;
         }
 
@@ -171,6 +186,22 @@ public sealed unsafe partial class IoRing : IDisposable
         NativeMemory.Free(_vectors);
     }
 
+    // A ring makes system calls that no filter sees. This one makes those that it is for, whoever writes to it.
+    private static bool Restrict(int descriptor)
+    {
+        ReadOnlySpan<byte> operations = [0, (byte)IoRingOperation.Read, (byte)IoRingOperation.Write, (byte)IoRingOperation.Synchronize];
+        byte* restrictions = stackalloc byte[RestrictionLength * 4];
+        new Span<byte>(restrictions, RestrictionLength * 4).Clear();
+        for (int i = 0; i < operations.Length; i++)
+        {
+            restrictions[i * RestrictionLength] = RestrictOperation;
+            restrictions[(i * RestrictionLength) + 2] = operations[i];
+        }
+
+        // SAFETY: that many of struct io_uring_restriction.
+        return Register(RegisterCall, descriptor, RegisterRestrictions, restrictions, (uint)operations.Length) == 0 && Register(RegisterCall, descriptor, EnableRings, null, 0) == 0;
+    }
+
     private bool Submit(byte operation, int descriptor, ulong offset, void* address, uint length, uint flags, ulong tag)
     {
         lock (_gate)
@@ -209,6 +240,9 @@ public sealed unsafe partial class IoRing : IDisposable
 
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
     private static partial nint Setup(nint number, uint entries, uint* parameters);
+
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static partial nint Register(nint number, int descriptor, uint operation, void* argument, uint count);
 
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
     private static partial nint Enter(nint number, int descriptor, uint submit, uint minimum, uint flags, nint signals, nuint size);

@@ -12,6 +12,17 @@ public sealed unsafe class OwnedDescriptor : SafeHandle
         SetHandle(descriptor);
     }
 
+    /// <summary>Takes over a descriptor that another process has opened, and has it never block.</summary>
+    public static OwnedDescriptor Adopt(int descriptor)
+    {
+        const int GetStatusFlags = 3;
+        const int SetStatusFlags = 4;
+        const int NonBlocking = 0x800;
+        int flags = NativeMethods.ControlFile(descriptor, GetStatusFlags, 0L);
+        _ = NativeMethods.ControlFile(descriptor, SetStatusFlags, (long)(flags | NonBlocking));
+        return new OwnedDescriptor(descriptor);
+    }
+
     /// <summary>Its number.</summary>
     public int Number => (int)handle;
 

@@ -9,6 +9,6 @@ public sealed record AgentResult
     /// <summary>The agent's port in the guest.</summary>
     public uint Port { get; set; }
 
-    /// <summary>Whether it answers now. It does not before the guest has started it.</summary>
+    /// <summary>Whether it is known to answer now. It does not before the guest has started it, and a machine whose process is confined does not know.</summary>
     public bool Ready { get; set; }
 }

@@ -11,4 +11,7 @@ public sealed record AttachArguments
 
     /// <summary>Ports of the host that lead to the guest through the card, as <c>lamina run --publish</c> takes them.</summary>
     public IReadOnlyList<string> Publish { get; set; } = [];
+
+    /// <summary>Files that the client has opened and passes: those of a disk's image, or one, what a network card is connected to. Empty if the machine's process is to open them.</summary>
+    public IReadOnlyList<PassedFileArguments> Files { get; set; } = [];
 }

@@ -19,6 +19,12 @@ public sealed class ControlChannel : IDisposable
         _socket = socket;
     }
 
+    /// <summary>The socket, for what goes beside its bytes.</summary>
+    public SafeSocketHandle Handle => _socket.SafeHandle;
+
+    /// <summary>Whether nothing was received that nobody has read yet.</summary>
+    public bool IsEmpty => _start == _end;
+
     /// <summary>Reads a line.</summary>
     /// <param name="line">The line without its end, valid until the next read.</param>
     /// <returns>Whether there was one: <c>false</c> at the connection's end, be it in the middle of a line.</returns>

@@ -73,13 +73,31 @@ public sealed class ControlClient : IDisposable
         return _channel;
     }
 
+    /// <summary>Reads the answer that ends a request whose stream was opened.</summary>
+    /// <exception cref="ControlException">It was not done.</exception>
+    public TResult ReadResult<TResult>(JsonTypeInfo<TResult> resultType)
+    {
+        ControlResponse response = ReadResponse();
+        return response.Result is { } result && result.Deserialize(resultType) is { } value ? value : throw new ControlException(ControlErrors.NoAnswer, "the answer has no result");
+    }
+
     /// <inheritdoc/>
     public void Dispose() => _channel.Dispose();
 
     private ControlResponse Exchange(string verb, JsonElement arguments)
     {
         byte[] request = JsonSerializer.SerializeToUtf8Bytes(new ControlRequest { Verb = verb, Arguments = arguments }, ControlJson.Default.ControlRequest);
-        if (!_channel.TryWrite([.. request, (byte)'\n']) || !_channel.TryReadLine(out ReadOnlySpan<byte> line))
+        if (!_channel.TryWrite([.. request, (byte)'\n']))
+        {
+            throw new ControlException(ControlErrors.NoAnswer, "the machine does not answer");
+        }
+
+        return ReadResponse();
+    }
+
+    private ControlResponse ReadResponse()
+    {
+        if (!_channel.TryReadLine(out ReadOnlySpan<byte> line))
         {
             throw new ControlException(ControlErrors.NoAnswer, "the machine does not answer");
         }

@@ -25,6 +25,7 @@ namespace Lamina.Management.Protocol;
 [JsonSerializable(typeof(DeviceResult[]))]
 [JsonSerializable(typeof(SnapshotArguments))]
 [JsonSerializable(typeof(SnapshotResult))]
+[JsonSerializable(typeof(SnapshotFiles))]
 [JsonSerializable(typeof(MachineStatus))]
 [JsonSerializable(typeof(MachineStatus[]))]
 [JsonSerializable(typeof(MachineStatistics))]

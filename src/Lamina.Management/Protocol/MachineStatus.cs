@@ -42,6 +42,12 @@ public sealed record MachineStatus
     /// <summary>Paths of its disk images.</summary>
     public IReadOnlyList<string> Disks { get; set; } = [];
 
+    /// <summary>What confines its process: "off", or a list with commas.</summary>
+    public string Sandbox { get; set; } = "";
+
+    /// <summary>What of that the host does not give, and why.</summary>
+    public IReadOnlyList<string> SandboxMissing { get; set; } = [];
+
     /// <summary>Processor features of the model that its accelerators withhold.</summary>
     public IReadOnlyList<string> WithheldFeatures { get; set; } = [];
 }

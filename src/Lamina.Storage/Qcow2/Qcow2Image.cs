@@ -133,7 +133,7 @@ internal sealed partial class Qcow2Image : DiskImage
     }
 
     /// <inheritdoc/>
-    internal override void CopyFile(string path) => _file.CopyTo(path);
+    internal override void CopyFile(BlockFile target) => _file.CopyTo(target);
 
     /// <inheritdoc/>
     public override int Read(ulong offset, ReadOnlySpan<IoVector> buffers)

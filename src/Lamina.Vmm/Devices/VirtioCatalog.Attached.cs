@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Lamina.Interop.Networks;
 using Lamina.Machine.Limits;
 using Lamina.Networking;
 using Lamina.Storage;
@@ -51,6 +52,8 @@ internal sealed partial class VirtioCatalog
     /// <exception cref="NetworkException">It cannot be had.</exception>
     internal static WireNetwork Open(NetworkSettings network) => network.Kind switch
     {
+        NetworkKind.User when network.Wire is { } wire => new StreamNetwork(OwnedDescriptor.Adopt(wire.Take())),
+        _ when network.Wire is { } wire => TapNetwork.Adopt(OwnedDescriptor.Adopt(wire.Take()), network.Name ?? ""),
         NetworkKind.User => UserNetwork.Start(network.PublishedPorts),
         NetworkKind.Tap => TapNetwork.Open(network.Name ?? throw new MachineConfigurationException("A network card on a tap interface needs the interface's name.")),
         _ => TapNetwork.OpenOnBridge(network.Name ?? throw new MachineConfigurationException("A network card on a bridge needs the bridge's name.")),
@@ -62,11 +65,11 @@ internal sealed partial class VirtioCatalog
     {
         int number = settings.Number ?? FindFree("disk");
         string name = GetName("disk", number);
-        DiskBackend backend = new(DiskImages.Open(settings.Path, settings.Format, !settings.IsReadOnly, settings.IsDirect), settings.OnNoSpace, _notice);
+        DiskBackend backend = new(DiskImages.Open(settings.Path, settings.Format, !settings.IsReadOnly, settings.IsDirect, settings.Files ?? HostImageFiles.Instance), settings.OnNoSpace, _notice);
         LimitedDisk limited = new(backend, _clock, new MonitorLock(), settings.Limits);
         int queues = Math.Min(_settings.ProcessorCount, MaximumBlockQueues);
         BlockDevice device = new(name, new MonitorLock(), _memory, limited, queues, Encoding.ASCII.GetBytes(settings.Serial ?? name));
-        return new AttachedDevice(device, backend) { Block = device, Disk = limited, DiskBackend = backend, DiskSettings = settings with { Number = number } };
+        return new AttachedDevice(device, backend) { Block = device, Disk = limited, DiskBackend = backend, DiskSettings = settings with { Number = number, Files = null } };
     }
 
     /// <summary>Makes a network card that is on no bus yet. Any thread.</summary>
@@ -77,7 +80,7 @@ internal sealed partial class VirtioCatalog
         WireNetwork wire = Open(settings);
         LimitedNetwork limited = new(wire, _clock, new MonitorLock(), settings.Limits);
         NetworkDevice device = new(GetName("net", number), new MonitorLock(), _memory, limited, GetHardwareAddress(settings, number));
-        return new AttachedDevice(device, wire) { Network = limited, NetworkSettings = settings with { Number = number } };
+        return new AttachedDevice(device, wire) { Network = limited, NetworkSettings = settings with { Number = number, Wire = null } };
     }
 
     /// <summary>Gives a device of a machine that runs its slot and its function, which the caller puts there. On the control thread.</summary>

@@ -12,6 +12,7 @@ internal sealed class EventLoop : IDisposable
     private readonly Lock _lock = new();
     private readonly Thread _thread;
     private readonly Action<Exception?> _ended;
+    private readonly Action? _began;
     private Posting? _first;
     private Posting? _last;
     private volatile bool _stop;
@@ -20,9 +21,11 @@ internal sealed class EventLoop : IDisposable
     /// <summary>Makes a loop that has not begun.</summary>
     /// <param name="name">Name of the thread.</param>
     /// <param name="ended">Called last on the thread, with what made it end early, or null.</param>
-    internal EventLoop(string name, Action<Exception?> ended)
+    /// <param name="began">Called first on the thread; or null.</param>
+    internal EventLoop(string name, Action<Exception?> ended, Action? began = null)
     {
         _ended = ended;
+        _began = began;
         _poller.Add(_notifier.Descriptor, Readiness.Readable, WakeToken);
         _thread = new Thread(Run) { Name = name, IsBackground = true };
     }
@@ -95,6 +98,7 @@ internal sealed class EventLoop : IDisposable
         Exception? failure = null;
         try
         {
+            _began?.Invoke();
             Span<ReadyDescriptor> ready = stackalloc ReadyDescriptor[Poller.BatchSize];
             while (!_stop)
             {

@@ -3,6 +3,9 @@ namespace Lamina.Vmm.Processors;
 /// <summary>What a processor's thread reports to the machine. On that thread.</summary>
 internal interface IProcessorEvents
 {
+    /// <summary>The processor's thread has begun.</summary>
+    void ProcessorBegan();
+
     /// <summary>Triple fault. The processor stands still until it is reset.</summary>
     void ProcessorShutDown(int index);
 

@@ -142,6 +142,7 @@ internal sealed class ProcessorLoop : IProcessorSignals
     private void Body()
     {
         ThreadNumber = ThreadSignal.CurrentThread;
+        _events.ProcessorBegan();
         while (true)
         {
             // Cleared before the command and the processor look at what was asked for: whatever comes later sets it again.

@@ -95,6 +95,17 @@ public sealed class MachineSnapshot : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _memory.Dispose();
 
+    /// <summary>Whether it is the name of one of a snapshot's files.</summary>
+    internal static bool IsFileName(string name) => name is ManifestFile or StateFile or MemoryFile || IsDiskFile(name);
+
+    /// <summary>Whether it is the name of a disk's copy.</summary>
+    internal static bool IsDiskFile(string name)
+    {
+        ReadOnlySpan<char> number = name.AsSpan(0, Math.Max(name.IndexOf('.', StringComparison.Ordinal), 0));
+        return number.StartsWith("disk") && int.TryParse(number[4..], NumberStyles.None, CultureInfo.InvariantCulture, out int parsed)
+            && (name == GetDiskFile(parsed, Storage.DiskFormat.Raw) || name == GetDiskFile(parsed, Storage.DiskFormat.Qcow2));
+    }
+
     internal static string GetDiskFile(int number, Storage.DiskFormat format) => string.Create(CultureInfo.InvariantCulture, $"disk{number}.{(format == Storage.DiskFormat.Raw ? "raw" : "qcow2")}");
 
     /// <summary>Maps the memory, for one machine alone.</summary>

@@ -133,6 +133,10 @@ public sealed class ProcessorLoopTests : IProcessorEvents, IDisposable
         }
     }
 
+    void IProcessorEvents.ProcessorBegan()
+    {
+    }
+
     void IProcessorEvents.ProcessorShutDown(int index) => Report($"shutdown {index}");
 
     void IProcessorEvents.ProcessorUnsuited(int index, string reason) => Report($"unsuited {index} {reason}");

@@ -14,7 +14,10 @@ internal sealed class AgentVerb(ControlledMachine machine) : IControlVerb
     {
         string path = machine.Machine.Settings.Sockets?.Path
             ?? throw new ControlException(ControlErrors.Refused, "The machine has no sockets to its guest: those of images have, and others with --vsock.");
-        AgentResult result = new() { Socket = Path.GetFullPath(path), Port = AgentProtocol.Port, Ready = new GuestAgent(path).IsReady() };
+
+        // A confined process connects to nobody, itself included; the client finds out.
+        bool isReady = !machine.Sandbox.IsOn && new GuestAgent(path).IsReady();
+        AgentResult result = new() { Socket = Path.GetFullPath(path), Port = AgentProtocol.Port, Ready = isReady };
         exchange.Reply(result, ControlJson.Default.AgentResult);
     }
 }

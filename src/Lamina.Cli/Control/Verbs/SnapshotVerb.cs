@@ -1,3 +1,4 @@
+using Lamina.Interop.Files;
 using Lamina.Management.Protocol;
 using Lamina.Vmm.Snapshots;
 
@@ -12,20 +13,39 @@ internal sealed class SnapshotVerb(ControlledMachine machine) : IControlVerb
     /// <inheritdoc/>
     public void Execute(ControlExchange exchange)
     {
-        string? directory = exchange.ReadArguments(ControlJson.Default.SnapshotArguments).Directory;
-        if (!Path.IsPathFullyQualified(directory ?? ""))
+        SnapshotArguments arguments = exchange.ReadArguments(ControlJson.Default.SnapshotArguments);
+        if (!arguments.PassesFiles && !Path.IsPathFullyQualified(arguments.Directory ?? ""))
         {
             throw new ControlException(ControlErrors.BadArguments, "directory is an absolute path.");
         }
 
         try
         {
-            TimeSpan pause = machine.Machine.Snapshot(directory!, machine.CreateLabels());
+            TimeSpan pause = arguments.PassesFiles ? SaveToPassed(exchange) : machine.Machine.Snapshot(arguments.Directory!, machine.CreateLabels());
             exchange.Reply(new SnapshotResult { PauseSeconds = pause.TotalSeconds }, ControlJson.Default.SnapshotResult);
         }
         catch (SnapshotException e)
         {
-            throw new ControlException(ControlErrors.Refused, e.Message, e);
+            throw new ControlException(ControlErrors.Refused, machine.Sandbox.Explain(e.Message, arguments.PassesFiles), e);
+        }
+    }
+
+    private TimeSpan SaveToPassed(ControlExchange exchange)
+    {
+        IReadOnlyList<string> names = machine.Machine.ListSnapshotFiles();
+        exchange.OpenStream();
+        exchange.Reply(new SnapshotFiles { Names = names }, ControlJson.Default.SnapshotFiles);
+        IReadOnlyList<PassedFile> files = exchange.ReceiveFiles(names);
+        try
+        {
+            return machine.Machine.Snapshot(files, machine.CreateLabels());
+        }
+        finally
+        {
+            foreach (PassedFile file in files)
+            {
+                file.Dispose();
+            }
         }
     }
 }

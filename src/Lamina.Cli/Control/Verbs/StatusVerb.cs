@@ -27,6 +27,8 @@ internal sealed class StatusVerb(ControlledMachine machine) : IControlVerb
             Detached = machine.IsDetached,
             AttachedConsoles = machine.Attached,
             Disks = [.. vm.Settings.Disks.Select(static d => d.Path)],
+            Sandbox = machine.Sandbox.Describe(),
+            SandboxMissing = machine.Sandbox.Missing,
             WithheldFeatures = vm.WithheldFeatures,
         };
         exchange.Reply(status, ControlJson.Default.MachineStatus);

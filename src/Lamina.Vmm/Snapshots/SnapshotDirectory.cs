@@ -1,0 +1,87 @@
+using Lamina.Interop.Files;
+using Lamina.Storage;
+using Microsoft.Win32.SafeHandles;
+
+namespace Lamina.Vmm.Snapshots;
+
+/// <summary>
+/// A directory beside the one that the snapshot is to be, which gets its name when all of it is on the disk. Whatever interrupts that, there is no snapshot of that name.
+/// </summary>
+public sealed class SnapshotDirectory : ISnapshotFolder
+{
+    private readonly string _target;
+    private readonly string _directory;
+    private bool _done;
+
+    /// <summary>Makes it.</summary>
+    /// <param name="path">The name that it is to get.</param>
+    /// <exception cref="SnapshotException">There is something of that name, or the directory cannot be made.</exception>
+    public SnapshotDirectory(string path)
+    {
+        _target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+        if (Path.Exists(_target))
+        {
+            throw new SnapshotException($"'{path}' exists already; a snapshot gets a directory of its own");
+        }
+
+        string parent = Path.GetDirectoryName(_target) ?? "/";
+        _directory = Path.Combine(parent, $".{Path.GetFileName(_target)}.{Environment.ProcessId}-{Guid.NewGuid():N}.partial");
+        SnapshotWriter.Guard("made", _directory, () => HostFolder.CreatePrivate(_directory));
+    }
+
+    /// <inheritdoc/>
+    public string Name => _target;
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (!_done && Directory.Exists(_directory))
+        {
+            Directory.Delete(_directory, recursive: true);
+        }
+    }
+
+    /// <summary>Makes a new file in it, for another process to write.</summary>
+    /// <exception cref="SnapshotException">That is not possible, or it is not one of a snapshot's names.</exception>
+    public PassedFile CreateFile(string name)
+    {
+        PassedFile? file = null;
+        if (!MachineSnapshot.IsFileName(name))
+        {
+            throw new SnapshotException($"'{name}' is no file of a snapshot");
+        }
+
+        SnapshotWriter.Guard("made", name, () => file = PassedFile.CreateNew(Path.Combine(_directory, name)));
+        return file!;
+    }
+
+    /// <summary>Another process has written the files: checks that the copies of disks can be opened where they are, and gives the snapshot its name.</summary>
+    /// <exception cref="SnapshotException">That is not possible.</exception>
+    public void CompleteWritten(IEnumerable<string> names)
+    {
+        foreach (string name in names.Where(MachineSnapshot.IsDiskFile))
+        {
+            SnapshotWriter.Guard("used", name, () => DiskImages.Open(Path.Combine(_directory, name), null, writable: false).Dispose());
+        }
+
+        SnapshotWriter.Guard("written", _target, ((ISnapshotFolder)this).Complete);
+    }
+
+    /// <inheritdoc/>
+    SafeFileHandle ISnapshotFolder.Create(string name) => File.OpenHandle(Path.Combine(_directory, name), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.Read);
+
+    /// <inheritdoc/>
+    SafeFileHandle ISnapshotFolder.Reopen(string name) => File.OpenHandle(Path.Combine(_directory, name), FileMode.Open, FileAccess.ReadWrite);
+
+    /// <inheritdoc/>
+    void ISnapshotFolder.Copy(DiskBackend disk, string name) => disk.CopyImage(Path.Combine(_directory, name));
+
+    /// <inheritdoc/>
+    void ISnapshotFolder.Complete()
+    {
+        HostFolder.Synchronize(_directory);
+        Directory.Move(_directory, _target);
+        _done = true;
+        HostFolder.Synchronize(Path.GetDirectoryName(_target) ?? "/");
+    }
+}
