@@ -116,6 +116,9 @@ internal unsafe struct ProcessorContext
     /// <summary>NMI is blocked until IRET.</summary>
     public bool NonMaskableBlocked;
 
+    /// <summary>NMIs that have arrived and wait: at most two, and one while they are blocked.</summary>
+    public byte NonMaskablePending;
+
     /// <summary>The processor has halted.</summary>
     public bool Halted;
 

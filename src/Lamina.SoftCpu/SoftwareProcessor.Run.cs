@@ -230,7 +230,7 @@ internal sealed unsafe partial class SoftwareProcessor
             uint hits = DebugUnit.MatchInstruction(c, linear);
             if (hits != 0 && !stackShadow)
             {
-                c->Dr6 = (c->Dr6 & ~0xfUL) | hits;
+                c->Dr6 = (c->Dr6 & ~DebugUnit.AddressBits) | hits;
                 c->SystemFlags |= Flags.Resume;
                 return Events.Deliver(c, Fault.DebugVector, EventKind.Exception, false, 0);
             }
@@ -261,7 +261,7 @@ internal sealed unsafe partial class SoftwareProcessor
             }
             else if (traps != 0)
             {
-                c->Dr6 = (c->Dr6 & ~0xfUL) | traps;
+                c->Dr6 = (c->Dr6 & ~DebugUnit.AddressBits) | traps;
                 ok = Events.Deliver(c, Fault.DebugVector, EventKind.Exception, false, 0);
             }
         }
@@ -310,17 +310,7 @@ internal sealed unsafe partial class SoftwareProcessor
 
         if (!c->InterruptShadow)
         {
-            if ((c->Attention & (int)AttentionBits.NonMaskable) != 0 && !c->NonMaskableBlocked && Take(AttentionBits.NonMaskable))
-            {
-                c->Halted = false;
-                if (!Events.Deliver(c, Fault.NonMaskableVector, EventKind.NonMaskable, false, 0))
-                {
-                    exit = new ProcessorExit(ProcessorExitReason.Shutdown);
-                    return false;
-                }
-            }
-
-            if (!DeliverInterrupt(c))
+            if (!DeliverNonMaskable(c) || !DeliverInterrupt(c))
             {
                 exit = new ProcessorExit(ProcessorExitReason.Shutdown);
                 return false;
@@ -340,6 +330,27 @@ internal sealed unsafe partial class SoftwareProcessor
 
         Take(AttentionBits.Halt);
         return true;
+    }
+
+    // The processor has one NMI in service and latches another, so that two that come at once are not lost. While NMIs are blocked the bit stays down; unblocking them raises it again.
+    private bool DeliverNonMaskable(ProcessorContext* c)
+    {
+        const int Latched = 1;
+        if (!Take(AttentionBits.NonMaskable))
+        {
+            return true;
+        }
+
+        int arrived = Interlocked.Exchange(ref _nonMaskableArrived, 0);
+        c->NonMaskablePending = (byte)Math.Min(c->NonMaskablePending + arrived, c->NonMaskableBlocked ? Latched : Latched + 1);
+        if (c->NonMaskableBlocked || c->NonMaskablePending == 0)
+        {
+            return true;
+        }
+
+        c->NonMaskablePending--;
+        c->Halted = false;
+        return Events.Deliver(c, Fault.NonMaskableVector, EventKind.NonMaskable, false, 0);
     }
 
     private bool DeliverInterrupt(ProcessorContext* c)

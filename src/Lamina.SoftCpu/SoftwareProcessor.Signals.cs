@@ -5,6 +5,7 @@ internal sealed unsafe partial class SoftwareProcessor
 {
     private volatile int _startUpVector = -1;
     private int _kicked;
+    private int _nonMaskableArrived;
 
     /// <inheritdoc/>
     public void RequestExit() => Attend(AttentionBits.Exit);
@@ -13,7 +14,19 @@ internal sealed unsafe partial class SoftwareProcessor
     public void SignalInterrupt() => Attend(AttentionBits.Interrupt);
 
     /// <inheritdoc/>
-    public void SignalNonMaskable() => Attend(AttentionBits.NonMaskable);
+    public void SignalNonMaskable()
+    {
+        // More than two are one too many.
+        if (Volatile.Read(ref _nonMaskableArrived) < 2)
+        {
+            Interlocked.Increment(ref _nonMaskableArrived);
+        }
+
+        Attend(AttentionBits.NonMaskable);
+    }
+
+    /// <summary>Forgets NMIs that have arrived and not been looked at.</summary>
+    public void ForgetNonMaskable() => Volatile.Write(ref _nonMaskableArrived, 0);
 
     /// <inheritdoc/>
     public void SignalSystemManagement()

@@ -60,7 +60,7 @@ internal static unsafe class StateTransfer
         state.WaitingForStartUp = c->WaitingForStartUp;
         state.InterruptShadow = c->InterruptShadow;
         state.NonMaskableBlocked = c->NonMaskableBlocked;
-        state.NonMaskablePending = (c->Attention & (int)AttentionBits.NonMaskable) != 0;
+        state.NonMaskablePending = c->NonMaskablePending != 0 || (c->Attention & (int)AttentionBits.NonMaskable) != 0;
     }
 
     public static bool Restore(SoftwareProcessor processor, ProcessorState state)
@@ -131,6 +131,7 @@ internal static unsafe class StateTransfer
         c->InterruptHeld = true;
         c->InterruptShadow = state.InterruptShadow;
         c->NonMaskableBlocked = state.NonMaskableBlocked;
+        c->NonMaskablePending = state.NonMaskablePending ? (byte)1 : (byte)0;
         bool paePaging = (c->Cr0 & (1UL << 31)) != 0 && (c->Cr4 & 0x20) != 0 && (c->Efer & 0x400) == 0;
         ok &= !paePaging || processor.LoadPageDirectoryPointers(c->Cr3);
         AttentionBits bits = AttentionBits.Interrupt | (state.NonMaskablePending ? AttentionBits.NonMaskable : 0);

@@ -564,7 +564,12 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     private void Reset()
     {
         Devices.Reset();
-        _bootLoader!.Load(_memory, AcpiTables.RootPointerAddress);
+        if (_bootLoader!.Protocol == BootProtocol.Multiboot)
+        {
+            Devices.EnterBiosState();
+        }
+
+        _bootLoader.Load(_memory, AcpiTables.RootPointerAddress);
         bool written = _memory.TryWrite(AcpiTables.RootPointerAddress, _acpi.RootPointer.Span) && _memory.TryWrite(AcpiTables.TablesAddress, _acpi.Tables.Span);
         if (!written || !WriteGeneration())
         {

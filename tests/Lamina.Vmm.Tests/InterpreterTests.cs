@@ -55,6 +55,39 @@ public sealed class InterpreterTests
     }
 
     [Fact]
+    public void AMultibootImageMayGoBackToRealModeAndWaitForTheTimer()
+    {
+        byte[] program =
+        [
+            0x0f, 0x01, 0x15, 0xc8, 0x80, 0x00, 0x00, // lgdt [0x80c8]
+            0xea, 0x90, 0x80, 0x00, 0x00, 0x08, 0x00, // jmp 8:0x8090
+            0, 0,
+            0x66, 0x31, 0xc0,                    // xor eax, eax (16-bit code from here)
+            0x0f, 0x22, 0xc0,                    // mov cr0, eax
+            0xea, 0x9b, 0x80, 0x00, 0x00,        // jmp 0:0x809b
+            0x8e, 0xd8, 0x8e, 0xd0,              // mov ds, ax; mov ss, ax
+            0xbc, 0x00, 0x70,                    // mov sp, 0x7000
+            0x0f, 0x01, 0x1e, 0xc0, 0x80,        // lidt [0x80c0]
+            0xfb, 0xf4,                          // sti; hlt
+            0xcd, 0x15,                          // int 0x15
+            0xa0, 0x6c, 0x04,                    // mov al, [0x46c]
+            0xe6, 0xf4,                          // out 0xf4, al
+            0xf4,                                // hlt
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            0xff, 0x03, 0, 0, 0, 0, 0, 0,        // 0x80c0: the vectors' limit and base
+            0x0f, 0x00, 0xd0, 0x80, 0, 0, 0, 0,  // 0x80c8: the descriptors'
+            0, 0, 0, 0, 0, 0, 0, 0,
+            0xff, 0xff, 0, 0, 0, 0x9b, 0, 0,     // 16-bit code
+        ];
+        using VirtualMachine machine = new(TestMachine.Settings(new InterpreterAccelerator()) with
+        {
+            Boot = new BootSource { Kernel = BootImage.FromBytes(MultibootImageBuilder.Create(program, load: 0x8000), "program") },
+        });
+        machine.Start();
+        Assert.Equal(new MachineResult(MachineOutcome.TestExit, 1), machine.WaitForEndSoon());
+    }
+
+    [Fact]
     public void TheProcessorTellsThatItHasNoBranchHistoryInjection()
     {
         byte[] program =

@@ -63,6 +63,7 @@ internal sealed class MultibootKernel : IKernel
             target.Clear(range.Address + range.FileLength, range.MemoryLength - range.FileLength);
         }
 
+        BiosMemory.Write(target);
         FlatProtectedMode.WriteDescriptors(target, longMode: false);
         target.Write(BootArea.StartInformation, MultibootInformation.Create(target.Layout, handover));
     }

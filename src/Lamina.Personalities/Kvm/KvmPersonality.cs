@@ -32,7 +32,11 @@ public sealed class KvmPersonality : IPersonality, ITimerTarget
     private readonly ulong[] _stealTime;
     private readonly ulong[] _stolenBefore;
     private readonly ulong[] _pollControl;
+    private readonly bool[] _counterSet;
     private ulong _wallClock;
+    private bool _hasFirstTime;
+    private ulong _firstTimeStamp;
+    private ulong _firstTime;
     private bool _running;
     private bool _looking;
 
@@ -53,6 +57,7 @@ public sealed class KvmPersonality : IPersonality, ITimerTarget
         _stealTime = new ulong[settings.ProcessorCount];
         _stolenBefore = new ulong[settings.ProcessorCount];
         _pollControl = new ulong[settings.ProcessorCount];
+        _counterSet = new bool[settings.ProcessorCount];
         _timer = settings.Clock.CreateTimer(this);
         Array.Fill(_pollControl, DefaultPollControl);
         const KvmFeatures Features = KvmFeatures.ClockSource | KvmFeatures.NoIoDelay | KvmFeatures.ClockSource2 | KvmFeatures.StealTime | KvmFeatures.PvUnhalt
@@ -157,6 +162,7 @@ public sealed class KvmPersonality : IPersonality, ITimerTarget
     public void OnTimeStampSet(int processor, ulong timeStamp)
     {
         _gate.Enter();
+        _counterSet[processor] = true;
         PublishTime(processor, timeStamp);
         _gate.Exit();
     }
@@ -218,6 +224,8 @@ public sealed class KvmPersonality : IPersonality, ITimerTarget
     {
         _gate.Enter();
         _wallClock = 0;
+        _hasFirstTime = false;
+        Array.Clear(_counterSet);
         Array.Clear(_systemTime);
         Array.Clear(_stealTime);
         Array.Fill(_pollControl, DefaultPollControl);
@@ -262,8 +270,31 @@ public sealed class KvmPersonality : IPersonality, ITimerTarget
         ulong value = _systemTime[processor];
         if ((value & KvmMsr.Enabled) != 0)
         {
-            _clock.TryWriteTime(value & ~KvmMsr.Enabled, timeStamp, _settings.Clock.Now);
+            _clock.TryWriteTime(value & ~KvmMsr.Enabled, timeStamp, GetTime(processor, timeStamp));
         }
+    }
+
+    // The host may do something else between the reading of a counter and of the clock. So that no processor's clock is behind another's for that, all follow the first pair that was read,
+    // except where a guest has set a counter itself.
+    private ulong GetTime(int processor, ulong timeStamp)
+    {
+        const long Tolerance = 10_000_000;
+        const long NanosecondsPerSecond = 1_000_000_000;
+        ulong now = _settings.Clock.Now;
+        if (_counterSet[processor])
+        {
+            return now;
+        }
+
+        Int128 ticks = (Int128)timeStamp - _firstTimeStamp;
+        Int128 time = _firstTime + (ticks * NanosecondsPerSecond / _settings.TscFrequency);
+        if (_hasFirstTime && Int128.Abs(time - now) <= Tolerance)
+        {
+            return (ulong)time;
+        }
+
+        (_hasFirstTime, _firstTimeStamp, _firstTime) = (true, timeStamp, now);
+        return now;
     }
 
     private void SetStealTime(int processor, ulong value)

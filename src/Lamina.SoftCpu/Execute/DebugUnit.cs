@@ -3,6 +3,9 @@ namespace Lamina.SoftCpu.Execute;
 /// <summary>Debug registers (Intel SDM volume 3, chapter 18): breakpoints on instructions, data and ports, and single step.</summary>
 internal static unsafe class DebugUnit
 {
+    /// <summary>DR6.B0 to B3.</summary>
+    public const ulong AddressBits = 0xf;
+
     /// <summary>DR6.BS.</summary>
     public const uint SingleStep = 0x4000;
 

@@ -88,6 +88,8 @@ internal static unsafe class ResetState
         c->WaitingForStartUp = processor.Index != 0;
         DebugUnit.Update(c);
         MemoryUnit.FlushTlb(c);
+        c->NonMaskablePending = 0;
+        processor.ForgetNonMaskable();
         Interlocked.And(ref c->Attention, ~(int)(AttentionBits.Step | AttentionBits.NonMaskable));
         if (c->WaitingForStartUp)
         {

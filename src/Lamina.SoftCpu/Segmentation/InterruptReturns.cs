@@ -222,5 +222,12 @@ internal static unsafe class InterruptReturns
         return mask;
     }
 
-    private static void UnblockNonMaskable(ProcessorContext* c) => c->NonMaskableBlocked = false;
+    private static void UnblockNonMaskable(ProcessorContext* c)
+    {
+        c->NonMaskableBlocked = false;
+        if (c->NonMaskablePending != 0)
+        {
+            Interlocked.Or(ref c->Attention, (int)AttentionBits.NonMaskable);
+        }
+    }
 }

@@ -21,7 +21,17 @@ internal static unsafe class SoftwareInterrupts
     public static bool Breakpoint(ProcessorContext* c, Instruction* i) => Deliver(c, i, Fault.BreakpointVector, EventKind.SoftwareInterrupt);
 
     /// <summary>F1.</summary>
-    public static bool Debug(ProcessorContext* c, Instruction* i) => Deliver(c, i, Fault.DebugVector, EventKind.PrivilegedSoftwareException);
+    public static bool Debug(ProcessorContext* c, Instruction* i)
+    {
+        // What a load of SS has held back comes with this trap, not after it.
+        if (c->PendingDebugTraps != 0)
+        {
+            c->Dr6 = (c->Dr6 & ~DebugUnit.AddressBits) | c->PendingDebugTraps;
+            c->PendingDebugTraps = 0;
+        }
+
+        return Deliver(c, i, Fault.DebugVector, EventKind.PrivilegedSoftwareException);
+    }
 
     /// <summary>CE.</summary>
     public static bool Overflow(ProcessorContext* c, Instruction* i)

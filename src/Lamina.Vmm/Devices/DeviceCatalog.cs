@@ -23,7 +23,17 @@ namespace Lamina.Vmm.Devices;
 /// <summary>The one list of the devices of the PC: makes them, wires their interrupt lines, and maps their registers.</summary>
 internal sealed class DeviceCatalog
 {
+    // The 8259 pair at vectors 0x08 and 0x70 with the timer's line open, and the timer at 18.2 Hz.
+    private static readonly (ushort Port, byte Value)[] BiosSettings =
+    [
+        (PcAddressMap.PrimaryPic, 0x11), (PcAddressMap.PrimaryPic + 1, 0x08), (PcAddressMap.PrimaryPic + 1, 0x04), (PcAddressMap.PrimaryPic + 1, 0x01),
+        (PcAddressMap.SecondaryPic, 0x11), (PcAddressMap.SecondaryPic + 1, 0x70), (PcAddressMap.SecondaryPic + 1, 0x02), (PcAddressMap.SecondaryPic + 1, 0x01),
+        (PcAddressMap.PrimaryPic + 1, 0xfa), (PcAddressMap.SecondaryPic + 1, 0xff),
+        (PcAddressMap.Pit + 3, 0x34), (PcAddressMap.Pit, 0), (PcAddressMap.Pit, 0),
+    ];
+
     private readonly List<IDevice> _devices = [];
+    private readonly AddressSpace _ports;
 
     internal DeviceCatalog(
         AddressSpace ports,
@@ -40,6 +50,7 @@ internal sealed class DeviceCatalog
         Action<IDisposable> own,
         Action<string> notice)
     {
+        _ports = ports;
         ApicBus apicBus = ApicBus = new();
         LocalApics = new LocalApic[settings.ProcessorCount];
         for (int i = 0; i < settings.ProcessorCount; i++)
@@ -177,6 +188,15 @@ internal sealed class DeviceCatalog
 
         LocalApics[0].EnterVirtualWireMode();
         ApicBus.ShowReset();
+    }
+
+    /// <summary>After <see cref="Reset"/>: what a BIOS does to the interrupt controllers and the timer, for kernels that are entered as from one.</summary>
+    internal void EnterBiosState()
+    {
+        foreach ((ushort port, byte value) in BiosSettings)
+        {
+            _ports.Write(port, [value]);
+        }
     }
 
     /// <summary>Takes a device that has come while the machine runs. On the control thread.</summary>

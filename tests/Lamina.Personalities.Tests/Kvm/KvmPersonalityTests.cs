@@ -39,6 +39,25 @@ public sealed class KvmPersonalityTests : IDisposable
         Assert.InRange(seconds, 99.9999999, 100.0000001);
     }
 
+    [Fact]
+    public void AHostThatWasElsewhereLeavesNoProcessorsClockBehindAnothers()
+    {
+        const ulong Late = 400_000;
+        KvmPersonality personality = Create();
+        ulong first = _host.Ram.Allocate(64);
+        ulong second = _host.Ram.Allocate(64);
+        _host.Clock.Advance(1_000_000);
+        Assert.True(personality.TryWriteMsr(0, _host.Clock.Now, KvmMsr.SystemTimeNew, first | 1));
+        ulong time = _host.Clock.Now;
+        _host.Clock.Advance(Late);
+        Assert.True(personality.TryWriteMsr(1, time, KvmMsr.SystemTimeNew, second | 1));
+        Assert.Equal((time, time), (_host.Ram.Get<ulong>(second + 8), _host.Ram.Get<ulong>(second + 16)));
+
+        // A counter that the guest has set has nothing to do with the others.
+        personality.OnTimeStampSet(1, 77);
+        Assert.Equal((77UL, time + Late), (_host.Ram.Get<ulong>(second + 8), _host.Ram.Get<ulong>(second + 16)));
+    }
+
     [Theory]
     [InlineData(KvmMsr.SystemTime)]
     [InlineData(KvmMsr.SystemTimeNew)]

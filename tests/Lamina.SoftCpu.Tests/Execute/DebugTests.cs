@@ -94,6 +94,22 @@ public sealed unsafe class DebugTests : IDisposable
     }
 
     [Fact]
+    public void ADataBreakpointOfAStackSegmentLoadComesWithTheDebugInstructionBehindIt()
+    {
+        // mov ss, [rbx]; int1
+        _machine.Load(Code, 0x8e, 0x13, 0xf1, 0xcd, 0x80);
+        ProcessorContext* c = _machine.Context;
+        c->Registers[3] = Data;
+        *(ushort*)(_machine.Ram + Data) = Layout.KernelData;
+        c->DebugAddress[2] = Data;
+        c->Dr7 = 0x400 | (2UL << 4) | (3UL << 24);
+        DebugUnit.Update(c);
+        Assert.Equal(Debug, _machine.Run(Code));
+        Assert.Equal((Code + 3UL, 4UL), (_machine.Frame(0), c->Dr6 & 0xe00f));
+        Assert.Equal(Done, _machine.Continue());
+    }
+
+    [Fact]
     public void DataBreakpointInARepetition()
     {
         _machine.Load(Code, 0xf3, 0xaa, 0xcd, 0x80);

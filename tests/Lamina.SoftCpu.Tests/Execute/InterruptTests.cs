@@ -93,6 +93,33 @@ public sealed unsafe class InterruptTests : IDisposable
     }
 
     [Fact]
+    public void OfNonMaskablesThatComeAtOnceOneIsServedAndOneWaits()
+    {
+        _machine.Load(Code, 0x90, 0x90, 0xcd, 0x80);
+        for (int n = 0; n < 3; n++)
+        {
+            _machine.Processor.SignalNonMaskable();
+        }
+
+        Assert.Equal(NonMaskable, _machine.Run(Code));
+        Assert.Equal(NonMaskable, _machine.Continue());
+        Assert.Equal(Code, _machine.Frame(0));
+        Assert.Equal(Done, _machine.Continue());
+    }
+
+    [Fact]
+    public void WhileOneIsServedOneWaits()
+    {
+        _machine.Load(Code, 0x90, 0x90, 0xcd, 0x80);
+        _machine.Processor.SignalNonMaskable();
+        Assert.Equal(NonMaskable, _machine.Run(Code));
+        _machine.Processor.SignalNonMaskable();
+        _machine.Processor.SignalNonMaskable();
+        Assert.Equal(NonMaskable, _machine.Continue());
+        Assert.Equal(Done, _machine.Continue());
+    }
+
+    [Fact]
     public void NonMaskableComesFirst()
     {
         _machine.Load(Code, 0x90, 0xcd, 0x80);

@@ -57,6 +57,36 @@ public sealed class AttentionTests
         }
     }
 
+    [Fact]
+    public async Task ABlockedNonMaskableDoesNotHoldTranslatedCodeUp()
+    {
+        using ConformanceMachine machine = new(translates: true, options: new TranslatorOptions { HotThreshold = 0 });
+        Programs.Write(machine, Map.Code, a =>
+        {
+            Label head = a.CreateLabel();
+            a.mov(ecx, 100_000);
+            a.Label(ref head);
+            a.dec(ecx);
+            a.jne(head);
+            a.hlt();
+        });
+        machine.Start(Programs.At(Map.Code));
+        SoftwareProcessor processor = machine.Processors[0];
+        SetBlocked(processor);
+        processor.SignalNonMaskable();
+        Task<ProcessorExitReason> run = Task.Run(() => processor.Run().Reason);
+        if (await Task.WhenAny(run, Task.Delay(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken)) != run)
+        {
+            processor.RequestExit();
+            Assert.Fail("The pending interrupt, which is blocked, keeps the program from going on.");
+        }
+
+        Assert.Equal(ProcessorExitReason.Halted, await run);
+        Assert.True(machine.Partition.Code!.Count > 0);
+    }
+
+    private static unsafe void SetBlocked(SoftwareProcessor processor) => processor.Context->NonMaskableBlocked = true;
+
     private static void Loop(Assembler a, string kind)
     {
         Label head = a.CreateLabel();
