@@ -182,7 +182,7 @@ internal sealed unsafe class MsrBank
                 ulong before = _tscOffset;
                 _tscOffset = value - (ReadTsc() - _tscOffset);
                 _tscAdjust += _tscOffset - before;
-                TellTimeStamp();
+                TellTimeStamp(before);
                 return true;
             case Msr.TscAdjust:
                 if (!Has(ProcessorFeatures.TscAdjust))
@@ -190,9 +190,10 @@ internal sealed unsafe class MsrBank
                     return false;
                 }
 
+                before = _tscOffset;
                 _tscOffset += value - _tscAdjust;
                 _tscAdjust = value;
-                TellTimeStamp();
+                TellTimeStamp(before);
                 return true;
             case Msr.Efer:
                 return WriteEfer(c, value);
@@ -268,7 +269,14 @@ internal sealed unsafe class MsrBank
         Msr.McgStatus, Msr.Efer, Msr.Star, Msr.Lstar, Msr.Cstar, Msr.Fmask, Msr.FsBase, Msr.GsBase, Msr.KernelGsBase, Msr.TscAux,
     ];
 
-    private void TellTimeStamp() => _processor.Partition.Personality?.OnTimeStampSet(_processor.Index, ReadTsc());
+    // A reset, which writes what is there already, sets no clock apart from the others.
+    private void TellTimeStamp(ulong before)
+    {
+        if (_tscOffset != before)
+        {
+            _processor.Partition.Personality?.OnTimeStampSet(_processor.Index, ReadTsc());
+        }
+    }
 
     private bool Has(ProcessorFeatures feature) => (_processor.Features & feature) != 0;
 

@@ -75,6 +75,12 @@ public sealed unsafe class PersonalityTests
         machine.EnterLong(0);
         Assert.Equal(Done, Run(machine, "b910000000b8e803000031d20f30f4"));
         Assert.Equal(1000UL, recorder.TimeStamp);
+
+        // Writing what is there sets nothing.
+        recorder.Forget();
+        machine.EnterLong(0);
+        Assert.Equal(Done, Run(machine, "b93b0000000f320f30f4"));
+        Assert.Equal(0UL, recorder.TimeStamp);
     }
 
     [Fact]
@@ -152,6 +158,8 @@ public sealed unsafe class PersonalityTests
             Written = value;
             return index == 0x4000_0000;
         }
+
+        public void Forget() => TimeStamp = 0;
 
         public void OnTimeStampSet(int processor, ulong timeStamp) => TimeStamp = timeStamp;
 

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Lamina.SoftCpu.Tests.Fpu;
 
-/// <summary>Registers as <see cref="NativeMachine"/> loads and stores them.</summary>
+/// <summary>Registers as the code around an instruction loads and stores them.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 2048)]
 internal unsafe struct NativeState
 {
