@@ -22,6 +22,7 @@ internal sealed class FilterAssembler
     private const uint OtherConvention = 0x40000000;
     private const uint AllowAction = 0x7fff0000;
     private const uint ErrorAction = 0x00050000;
+    private const uint NotifyAction = 0x7fc00000;
     private const uint KillProcessAction = 0x80000000;
     private const uint NotPermitted = 1;
     private const uint NoSuchCall = 38;
@@ -68,6 +69,22 @@ internal sealed class FilterAssembler
         }
 
         Return(otherwise);
+    }
+
+    /// <summary>Has whoever listens decide about a call whose arguments fulfil all conditions; all others are made.</summary>
+    internal void Notify(SystemCall call, ArgumentCheck[] checks)
+    {
+        Add(LoadWord, CallOffset);
+        AddJump(JumpIfEqual, (uint)call, 0, (byte)((3 * checks.Length) + 1));
+        for (int i = 0; i < checks.Length; i++)
+        {
+            Add(LoadWord, FirstArgumentOffset + ((uint)checks[i].Index * ArgumentLength));
+            Add(And, checks[i].Mask);
+            AddJump(JumpIfEqual, checks[i].Value, 0, (byte)((3 * (checks.Length - i - 1)) + 1));
+        }
+
+        Add(ReturnValue, NotifyAction);
+        Return(SystemCallVerdict.Allow);
     }
 
     internal FilterInstruction[] ToArray() => [.. _code];

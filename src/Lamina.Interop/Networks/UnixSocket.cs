@@ -45,6 +45,7 @@ public static unsafe class UnixSocket
         if (bound && NativeMethods.Listen(socket.Number, Backlog) != 0)
         {
             error = Marshal.GetLastPInvokeError();
+            File.Delete(path);
         }
 
         if (error != 0)

@@ -55,9 +55,17 @@ public sealed class SocketGateway : ISocketBackend, IDisposable
             throw new NetworkException($"the socket '{path}' cannot be made: its path may have {MaximumPathLength} bytes.");
         }
 
+        OwnedDescriptor? listener = null;
         try
         {
-            return new SocketGateway(path, UnixSocket.Listen(path));
+            listener = UnixSocket.Listen(path);
+            return new SocketGateway(path, listener);
+        }
+        catch (SystemCallException e) when (listener != null)
+        {
+            listener.Dispose();
+            File.Delete(path);
+            throw new NetworkException($"the socket '{path}' cannot be served: {e.Reason}.", e);
         }
         catch (SystemCallException e) when (e.ErrorNumber == ErrorNumber.AddressInUse)
         {

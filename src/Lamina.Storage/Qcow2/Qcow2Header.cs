@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Lamina.Interop;
 using Lamina.Interop.Files;
 
 namespace Lamina.Storage.Qcow2;
@@ -67,7 +68,12 @@ internal sealed class Qcow2Header
     public static Qcow2Header Read(BlockFile file)
     {
         byte[] bytes = new byte[4096];
-        if (file.ReadAt(0, bytes.AsSpan()) != 0 || Word(bytes, 0) != Magic)
+        if (file.ReadAt(0, bytes.AsSpan()) is var error and not 0)
+        {
+            throw new StorageException($"'{file.Path}' cannot be read: {new SystemCallException("read", error).Reason}");
+        }
+
+        if (Word(bytes, 0) != Magic)
         {
             throw new StorageException($"'{file.Path}' is no qcow2 image.");
         }

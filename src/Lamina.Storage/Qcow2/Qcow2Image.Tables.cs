@@ -91,6 +91,7 @@ internal sealed partial class Qcow2Image
         MarkDirty(table, 0, EntriesATable - 1);
         _l1[index] = place | Copied;
         _l1Dirty[index] = true;
+        _hasDirtyEntries = true;
         lock (_tablesLock)
         {
             _tables[index] = table;
@@ -131,7 +132,8 @@ internal sealed partial class Qcow2Image
 
     private int WriteBack()
     {
-        if (_dirtyTables == 0 && _released.Count == 0)
+        // Tables may be written whose entries in the first level are not, because that failed.
+        if (_dirtyTables == 0 && !_hasDirtyEntries && _released.Count == 0)
         {
             return 0;
         }
@@ -194,6 +196,7 @@ internal sealed partial class Qcow2Image
             }
         }
 
+        _hasDirtyEntries = false;
         return 0;
     }
 

@@ -33,6 +33,7 @@ internal sealed partial class Qcow2Image : DiskImage
     private readonly byte[] _cluster;
     private readonly byte[] _tableBytes;
     private int _dirtyTables;
+    private bool _hasDirtyEntries;
 
     private Qcow2Image(BlockFile file, Qcow2Header header, Qcow2Refcounts? refcounts, DiskImage? backing, ulong[] l1)
     {
@@ -97,9 +98,9 @@ internal sealed partial class Qcow2Image : DiskImage
         }
 
         byte[] bytes = new byte[checked((int)header.L1Size * 8)];
-        if (bytes.Length > 0 && file.ReadAt(header.L1Offset, bytes.AsSpan()) != 0)
+        if (bytes.Length > 0 && file.ReadAt(header.L1Offset, bytes.AsSpan()) is var error and not 0)
         {
-            throw new StorageException($"'{file.Path}': its tables cannot be read.");
+            throw new StorageException($"'{file.Path}': its tables cannot be read: {new SystemCallException("read", error).Reason}.");
         }
 
         ulong[] l1 = new ulong[header.L1Size];

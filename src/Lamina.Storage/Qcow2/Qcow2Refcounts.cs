@@ -259,6 +259,8 @@ internal sealed class Qcow2Refcounts
         any = false;
         foreach (Block block in _blocks.Values)
         {
+            // One that was written, and whose entry was not, because that failed.
+            any |= block.IsNew;
             if (!block.IsDirty)
             {
                 continue;

@@ -81,7 +81,16 @@ public sealed class SnapshotDirectory : ISnapshotFolder
     {
         HostFolder.Synchronize(_directory);
         Directory.Move(_directory, _target);
-        _done = true;
-        HostFolder.Synchronize(Path.GetDirectoryName(_target) ?? "/");
+        try
+        {
+            HostFolder.Synchronize(Path.GetDirectoryName(_target) ?? "/");
+            _done = true;
+        }
+        catch
+        {
+            // It may not be there after a crash of the host, so it is not there now.
+            Directory.Move(_target, _directory);
+            throw;
+        }
     }
 }

@@ -1,0 +1,105 @@
+using Lamina.Machine.Devices;
+using Lamina.Vmm;
+using Lamina.Vmm.Snapshots;
+
+namespace Lamina.Fuzz.Devices;
+
+/// <summary>
+/// Every device of every machine that there can be survives a guest that does anything with it: nothing throws, nothing hangs, memory does not grow with what the guest does, and the machine
+/// can be stopped, saved and reset afterwards.
+/// </summary>
+public sealed class DeviceFuzzTests
+{
+    private const int Steps = 1500;
+    private const long GrowthLimit = 32 << 20;
+
+    [Theory]
+    [InlineData(PersonalityKind.Kvm, VirtioTransport.Pci)]
+    [InlineData(PersonalityKind.Kvm, VirtioTransport.Mmio)]
+    [InlineData(PersonalityKind.VMware, VirtioTransport.Pci)]
+    [InlineData(PersonalityKind.HyperV, VirtioTransport.Pci)]
+    [InlineData(PersonalityKind.Xen, VirtioTransport.Pci)]
+    public void NothingThatAGuestDoesToDevicesDoesHarm(PersonalityKind personality, VirtioTransport transport)
+    {
+        long before = GC.GetTotalMemory(forceFullCollection: true);
+        FuzzLoop.Run($"devices-{personality}-{transport}", random =>
+        {
+            using FuzzedMachine machine = new(personality, transport);
+            HostileDriver driver = new(machine, random);
+            driver.BringUp();
+            for (int step = 0; step < Steps; step++)
+            {
+                driver.Step();
+            }
+
+            machine.Devices.Stop();
+            foreach (IDevice device in machine.Devices.Devices)
+            {
+                StateRecord record = new(device.Name, 1);
+                device.Save(record);
+                device.Reset();
+
+                // Machines that show their guests others are not saved.
+                Assert.True(device.Restore(record) || personality != PersonalityKind.Kvm, $"The device '{device.Name}' does not take the state that it has saved.");
+                device.Reset();
+            }
+
+            machine.Devices.Start();
+        });
+        long growth = GC.GetTotalMemory(forceFullCollection: true) - before;
+        Assert.True(growth < GrowthLimit, $"After all rounds {growth} bytes more are in use than before.");
+    }
+
+    [Theory]
+    [InlineData(PersonalityKind.Kvm, VirtioTransport.Pci)]
+    [InlineData(PersonalityKind.Kvm, VirtioTransport.Mmio)]
+    public void NoStateThatASnapshotHoldsDoesHarm(PersonalityKind personality, VirtioTransport transport)
+    {
+        FuzzLoop.Run($"states-{personality}-{transport}", random =>
+        {
+            using FuzzedMachine machine = new(personality, transport);
+            HostileDriver driver = new(machine, random);
+            driver.BringUp();
+            machine.Devices.Stop();
+            List<StateRecord> records = [];
+            foreach (IDevice device in machine.Devices.Devices)
+            {
+                StateRecord record = new(device.Name, 1);
+                device.Save(record);
+                records.Add(record);
+            }
+
+            byte[] archive = StateArchive.Write(records);
+            for (int round = 0; round < 8; round++)
+            {
+                if (StateArchive.Read(FuzzValues.Mutate(random, archive)) is not { } changed)
+                {
+                    continue;
+                }
+
+                foreach (IDevice device in machine.Devices.Devices)
+                {
+                    if (changed.TryGetValue(device.Name, out StateRecord? record) && !device.Restore(record))
+                    {
+                        device.Reset();
+                    }
+                }
+
+                // What was taken is worked with.
+                machine.Devices.Start();
+                for (int step = 0; step < 100; step++)
+                {
+                    driver.Step();
+                }
+
+                machine.Devices.Stop();
+                foreach (IDevice device in machine.Devices.Devices)
+                {
+                    device.Reset();
+                }
+            }
+
+            machine.Devices.Start();
+        });
+    }
+}

@@ -1,0 +1,53 @@
+using Lamina.Machine.Personalities;
+
+namespace Lamina.Fuzz.Devices;
+
+/// <summary>What a guest asks the hypervisor for that it sees: model-specific registers, hypercalls, ports that answer in registers.</summary>
+internal static class GuestRequests
+{
+    // Where hypervisors have theirs: KVM, Hyper-V and Xen, and the local APIC's x2APIC registers.
+    private static readonly uint[] Registers = [0x11, 0x12, 0x1b, 0x800, 0x40000000, 0x40000020, 0x40000080, 0x40000100, 0x4b564d00];
+
+    /// <summary>Makes one.</summary>
+    public static void Make(FuzzedMachine machine, Random random, int processor)
+    {
+        IPersonality personality = machine.Devices.Personality;
+        Span<ulong> registers = stackalloc ulong[16];
+        for (int i = 0; i < registers.Length; i++)
+        {
+            registers[i] = FuzzValues.Number(random, FuzzedMachine.RamLength);
+        }
+
+        // Numbers of hypercalls and commands are small.
+        registers[GuestCall.Rax] = random.Next(2) == 0 ? (ulong)random.Next(64) : registers[GuestCall.Rax];
+        registers[GuestCall.Rcx] = random.Next(2) == 0 ? (ulong)(random.Next(0x110) + (random.Next(4) << 16)) : registers[GuestCall.Rcx];
+        GuestCall call = new(processor, registers, random.Next(4) == 0 ? 3 : 0, random.Next(2) == 0);
+        uint register = Registers[random.Next(Registers.Length)] + (uint)random.Next(random.Next(2) == 0 ? 8 : 0xb8);
+        ulong time = (ulong)random.NextInt64(1L << 50);
+        Span<byte> data = stackalloc byte[4];
+        switch (random.Next(5))
+        {
+            case 0:
+                personality.TryReadMsr(processor, time, register, out _);
+                machine.Devices.LocalApics[processor].TryReadMsr(register, out _);
+                break;
+            case 1:
+                personality.TryWriteMsr(processor, time, register, registers[5]);
+                machine.Devices.LocalApics[processor].TryWriteMsr(register, registers[6]);
+                break;
+            case 2 when personality.PortCount > 0:
+                personality.ReadPort(call, (ushort)(personality.FirstPort + random.Next(personality.PortCount)), data[..(1 << random.Next(3))]);
+                break;
+            case 3 when personality.PortCount > 0:
+                personality.WritePort(call, (ushort)(personality.FirstPort + random.Next(personality.PortCount)), data[..(1 << random.Next(3))]);
+                break;
+            default:
+                if (personality.HasHypercalls)
+                {
+                    personality.TryHypercall(call);
+                }
+
+                break;
+        }
+    }
+}
