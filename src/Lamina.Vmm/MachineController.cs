@@ -92,10 +92,10 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             IReadOnlyList<CpuidEntry> given = accelerators.Aggregate<IAccelerator, IReadOnlyList<CpuidEntry>>([.. cpuid, .. settings.Accelerator.Extras], static (entries, a) => a.Restrict(entries));
             given = snapshot?.Cpuid ?? given;
             WithheldFeatures = snapshot == null ? CpuModel.FindWithheld(cpuid, given) : [];
-            _powerButton = new Posting(_loop, Devices.Power.PressPowerButton);
+            _powerButton = new Posting(_loop, AskForPowerOff);
             Serial0 = new SerialPort(Devices.Uart0, _loop);
             Serial1 = new SerialPort(Devices.Uart1, _loop);
-            Console = Devices.Virtio.Console is { } console ? new SerialPort(console, _loop) : null;
+            Console = Devices.Paravirtual?.Console is { } own ? new SerialPort(own, _loop) : Devices.Virtio.Console is { } console ? new SerialPort(console, _loop) : null;
             Ports = [.. Devices.Virtio.Ports.Select(p => new SerialPort(p, _loop))];
 
             _partitionSettings = new PartitionSettings
@@ -360,6 +360,15 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     }
 
     /// <summary>On the event loop, so that it cannot come after the machine's end.</summary>
+    // A guest that listens to its control domain is asked there.
+    private void AskForPowerOff()
+    {
+        if (Devices.Paravirtual?.ControlDomain?.TryPowerOff() != true)
+        {
+            Devices.Power.PressPowerButton();
+        }
+    }
+
     internal void PressPowerButton() => _powerButton.Schedule();
 
     internal void RequestReset()

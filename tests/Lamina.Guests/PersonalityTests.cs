@@ -39,7 +39,26 @@ public sealed class PersonalityTests : IDisposable
         });
     }
 
-    private async Task CheckAsync(PersonalityKind personality, GuestHardware drivers, string name, Action<GuestMachine> check)
+    [Fact]
+    public async Task Under_Xen_disks_and_cards_are_behind_the_control_domain()
+    {
+        await CheckAsync(
+            PersonalityKind.Xen,
+            GuestHardware.Xen,
+            "Xen HVM",
+            guest =>
+            {
+                Assert.Contains("xen", guest.Run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"), StringComparison.Ordinal);
+                Assert.Equal("vbd-51712\nvif-0", guest.Run("ls -1 /sys/bus/xen/devices"));
+                Assert.Contains("Using FIFO-based ABI", guest.Run("dmesg"), StringComparison.Ordinal);
+                Assert.Contains("indirect descriptors: enabled", guest.Run("dmesg | grep blkfront"), StringComparison.Ordinal);
+                Assert.Equal("0", guest.Run("awk '/Local timer interrupts/ { print $2 + $3 }' /proc/interrupts"));
+                Assert.NotEqual("0", guest.Run("awk '/callfuncsingle1/ { print $3 }' /proc/interrupts"));
+            },
+            "xvda");
+    }
+
+    private async Task CheckAsync(PersonalityKind personality, GuestHardware drivers, string name, Action<GuestMachine> check, string disk = "sda")
     {
         Assert.SkipUnless((Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(d => File.Exists(Path.Combine(d, "passt"))), "'passt' is not installed (package passt).");
         File.WriteAllBytes(_disk, new byte[32 << 20]);
@@ -56,10 +75,10 @@ public sealed class PersonalityTests : IDisposable
         check(guest);
 
         // The disk keeps what is written, with many requests at once.
-        guest.Run("for i in 0 1 2 3; do dd if=/dev/urandom of=/dev/sda bs=64k seek=$((i * 64)) count=64 conv=notrunc 2>/dev/null & done; wait; sync");
-        string sum = guest.Run("dd if=/dev/sda bs=1M count=16 2>/dev/null | sha256sum").Split(' ')[0];
+        guest.Run($"for i in 0 1 2 3; do dd if=/dev/urandom of=/dev/{disk} bs=64k seek=$((i * 64)) count=64 conv=notrunc 2>/dev/null & done; wait; sync");
+        string sum = guest.Run($"dd if=/dev/{disk} bs=1M count=16 2>/dev/null | sha256sum").Split(' ')[0];
         guest.Run("echo 3 >/proc/sys/vm/drop_caches");
-        Assert.Equal(sum, guest.Run("dd if=/dev/sda bs=1M count=16 2>/dev/null | sha256sum").Split(' ')[0]);
+        Assert.Equal(sum, guest.Run($"dd if=/dev/{disk} bs=1M count=16 2>/dev/null | sha256sum").Split(' ')[0]);
 
         // What the guest sends comes out as large segments, and goes in again.
         guest.Run("mkdir /tmp/www; dd if=/dev/urandom of=/tmp/www/data bs=64k count=32 2>/dev/null; httpd -p 80 -h /tmp/www");
@@ -79,9 +98,9 @@ public sealed class PersonalityTests : IDisposable
         guest.Type("exit\r");
         Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
         Assert.True(complaints.Count == 0, $"The kernel complains:\n{string.Join('\n', complaints)}");
-        using FileStream disk = File.OpenRead(_disk);
+        using FileStream image = File.OpenRead(_disk);
         byte[] written = new byte[16 << 20];
-        disk.ReadExactly(written);
+        image.ReadExactly(written);
         Assert.Equal(sum, Convert.ToHexStringLower(SHA256.HashData(written)));
     }
 

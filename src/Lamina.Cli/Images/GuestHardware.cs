@@ -33,4 +33,7 @@ internal enum GuestHardware
 
     /// <summary>Disks are Hyper-V's.</summary>
     HyperV = 256,
+
+    /// <summary>Disks and network cards are Xen's.</summary>
+    Xen = 512,
 }

@@ -54,7 +54,13 @@ internal sealed class MachineRun(RunOptions options)
         (_disks.Count > 0 ? GuestHardware.Disk : 0) | (_networks.Count > 0 ? GuestHardware.Network : 0)
         | (options.Shares.Count > 0 ? GuestHardware.Share : 0) | (_sockets != null ? GuestHardware.Socket : 0)
         | (options.UsesVirtioConsole ? GuestHardware.Console : 0) | (options.Balloon != null ? GuestHardware.Balloon : 0)
-        | (options.Personality == PersonalityKind.VMware ? GuestHardware.VMware : options.Personality == PersonalityKind.HyperV ? GuestHardware.HyperV : 0)
+        | options.Personality switch
+        {
+            PersonalityKind.VMware => GuestHardware.VMware,
+            PersonalityKind.HyperV => GuestHardware.HyperV,
+            PersonalityKind.Xen => GuestHardware.Xen,
+            _ => GuestHardware.None,
+        }
         | (options.Transport == VirtioTransport.Mmio ? GuestHardware.MappedDevices : 0);
 
     // The usual size where there is no window, or one that does not say.

@@ -16,6 +16,10 @@ using Lamina.Personalities.HyperV.VmBus;
 using Lamina.Personalities.VMware.Pvscsi;
 using Lamina.Personalities.VMware.Vmxnet3;
 using Lamina.Personalities.Xen;
+using Lamina.Personalities.Xen.Block;
+using Lamina.Personalities.Xen.Bus;
+using Lamina.Personalities.Xen.Console;
+using Lamina.Personalities.Xen.Network;
 using Lamina.Personalities.Xen.Platform;
 using Lamina.Storage;
 
@@ -51,6 +55,12 @@ internal sealed class ParavirtualCatalog
     /// <summary>They.</summary>
     internal IReadOnlyList<IDevice> Devices => _devices;
 
+    /// <summary>Xen's control domain; null if the personality has none.</summary>
+    internal XenBusController? ControlDomain { get; private set; }
+
+    /// <summary>The personality's own console; null if it has none.</summary>
+    internal ConsoleRing? Console { get; private set; }
+
     /// <summary>The disks' limits.</summary>
     internal IReadOnlyList<LimitedDisk> Disks => _disks;
 
@@ -65,8 +75,8 @@ internal sealed class ParavirtualCatalog
     {
         if (personality is XenPersonality xen)
         {
-            AddXen(xen, bus, ports);
-            return settings;
+            AddXen(settings, xen, bus, ports);
+            return settings with { Disks = [], Networks = [], Console = null };
         }
 
         if (personality is HyperVPersonality hypervisor)
@@ -84,12 +94,33 @@ internal sealed class ParavirtualCatalog
         return Encoding.ASCII.GetBytes(settings.Disks[disk].Serial ?? string.Create(CultureInfo.InvariantCulture, $"disk{disk}"));
     }
 
-    private void AddXen(XenPersonality hypervisor, PciBus bus, AddressSpace ports)
+    private void AddXen(MachineSettings settings, XenPersonality hypervisor, PciBus bus, AddressSpace ports)
     {
+        if (settings.Disks.Count > BlockBackEnd.MaximumDisks || settings.Networks.Count > NetworkBackEnd.MaximumNetworks)
+        {
+            throw new MachineConfigurationException($"A machine with Xen's devices has places for {BlockBackEnd.MaximumDisks} disks and {NetworkBackEnd.MaximumNetworks} network cards.");
+        }
+
         PlatformDevice platform = new(hypervisor, new MonitorLock());
         platform.Map(ports);
         bus.Attach(Slot, 0, platform.Function);
         _devices.Add(platform);
+        ControlDomain = new XenBusController(hypervisor, new MonitorLock(), settings.Name);
+        _devices.Add(ControlDomain);
+        for (int i = 0; i < _disks.Count; i++)
+        {
+            _ = new BlockBackEnd(ControlDomain, new MonitorLock(), i, _disks[i]);
+        }
+
+        for (int i = 0; i < settings.Networks.Count; i++)
+        {
+            _ = new NetworkBackEnd(ControlDomain, new MonitorLock(), i, Open(settings, i), HardwareAddress.Create(settings.Name, i));
+        }
+
+        if (settings.Console is { } console)
+        {
+            ControlDomain.Console = Console = new ConsoleRing(hypervisor, new MonitorLock(), console);
+        }
     }
 
     private void AddVmBus(MachineSettings settings, HyperVPersonality hypervisor, GuestMemory memory)
@@ -105,6 +136,15 @@ internal sealed class ParavirtualCatalog
         {
             _ = new StorageProvider(bus, memory, [.. _disks.Select((d, i) => ((IBlockBackend)d, (ReadOnlyMemory<byte>)GetSerial(settings, i)))]);
         }
+    }
+
+    private LimitedNetwork Open(MachineSettings settings, int index)
+    {
+        WireNetwork network = VirtioCatalog.Open(settings.Networks[index]);
+        _own(network);
+        LimitedNetwork limited = new(network, _clock, new MonitorLock(), settings.Networks[index].Limits);
+        _networks.Add(limited);
+        return limited;
     }
 
     // A SCSI adapter with all disks, and cards behind it, as the functions of one PCI device.
@@ -125,10 +165,7 @@ internal sealed class ParavirtualCatalog
 
         for (int i = 0; i < settings.Networks.Count; i++)
         {
-            WireNetwork network = VirtioCatalog.Open(settings.Networks[i]);
-            _own(network);
-            LimitedNetwork limited = new(network, _clock, new MonitorLock(), settings.Networks[i].Limits);
-            _networks.Add(limited);
+            LimitedNetwork limited = Open(settings, i);
             string name = string.Create(CultureInfo.InvariantCulture, $"vmxnet{i}");
             Vmxnet3Device card = new(name, new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages, limited, HardwareAddress.Create(settings.Name, i));
             bus.Attach(Slot, i + 1, card.Function);

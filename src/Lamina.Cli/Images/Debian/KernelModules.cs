@@ -24,6 +24,8 @@ internal static class KernelModules
 
     private static readonly string[] VMwareDisks = ["drivers/scsi/vmw_pvscsi"];
     private static readonly string[] HyperVDisks = ["drivers/hv/hv_vmbus", "drivers/scsi/scsi_transport_fc", "drivers/scsi/hv_storvsc"];
+    private static readonly string[] XenDisks = ["drivers/block/xen-blkfront"];
+    private static readonly string[] XenNetworks = ["drivers/net/xen-netfront"];
     private static readonly string[] VMwareNetworks = ["drivers/net/vmxnet3/vmxnet3"];
     private static readonly string[] Shares = ["fs/fuse/fuse", "fs/fuse/virtiofs"];
 
@@ -37,10 +39,10 @@ internal static class KernelModules
     private static readonly string[] Platform = ["drivers/virtio/virtio_mmio"];
 
     /// <summary>Those for any disk and its file system, each after what it needs.</summary>
-    public static IReadOnlyList<string> AllDisks { get; } = [.. Disks, .. ScsiDisks, .. VMwareDisks, .. HyperVDisks, .. FileSystems];
+    public static IReadOnlyList<string> AllDisks { get; } = [.. Disks, .. ScsiDisks, .. VMwareDisks, .. HyperVDisks, .. XenDisks, .. FileSystems];
 
     /// <summary>All of them, as paths in the package's module directory without ".ko".</summary>
-    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Generation, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. Shares, .. Sockets, .. Consoles, .. Balloons, .. Platform];
+    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Generation, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. XenNetworks, .. Shares, .. Sockets, .. Consoles, .. Balloons, .. Platform];
 
     /// <summary>Those for a machine, each after what it needs.</summary>
     public static IReadOnlyList<string> Select(GuestHardware hardware)
@@ -51,7 +53,7 @@ internal static class KernelModules
             .. Generation,
             .. hardware == GuestHardware.None ? [] : Virtio,
             .. hardware.HasFlag(GuestHardware.Disk) ? SelectDisks(hardware) : [],
-            .. !hardware.HasFlag(GuestHardware.Network) ? [] : hardware.HasFlag(GuestHardware.VMware) ? VMwareNetworks : Networks,
+            .. !hardware.HasFlag(GuestHardware.Network) ? [] : hardware.HasFlag(GuestHardware.VMware) ? VMwareNetworks : hardware.HasFlag(GuestHardware.Xen) ? XenNetworks : Networks,
             .. hardware.HasFlag(GuestHardware.Share) ? Shares : [],
             .. hardware.HasFlag(GuestHardware.Socket) ? Sockets : [],
             .. hardware.HasFlag(GuestHardware.Console) ? Consoles : [],
@@ -63,6 +65,7 @@ internal static class KernelModules
     private static string[] SelectDisks(GuestHardware hardware)
     {
         return hardware.HasFlag(GuestHardware.VMware) ? [.. ScsiDisks, .. VMwareDisks, .. FileSystems]
+            : hardware.HasFlag(GuestHardware.Xen) ? [.. XenDisks, .. FileSystems]
             : hardware.HasFlag(GuestHardware.HyperV) ? [.. ScsiDisks, .. HyperVDisks, .. FileSystems]
             : [.. Disks, .. FileSystems];
     }

@@ -17,7 +17,7 @@ done
 tries=0
 disk=
 while [ -z "$disk" ]; do
-    for disk in /dev/vda /dev/sda; do
+    for disk in /dev/vda /dev/sda /dev/xvda; do
         [ -b $disk ] && break
         disk=
     done

@@ -1,0 +1,50 @@
+using System.Buffers.Binary;
+
+namespace Lamina.Personalities.Network;
+
+/// <summary>Finds the checksum of TCP or UDP in a frame, for guests that say that it is to be made and not where it is.</summary>
+internal static class TransportChecksum
+{
+    /// <summary>Bytes of a frame that are looked at: Ethernet with a tag, and the longest header of IPv4.</summary>
+    internal const int HeadLength = 18 + 60;
+
+    private const int TagLength = 4;
+    private const byte Tcp = 6;
+    private const byte Udp = 17;
+
+    /// <summary>Finds it.</summary>
+    /// <param name="head">The frame's first bytes.</param>
+    /// <param name="offload">Where it is.</param>
+    /// <returns><c>false</c> if there is none.</returns>
+    internal static bool TryLocate(ReadOnlySpan<byte> head, out PacketOffload offload)
+    {
+        const int TypeOffset = 12;
+        const ushort Tagged = 0x8100;
+        const ushort Ipv4 = 0x0800;
+        const ushort Ipv6 = 0x86dd;
+        const int Ipv6Header = 40;
+        offload = default;
+        int network = TypeOffset + 2;
+        if (head.Length >= network && BinaryPrimitives.ReadUInt16BigEndian(head[TypeOffset..]) == Tagged)
+        {
+            network += TagLength;
+        }
+
+        if (head.Length < network + 20)
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> ip = head[network..];
+        ushort type = BinaryPrimitives.ReadUInt16BigEndian(head[(network - 2)..]);
+        byte protocol = type == Ipv4 ? ip[9] : type == Ipv6 ? ip[6] : (byte)0;
+        int start = network + (type == Ipv4 ? (ip[0] & 15) * 4 : Ipv6Header);
+        if (start < network + 20 || protocol is not (Tcp or Udp))
+        {
+            return false;
+        }
+
+        offload = new PacketOffload(start, protocol == Tcp ? 16 : 6, 0);
+        return true;
+    }
+}

@@ -1,0 +1,192 @@
+using System.Globalization;
+using System.Text;
+using Lamina.Machine;
+using Lamina.Machine.Devices;
+using Lamina.Personalities.Xen.Console;
+using Lamina.Personalities.Xen.Store;
+
+namespace Lamina.Personalities.Xen.Bus;
+
+/// <summary>
+/// The control domain as far as the guest meets it: the store with what a toolstack would write there, the console, and the back ends. It also asks the guest to shut down, and for memory.
+/// </summary>
+public sealed class XenBusController : IDevice
+{
+    private static readonly string[] GuestDirectories = ["data", "drivers", "feature", "attr", "error", "device/suspend"];
+    private static readonly string[] GuestControls = ["shutdown", "sysrq", "feature-poweroff", "feature-reboot", "feature-suspend", "feature-halt", "feature-s3", "feature-s4"];
+
+    private readonly StoreConnection _connection;
+    private readonly List<BackEnd> _backEnds = [];
+    private readonly string _machine;
+    private ulong _target;
+
+    /// <summary>Makes a control domain without devices; the lock is the store's.</summary>
+    /// <param name="personality">The hypervisor.</param>
+    /// <param name="storeLock">The store's own lock.</param>
+    /// <param name="machine">The machine's name.</param>
+    public XenBusController(XenPersonality personality, ILock storeLock, string machine)
+    {
+        ArgumentNullException.ThrowIfNull(personality);
+        Domain = personality.Domain;
+        _machine = machine;
+        _target = Domain.Memory.Size;
+        Store = new XenStore(storeLock);
+        _connection = new StoreConnection(Domain, Store);
+    }
+
+    /// <inheritdoc/>
+    public string Name => "xenbus";
+
+    /// <summary>The console; null for none. Before the machine starts.</summary>
+    public ConsoleRing? Console { get; set; }
+
+    /// <summary>The guest's domain.</summary>
+    internal XenDomain Domain { get; }
+
+    /// <summary>The store.</summary>
+    internal XenStore Store { get; }
+
+    /// <summary>Bytes that the guest is to have; its balloon takes the rest. Any thread.</summary>
+    public ulong MemoryTarget
+    {
+        get => Volatile.Read(ref _target);
+        set
+        {
+            Volatile.Write(ref _target, Math.Min(value, Domain.Memory.Size));
+            PutTarget();
+            TellGuest();
+        }
+    }
+
+    /// <summary>Bytes that the guest has.</summary>
+    public ulong MemorySize => Domain.Memory.Size - (Domain.BalloonedPages * Machine.Memory.GuestMemory.PageSize);
+
+    /// <summary>Adds a device. Before the machine starts.</summary>
+    public void Add(BackEnd backEnd)
+    {
+        _backEnds.Add(backEnd);
+        Store.Add(backEnd);
+    }
+
+    /// <summary>Asks the guest to switch itself off. Any thread.</summary>
+    /// <returns><c>false</c> if it has not said that it knows how.</returns>
+    public bool TryPowerOff()
+    {
+        Span<byte> said = stackalloc byte[1];
+        if (Store.Get("/local/domain/1/control/feature-poweroff"u8, said) != 1 || said[0] != '1')
+        {
+            return false;
+        }
+
+        Store.Put("/local/domain/1/control/shutdown"u8, "poweroff"u8);
+        TellGuest();
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void Start()
+    {
+        foreach (BackEnd backEnd in _backEnds)
+        {
+            backEnd.Start();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+        foreach (BackEnd backEnd in _backEnds)
+        {
+            backEnd.Stop();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+        foreach (BackEnd backEnd in _backEnds)
+        {
+            backEnd.Reset();
+        }
+
+        Domain.Gate.Enter();
+        Domain.Events.Place(StoreConnection.Port, _connection);
+        Domain.Parameters[XenDomain.StoreEventParameter] = StoreConnection.Port;
+        Domain.Parameters[XenDomain.StorePageParameter] = SpecialPages.Store / Machine.Memory.GuestMemory.PageSize;
+        if (Console is not null)
+        {
+            Domain.Events.Place(ConsoleRing.Port, Console);
+            Domain.Parameters[XenDomain.ConsoleEventParameter] = ConsoleRing.Port;
+            Domain.Parameters[XenDomain.ConsolePageParameter] = SpecialPages.Console / Machine.Memory.GuestMemory.PageSize;
+        }
+
+        Domain.Gate.Exit();
+        Store.Gate.Enter();
+        Store.Reset();
+        _connection.Reset();
+        Store.Gate.Exit();
+        Console?.Reset();
+        Publish();
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Machines with this control domain are not saved yet.</remarks>
+    public void Save(IStateWriter state)
+    {
+    }
+
+    /// <inheritdoc/>
+    public bool Restore(IStateReader state) => false;
+
+    /// <summary>Has the guest hear what was written. Without the store's lock.</summary>
+    internal void TellGuest() => _connection.Run(receives: false);
+
+    private void Publish()
+    {
+        const string Uuid = "6c616d69-6e61-4000-8000-000000000001";
+        StorePermissions readable = new(DomainId.Control, 0);
+        readable.TryAdd(DomainId.Guest, StorePermissions.Read);
+        StorePermissions own = new(DomainId.Guest, 0);
+        Store.Put("/local/domain/0/domid"u8, "0"u8);
+        Store.Put("/local/domain/1"u8, default, readable);
+        Put("vm", $"/vm/{Uuid}");
+        Put("name", _machine);
+        Put("domid", "1");
+        Put("memory/static-max", (Domain.Memory.Size / 1024).ToString(CultureInfo.InvariantCulture));
+        PutTarget();
+        for (int i = 0; i < Domain.Processors.Length; i++)
+        {
+            Put(string.Create(CultureInfo.InvariantCulture, $"cpu/{i}/availability"), "online");
+        }
+
+        Store.Put(Encoding.ASCII.GetBytes($"/vm/{Uuid}"), default, readable);
+        Store.Put(Encoding.ASCII.GetBytes($"/vm/{Uuid}/uuid"), Encoding.ASCII.GetBytes(Uuid));
+        Store.Put(Encoding.ASCII.GetBytes($"/vm/{Uuid}/name"), Encoding.UTF8.GetBytes(_machine));
+        Put("store/port", StoreConnection.Port.ToString(CultureInfo.InvariantCulture));
+        Put("store/ring-ref", (SpecialPages.Store / Machine.Memory.GuestMemory.PageSize).ToString(CultureInfo.InvariantCulture));
+        foreach (string directory in GuestDirectories)
+        {
+            Store.Put(Encoding.ASCII.GetBytes($"/local/domain/1/{directory}"), default, own);
+        }
+
+        foreach (string control in GuestControls)
+        {
+            Store.Put(Encoding.ASCII.GetBytes($"/local/domain/1/control/{control}"), default, own);
+        }
+
+        Put("control/platform-feature-multiprocessor-suspend", "1");
+        foreach (BackEnd backEnd in _backEnds)
+        {
+            backEnd.Publish();
+        }
+    }
+
+    private void Put(string name, string value) => Store.Put(Encoding.ASCII.GetBytes($"/local/domain/1/{name}"), Encoding.UTF8.GetBytes(value));
+
+    private void PutTarget()
+    {
+        Span<byte> text = stackalloc byte[20];
+        (MemoryTarget / 1024).TryFormat(text, out int length, provider: CultureInfo.InvariantCulture);
+        Store.Put("/local/domain/1/memory/target"u8, text[..length]);
+    }
+}

@@ -1,0 +1,13 @@
+using Lamina.Personalities.Xen.Events;
+
+namespace Lamina.Personalities.Xen.Network;
+
+/// <summary>An event channel of a network card's.</summary>
+internal sealed class NetworkEvent(NetworkBackEnd owner) : IEventTarget
+{
+    /// <summary>The channel; 0 for none.</summary>
+    internal uint Port { get; set; }
+
+    /// <inheritdoc/>
+    public void OnEvent() => owner.OnEvent();
+}
