@@ -321,11 +321,11 @@ public sealed class BlockBackEnd : BackEnd, IBlockCompletion
         }
 
         request.Operation = writes ? BlockOperation.Write : BlockOperation.Read;
-        return TryCollect(request, segments, granted: !writes) && TryPlace(request, request.Length / SectorSize) ? Okay : Error;
+        return TryCollect(request, segments, writesGuest: !writes) && TryPlace(request, request.Length / SectorSize) ? Okay : Error;
     }
 
     // Pages that follow each other are one buffer.
-    private bool TryCollect(BlockRequest request, ReadOnlySpan<byte> segments, bool granted)
+    private bool TryCollect(BlockRequest request, ReadOnlySpan<byte> segments, bool writesGuest)
     {
         GuestBuffer last = default;
         for (; segments.Length > 0; segments = segments[SegmentLength..])
@@ -333,7 +333,7 @@ public sealed class BlockBackEnd : BackEnd, IBlockCompletion
             uint reference = BinaryPrimitives.ReadUInt32LittleEndian(segments);
             uint first = segments[4];
             uint end = segments[5] + 1u;
-            if (first >= end || end > SectorsPerPage || !Domain.Grants.TryGet(reference, granted, out ulong address, out nint host))
+            if (first >= end || end > SectorsPerPage || !Domain.Grants.TryGet(reference, writesGuest, out ulong address, out nint host))
             {
                 return false;
             }

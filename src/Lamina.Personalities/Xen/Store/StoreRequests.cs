@@ -86,7 +86,7 @@ internal sealed class StoreRequests(XenStore store)
                 ReadOnlySpan<byte> token = TakeText(ref payload, out bool whole);
                 length = WriteDone(answer);
                 return !whole ? StoreError.Invalid
-                    : type == StoreMessage.Unwatch ? store.Watches.Remove(path, token) : store.Watches.Add(path, token, first[0] is not ((byte)'/' or (byte)'@'));
+                    : type == StoreMessage.Unwatch ? store.Watches.Remove(path, token) : store.Watches.Add(path, token, first[0] != '/');
             case StoreMessage.Write:
                 length = WriteDone(answer);
                 return store.Write(transaction, path, payload, makesDirectory: false);
@@ -210,10 +210,9 @@ internal sealed class StoreRequests(XenStore store)
                     return StoreError.Invalid;
                 }
 
-                answer[0] = (byte)'1';
-                answer[1] = 0;
-                bool all = WriteNames(tree, node, offset, answer[2..^1], out length);
-                length += 2;
+                int digits = WriteNumber((uint)store.Generation, answer);
+                bool all = WriteNames(tree, node, offset, answer[digits..^1], out length);
+                length += digits;
                 if (all)
                 {
                     answer[length++] = 0;

@@ -28,6 +28,9 @@ internal sealed class XenStore
     /// <summary>The store's lock.</summary>
     internal ILock Gate { get; }
 
+    /// <summary>How often the tree has changed.</summary>
+    internal ulong Generation => _generation;
+
     /// <summary>The guest's watches.</summary>
     internal StoreWatches Watches { get; } = new();
 
