@@ -92,6 +92,13 @@ public sealed class PciFunction
         LittleEndian.Put(_writable.AsSpan(offset, bar.Is64Bit ? 8 : 4), ~(length - 1));
     }
 
+    /// <summary>Gives a base address register of 32 bits the address that firmware would have given it. Before the function is put on a bus.</summary>
+    public void SetFirmwareAddress(int index, uint address)
+    {
+        PciBar bar = _bars[index] ?? throw new ArgumentException($"There is no base address register {index}.", nameof(index));
+        Put(FirstBar + (index * 4), address | bar.Flags, 4);
+    }
+
     /// <summary>Adds a capability (PCI 3.0, section 6.7). Before the function is put on a bus.</summary>
     /// <param name="id">Capability identifier.</param>
     /// <param name="body">Its bytes after the identifier and the link.</param>

@@ -16,6 +16,9 @@ internal static partial class KernelComplaints
         (@"^hpet: Lost \d+ RTC interrupts$", "a guest that runs late because its host is busy says so"),
         (@"^sd \S+: \[sda\] Write cache: enabled, read cache: enabled, doesn't support DPO or FUA$", "the disk's cache is flushed by command"),
         (@"^x2apic: IRQ remapping doesn't support X2APIC mode$", "there is no IOMMU, and none is needed below 256 processors"),
+        ("^HVMOP_pagetable_dying not supported$", "it is a hint for page tables that a hypervisor shadows, and none is here"),
+        (@"^installing Xen timer for CPU \d+$", "the word has another one in it"),
+        (@"^Invalid max_queues \(4\), will use default max: \d+\.$", "the disk driver's own default is more than there are processors"),
     ];
 
     /// <summary>The complaints in the output of dmesg.</summary>

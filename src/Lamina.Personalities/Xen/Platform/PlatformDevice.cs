@@ -18,6 +18,9 @@ public sealed class PlatformDevice : IDevice, IRegisterWindow
     private const byte ProtocolVersion = 1;
     private const ulong VersionOffset = 2;
     private const int MemoryRegister = 0x14;
+
+    // Without an address, kernels take it for one that has the lowest ports.
+    private const uint FirmwarePorts = 0xc000;
     private readonly XenDomain _domain;
 
     /// <summary>Makes it.</summary>
@@ -29,6 +32,7 @@ public sealed class PlatformDevice : IDevice, IRegisterWindow
         _domain = personality.Domain;
         Function = new PciFunction(functionLock, new PciIdentity(0x5853, 0x0001, 0xff_8000, 1, 0x5853, 0x0001, InterruptPin: 1));
         Function.AddBar(0, PciBarKind.Io, 256, new SilentWindow(), "xen platform ports");
+        Function.SetFirmwareAddress(0, FirmwarePorts);
         Function.AddBar(1, PciBarKind.Memory32, GrantTable.WindowLength, _domain.Grants, "xen platform memory");
         personality.Connect(this);
     }
