@@ -269,6 +269,12 @@ internal unsafe struct ProcessorContext
     /// </summary>
     public fixed ulong Slots[2 * SlotCount];
 
+    /// <summary>
+    /// Host addresses of the windows that a translation has checked (<see cref="Translate.AccessWindow"/>): good from there to the end of the translation, and used by
+    /// nothing else.
+    /// </summary>
+    public fixed ulong Windows[Translate.AccessWindow.Maximum];
+
     /// <summary>Runs that the compact translations, by a hash of their address, have left until they are worth a better one; below zero, it is time.</summary>
     public fixed int Heat[HeatCount];
 

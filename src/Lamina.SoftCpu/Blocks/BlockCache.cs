@@ -13,7 +13,8 @@ namespace Lamina.SoftCpu.Blocks;
 internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
 {
     private const int BucketCount = 1 << 16;
-    private const int MaximumInstructions = 48;
+    /// <summary>Instructions of a block at most.</summary>
+    public const int MaximumInstructions = 48;
 
     private readonly SoftwarePartition _partition;
     private readonly GuestMemory _memory;

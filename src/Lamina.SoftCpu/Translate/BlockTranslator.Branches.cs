@@ -7,11 +7,9 @@ internal unsafe ref partial struct BlockTranslator
 {
     private bool Push(Instruction* i, int guest)
     {
-        EmitSaveLive();
-        _asm.Lea(Host.Address, Host.GuestStack, -1, 0, -8);
-        EmitTranslate(8, true, slot: MissRoutines.Stack);
+        int offset = EmitStackOperand(-8, true);
         int host = Resident(guest, Host.Value);
-        _asm.MemoryForm(0x89, host, Host.Address, 0, true);
+        _asm.MemoryForm(0x89, host, Host.Address, offset, true);
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);
         return true;
     }
@@ -19,9 +17,8 @@ internal unsafe ref partial struct BlockTranslator
     private bool PushMemory(Instruction* i)
     {
         EmitSaveLive();
-        EmitLinear(i);
-        EmitTranslate(8, false, slot: SlotOf(i, false));
-        _asm.MemoryForm(0x8b, Host.Address, Host.Address, 0, true);
+        int offset = EmitOperand(i, 8, false);
+        _asm.MemoryForm(0x8b, Host.Address, Host.Address, offset, true);
         _asm.StoreContext(Host.Address, ContextLayout.BranchTarget);
         _asm.Lea(Host.Address, Host.GuestStack, -1, 0, -8);
         EmitTranslate(8, true, slot: MissRoutines.Stack);
@@ -33,10 +30,8 @@ internal unsafe ref partial struct BlockTranslator
 
     private bool PushImmediate(Instruction* i)
     {
-        EmitSaveLive();
-        _asm.Lea(Host.Address, Host.GuestStack, -1, 0, -8);
-        EmitTranslate(8, true, slot: MissRoutines.Stack);
-        _asm.MemoryForm(0xc7, 0, Host.Address, 0, true);
+        int offset = EmitStackOperand(-8, true);
+        _asm.MemoryForm(0xc7, 0, Host.Address, offset, true);
         _asm.Dword((int)i->Immediate);
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);
         return true;
@@ -44,27 +39,23 @@ internal unsafe ref partial struct BlockTranslator
 
     private bool Pop(Instruction* i)
     {
-        EmitSaveLive();
-        _asm.Move(Host.Address, Host.GuestStack);
-        EmitTranslate(8, false, slot: MissRoutines.Stack);
+        int offset = EmitStackOperand(0, false);
         int host = Operand(i->Rm, Host.Value, Use.Write, 8);
         if (i->Rm != 4)
         {
             _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, 8);
         }
 
-        _asm.MemoryForm(0x8b, host, Host.Address, 0, true);
+        _asm.MemoryForm(0x8b, host, Host.Address, offset, true);
         PutBack(i->Rm, host, Use.Write);
         return true;
     }
 
     private bool Leave(Instruction* i)
     {
-        EmitSaveLive();
-        _asm.Move(Host.Address, Host.Rbp);
-        EmitTranslate(8, false, slot: MissRoutines.Stack);
+        int offset = EmitStackOperand(0, false, baseRegister: Host.Rbp);
         _asm.Lea(Host.GuestStack, Host.Rbp, -1, 0, 8);
-        _asm.MemoryForm(0x8b, Host.Rbp, Host.Address, 0, true);
+        _asm.MemoryForm(0x8b, Host.Rbp, Host.Address, offset, true);
         return true;
     }
 
@@ -121,11 +112,9 @@ internal unsafe ref partial struct BlockTranslator
     {
         ulong next = _rip + i->Length;
         ulong target = next + (ulong)i->Immediate;
-        EmitSaveLive();
-        _asm.Lea(Host.Address, Host.GuestStack, -1, 0, -8);
-        EmitTranslate(8, true, slot: MissRoutines.Stack);
+        int offset = EmitStackOperand(-8, true);
         _asm.MoveImmediate(Host.Value, (long)next);
-        _asm.MemoryForm(0x89, Host.Value, Host.Address, 0, true);
+        _asm.MemoryForm(0x89, Host.Value, Host.Address, offset, true);
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);
         EmitDirectJump(target, _live);
         return true;
@@ -134,9 +123,8 @@ internal unsafe ref partial struct BlockTranslator
     private bool Return(Instruction* i)
     {
         EmitSaveLive();
-        _asm.Move(Host.Address, Host.GuestStack);
-        EmitTranslate(8, false, slot: MissRoutines.Stack);
-        _asm.MemoryForm(0x8b, Host.Address, Host.Address, 0, true);
+        int offset = EmitStackOperand(0, false);
+        _asm.MemoryForm(0x8b, Host.Address, Host.Address, offset, true);
         EmitFindTarget();
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, 8 + (int)i->Immediate);
         _asm.MemoryForm(0xff, 4, Host.Temporary, ContextLayout.JumpCode, false);
@@ -153,9 +141,8 @@ internal unsafe ref partial struct BlockTranslator
         EmitSaveLive();
         if (i->IsMemory)
         {
-            EmitLinear(i);
-            EmitTranslate(8, false, slot: SlotOf(i, false));
-            _asm.MemoryForm(0x8b, Host.Address, Host.Address, 0, true);
+            int offset = EmitOperand(i, 8, false);
+            _asm.MemoryForm(0x8b, Host.Address, Host.Address, offset, true);
         }
         else
         {

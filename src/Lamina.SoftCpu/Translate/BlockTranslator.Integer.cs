@@ -34,7 +34,12 @@ internal unsafe ref partial struct BlockTranslator
             1 when !vex => TranslateTwoByte(i) || Vector(i),
             _ => Vector(i),
         };
-        if (done)
+        if (!KeepsAddress(i))
+        {
+            _held = -1;
+        }
+
+        if (done && !_records)
         {
             FinishInstruction(cold, site);
         }
@@ -233,12 +238,7 @@ internal unsafe ref partial struct BlockTranslator
             }
         }
 
-        if (memory)
-        {
-            EmitSaveLive();
-            EmitLinear(i);
-            EmitTranslate(rmSize, (rm & Use.Write) != 0, aligned || locked, SlotOf(i, (rm & Use.Write) != 0));
-        }
+        int offset = memory ? EmitOperand(i, rmSize, (rm & Use.Write) != 0, aligned || locked) : 0;
 
         EmitRestoreNeeded();
         int regHost = reg == Use.None ? (i->ModRm >> 3) & 7 : regHigh ? i->Reg : Operand(i->Reg, Host.Value, reg, size);
@@ -257,7 +257,7 @@ internal unsafe ref partial struct BlockTranslator
         bool force = !regHigh && !rmHigh && ((reg != Use.None && size == 1 && regHost >= 4) || (!memory && rmSize == 1 && rmHost >= 4));
         if (memory)
         {
-            _asm.MemoryForm(opcode, regHost, rmHost, 0, size == 8, force);
+            _asm.MemoryForm(opcode, regHost, rmHost, offset, size == 8, force);
         }
         else
         {
@@ -345,6 +345,7 @@ internal unsafe ref partial struct BlockTranslator
             _asm.LoadContext(scratch, ContextLayout.Register(guest));
         }
 
+        _held = scratch == Host.Address ? -1 : _held;
         return scratch;
     }
 
@@ -440,9 +441,8 @@ internal unsafe ref partial struct BlockTranslator
         int divisor = Host.Value;
         if (i->IsMemory)
         {
-            EmitLinear(i);
-            EmitTranslate(size, false, slot: SlotOf(i, false));
-            _asm.MemoryForm(0x8b, divisor, Host.Address, 0, wide);
+            int offset = EmitOperand(i, size, false);
+            _asm.MemoryForm(0x8b, divisor, Host.Address, offset, wide);
         }
         else
         {

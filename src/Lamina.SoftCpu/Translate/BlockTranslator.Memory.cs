@@ -6,9 +6,78 @@ namespace Lamina.SoftCpu.Translate;
 /// <summary>Memory operands.</summary>
 internal unsafe ref partial struct BlockTranslator
 {
+    /// <summary>
+    /// The host address of the memory operand into the address register, bounded to a page or a window; answers the operand's distance from there. Live flags are saved, unless nothing is to be
+    /// checked. The other scratch registers are lost.
+    /// </summary>
+    private int EmitOperand(Instruction* i, int size, bool write, bool aligned = false)
+    {
+        int baseRegister = i->Base;
+        if (i->Segment < SegmentRegister.Fs && i->AddressSize == 8 && i->Index == ProcessorContext.ZeroRegister)
+        {
+            if (_records)
+            {
+                long displacement = (i->Flags & InstructionFlags.RipRelative) != 0 ? (long)_rip + i->Length + i->Displacement : i->Displacement;
+                Record(baseRegister, displacement, size, write);
+            }
+
+            if (HasWindow(baseRegister, write))
+            {
+                return EmitWindow(i, size, aligned);
+            }
+        }
+
+        EmitSaveLive();
+        EmitLinear(i);
+        EmitTranslate(size, write, aligned, SlotOf(i, write));
+        return 0;
+    }
+
+    // The slots of a loop are for accesses that go through memory in steps: so does the window of one.
+    private int EmitWindow(Instruction* i, int size, bool aligned)
+    {
+        if (aligned)
+        {
+            EmitSaveLive();
+        }
+
+        int offset = EmitWindow(SlotOf(i, _windows[_accesses[_index].Window].Writes));
+        if (aligned && size > 1)
+        {
+            // TEST R11B, size - 1
+            _asm.Lea(Host.Temporary, Host.Address, -1, 0, offset);
+            _asm.RegisterForm(0xf6, 0, Host.Temporary, false, true);
+            _asm.Byte(size - 1);
+            AddCold(ColdKind.Interpret, _asm.JumpIf(5));
+        }
+
+        return offset;
+    }
+
+    /// <summary>The same for eight bytes at a distance from a register, in the page of the stack as a rule.</summary>
+    private int EmitStackOperand(int displacement, bool write, int baseRegister = 4)
+    {
+        if (_records)
+        {
+            Record(baseRegister, displacement, 8, write);
+        }
+
+        if (HasWindow(baseRegister, write))
+        {
+            return EmitWindow(MissRoutines.Stack);
+        }
+
+        EmitSaveLive();
+        _held = -1;
+        _asm.Lea(Host.Address, Host.Of(baseRegister), -1, 0, displacement);
+        EmitTranslate(8, write, slot: MissRoutines.Stack);
+        return 0;
+    }
+
     /// <summary>The linear address of the memory operand into the address register. Flags stay.</summary>
     private void EmitLinear(Instruction* i)
     {
+        _held = -1;
         bool wide = i->AddressSize == 8;
         if ((i->Flags & InstructionFlags.RipRelative) != 0)
         {
@@ -68,6 +137,7 @@ internal unsafe ref partial struct BlockTranslator
         int host = Host.Of(guest);
         if (host < 0)
         {
+            _held = scratch == Host.Address ? -1 : _held;
             _asm.LoadContext(scratch, ContextLayout.Register(guest));
             return scratch;
         }

@@ -66,6 +66,7 @@ internal unsafe ref partial struct BlockTranslator
     private bool AccessControl(Instruction* i)
     {
         bool set = i->ModRm == 0xcb;
+        EndWindows();
         EmitSaveLive();
         EmitSupervisorOnly();
         EmitUnlessZero(ContextLayout.WatchesData);

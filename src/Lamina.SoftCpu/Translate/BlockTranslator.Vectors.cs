@@ -62,14 +62,12 @@ internal unsafe ref partial struct BlockTranslator
         bool vex = (i->Flags & InstructionFlags.Vex) != 0;
         bool wide = (i->Flags & InstructionFlags.VexL) != 0 && !row.Has(RowAttributes.IgnoresLength);
         bool w = (i->Rex & 8) != 0 && (row.WidthByW || row.Has(RowAttributes.W1));
+        int offset = 0;
         if (i->IsMemory)
         {
             int size = row.MemorySize(wide, w, i->OperandSize);
             bool aligned = vex ? row.Has(RowAttributes.Aligned) : size == 16 && !row.Has(RowAttributes.Unaligned);
-            EmitSaveLive();
-            EmitLinear(i);
-            bool write = (row.Destination & Destination.Rm) != 0;
-            EmitTranslate(size, write, aligned, SlotOf(i, write));
+            offset = EmitOperand(i, size, (row.Destination & Destination.Rm) != 0, aligned);
         }
 
         EmitRestoreNeeded();
@@ -84,7 +82,7 @@ internal unsafe ref partial struct BlockTranslator
         (int opcode, int prefix) = VectorEncoder.Temporal(row);
         if (vex)
         {
-            _asm.Vex(opcode, prefix, reg, vvvv, rm, w, wide, i->IsMemory);
+            _asm.Vex(opcode, prefix, reg, vvvv, rm, w, wide, i->IsMemory, offset);
         }
         else
         {
@@ -103,7 +101,7 @@ internal unsafe ref partial struct BlockTranslator
             int host = (opcode >> 8) switch { 0 => opcode, 1 => 0x0f00 | (opcode & 0xff), 2 => 0x0f3800 | (opcode & 0xff), _ => 0x0f3a00 | (opcode & 0xff) };
             if (i->IsMemory)
             {
-                _asm.MemoryForm(host, reg, rm, 0, w, force);
+                _asm.MemoryForm(host, reg, rm, offset, w, force);
             }
             else
             {

@@ -53,13 +53,16 @@ internal unsafe ref partial struct BlockTranslator
 
         bool word = i->Data == 0;
         bool writes = word ? IsWordStore(i) : IsMemoryStore(i);
-        EmitSaveLive();
-        EmitLinear(i);
-        EmitTranslate(word ? 2 : (int)i->Immediate, writes, slot: SlotOf(i, writes));
+        if (IsControlWordLoad(i))
+        {
+            EmitSaveLive();
+        }
+
+        int offset = EmitOperand(i, word ? 2 : (int)i->Immediate, writes);
         if (IsControlWordLoad(i))
         {
             // Unmasking an exception is for the interpreter, and so is what follows then. Read once: another processor may write there meanwhile.
-            _asm.MemoryForm(0x0fb7, Host.Value, Host.Address, 0, false);
+            _asm.MemoryForm(0x0fb7, Host.Value, Host.Address, offset, false);
             _asm.StoreContext(Host.Value, ContextLayout.BranchTarget);
             _asm.RegisterForm(0xf7, 2, Host.Value, false); // NOT
             _asm.RegisterForm(0xf7, 0, Host.Value, false); // TEST
@@ -69,7 +72,7 @@ internal unsafe ref partial struct BlockTranslator
             return true;
         }
 
-        _asm.MemoryForm(i->Opcode, (i->ModRm >> 3) & 7, Host.Address, 0, false);
+        _asm.MemoryForm(i->Opcode, (i->ModRm >> 3) & 7, Host.Address, offset, false);
         return true;
     }
 

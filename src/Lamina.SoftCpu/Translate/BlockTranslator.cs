@@ -32,6 +32,9 @@ internal unsafe ref partial struct BlockTranslator
     private readonly bool _wideVectors;
     private readonly Span<ColdPath> _cold;
     private readonly Span<uint> _liveAfter;
+    private readonly Span<MemoryAccess> _accesses;
+    private readonly Span<AccessWindow> _windows;
+    private readonly Translation* _plain;
     private HostAssembler _asm;
     private int _coldCount;
     private int _siteCount;
@@ -41,9 +44,13 @@ internal unsafe ref partial struct BlockTranslator
     private ulong _rip;
     private uint _live;
     private bool _isLoop;
+    private bool _records;
+
+    // The window whose host address is in the address register, or -1.
+    private int _held = -1;
     private fixed int _keys[ProcessorContext.SlotCount];
 
-    private BlockTranslator(CodeCache cache, Translation* translation, bool wideVectors, HostAssembler asm, Span<ColdPath> cold, Span<uint> liveAfter)
+    private BlockTranslator(CodeCache cache, Translation* translation, bool wideVectors, HostAssembler asm, Span<ColdPath> cold, Span<uint> liveAfter, Span<MemoryAccess> accesses, Span<AccessWindow> windows)
     {
         _features = cache.Features;
         _wideVectors = wideVectors;
@@ -56,6 +63,9 @@ internal unsafe ref partial struct BlockTranslator
         _asm = asm;
         _cold = cold;
         _liveAfter = liveAfter;
+        _accesses = accesses;
+        _windows = windows;
+        _plain = translation->Plain;
     }
 
     private enum ColdKind
@@ -65,6 +75,9 @@ internal unsafe ref partial struct BlockTranslator
 
         /// <summary>Look for the page elsewhere and go on with the host address; if that fails, as <see cref="Interpret"/>.</summary>
         Miss,
+
+        /// <summary>The same for a window; if that fails, go on in the compact translation.</summary>
+        Window,
 
         /// <summary>Leave at the block's start.</summary>
         Start,
@@ -81,7 +94,9 @@ internal unsafe ref partial struct BlockTranslator
     {
         Span<ColdPath> cold = stackalloc ColdPath[MaximumCold];
         Span<uint> liveAfter = stackalloc uint[translation->Block->Count];
-        BlockTranslator t = new(cache, translation, wideVectors, asm, cold, liveAfter);
+        Span<MemoryAccess> accesses = stackalloc MemoryAccess[translation->Block->Count];
+        Span<AccessWindow> windows = stackalloc AccessWindow[MaximumCandidates];
+        BlockTranslator t = new(cache, translation, wideVectors, asm, cold, liveAfter, accesses, windows);
         return t.Run();
     }
 
@@ -90,14 +105,20 @@ internal unsafe ref partial struct BlockTranslator
         uint liveIn = FindLiveness();
         _translation->UsesVectors = FindsVectors();
         _translation->UsesX87 = FindsX87();
-        _rip = _start;
         _isLoop = !_compact && IsLoop();
+        if (_plain != null)
+        {
+            FindWindows();
+        }
+
+        _rip = _start;
         EmitEntry(liveIn);
         Instruction* i = Block.Instructions(_block);
         for (_index = 0; _index < _block->Count; _index++, i++)
         {
             _instruction = i;
             _live = _liveAfter[_index];
+            NoteStart();
             if (!TranslateInstruction(i))
             {
                 EmitInterpreted();
@@ -106,6 +127,7 @@ internal unsafe ref partial struct BlockTranslator
             _rip += i->Length;
         }
 
+        NoteStart();
         if (!_block->SetsRip)
         {
             EmitDirectJump(_rip, _liveAfter[_block->Count - 1]);
@@ -114,6 +136,14 @@ internal unsafe ref partial struct BlockTranslator
         EmitColdPaths();
         _translation->SiteCount = _siteCount;
         return _asm.Overflowed || _coldCount > MaximumCold || _siteCount > MaximumSites ? 0 : _asm.Length;
+    }
+
+    private readonly void NoteStart()
+    {
+        if (_compact)
+        {
+            _translation->Starts[_index] = (ushort)(_asm.Length | (_native ? Translation.NativeFlags : 0));
+        }
     }
 
     // Flags that may be read after each instruction. Answers those live at the start.
@@ -226,6 +256,7 @@ internal unsafe ref partial struct BlockTranslator
             CodeRoutines.EmitSave(ref _asm);
         }
 
+        _held = -1;
         _native = false;
     }
 
@@ -289,6 +320,7 @@ internal unsafe ref partial struct BlockTranslator
         int distance = _asm.Length;
         _asm.Byte(_index);
         _asm.Word(distance);
+        _held = -1;
         _native = false;
     }
 
@@ -351,6 +383,12 @@ internal unsafe ref partial struct BlockTranslator
             if (cold.Kind == ColdKind.Start)
             {
                 _asm.Call(_routines.StartExit);
+                continue;
+            }
+
+            if (cold.Kind == ColdKind.Window)
+            {
+                EmitWindowMiss(cold);
                 continue;
             }
 

@@ -37,10 +37,15 @@ internal sealed unsafe partial class CodeCache : IDisposable
 
     // The translation (its number plus one) in which each granule of code begins, or the first that begins in it.
     private readonly int* _granules;
+    // An instruction that is translated compactly takes more.
+    private const int BytesPerStart = 4;
     private readonly TranslationSite* _sites;
     private readonly int _siteCapacity;
     private nuint _used;
+    private readonly ushort* _starts;
+    private readonly int _startCapacity;
     private int _siteCount;
+    private int _startCount;
 
     public CodeCache(GuestMemory memory, ProcessorFeatures features, int size = DefaultSize, TranslatorOptions? options = null)
     {
@@ -55,6 +60,8 @@ internal sealed unsafe partial class CodeCache : IDisposable
         _writeDistance = (nint)(_code.WritePointer - _code.ExecutePointer);
         _siteCapacity = size / BytesPerSite;
         _sites = (TranslationSite*)NativeMemory.AllocZeroed((nuint)_siteCapacity, (nuint)sizeof(TranslationSite));
+        _startCapacity = size / BytesPerStart;
+        _starts = (ushort*)NativeMemory.AllocZeroed((nuint)_startCapacity, sizeof(ushort));
         _granules = (int*)NativeMemory.AllocZeroed((_size >> GranuleShift) + 1, sizeof(int));
         HostAssembler asm = new(_base, RoutineSpace, _writeDistance);
         Routines = new CodeRoutines(ref asm);
@@ -100,7 +107,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
     public long HostBytes { get; private set; }
 
     /// <summary>Whether the next block might not fit.</summary>
-    public bool IsFull => _used + MaximumBlock > _size || _siteCount + BlockTranslator.MaximumSites > _siteCapacity;
+    public bool IsFull => _used + MaximumBlock > _size || _siteCount + BlockTranslator.MaximumSites > _siteCapacity || _startCount + BlockCache.MaximumInstructions + 1 > _startCapacity;
 
     /// <summary>Host address of the page that holds a guest-physical address.</summary>
     public byte* PageOf(ulong physical) => (byte*)_memory.GetHostAddress(physical & ~0xfffUL, 0x1000);
@@ -136,6 +143,8 @@ internal sealed unsafe partial class CodeCache : IDisposable
             t->Block = block;
             t->IsCompact = compact;
             t->Sites = _sites + _siteCount;
+            t->Starts = compact ? _starts + _startCount : null;
+            t->Plain = old;
             byte* place = _base + _used;
             *(Translation**)(place + _writeDistance) = t;
             long begun = _observer == null ? 0 : Stopwatch.GetTimestamp();
@@ -199,7 +208,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
                 Debug.Assert(site < found->Sites + found->SiteCount, "every call that may leave has a site");
             }
 
-            return new CodePlace { Translation = found, Index = site->Index, Resume = found->NativeEntry + site->Resume };
+            return new CodePlace { Translation = found, Index = site->Index, Resume = found->Plain != null ? found->Plain->StartOf(site->Index + 1) : found->NativeEntry + site->Resume };
         }
 
         return new CodePlace { Translation = found };
@@ -243,6 +252,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
             new Span<int>(_granules, (int)(_size >> GranuleShift) + 1).Clear();
             UsesWideVectors = false;
             _siteCount = 0;
+            _startCount = 0;
             _used = _routinesEnd;
         }
     }
@@ -252,6 +262,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
         Clear();
         NativeMemory.Free(_granules);
         NativeMemory.Free(_sites);
+        NativeMemory.Free(_starts);
         _code.Dispose();
     }
 
@@ -270,6 +281,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
 
         _used = ((nuint)(t->End - _base) + 15) & ~(nuint)15;
         _siteCount += t->SiteCount;
+        _startCount += t->IsCompact ? t->Block->Count + 1 : 0;
         Count++;
         GuestBytes += t->Block->ByteLength;
         HostBytes += length;

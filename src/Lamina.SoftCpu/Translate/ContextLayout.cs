@@ -36,6 +36,7 @@ internal static unsafe class ContextLayout
     public static readonly int Jumps;
     public static readonly int Mappings;
     public static readonly int Slots;
+    public static readonly int Windows;
     public static readonly int BranchTarget;
     public static readonly int ExitData;
     public static readonly int Heat;
@@ -74,6 +75,7 @@ internal static unsafe class ContextLayout
         Jumps = (int)((byte*)&c->Jumps - (byte*)c);
         Mappings = (int)((byte*)c->Mappings - (byte*)c);
         Slots = (int)((byte*)c->Slots - (byte*)c);
+        Windows = (int)((byte*)c->Windows - (byte*)c);
         BranchTarget = (int)((byte*)&c->BranchTarget - (byte*)c);
         ExitData = (int)((byte*)&c->ExitData - (byte*)c);
         Heat = (int)((byte*)c->Heat - (byte*)c);
@@ -130,6 +132,9 @@ internal static unsafe class ContextLayout
 
     /// <summary>Of a slot.</summary>
     public static int Slot(int slot) => Slots + (slot * sizeof(TlbEntry));
+
+    /// <summary>Of a window.</summary>
+    public static int Window(int window) => Windows + (8 * window);
 
     /// <summary>Of the heat of a translation.</summary>
     public static int HeatOf(ulong rip) => Heat + (4 * HeatIndex(rip));

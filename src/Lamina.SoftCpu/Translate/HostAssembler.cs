@@ -108,8 +108,8 @@ internal unsafe struct HostAssembler(byte* buffer, int size, nint writeDistance)
         Dword(offset);
     }
 
-    /// <summary>VEX of three bytes, opcode (map in bits 9:8), ModRM with a register or [rm].</summary>
-    public void Vex(int opcode, int prefix, int reg, int vvvv, int rm, bool w, bool wide, bool memory)
+    /// <summary>VEX of three bytes, opcode (map in bits 9:8), ModRM with a register or [rm + displacement].</summary>
+    public void Vex(int opcode, int prefix, int reg, int vvvv, int rm, bool w, bool wide, bool memory, int displacement = 0)
     {
         int pp = prefix switch { 0x66 => 1, 0xf3 => 2, 0xf2 => 3, _ => 0 };
         Byte(0xc4);
@@ -118,7 +118,7 @@ internal unsafe struct HostAssembler(byte* buffer, int size, nint writeDistance)
         Byte(opcode);
         if (memory)
         {
-            Address(reg, rm, 0);
+            Address(reg, rm, displacement);
         }
         else
         {

@@ -3,7 +3,7 @@ namespace Lamina.SoftCpu.Translate;
 /// <summary>
 /// Where translated code goes when the place it looked at first does not hold the page: the other levels of the TLB are looked at, and what is found is copied to that
 /// place. Called with the linear address in the address register and the page of the last byte in the value register; returns with the host address in the
-/// address register, or leaves by the site exit.
+/// address register, or leaves by the site exit. Those for windows always return, with the zero flag set if the page was found.
 /// </summary>
 internal readonly unsafe struct MissRoutines
 {
@@ -14,22 +14,23 @@ internal readonly unsafe struct MissRoutines
     public const int Stack = 0;
 
     private readonly nint[] _routines;
+    private readonly nint[] _windows;
 
     /// <param name="asm">Where the routines go.</param>
     /// <param name="siteExit">Where they go if no level knows the page.</param>
     public MissRoutines(ref HostAssembler asm, byte* siteExit)
     {
         _routines = new nint[2 * (ProcessorContext.SlotCount + 1)];
+        _windows = new nint[_routines.Length];
         for (int slot = NoSlot; slot < ProcessorContext.SlotCount; slot++)
         {
-            if (slot <= Stack || slot <= ProcessorContext.LoopReads)
+            foreach (bool write in (ReadOnlySpan<bool>)[false, true])
             {
-                _routines[Index(slot, write: false)] = (nint)Emit(ref asm, slot, false, siteExit);
-            }
-
-            if (slot <= Stack || slot > ProcessorContext.LoopReads)
-            {
-                _routines[Index(slot, write: true)] = (nint)Emit(ref asm, slot, true, siteExit);
+                if (slot <= Stack || slot > ProcessorContext.LoopReads == write)
+                {
+                    _routines[Index(slot, write)] = (nint)Emit(ref asm, slot, write, siteExit);
+                    _windows[Index(slot, write)] = (nint)Emit(ref asm, slot, write, null);
+                }
             }
         }
     }
@@ -37,10 +38,15 @@ internal readonly unsafe struct MissRoutines
     /// <summary>The routine for a place that was looked at first.</summary>
     public byte* Of(int slot, bool write) => (byte*)_routines[Index(slot, write)];
 
+    /// <summary>The routine for a window over several accesses.</summary>
+    public byte* OfWindow(int slot, bool write) => (byte*)_windows[Index(slot, write)];
+
     /// <summary>What a routine is for, if it is one.</summary>
-    public bool TryFind(byte* routine, out int slot, out bool write)
+    public bool TryFind(byte* routine, out int slot, out bool write, out bool window)
     {
         int index = Array.IndexOf(_routines, (nint)routine);
+        window = index < 0;
+        index = window ? Array.IndexOf(_windows, (nint)routine) : index;
         slot = (index / 2) - 1;
         write = (index & 1) != 0;
         return index >= 0 && routine != null;
@@ -48,8 +54,10 @@ internal readonly unsafe struct MissRoutines
 
     private static int Index(int slot, bool write) => (2 * (slot + 1)) + (write ? 1 : 0);
 
+    // Without a site exit: for a window.
     private static byte* Emit(ref HostAssembler asm, int slot, bool write, byte* siteExit)
     {
+        bool window = siteExit == null;
         asm.Align(16);
         byte* start = asm.Here;
         asm.Byte(0x50); // PUSH RAX
@@ -83,24 +91,33 @@ internal readonly unsafe struct MissRoutines
         if (slot == Stack && !write)
         {
             // Read-only for now: the entry serves, but not as the slot's.
-            missed = EmitSearch(ref asm, slot, true);
+            missed = EmitSearch(ref asm, slot, true, window);
             asm.Bind(missed);
-            missed = EmitSearch(ref asm, slot, false, keep: false);
+            missed = EmitSearch(ref asm, slot, false, window, keep: false);
         }
         else
         {
-            missed = EmitSearch(ref asm, slot, write);
+            missed = EmitSearch(ref asm, slot, write, window);
         }
 
         asm.Bind(missed);
         asm.Bind(crossing);
         asm.Byte(0x58); // POP RAX
-        asm.Jump(siteExit);
+        if (window)
+        {
+            asm.RegisterForm(0x85, Host.Rsp, Host.Rsp, true); // TEST
+            asm.Return();
+        }
+        else
+        {
+            asm.Jump(siteExit);
+        }
+
         return start;
     }
 
     // Looks at both levels; answers the place of a jump taken if neither holds the page. The temporary register holds the first level's entry, RAX the second level's set.
-    private static int EmitSearch(ref HostAssembler asm, int slot, bool write, bool keep = true)
+    private static int EmitSearch(ref HostAssembler asm, int slot, bool write, bool window, bool keep = true)
     {
         int tag = write ? ContextLayout.WriteTag : 0;
         int second = write ? ContextLayout.SecondWrites : ContextLayout.SecondLevel;
@@ -138,7 +155,12 @@ internal readonly unsafe struct MissRoutines
 
         asm.RegisterForm(0x03, Host.Address, Host.Rax, true); // ADD
         asm.Byte(0x58); // POP RAX
-        asm.Byte(0xc3);
+        if (window)
+        {
+            asm.RegisterForm(0x3b, Host.Value, Host.Value, true); // CMP
+        }
+
+        asm.Return();
         return missed;
     }
 }

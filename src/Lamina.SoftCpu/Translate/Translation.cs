@@ -7,6 +7,9 @@ namespace Lamina.SoftCpu.Translate;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Translation
 {
+    /// <summary>In <see cref="Starts"/>: the flags are in the host's.</summary>
+    public const int NativeFlags = 0x8000;
+
     /// <summary>RIP for which it was made.</summary>
     public ulong Rip;
 
@@ -37,9 +40,21 @@ internal unsafe struct Translation
     /// <summary>How many of them there are.</summary>
     public int SiteCount;
 
+    /// <summary>
+    /// Of a compact one: where each instruction begins, and behind the last, from the beginning; the highest bit says that the guest's status flags are in the host's
+    /// there. Nothing else is assumed at these places.
+    /// </summary>
+    public ushort* Starts;
+
+    /// <summary>The compact translation that this one replaced, in which it goes on where it has left in the middle; or null.</summary>
+    public Translation* Plain;
+
     /// <summary>Next translation of the same block.</summary>
     public Translation* Next;
 
     /// <summary>Guards through which other pages jump here.</summary>
     public TranslationGuard* Guards;
+
+    /// <summary>The place of a compact one where an instruction begins.</summary>
+    public readonly byte* StartOf(int index) => NativeEntry + (Starts[index] & ~NativeFlags);
 }

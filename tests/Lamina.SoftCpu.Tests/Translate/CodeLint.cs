@@ -7,7 +7,8 @@ namespace Lamina.SoftCpu.Tests.Translate;
 
 /// <summary>
 /// Proves of translated code that it reaches the guest's RAM and its own context, and nothing else. Every memory operand is a field of the context at the GS base, a
-/// field of a look-up entry whose index was bounded, or lies behind a pointer that a look into the TLB has bounded since it was last written.
+/// field of a look-up entry whose index was bounded, or lies behind a pointer that a look into the TLB has bounded since it was last written, or one that was kept from such a look of the
+/// same translation.
 /// </summary>
 internal sealed unsafe class CodeLint
 {
@@ -46,6 +47,10 @@ internal sealed unsafe class CodeLint
     private bool _writable;
     private bool _boundedBit;
     private int _pointer;
+
+    // Bytes that may be accessed behind the pointer of each window, and whether they may be written.
+    private readonly (int Bytes, bool Writes)[] _windows = new (int, bool)[AccessWindow.Maximum];
+    private readonly HashSet<nint> _plainStarts = [];
 
     public CodeLint(CodeCache cache)
     {
@@ -98,6 +103,12 @@ internal sealed unsafe class CodeLint
     private void Check(Translation* t)
     {
         Read(t);
+        _plainStarts.Clear();
+        for (int n = 0; t->Plain != null && n <= t->Block->Count; n++)
+        {
+            _plainStarts.Add((nint)t->Plain->StartOf(n));
+        }
+
         _looks.Clear();
         Forget();
         foreach (Instruction i in _code)
@@ -132,6 +143,12 @@ internal sealed unsafe class CodeLint
         _targets.Clear();
         _backs.Clear();
         _misses.Clear();
+        for (int n = 0; t->IsCompact && n <= t->Block->Count; n++)
+        {
+            // Others jump there.
+            _targets.Add((ulong)t->StartOf(n));
+        }
+
         byte* at = t->NativeEntry;
         while (at < t->End)
         {
@@ -154,10 +171,11 @@ internal sealed unsafe class CodeLint
             if (i.Mnemonic == Mnemonic.Call)
             {
                 byte* target = (byte*)i.NearBranchTarget;
-                if (_routines.Misses.TryFind(target, out _, out _))
+                if (_routines.Misses.TryFind(target, out _, out _, out bool window))
                 {
-                    Assert.Equal(0xe9, *at);
-                    ulong back = (ulong)(at + 5 + *(int*)(at + 1));
+                    // Back to behind the look, if the page was found.
+                    Assert.True(window ? *(ushort*)at == 0x840f : *at == 0xe9, "what was looked for is not gone back to");
+                    ulong back = window ? (ulong)(at + 6 + *(int*)(at + 2)) : (ulong)(at + 5 + *(int*)(at + 1));
                     _backs.Add(i.IP, back);
                     _targets.Add(back);
                 }
@@ -197,6 +215,12 @@ internal sealed unsafe class CodeLint
     }
 
     private void Forget()
+    {
+        ForgetRegisters();
+        Array.Clear(_windows);
+    }
+
+    private void ForgetRegisters()
     {
         _temporary = Entry.Unknown;
         _value = Tag.Unknown;
@@ -293,14 +317,14 @@ internal sealed unsafe class CodeLint
         if (i.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)
         {
             byte* target = (byte*)i.NearBranchTarget;
-            bool known = _starts.Contains(i.NearBranchTarget) || _entries.Contains((nint)target) || target == _routines.LookUpJump || target == t->End;
+            bool known = _starts.Contains(i.NearBranchTarget) || (i.Mnemonic == Mnemonic.Jmp && _plainStarts.Contains((nint)target)) || _entries.Contains((nint)target) || target == _routines.LookUpJump || target == t->End;
             return known ? null : "jumps to an unknown place";
         }
 
         if (i.FlowControl == FlowControl.Call)
         {
             byte* target = (byte*)i.NearBranchTarget;
-            if (_routines.Misses.TryFind(target, out _, out _))
+            if (_routines.Misses.TryFind(target, out _, out _, out _))
             {
                 // Only from a look into the TLB that has prepared for it, which Track has seen.
                 return _looks.Contains((_misses.GetValueOrDefault(i.IP), i.IP)) ? null : "looks for a page that nobody has named";
@@ -333,6 +357,11 @@ internal sealed unsafe class CodeLint
 
         if (used.Segment == Register.GS && used.Access is not OpAccess.Read and not OpAccess.CondRead && IsPointer((int)displacement, size))
         {
+            if (FindWindow((int)displacement) >= 0)
+            {
+                return i.Mnemonic == Mnemonic.Mov && i.Op1Register == Register.R10 && _reachable > 0 ? null : "keeps what it has not looked up";
+            }
+
             // The tables in use may only become others of their kind.
             bool table = i.Mnemonic == Mnemonic.Mov && i.Op1Register == Register.R14
                 && ((displacement == ContextLayout.Tlb && _pointer == ContextLayout.TlbArrays) || (displacement == ContextLayout.Jumps && _pointer == ContextLayout.JumpArrays));
@@ -363,7 +392,7 @@ internal sealed unsafe class CodeLint
 
     private static bool IsPointer(int displacement, int size)
     {
-        foreach (int pointer in (int[])[ContextLayout.Tlb, ContextLayout.TlbArrays, ContextLayout.Jumps, ContextLayout.JumpArrays, ContextLayout.Mappings, .. Enumerable.Range(0, 2 * ProcessorContext.SlotCount).Select(n => ContextLayout.Slots + (8 * n))])
+        foreach (int pointer in (int[])[ContextLayout.Tlb, ContextLayout.TlbArrays, ContextLayout.Jumps, ContextLayout.JumpArrays, ContextLayout.Mappings, .. Enumerable.Range(0, 2 * ProcessorContext.SlotCount).Select(n => ContextLayout.Slots + (8 * n)), .. Enumerable.Range(0, AccessWindow.Maximum).Select(ContextLayout.Window)])
         {
             if (displacement < pointer + 8 && displacement + size > pointer)
             {
@@ -372,6 +401,12 @@ internal sealed unsafe class CodeLint
         }
 
         return false;
+    }
+
+    private static int FindWindow(int field)
+    {
+        int window = (field - ContextLayout.Windows) / 8;
+        return window is >= 0 and < AccessWindow.Maximum && field == ContextLayout.Window(window) ? window : -1;
     }
 
     private static int FindSlot(int field)
@@ -393,7 +428,7 @@ internal sealed unsafe class CodeLint
         ulong next = compare.NextIP;
         ulong target = _code.Find(c => c.IP == next).NearBranchTarget;
         Instruction cold = _code.Find(c => c.IP == target);
-        return cold.Mnemonic == Mnemonic.Call && _routines.Misses.TryFind((byte*)cold.NearBranchTarget, out _, out bool write) && write;
+        return cold.Mnemonic == Mnemonic.Call && _routines.Misses.TryFind((byte*)cold.NearBranchTarget, out _, out bool write, out _) && write;
     }
 
     // What the scratch registers hold after an instruction.
@@ -418,7 +453,7 @@ internal sealed unsafe class CodeLint
                 return;
             }
 
-            Forget();
+            ForgetRegisters();
             if (_routines.Checks.TryFind(routine, out int bytes, out bool writes))
             {
                 _reachable = bytes;
@@ -469,7 +504,7 @@ internal sealed unsafe class CodeLint
             _miss = 0;
             ulong coldAddress = i.NearBranchTarget;
             Instruction cold = _code.Find(c => c.IP == coldAddress);
-            if (cold.Mnemonic == Mnemonic.Call && _routines.Misses.TryFind((byte*)cold.NearBranchTarget, out int slot, out bool write) && write == _compareWrites && slot == _compareSlot)
+            if (cold.Mnemonic == Mnemonic.Call && _routines.Misses.TryFind((byte*)cold.NearBranchTarget, out int slot, out bool write, out _) && write == _compareWrites && slot == _compareSlot)
             {
                 _miss = cold.IP;
                 _looks.Add((i.IP, cold.IP));
@@ -478,7 +513,16 @@ internal sealed unsafe class CodeLint
             return;
         }
 
-        if (i.Op0Register == Register.R11D && i.Mnemonic == Mnemonic.And)
+        if (i.Mnemonic == Mnemonic.Mov && gs && i.Op0Kind == OpKind.Memory && i.Op1Register == Register.R10 && FindWindow(field) is var kept and >= 0)
+        {
+            _windows[kept] = (_reachable, _writable);
+        }
+
+        if (i.Mnemonic == Mnemonic.Mov && gs && i.Op0Register == Register.R10 && FindWindow(field) is var window and >= 0)
+        {
+            (reachable, _writable) = _windows[window];
+        }
+        else if (i.Op0Register == Register.R11D && i.Mnemonic == Mnemonic.And)
         {
             temporary = i.Immediate32 == ContextLayout.TlbMask ? Entry.TlbOffset : i.Immediate32 == JumpCache.Count - 1 ? Entry.JumpIndex : Entry.Unknown;
         }

@@ -1,0 +1,26 @@
+namespace Lamina.SoftCpu.Translate;
+
+/// <summary>The first memory access of an instruction, as far as windows can serve it.</summary>
+internal struct MemoryAccess
+{
+    /// <summary>Bytes; 0: there is none that a window could serve.</summary>
+    public int Size;
+
+    /// <summary>Base register, or <see cref="ProcessorContext.ZeroRegister"/>.</summary>
+    public int Base;
+
+    /// <summary>Distance from it; the address if there is no base.</summary>
+    public long Displacement;
+
+    /// <summary>It writes, or reads and writes.</summary>
+    public bool Writes;
+
+    /// <summary>The instruction is the interpreter's, or changes what memory may be accessed: windows end before what follows.</summary>
+    public bool EndsWindows;
+
+    /// <summary>Its <see cref="AccessWindow"/>, or -1.</summary>
+    public int Window;
+
+    /// <summary>Its first byte's distance from the beginning of the window.</summary>
+    public int Offset;
+}
