@@ -242,6 +242,17 @@ internal unsafe struct ProcessorContext
     /// <summary>Where translated code left: the data behind its last call.</summary>
     public ulong* ExitData;
 
+    /// <summary>The host's RSP as translated code was entered: exits go back to it.</summary>
+    public ulong HostStack;
+
+    /// <summary>
+    /// The host's RSP without pairs of calls and returns. There lies one whose return address is a number that the guest cannot know and no program returns to.
+    /// </summary>
+    public ulong ReturnStack;
+
+    /// <summary>The host's RSP from which on no more pairs are pushed.</summary>
+    public ulong ReturnLimit;
+
     /// <summary>Zero while translated code keeps the x87 registers in the host's, as <see cref="VectorsOff"/>. FIP, FDP and FOP are then not recorded.</summary>
     public int X87Off;
 

@@ -116,6 +116,12 @@ internal unsafe ref partial struct BlockTranslator
         _asm.MoveImmediate(Host.Value, (long)next);
         _asm.MemoryForm(0x89, Host.Value, Host.Address, offset, true);
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);
+        if (!_compact)
+        {
+            EmitSaveLive();
+        }
+
+        EmitPair(next);
         EmitDirectJump(target, _live);
         return true;
     }
@@ -125,6 +131,11 @@ internal unsafe ref partial struct BlockTranslator
         EmitSaveLive();
         int offset = EmitStackOperand(0, false);
         _asm.MemoryForm(0x8b, Host.Address, Host.Address, offset, true);
+        if (!_compact)
+        {
+            EmitReturn(8 + (int)i->Immediate);
+        }
+
         EmitFindTarget();
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, 8 + (int)i->Immediate);
         _asm.MemoryForm(0xff, 4, Host.Temporary, ContextLayout.JumpCode, false);
@@ -165,6 +176,7 @@ internal unsafe ref partial struct BlockTranslator
             _asm.MoveImmediate(Host.Value, (long)(_rip + i->Length));
             _asm.MemoryForm(0x89, Host.Value, Host.Address, 0, true);
             _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);
+            EmitPair(_rip + i->Length);
             _asm.LoadContext(Host.Address, ContextLayout.Rip);
             _asm.ContextForm(0xff, 4, ContextLayout.BranchTarget, false);
         }

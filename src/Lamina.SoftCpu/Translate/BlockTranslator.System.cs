@@ -331,6 +331,7 @@ internal unsafe ref partial struct BlockTranslator
 
         _asm.StoreContext(Host.Value, ContextLayout.Tlb);
         _asm.Call(_routines.ForgetSlots);
+        _asm.Call(_routines.ForgetReturns);
         _asm.LoadContext(Host.Value, ContextLayout.JumpArrays);
         if (user)
         {

@@ -10,12 +10,16 @@ internal sealed unsafe class CodeRoutines
     private const int LinkData = 4;
     private const int GuardedLinkData = 6;
 
+    // Room for pairs of calls and returns on the host's stack.
+    private const int ReturnSpace = 16 << 10;
+
     private readonly nint[] _entered = new nint[4];
 
     /// <param name="asm">Where they go.</param>
     public CodeRoutines(ref HostAssembler asm)
     {
-        Enter = (delegate* unmanaged<ProcessorContext*, byte*, TranslationExit>)EmitEnter(ref asm);
+        // Not canonical.
+        long noReturn = (Random.Shared.NextInt64() & ~(3L << 62)) | (1L << 62);
         InterpretExit = EmitExit(ref asm, TranslationExit.Interpret);
         LinkExit = EmitExit(ref asm, TranslationExit.Link, saves: true);
         SavedLinkExit = EmitExit(ref asm, TranslationExit.Link);
@@ -33,7 +37,9 @@ internal sealed unsafe class CodeRoutines
         SaveFlags = EmitSaveFlags(ref asm);
         RestoreFlags = EmitRestoreFlags(ref asm);
         ForgetSlots = EmitForgetSlots(ref asm);
+        ForgetReturns = EmitForgetReturns(ref asm);
         LookUpJump = EmitLookUpJump(ref asm);
+        Enter = (delegate* unmanaged<ProcessorContext*, byte*, TranslationExit>)EmitEnter(ref asm, noReturn, EmitNoReturn(ref asm));
         FindJump = EmitFindJump(ref asm);
         Misses = new MissRoutines(ref asm, SiteExit);
         Checks = new CheckRoutines(ref asm, Misses);
@@ -83,6 +89,9 @@ internal sealed unsafe class CodeRoutines
     /// <summary>Called where <see cref="ProcessorContext.Tlb"/> becomes another. Keeps all registers.</summary>
     public byte* ForgetSlots { get; }
 
+    /// <summary>Called where the privilege changes or there is no room for more pairs of calls and returns. The temporary register is lost.</summary>
+    public byte* ForgetReturns { get; }
+
     /// <summary>Jumped to with a target in the address register and the flags saved: goes there, or leaves.</summary>
     public byte* LookUpJump { get; }
 
@@ -104,8 +113,8 @@ internal sealed unsafe class CodeRoutines
     /// <summary>Which routines are called with data behind the call, and how many bytes of it.</summary>
     public IReadOnlyDictionary<nint, int> CallData { get; }
 
-    /// <summary>Whether a routine is one of those, or one that only keeps or brings the flags, or forgets slots.</summary>
-    public bool IsHarmless(byte* routine) => Array.IndexOf(_entered, (nint)routine) >= 0 || routine == SaveFlags || routine == RestoreFlags || routine == ForgetSlots;
+    /// <summary>Whether a routine is one of those, or one that only keeps or brings the flags, or forgets slots or returns.</summary>
+    public bool IsHarmless(byte* routine) => Array.IndexOf(_entered, (nint)routine) >= 0 || routine == SaveFlags || routine == RestoreFlags || routine == ForgetSlots || routine == ForgetReturns;
 
     /// <summary>Looks the target in the address register up in the jump cache. Answers the place of a jump taken on a miss.</summary>
     public static int EmitLookUp(ref HostAssembler asm)
@@ -156,8 +165,9 @@ internal sealed unsafe class CodeRoutines
         asm.Byte(0x9e); // SAHF
     }
 
-    private static byte* EmitEnter(ref HostAssembler asm)
+    private static byte* EmitEnter(ref HostAssembler asm, long noReturn, byte* noReturnCode)
     {
+        asm.Align(16);
         byte* start = asm.Here;
         foreach (int register in (ReadOnlySpan<int>)[Host.Rbx, Host.Rbp, 12, 13, 14, 15])
         {
@@ -168,6 +178,14 @@ internal sealed unsafe class CodeRoutines
         asm.RegisterForm(0x83, 5, Host.Rsp, true);
         asm.Byte(8);
         asm.Move(Host.Address, Host.Rsi);
+        asm.StoreContext(Host.Rsp, ContextLayout.HostStack);
+        asm.MoveImmediate(Host.Temporary, noReturn);
+        asm.Push(Host.Temporary);
+        asm.MoveImmediate(Host.Temporary, (long)noReturnCode);
+        asm.Push(Host.Temporary);
+        asm.StoreContext(Host.Rsp, ContextLayout.ReturnStack);
+        asm.Lea(Host.Temporary, Host.Rsp, -1, 0, -ReturnSpace);
+        asm.StoreContext(Host.Temporary, ContextLayout.ReturnLimit);
         EmitX87(ref asm, load: true);
         EmitVectors(ref asm, load: true);
         EmitRestoreThroughRax(ref asm);
@@ -194,6 +212,27 @@ internal sealed unsafe class CodeRoutines
         }
 
         asm.Return();
+        return start;
+    }
+
+    // Takes its own return address along.
+    private static byte* EmitForgetReturns(ref HostAssembler asm)
+    {
+        asm.Align(16);
+        byte* start = asm.Here;
+        asm.Pop(Host.Temporary);
+        asm.LoadContext(Host.Rsp, ContextLayout.ReturnStack);
+        asm.RegisterForm(0xff, 4, Host.Temporary, false);
+        return start;
+    }
+
+    // Where the pair below all others returns to, should the guest ever guess its address.
+    private byte* EmitNoReturn(ref HostAssembler asm)
+    {
+        asm.Align(16);
+        byte* start = asm.Here;
+        asm.LoadContext(Host.Rsp, ContextLayout.ReturnStack);
+        asm.Jump(LookUpJump);
         return start;
     }
 
@@ -299,6 +338,7 @@ internal sealed unsafe class CodeRoutines
         EmitVectors(ref asm, load: false);
         EmitX87(ref asm, load: false);
         asm.MoveImmediate(Host.Rax, (long)reason);
+        asm.LoadContext(Host.Rsp, ContextLayout.HostStack);
         asm.RegisterForm(0x83, 0, Host.Rsp, true);
         asm.Byte(8);
         foreach (int register in (ReadOnlySpan<int>)[15, 14, 13, 12, Host.Rbp, Host.Rbx])

@@ -38,6 +38,9 @@ internal static unsafe class ContextLayout
     public static readonly int Slots;
     public static readonly int Windows;
     public static readonly int BranchTarget;
+    public static readonly int HostStack;
+    public static readonly int ReturnStack;
+    public static readonly int ReturnLimit;
     public static readonly int ExitData;
     public static readonly int Heat;
 
@@ -77,6 +80,9 @@ internal static unsafe class ContextLayout
         Slots = (int)((byte*)c->Slots - (byte*)c);
         Windows = (int)((byte*)c->Windows - (byte*)c);
         BranchTarget = (int)((byte*)&c->BranchTarget - (byte*)c);
+        HostStack = (int)((byte*)&c->HostStack - (byte*)c);
+        ReturnStack = (int)((byte*)&c->ReturnStack - (byte*)c);
+        ReturnLimit = (int)((byte*)&c->ReturnLimit - (byte*)c);
         ExitData = (int)((byte*)&c->ExitData - (byte*)c);
         Heat = (int)((byte*)c->Heat - (byte*)c);
         NativeMemory.Free(c);

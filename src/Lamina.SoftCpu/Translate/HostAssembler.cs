@@ -250,6 +250,14 @@ internal unsafe struct HostAssembler(byte* buffer, int size, nint writeDistance)
         Dword((int)(target - (Here + 4)));
     }
 
+    /// <summary>CALL rel32, to be patched; answers the place of its displacement.</summary>
+    public int CallForward()
+    {
+        Byte(0xe8);
+        Dword(0);
+        return Length - 4;
+    }
+
     /// <summary>PUSH r64.</summary>
     public void Push(int register) => Stack(0x50, register);
 

@@ -111,8 +111,9 @@ internal sealed unsafe class CodeLint
 
         _looks.Clear();
         Forget();
-        foreach (Instruction i in _code)
+        for (int n = 0; n < _code.Count; n++)
         {
+            Instruction i = _code[n];
             if (_targets.Contains(i.IP))
             {
                 // What returns from the routine for this very look is as good as what goes on from the look.
@@ -127,7 +128,7 @@ internal sealed unsafe class CodeLint
             }
 
             Instructions++;
-            string? wrong = Wrong(i, t);
+            string? wrong = Wrong(i, n, t);
             if (wrong != null)
             {
                 Assert.Fail($"{wrong} at {i.IP - (ulong)t->NativeEntry:x}: {i}\n{string.Join('\n', _code.Select(c => $"{c.IP:x} {c}"))}");
@@ -178,6 +179,12 @@ internal sealed unsafe class CodeLint
                     ulong back = window ? (ulong)(at + 6 + *(int*)(at + 2)) : (ulong)(at + 5 + *(int*)(at + 1));
                     _backs.Add(i.IP, back);
                     _targets.Add(back);
+                }
+                else if (target > t->NativeEntry && target < t->End)
+                {
+                    // Where it returns to, and where it goes.
+                    _targets.Add((ulong)at);
+                    _targets.Add((ulong)target);
                 }
                 else
                 {
@@ -231,8 +238,14 @@ internal sealed unsafe class CodeLint
         _pointer = 0;
     }
 
-    private string? Wrong(in Instruction i, Translation* t)
+    private string? Wrong(in Instruction i, int index, Translation* t)
     {
+        if (IsPairing(index, t))
+        {
+            Track(i, _info.GetInfo(i));
+            return null;
+        }
+
         if (!Allowed.Contains(i.Mnemonic) && i.ConditionCode == ConditionCode.None && !IsFlagTransfer(i) && !IsVector(i, t) && !IsX87(i, t))
         {
             return "not allowed";
@@ -267,6 +280,46 @@ internal sealed unsafe class CodeLint
         Track(i, info);
         return null;
     }
+
+    // Pairs of calls and returns, which are pushed and taken by these sequences and nothing else, so that the host's stack never goes beyond its bounds and every return address on it is
+    // that of a call.
+    private bool IsPairing(int index, Translation* t)
+    {
+        Instruction At(int distance) => index + distance >= 0 && index + distance < _code.Count ? _code[index + distance] : default;
+        bool Inside(int distance) => !_targets.Contains(At(distance).IP);
+        bool Compares(int distance, int field) => At(distance) is { Code: Code.Cmp_r64_rm64, Op0Register: Register.RSP, MemorySegment: Register.GS } c && (int)c.MemoryDisplacement64 == field;
+        bool Matches(int distance) => At(distance) is { Code: Code.Cmp_r64_rm64, Op0Register: Register.R10, MemoryBase: Register.RSP, MemoryIndex: Register.None, MemoryDisplacement64: 8 };
+        bool Drops(int distance, int bytes) => At(distance) is { Mnemonic: Mnemonic.Lea, Op0Register: Register.RSP, MemoryBase: Register.RSP, MemoryIndex: Register.None } l && (int)l.MemoryDisplacement64 == bytes;
+        bool Resets(int distance) => At(distance) is { Code: Code.Mov_r64_rm64, Op0Register: Register.RSP, MemorySegment: Register.GS, MemoryBase: Register.None } m && (int)m.MemoryDisplacement64 == ContextLayout.ReturnStack;
+        Instruction i = At(0);
+        if (i.Mnemonic == Mnemonic.Cmp)
+        {
+            return Compares(0, ContextLayout.ReturnLimit) || Compares(0, ContextLayout.ReturnStack) || Matches(0);
+        }
+
+        if (i.Mnemonic == Mnemonic.Push)
+        {
+            return i.Op0Register == Register.R14 && Compares(-3, ContextLayout.ReturnLimit) && At(-2) is { Mnemonic: Mnemonic.Ja } room && room.NearBranchTarget == i.IP && Inside(-2) && Inside(-1)
+                && (byte*)At(-1).NearBranchTarget == _routines.ForgetReturns && IsCallInside(At(1), t) && Drops(2, 8);
+        }
+
+        if (i.Mnemonic == Mnemonic.Call)
+        {
+            return IsCallInside(i, t) && At(-1).Mnemonic == Mnemonic.Push && Inside(0) && Drops(1, 8);
+        }
+
+        if (i.Mnemonic == Mnemonic.Ret)
+        {
+            return Matches(-3) && At(-2).Mnemonic == Mnemonic.Jne && At(-1) is { Mnemonic: Mnemonic.Lea, Op0Register: Register.R15 } && Inside(-2) && Inside(-1) && Inside(0);
+        }
+
+        bool dropsPair = Drops(0, 16) && Compares(1, ContextLayout.ReturnStack) && At(2) is { Mnemonic: Mnemonic.Jbe } left && left.NearBranchTarget == At(4).IP && Resets(3) && Inside(1) && Inside(2) && Inside(3);
+        bool takes = Drops(0, 8) && IsCallInside(At(-1), t);
+        return dropsPair || takes || (Resets(0) && Drops(-3, 16));
+    }
+
+    private static bool IsCallInside(in Instruction i, Translation* t) =>
+        i.Mnemonic == Mnemonic.Call && (byte*)i.NearBranchTarget > t->NativeEntry && (byte*)i.NearBranchTarget < t->End;
 
     // Vector instructions where the entry has provided for them, and those on general registers that came with them.
     private static bool IsVector(in Instruction i, Translation* t)
@@ -392,7 +445,7 @@ internal sealed unsafe class CodeLint
 
     private static bool IsPointer(int displacement, int size)
     {
-        foreach (int pointer in (int[])[ContextLayout.Tlb, ContextLayout.TlbArrays, ContextLayout.Jumps, ContextLayout.JumpArrays, ContextLayout.Mappings, .. Enumerable.Range(0, 2 * ProcessorContext.SlotCount).Select(n => ContextLayout.Slots + (8 * n)), .. Enumerable.Range(0, AccessWindow.Maximum).Select(ContextLayout.Window)])
+        foreach (int pointer in (int[])[ContextLayout.Tlb, ContextLayout.TlbArrays, ContextLayout.Jumps, ContextLayout.JumpArrays, ContextLayout.Mappings, ContextLayout.HostStack, ContextLayout.ReturnStack, ContextLayout.ReturnLimit, .. Enumerable.Range(0, 2 * ProcessorContext.SlotCount).Select(n => ContextLayout.Slots + (8 * n)), .. Enumerable.Range(0, AccessWindow.Maximum).Select(ContextLayout.Window)])
         {
             if (displacement < pointer + 8 && displacement + size > pointer)
             {
@@ -443,6 +496,12 @@ internal sealed unsafe class CodeLint
         {
             // What a routine answers, and nothing else.
             byte* routine = (byte*)i.NearBranchTarget;
+            if (routine == _routines.ForgetReturns)
+            {
+                _temporary = Entry.Unknown;
+                return;
+            }
+
             if (_routines.IsHarmless(routine))
             {
                 _reachable = routine == _routines.SaveFlags ? 0 : _reachable;
