@@ -4,7 +4,7 @@ using Lamina.Bench;
 using Lamina.Bench.Basket;
 using Lamina.Bench.Io;
 
-const string usage = $"usage: Lamina.Bench loop|device|boot|exit|ring3|process|io [--runs N] [--json FILE] [--only block,direct,net,share,start]\n       {BasketCommand.Usage}";
+const string usage = $"usage: Lamina.Bench loop|device|boot|gates|exit|ring3|process|io [--runs N] [--json FILE] [--only block,direct,net,share,start]\n       {BasketCommand.Usage}";
 if (args.Length == 5 && args[0] == BootBench.OnceArgument)
 {
     return BootBench.RunOnce(args[1], args[2], args[3], args[4]);
@@ -37,7 +37,7 @@ for (int n = 0; n < args.Length; n++)
         case "--only" when n + 1 < args.Length:
             parts = args[++n];
             break;
-        case "loop" or "device" or "boot" or "exit" or "ring3" or "process" or "io" when what == null:
+        case "loop" or "device" or "boot" or "gates" or "exit" or "ring3" or "process" or "io" when what == null:
             what = args[n];
             break;
         default:
@@ -54,6 +54,9 @@ switch (what)
         break;
     case "device":
         figures = DeviceBench.Run(runs);
+        break;
+    case "gates":
+        figures = GateBench.Run(runs);
         break;
     case "exit":
         figures = ExitBench.Run(runs);

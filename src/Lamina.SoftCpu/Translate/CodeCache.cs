@@ -30,15 +30,23 @@ internal sealed unsafe partial class CodeCache : IDisposable
     private readonly byte* _base;
     private readonly nint _writeDistance;
     private readonly Lock _lock = new();
-    private readonly List<nint> _translations = [];
+
+    // Every Translation in memory, by its place. Read without the lock: a number is written behind what it counts.
+    private readonly Translation** _translations;
+    private readonly int _translationCapacity;
+    private int _translationCount;
     private readonly ITranslationObserver? _observer;
     private readonly nuint _routinesEnd;
     private readonly nuint _size;
 
     // The translation (its number plus one) in which each granule of code begins, or the first that begins in it.
     private readonly int* _granules;
+
     // An instruction that is translated compactly takes more.
     private const int BytesPerStart = 4;
+
+    // So does a translation with its header and entry.
+    private const int BytesPerTranslation = 16;
     private readonly TranslationSite* _sites;
     private readonly int _siteCapacity;
     private nuint _used;
@@ -62,6 +70,8 @@ internal sealed unsafe partial class CodeCache : IDisposable
         _sites = (TranslationSite*)NativeMemory.AllocZeroed((nuint)_siteCapacity, (nuint)sizeof(TranslationSite));
         _startCapacity = size / BytesPerStart;
         _starts = (ushort*)NativeMemory.AllocZeroed((nuint)_startCapacity, sizeof(ushort));
+        _translationCapacity = size / BytesPerTranslation;
+        _translations = (Translation**)NativeMemory.AllocZeroed((nuint)_translationCapacity, (nuint)sizeof(Translation*));
         _granules = (int*)NativeMemory.AllocZeroed((_size >> GranuleShift) + 1, sizeof(int));
         HostAssembler asm = new(_base, RoutineSpace, _writeDistance);
         Routines = new CodeRoutines(ref asm);
@@ -92,7 +102,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
     public CodeRoutines Routines { get; }
 
     /// <summary>Every <see cref="Translation"/> in memory, dropped ones too.</summary>
-    public IReadOnlyList<nint> Translations => _translations;
+    public ReadOnlySpan<nint> Translations => new(_translations, Volatile.Read(ref _translationCount));
 
     /// <summary>Bytes of translated code.</summary>
     public nuint Used => _used;
@@ -242,13 +252,13 @@ internal sealed unsafe partial class CodeCache : IDisposable
     {
         lock (_lock)
         {
-            foreach (nint t in _translations)
+            foreach (nint t in Translations)
             {
                 FreeGuards((Translation*)t);
                 NativeMemory.Free((void*)t);
             }
 
-            _translations.Clear();
+            _translationCount = 0;
             new Span<int>(_granules, (int)(_size >> GranuleShift) + 1).Clear();
             UsesWideVectors = false;
             _siteCount = 0;
@@ -263,19 +273,22 @@ internal sealed unsafe partial class CodeCache : IDisposable
         NativeMemory.Free(_granules);
         NativeMemory.Free(_sites);
         NativeMemory.Free(_starts);
+        NativeMemory.Free(_translations);
         _code.Dispose();
     }
 
     private void Add(Translation* t, int length)
     {
         t->End = t->NativeEntry + length;
-        _translations.Add((nint)t);
+        _translations[_translationCount] = t;
+        int number = _translationCount + 1;
+        Volatile.Write(ref _translationCount, number);
         nuint last = (nuint)(t->End - 1 - _base) >> GranuleShift;
         for (nuint granule = (nuint)(t->NativeEntry - _base) >> GranuleShift; granule <= last; granule++)
         {
             if (_granules[granule] == 0)
             {
-                _granules[granule] = _translations.Count;
+                Volatile.Write(ref _granules[granule], number);
             }
         }
 
@@ -289,16 +302,14 @@ internal sealed unsafe partial class CodeCache : IDisposable
 
     private Translation* FindTranslation(byte* code)
     {
-        // Others add to the list meanwhile.
-        lock (_lock)
+        // Others add to them meanwhile; what has run is there.
+        int number = Volatile.Read(ref _granules[(nuint)(code - _base) >> GranuleShift]) - 1;
+        int count = Volatile.Read(ref _translationCount);
+        while (number + 1 < count && _translations[number + 1]->NativeEntry <= code)
         {
-            int number = _granules[(nuint)(code - _base) >> GranuleShift] - 1;
-            while (number + 1 < _translations.Count && ((Translation*)_translations[number + 1])->NativeEntry <= code)
-            {
-                number++;
-            }
-
-            return (Translation*)_translations[number];
+            number++;
         }
+
+        return _translations[number];
     }
 }

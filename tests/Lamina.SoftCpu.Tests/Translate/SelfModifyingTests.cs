@@ -43,7 +43,7 @@ public sealed class SelfModifyingTests
             Assert.Equal((ulong)Rounds, machine.Save().GeneralRegisters[0]);
         }
 
-        nint[] callees = [.. machine.Partition.Code!.Translations.Where(t => ((Translation*)t)->Rip == callee)];
+        nint[] callees = [.. machine.Partition.Code!.Translations.ToArray().Where(t => ((Translation*)t)->Rip == callee)];
         Assert.Equal(2, callees.Length);
         byte* dropped = ((Translation*)callees[0])->Entry;
         Assert.Equal(jump, *dropped);
