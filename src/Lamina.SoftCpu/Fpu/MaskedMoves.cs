@@ -26,7 +26,7 @@ internal static unsafe class MaskedMoves
         int length = Length(i);
         for (int n = 0; n < length; n += sizeof(T))
         {
-            if ((mask[n + sizeof(T) - 1] & 0x80) != 0 && !GuestAccess.Load(c, i->Segment, Element(i, offset, n), out ((T*)result)[n / sizeof(T)]))
+            if ((mask[n + sizeof(T) - 1] & 0x80) != 0 && !GuestAccess.Load(c, i->Segment, Element(c, i, offset, n), out ((T*)result)[n / sizeof(T)]))
             {
                 return false;
             }
@@ -97,7 +97,7 @@ internal static unsafe class MaskedMoves
         {
             if ((mask[n + sizeof(T) - 1] & 0x80) != 0)
             {
-                _ = GuestAccess.Writable(c, i->Segment, Element(i, offset, n), sizeof(T), out _, out bool faulted);
+                _ = GuestAccess.Writable(c, i->Segment, Element(c, i, offset, n), sizeof(T), out _, out bool faulted);
                 if (faulted)
                 {
                     return false;
@@ -107,7 +107,7 @@ internal static unsafe class MaskedMoves
 
         for (int n = 0; n < length; n += sizeof(T))
         {
-            if ((mask[n + sizeof(T) - 1] & 0x80) != 0 && !GuestAccess.Store(c, i->Segment, Element(i, offset, n), ((T*)source)[n / sizeof(T)]))
+            if ((mask[n + sizeof(T) - 1] & 0x80) != 0 && !GuestAccess.Store(c, i->Segment, Element(c, i, offset, n), ((T*)source)[n / sizeof(T)]))
             {
                 return false;
             }
@@ -118,11 +118,12 @@ internal static unsafe class MaskedMoves
 
     private static int Length(Instruction* i) => (i->Flags & InstructionFlags.VexL) != 0 ? 32 : 16;
 
-    private static ulong ImplicitAddress(ProcessorContext* c, Instruction* i) => Element(i, c->Registers[Rdi], 0);
+    private static ulong ImplicitAddress(ProcessorContext* c, Instruction* i) => Element(c, i, c->Registers[Rdi], 0);
 
-    private static ulong Element(Instruction* i, ulong offset, int n)
+    // 64-bit code's address is cut to 32 bits once, before what lies behind its first element is added.
+    private static ulong Element(ProcessorContext* c, Instruction* i, ulong offset, int n)
     {
         ulong address = offset + (uint)n;
-        return i->AddressSize == 8 ? address : i->AddressSize == 4 ? (uint)address : (ushort)address;
+        return i->AddressSize == 8 || (c->CodeSize == 8 && n != 0) ? address : i->AddressSize == 4 ? (uint)address : (ushort)address;
     }
 }

@@ -1,0 +1,81 @@
+using System.Diagnostics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Lamina.Verify.Tests;
+
+/// <summary>The comparison with the host's processor as CI runs it: for some seconds, with the vectors that were kept, and with interpreters that are wrong.</summary>
+public sealed class VerifyTests
+{
+    private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "lamina-verify.dll");
+
+    public static TheoryData<string> Mutations => [.. Mutation.Names];
+
+    [Fact]
+    public async Task RandomInstructionsDoWhatTheHostsProcessorDoes()
+    {
+        string seconds = Environment.GetEnvironmentVariable("LAMINA_VERIFY_SECONDS") ?? "12";
+        (int status, string output) = await Run("--seconds", seconds, "--failures", "3");
+        Assert.SkipUnless(status == 0 || MakerIsListed(), $"What processors of this maker do in their own way is not listed yet: {output}");
+        Assert.True(status == 0, output);
+        Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [MemberData(nameof(Mutations))]
+    public async Task AWrongInterpreterIsFound(string mutation)
+    {
+        (int status, string output) = await Run("--mutate", mutation, "--seed", "7", "--count", "3000000", "--failures", "1");
+        Assert.True(status == 1 && output.Contains("code ", StringComparison.Ordinal), $"{mutation} was not found: {output}");
+    }
+
+    [Fact]
+    public async Task VectorsThatWereKeptAreTheSame()
+    {
+        string[] files = Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "Vectors"), "*.txt");
+        Assert.NotEmpty(files);
+        (int status, string output) = await Run(files);
+        Assert.True(status == 0, output);
+    }
+
+    [Fact]
+    public async Task AVectorShowsWhatAMutationDoes()
+    {
+        string directory = Directory.CreateTempSubdirectory("lamina-verify").FullName;
+        try
+        {
+            await Run("--mutate", "neg-sign", "--seed", "1", "--count", "3000000", "--failures", "1", "--vectors", directory);
+            string file = Assert.Single(Directory.GetFiles(directory));
+            (int wrong, string output) = await Run("--mutate", "neg-sign", file);
+            Assert.True(wrong == 1, output);
+            (int right, output) = await Run(file);
+            Assert.True(right == 0, output);
+
+            // Nothing but what it takes: the flags and the register or the memory that is negated.
+            Assert.InRange(File.ReadAllLines(file).Count(static l => l.StartsWith("register", StringComparison.Ordinal)), 0, 2);
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task WrongOptionsAreNamed()
+    {
+        (int status, string output) = await Run("--nothing", "1");
+        Assert.Equal(2, status);
+        Assert.Contains("--nothing", output, StringComparison.Ordinal);
+    }
+
+    private static bool MakerIsListed() => X86Base.CpuId(0, 0) is { Ebx: 0x6874_7541, Edx: 0x6974_6e65, Ecx: 0x444d_4163 };
+
+    private static async Task<(int Status, string Output)> Run(params string[] arguments)
+    {
+        ProcessStartInfo start = new("dotnet", ["exec", Program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        using Process process = Process.Start(start)!;
+        Task<string> errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        string output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return (process.ExitCode, output + await errors);
+    }
+}

@@ -1,0 +1,187 @@
+using System.Globalization;
+using System.Text;
+using Iced.Intel;
+using Lamina.SoftCpu.Tests.Fpu;
+
+namespace Lamina.Verify;
+
+/// <summary>Runs a case on the interpreter and on the host and says what differs. One thread.</summary>
+internal sealed unsafe class Comparer : IDisposable
+{
+    private const ulong ComparedFlags = 0xcd5;
+    private const int InvalidOpcode = 6;
+    private const int StackFault = 12;
+    private const int GeneralProtection = 13;
+    private const int PageFault = 14;
+    private const ulong FirstKernelAddress = 0x7fff_ffff_f000;
+    private readonly Arena _arena = new();
+    private readonly GuestProcessor _guest = new();
+    private readonly NativeOracle _native;
+    private readonly Mutation? _mutation;
+    private readonly byte[] _guestMemory = new byte[Arena.DataSize];
+    private CaseResult _expected;
+    private CaseResult _actual;
+
+    public Comparer(Mutation? mutation = null)
+    {
+        _native = new NativeOracle(_arena);
+        _mutation = mutation;
+    }
+
+    /// <summary>Vector of the exception that the host raised in the last case, or <see cref="CaseResult.None"/>.</summary>
+    public int Vector => _expected.Vector;
+
+    /// <summary>Compares. Null, or what differs.</summary>
+    public string? Run(TestCase test, in Instruction i)
+    {
+        test.Memory.CopyTo(Arena.Bytes);
+        _guest.Run(test, ref _actual);
+        _mutation?.Apply(test, i, ref _actual);
+        Arena.Bytes.CopyTo(_guestMemory);
+        test.Memory.CopyTo(Arena.Bytes);
+        _native.Run(test, ref _expected);
+        return IsSame(i) || UndefinedResults.IsMakersOwn(test, i, _expected, _actual) ? null : Describe(test, i);
+    }
+
+    public void Dispose()
+    {
+        _native.Dispose();
+        _guest.Dispose();
+        _arena.Dispose();
+    }
+
+    private bool IsSame(in Instruction i)
+    {
+        if (i.IsInvalid)
+        {
+            // What the host knows beyond the model is not the model's; what it knows of less, neither.
+            return _expected.Vector != InvalidOpcode || _actual.Vector == InvalidOpcode;
+        }
+
+        return IsSameEnd(i)
+            && ((_expected.State.Flags ^ _actual.State.Flags) & ComparedFlags & ~UndefinedResults.Flags(i)) == 0
+            && _expected.State.Mxcsr == _actual.State.Mxcsr
+            && AreRegistersSame(i)
+            && (UndefinedResults.IsResultUndefined(i) || Arena.Bytes.SequenceEqual(_guestMemory));
+    }
+
+    private bool IsSameEnd(in Instruction i)
+    {
+        if (_expected.Vector != _actual.Vector)
+        {
+            return false;
+        }
+
+        if (_expected.Vector == CaseResult.None)
+        {
+            return _expected.Rip == _actual.Rip;
+        }
+
+        if (_expected.Vector is GeneralProtection or StackFault && _expected.ErrorCode != _actual.ErrorCode)
+        {
+            return false;
+        }
+
+        if (_expected.Vector != PageFault)
+        {
+            return true;
+        }
+
+        // Linux hides from programs whether addresses of its own are present.
+        uint codes = _expected.Address >= FirstKernelAddress ? ~1u : ~0u;
+        return _expected.Address == _actual.Address && ((_expected.ErrorCode ^ _actual.ErrorCode) & codes) == 0;
+    }
+
+    private bool AreRegistersSame(in Instruction i)
+    {
+        fixed (NativeState* e = &_expected.State, a = &_actual.State)
+        {
+            if (!new Span<byte>(e->Vectors, 512).SequenceEqual(new Span<byte>(a->Vectors, 512)))
+            {
+                return false;
+            }
+
+            if (!new Span<byte>(e->General, 128).SequenceEqual(new Span<byte>(a->General, 128)) && !UndefinedResults.IsResultUndefined(i))
+            {
+                return false;
+            }
+
+            // Control, status and tag words, then 80 bits of each register.
+            const uint Words = uint.MaxValue;
+            if (((*(uint*)e->X87 ^ *(uint*)a->X87) & Words) != 0 || e->X87[4] != a->X87[4])
+            {
+                return false;
+            }
+
+            for (int n = 0; n < 8; n++)
+            {
+                int at = 32 + (n * 16);
+                if (*(ulong*)(e->X87 + at) != *(ulong*)(a->X87 + at) || *(ushort*)(e->X87 + at + 8) != *(ushort*)(a->X87 + at + 8))
+                {
+                    return false;
+                }
+            }
+        }
+
+        return true;
+    }
+
+    private string Describe(TestCase test, in Instruction i)
+    {
+        StringBuilder text = new();
+        text.Append(CultureInfo.InvariantCulture, $"{Convert.ToHexString(test.Instruction)} {(i.IsInvalid ? "(invalid)" : i.ToString())}:");
+        if (_expected.Vector != _actual.Vector || _expected.Rip != _actual.Rip)
+        {
+            text.Append(CultureInfo.InvariantCulture, $" ends with {Name(_actual)}, the host with {Name(_expected)};");
+        }
+
+        if (_expected.Vector >= 0 && _expected.Vector == _actual.Vector && (_expected.ErrorCode != _actual.ErrorCode || _expected.Address != _actual.Address))
+        {
+            text.Append(CultureInfo.InvariantCulture, $" error code {_actual.ErrorCode:x} address {_actual.Address:x}, the host's {_expected.ErrorCode:x} and {_expected.Address:x};");
+        }
+
+        ulong flags = ComparedFlags & ~UndefinedResults.Flags(i);
+        Append("flags", test.State.Flags & flags, _actual.State.Flags & flags, _expected.State.Flags & flags);
+        Append("mxcsr", test.State.Mxcsr, _actual.State.Mxcsr, _expected.State.Mxcsr);
+        for (int n = 0; n < 16; n++)
+        {
+            Append($"register {n}", test.State.General[n], _actual.State.General[n], _expected.State.General[n]);
+        }
+
+        fixed (NativeState* b = &test.State, e = &_expected.State, a = &_actual.State)
+        {
+            for (int n = 0; n < 64; n++)
+            {
+                Append($"vector {n / 4}[{n % 4}]", ((ulong*)b->Vectors)[n], ((ulong*)a->Vectors)[n], ((ulong*)e->Vectors)[n]);
+            }
+
+            Append("x87 words", *(uint*)b->X87, *(uint*)a->X87, *(uint*)e->X87);
+            Append("x87 tags", b->X87[4], a->X87[4], e->X87[4]);
+            for (int n = 0; n < 8; n++)
+            {
+                int at = 32 + (n * 16);
+                Append($"st{n}", *(ulong*)(b->X87 + at), *(ulong*)(a->X87 + at), *(ulong*)(e->X87 + at));
+                Append($"st{n} exponent", *(ushort*)(b->X87 + at + 8), *(ushort*)(a->X87 + at + 8), *(ushort*)(e->X87 + at + 8));
+            }
+        }
+
+        int memory = Arena.Bytes.CommonPrefixLength(_guestMemory);
+        if (memory < Arena.DataSize)
+        {
+            text.Append(CultureInfo.InvariantCulture, $" memory at {Arena.Data + (ulong)memory:x}: {_guestMemory[memory]:x2}, the host's {Arena.Bytes[memory]:x2};");
+        }
+
+        return text.ToString();
+
+        void Append(string name, ulong before, ulong actual, ulong expected)
+        {
+            if (actual != expected)
+            {
+                text.Append(CultureInfo.InvariantCulture, $" {name} {before:x} -> {actual:x}, the host's {expected:x};");
+            }
+        }
+    }
+
+    private static string Name(in CaseResult result) => string.Create(
+        CultureInfo.InvariantCulture, $"{(result.Vector == CaseResult.None ? "nothing" : $"exception {result.Vector}")} at {result.Rip:x}");
+}

@@ -1,0 +1,168 @@
+using System.Runtime.InteropServices;
+using Lamina.Machine.AddressSpaces;
+using Lamina.Machine.Memory;
+using Lamina.Machine.Processors;
+using Lamina.SoftCpu;
+using Lamina.SoftCpu.Decode;
+using Lamina.SoftCpu.Execute;
+using Lamina.SoftCpu.Fpu;
+using Lamina.SoftCpu.Memory;
+using Lamina.SoftCpu.Tests.Fpu;
+using Lamina.SoftCpu.Tests.Machines;
+using Lamina.SoftCpu.Tests.Segmentation;
+
+namespace Lamina.Verify;
+
+/// <summary>The interpreter at CPL 3 in 64-bit mode, with the arena's pages, and nothing else, at the host's addresses.</summary>
+internal sealed unsafe class GuestProcessor : IDisposable
+{
+    private const int TableSize = 0x5000;
+    private const ulong Present = 1;
+    private const ulong Writable = 2;
+    private const ulong User = 4;
+    private const ulong NoExecute = 1UL << 63;
+    private readonly byte* _tables;
+    private readonly GuestMemory _memory;
+    private readonly SoftwarePartition _partition;
+    private readonly SoftwareProcessor _processor;
+
+    public GuestProcessor()
+    {
+        _tables = (byte*)NativeMemory.AlignedAlloc(TableSize, Arena.PageSize);
+        new Span<byte>(_tables, TableSize).Clear();
+        _memory = new GuestMemory(
+        [
+            new GuestMemoryRegion(0, TableSize, (nint)_tables),
+            new GuestMemoryRegion(Arena.Code, Arena.PageSize, (nint)Arena.Code),
+            new GuestMemoryRegion(Arena.Data, Arena.DataSize, (nint)Arena.Data),
+            new GuestMemoryRegion(Arena.ReadOnly, Arena.PageSize, (nint)Arena.ReadOnly),
+        ]);
+        NoLock none = new();
+        _partition = new SoftwarePartition(
+            new PartitionSettings
+            {
+                Memory = _memory,
+                Ports = new AddressSpace(AddressSpace.PortCount, none),
+                Mmio = new AddressSpace(1UL << 40, none),
+                Clock = new StoppedClock(),
+                TscFrequency = 1_000_000_000,
+                PhysicalAddressBits = 40,
+                Cpuid = FeatureEntries.Create(FeatureEntries.All),
+            },
+            blockArenaSize: 1 << 20);
+        _processor = (SoftwareProcessor)_partition.CreateProcessor(0);
+        *(ulong*)(_tables + 0x1000) = 0x2000 | Present | Writable | User;
+        *(ulong*)(_tables + 0x2000 + ((Arena.Start >> 30) * 8)) = 0x3000 | Present | Writable | User;
+        *(ulong*)(_tables + 0x3000 + (((Arena.Start >> 21) & 511) * 8)) = 0x4000 | Present | Writable | User;
+        SetPage(Arena.Code, Present | User);
+        for (int offset = 0; offset < Arena.DataSize; offset += Arena.PageSize)
+        {
+            SetPage(Arena.Data + (ulong)offset, Present | Writable | User | NoExecute);
+        }
+
+        SetPage(Arena.ReadOnly, Present | User | NoExecute);
+        ProcessorContext* c = _processor.Context;
+        c->Cr0 = 0x8005_0033;
+        c->Cr3 = 0x1000;
+        c->Cr4 = 0x4_0620;
+        c->Efer = 0xd01;
+        c->Xcr0 = 7;
+        for (int n = 0; n < 6; n++)
+        {
+            c->Segments[n] = new SegmentCache { Limit = uint.MaxValue, Attributes = n == SegmentRegister.Cs ? 0xa0fbu : 0xc0f3u };
+        }
+
+        c->Cpl = 3;
+        c->SystemFlags = 2;
+        ProcessorMode.Update(c);
+        X87Image.Initialize(c);
+        MemoryUnit.FlushTlb(c);
+    }
+
+    /// <summary>Executes; the arena's data is the instruction's.</summary>
+    public void Run(TestCase test, ref CaseResult result)
+    {
+        ProcessorContext* c = _processor.Context;
+        Load(c, in test.State);
+        byte* bytes = stackalloc byte[16];
+        test.Code.CopyTo(new Span<byte>(bytes, 16));
+        Instruction i;
+        switch (Decoder.Decode(bytes, TestCase.MaximumLength, c->CodeSize, out i))
+        {
+            case DecodeStatus.Done:
+                Execute(c, &i, test, ref result);
+                break;
+            case DecodeStatus.Undefined:
+                result.Vector = Fault.InvalidOpcodeVector;
+                result.ErrorCode = 0;
+                break;
+            default:
+                result.Vector = Fault.GeneralProtectionVector;
+                result.ErrorCode = 0;
+                break;
+        }
+
+        result.Rip = result.Vector == CaseResult.None && c->Rip == Arena.Slot ? Arena.Slot + (ulong)test.Length : c->Rip;
+        result.Address = c->Cr2;
+        Store(c, ref result.State);
+    }
+
+    public void Dispose()
+    {
+        _processor.Dispose();
+        _partition.Dispose();
+        _memory.Dispose();
+        NativeMemory.AlignedFree(_tables);
+    }
+
+    private void Execute(ProcessorContext* c, Instruction* i, TestCase test, ref CaseResult result)
+    {
+        _partition.Bind(i, c->CodeSize);
+        bool done;
+        do
+        {
+            c->Outcome = HandlerOutcome.Continue;
+            done = i->Handler(c, i);
+        }
+        while (!done && c->Outcome == HandlerOutcome.Yield);
+
+        result.Vector = done || c->Outcome == HandlerOutcome.Continue ? CaseResult.None : c->Outcome is HandlerOutcome.Fault or HandlerOutcome.Trap ? c->FaultVector : 0x100 + (int)c->Outcome;
+        result.ErrorCode = result.Vector >= 0 && c->FaultHasCode ? c->FaultCode : 0;
+        if (i->Length != test.Length && result.Vector != Fault.InvalidOpcodeVector)
+        {
+            // A length of its own is a difference of the address that follows.
+            c->Rip = result.Vector == CaseResult.None && c->Rip == Arena.Slot ? Arena.Slot + i->Length : c->Rip;
+        }
+    }
+
+    private static void Load(ProcessorContext* c, in NativeState state)
+    {
+        fixed (NativeState* s = &state)
+        {
+            Buffer.MemoryCopy(s->Vectors, c->Vectors, 512, 512);
+            Buffer.MemoryCopy(s->General, c->Registers, 128, 128);
+            Buffer.MemoryCopy(s->X87, c->X87Image, 512, X87Image.Length);
+            c->Registers[ProcessorContext.ZeroRegister] = 0;
+            Flags.Set(c, (uint)s->Flags);
+            c->Mxcsr = s->Mxcsr;
+        }
+
+        X87Image.Summarize(c);
+        c->Rip = Arena.Slot;
+        c->Cr2 = 0;
+    }
+
+    private static void Store(ProcessorContext* c, ref NativeState state)
+    {
+        fixed (NativeState* s = &state)
+        {
+            Buffer.MemoryCopy(c->Vectors, s->Vectors, 512, 512);
+            Buffer.MemoryCopy(c->Registers, s->General, 128, 128);
+            Buffer.MemoryCopy(c->X87Image, s->X87, 512, X87Image.Length);
+            s->Flags = Flags.Get(c);
+            s->Mxcsr = c->Mxcsr;
+        }
+    }
+
+    private void SetPage(ulong linear, ulong attributes) => *(ulong*)(_tables + 0x4000 + (((linear >> 12) & 511) * 8)) = linear | attributes;
+}

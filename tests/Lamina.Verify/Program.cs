@@ -1,0 +1,1 @@
+return Lamina.Verify.VerifyProgram.Run(args);

@@ -1,0 +1,87 @@
+using Iced.Intel;
+
+namespace Lamina.Verify;
+
+/// <summary>
+/// What an instruction leaves undefined, or processors do differently. Flags: the tables of the second decoder (Iced), which are those of Intel SDM volume 2 and volume 1, appendix A. The rest is
+/// listed here with its source.
+/// </summary>
+internal static unsafe class UndefinedResults
+{
+    private const ulong Carry = 0x001;
+    private const ulong Parity = 0x004;
+    private const ulong Auxiliary = 0x010;
+    private const ulong Zero = 0x040;
+    private const ulong Sign = 0x080;
+    private const ulong Overflow = 0x800;
+
+    /// <summary>Flags that may differ.</summary>
+    public static ulong Flags(in Instruction i)
+    {
+        if (i.IsInvalid)
+        {
+            return 0;
+        }
+
+        RflagsBits undefined = i.RflagsUndefined;
+        ulong flags = 0;
+        flags |= (undefined & RflagsBits.CF) != 0 ? Carry : 0;
+        flags |= (undefined & RflagsBits.PF) != 0 ? Parity : 0;
+        flags |= (undefined & RflagsBits.AF) != 0 ? Auxiliary : 0;
+        flags |= (undefined & RflagsBits.ZF) != 0 ? Zero : 0;
+        flags |= (undefined & RflagsBits.SF) != 0 ? Sign : 0;
+        flags |= (undefined & RflagsBits.OF) != 0 ? Overflow : 0;
+        switch (i.Mnemonic)
+        {
+            // OF is undefined for counts other than 1, AF for all but 0, CF for counts beyond the operand's size (Intel SDM volume 2, SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR, SHLD, SHRD).
+            case Mnemonic.Shl or Mnemonic.Shr or Mnemonic.Sar or Mnemonic.Sal:
+                flags |= Auxiliary | (IsByOne(i) ? 0 : Overflow | Carry);
+                break;
+            case Mnemonic.Rol or Mnemonic.Ror or Mnemonic.Rcl or Mnemonic.Rcr:
+                flags |= IsByOne(i) ? 0 : Overflow;
+                break;
+            case Mnemonic.Shld or Mnemonic.Shrd:
+                flags |= Auxiliary | Overflow | (i.MemorySize.GetSize() == 2 || i.Op0Register.GetSize() == 2 ? Carry | Parity | Zero | Sign : 0);
+                break;
+        }
+
+        return flags;
+    }
+
+    /// <summary>Whether the first operand may differ: a 16-bit SHLD or SHRD by more than 16 (Intel SDM volume 2).</summary>
+    public static bool IsResultUndefined(in Instruction i) =>
+        i.Mnemonic is Mnemonic.Shld or Mnemonic.Shrd && (i.Op0Kind == OpKind.Memory ? i.MemorySize.GetSize() : i.Op0Register.GetSize()) == 2;
+
+    /// <summary>
+    /// Whether processors of different makers end differently here. The model does as Intel SDM volume 2 says; seen on an AMD EPYC (family 1AH) against it:
+    /// LOOPE and LOOPNE behind F2 or F3 (which the SDM says nothing of) look at ZF as the prefix says; SHA's memory operands need no alignment; MASKMOVQ and MASKMOVDQU fault for bytes that
+    /// their mask leaves out, and MASKMOVQ takes the x87 registers over before it faults; an indirect CALL to an address that is not canonical pushes before it looks at the address; which
+    /// registers a string instruction with 32-bit addresses clears the upper halves of when there is nothing to do; bit 17 of MXCSR exists (AMD APM volume 2, section 11.3.2); DPPS and DPPD that are ended by an unmasked exception leave other flags in MXCSR, and all others the inexact flag beside an unmasked overflow or underflow.
+    /// </summary>
+    public static bool IsMakersOwn(TestCase test, in Instruction i, in CaseResult expected, in CaseResult actual)
+    {
+        const int SimdFloatingPoint = 19;
+        const int StackFault = 12;
+        const int GeneralProtection = 13;
+        const int PageFault = 14;
+        const uint MisalignedMask = 1 << 17;
+        const uint Inexact = 1 << 5;
+        const uint OverflowOrUnderflow = 0b11 << 3;
+        const byte AddressSize = 0x67;
+        return i.Mnemonic switch
+        {
+            _ when i.IsStringInstruction && (uint)test.State.General[1] == 0 && test.Instruction.Contains(AddressSize) => expected.Vector == actual.Vector,
+            Mnemonic.Loope or Mnemonic.Loopne => test.Instruction[..^2].ContainsAny((byte)0xf2, (byte)0xf3),
+            Mnemonic.Sha1msg1 or Mnemonic.Sha1msg2 or Mnemonic.Sha1nexte or Mnemonic.Sha1rnds4 or Mnemonic.Sha256msg1 or Mnemonic.Sha256msg2 or Mnemonic.Sha256rnds2 =>
+                actual.Vector == GeneralProtection && actual.ErrorCode == 0,
+            Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Vmaskmovdqu => expected.Vector is PageFault or GeneralProtection or StackFault,
+            Mnemonic.Call => actual.Vector == GeneralProtection && expected.Vector is PageFault or StackFault,
+            Mnemonic.Ldmxcsr or Mnemonic.Vldmxcsr => actual.Vector == GeneralProtection && (expected.State.Mxcsr & MisalignedMask) != 0,
+            Mnemonic.Dpps or Mnemonic.Dppd or Mnemonic.Vdpps or Mnemonic.Vdppd => expected.Vector == SimdFloatingPoint && actual.Vector == SimdFloatingPoint,
+            _ => expected.Vector == SimdFloatingPoint && actual.Vector == SimdFloatingPoint && ((expected.State.Mxcsr ^ actual.State.Mxcsr) & ~Inexact) == 0
+                && (expected.State.Mxcsr & OverflowOrUnderflow) != 0,
+        };
+    }
+
+    private static bool IsByOne(in Instruction i) => i.Op1Kind == OpKind.Immediate8 && i.Immediate8 == 1;
+}

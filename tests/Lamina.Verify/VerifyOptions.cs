@@ -1,0 +1,81 @@
+using System.Globalization;
+
+namespace Lamina.Verify;
+
+/// <summary>What the program was asked to do.</summary>
+internal sealed record VerifyOptions
+{
+    public const string Usage = """
+        Usage: lamina-verify [OPTIONS] [VECTOR ...]
+
+        Executes random instructions on Lamina's interpreter and on this host's processor, in a process of their own, and compares registers, flags, memory, vector and x87 state, and exceptions.
+        What differs is made as small as it can be and printed as a test vector. With VECTORs, files of such cases, it compares those.
+
+          --count N        this many cases [default: 1000000, or no limit with --seconds]
+          --seconds N      for this long
+          --seed N         begin with this seed [default: chosen, and printed]
+          --case N         only case N of the seed
+          --vectors DIR    write the vectors into files there
+          --coverage FILE  write how often each opcode was compared, as a Markdown table
+          --failures N     end after so many differences [default: 10]
+          --mutate NAME    make the interpreter wrong in this way, which is to be found; 'list' lists them
+
+        The status is 0 if nothing differs, 1 if something does, 2 if the options are wrong.
+        """;
+
+    public long Count { get; private set; } = -1;
+
+    public double Seconds { get; private set; } = -1;
+
+    public ulong Seed { get; private set; } = (ulong)Environment.TickCount64;
+
+    public long OnlyCase { get; private set; } = -1;
+
+    public string? Vectors { get; private set; }
+
+    public string? CoverageFile { get; private set; }
+
+    public int Failures { get; private set; } = 10;
+
+    public string? Mutate { get; private set; }
+
+    public string? Progress { get; private set; }
+
+    public List<string> Files { get; } = [];
+
+    /// <exception cref="FormatException">An option is unknown, or its value.</exception>
+    public static VerifyOptions Parse(string[] arguments)
+    {
+        VerifyOptions options = new();
+        for (int n = 0; n < arguments.Length; n++)
+        {
+            string name = arguments[n];
+            if (!name.StartsWith("--", StringComparison.Ordinal))
+            {
+                options.Files.Add(name);
+                continue;
+            }
+
+            string value = ++n < arguments.Length ? arguments[n] : throw new FormatException($"{name} needs a value.");
+            switch (name)
+            {
+                case "--count": options.Count = Number(name, value); break;
+                case "--seconds": options.Seconds = Number(name, value); break;
+                case "--seed": options.Seed = (ulong)Number(name, value); break;
+                case "--case": options.OnlyCase = Number(name, value); break;
+                case "--vectors": options.Vectors = value; break;
+                case "--coverage": options.CoverageFile = value; break;
+                case "--failures": options.Failures = (int)Math.Min(Number(name, value), int.MaxValue); break;
+                case "--mutate": options.Mutate = value; break;
+                case "--progress": options.Progress = value; break;
+                default: throw new FormatException($"There is no option {name}.");
+            }
+        }
+
+        options.Count = options.Count < 0 && options.Seconds < 0 ? 1_000_000 : options.Count;
+        return options;
+    }
+
+    private static long Number(string name, string value) =>
+        long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out long number) ? number : throw new FormatException($"{name} '{value}' is not a number.");
+}

@@ -1,0 +1,106 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.IO.MemoryMappedFiles;
+using Iced.Intel;
+
+namespace Lamina.Verify;
+
+/// <summary>The comparison itself, in the process that it may bring down.</summary>
+internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
+{
+    private const int CasesBetweenLooks = 1024;
+
+    /// <summary>Runs.</summary>
+    /// <returns>The number of differences.</returns>
+    public int Run()
+    {
+        Mutation? mutation = options.Mutate == null ? null : Mutation.Find(options.Mutate) ?? throw new FormatException($"There is no mutation '{options.Mutate}'.");
+        using Comparer comparer = new(mutation);
+        CaseGenerator generator = new(InstructionList.Find());
+        return options.Files.Count > 0 ? Replay(comparer, generator) : RunRandom(comparer, generator);
+    }
+
+    private int Replay(Comparer comparer, CaseGenerator generator)
+    {
+        int failures = 0;
+        foreach (string file in options.Files)
+        {
+            TestCase test = VectorFile.Read(File.ReadAllText(file));
+            Instruction i = generator.Decode(test.Instruction);
+            if (comparer.Run(test, i) is { } difference)
+            {
+                failures++;
+                output.WriteLine($"{file}: {difference}");
+            }
+        }
+
+        output.WriteLine($"{options.Files.Count} vectors, {failures} differences");
+        return failures;
+    }
+
+    private int RunRandom(Comparer comparer, CaseGenerator generator)
+    {
+        Coverage coverage = new([.. InstructionList.Find().Select(static t => t[0].Code)]);
+        Shrinker shrinker = new(comparer, generator);
+        TestCase test = new();
+        using MemoryMappedFile? progress = options.Progress == null ? null : MemoryMappedFile.CreateFromFile(options.Progress, FileMode.Open, null, sizeof(long));
+        using MemoryMappedViewAccessor? place = progress?.CreateViewAccessor(0, sizeof(long));
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"seed {options.Seed}"));
+        long began = Stopwatch.GetTimestamp();
+        TimeSpan used = Environment.CpuUsage.TotalTime;
+        int failures = 0;
+        long first = Math.Max(options.OnlyCase, 0);
+        long end = options.OnlyCase >= 0 ? options.OnlyCase + 1 : options.Count < 0 ? long.MaxValue : options.Count;
+        for (long number = first; number < end && failures < options.Failures; number++)
+        {
+            if (number % CasesBetweenLooks == 0 && options.Seconds >= 0 && Stopwatch.GetElapsedTime(began).TotalSeconds >= options.Seconds)
+            {
+                break;
+            }
+
+            place?.Write(0, number);
+            Instruction i = generator.Make(options.Seed, (ulong)number, test);
+            if (options.OnlyCase >= 0)
+            {
+                output.WriteLine(VectorFile.Write(test, i.IsInvalid ? "no instruction" : i.ToString()));
+                output.Flush();
+            }
+
+            string? difference = comparer.Run(test, i);
+            coverage.Count(i, comparer.Vector);
+            if (difference != null)
+            {
+                failures++;
+                Report(comparer, generator, shrinker, test, number, difference);
+            }
+        }
+
+        double seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
+        output.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{coverage.Cases} cases in {seconds:F1} s, {coverage.Cases / (Environment.CpuUsage.TotalTime - used).TotalSeconds:F0} for each second of processor time, {coverage.Invalid} of them no instructions, {failures} differences, {coverage.Missing.Count()} forms not met"));
+        if (options.CoverageFile != null)
+        {
+            using StreamWriter file = new(options.CoverageFile);
+            coverage.Write(file);
+        }
+
+        return failures;
+    }
+
+    private void Report(Comparer comparer, CaseGenerator generator, Shrinker shrinker, TestCase test, long number, string difference)
+    {
+        TestCase small = shrinker.Shrink(test);
+        Instruction i = generator.Decode(small.Instruction);
+        string smaller = comparer.Run(small, i) ?? difference;
+        string source = string.Create(CultureInfo.InvariantCulture, $"seed {options.Seed} case {number}");
+        string vector = VectorFile.Write(small, $"{source}\n{smaller}");
+        output.WriteLine($"{source}: {difference}");
+        output.WriteLine(vector);
+        if (options.Vectors != null)
+        {
+            Directory.CreateDirectory(options.Vectors);
+            File.WriteAllText(Path.Combine(options.Vectors, string.Create(CultureInfo.InvariantCulture, $"{options.Seed}-{number}.txt")), vector);
+        }
+    }
+}
