@@ -56,10 +56,19 @@ public sealed class DescriptorPassingTests : IDisposable
     [InlineData(3, 2)]
     public void AnotherNumberThanExpectedLeavesNothingOpen(int sent, int expected)
     {
-        int before = CountDescriptors();
-        Assert.Equal(0, DescriptorPassing.Send(_client.SafeHandle, [.. Enumerable.Repeat((int)_listener.Handle, sent)]));
-        Assert.False(DescriptorPassing.TryReceive(_server.SafeHandle, new int[expected]));
-        Assert.Equal(before, CountDescriptors());
+        string path = $"{_path}.file";
+        File.WriteAllText(path, "passed");
+        try
+        {
+            using PassedFile file = PassedFile.Open(path, writable: false, direct: false);
+            Assert.Equal(0, DescriptorPassing.Send(_client.SafeHandle, [.. Enumerable.Repeat(file.Number, sent)]));
+            Assert.False(DescriptorPassing.TryReceive(_server.SafeHandle, new int[expected]));
+            Assert.Equal(1, CountDescriptors(path));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
     }
 
     [Fact]
@@ -71,5 +80,6 @@ public sealed class DescriptorPassingTests : IDisposable
         Assert.False(DescriptorPassing.TryReceive(_server.SafeHandle, new int[1]));
     }
 
-    private static int CountDescriptors() => Directory.GetFiles("/proc/self/fd").Length;
+    // Other tests open and close files meanwhile.
+    private static int CountDescriptors(string path) => Directory.GetFiles("/proc/self/fd").Count(fd => new FileInfo(fd).LinkTarget == path);
 }
