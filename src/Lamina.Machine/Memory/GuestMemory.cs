@@ -97,15 +97,35 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <returns><c>false</c>, with nothing written, if it is not RAM, or not aligned.</returns>
     public bool TryOr(ulong address, uint bits, out uint before)
     {
-        byte* p = Find(address, sizeof(uint), out int region);
+        byte* p = FindWord(address, out int region);
         before = 0;
-        if (p == null || (address & 3) != 0)
+        if (p == null)
         {
             return false;
         }
 
         // SAFETY: Find bounded the value inside one host mapping.
         before = Interlocked.Or(ref Unsafe.AsRef<uint>(p), bits);
+        Written(region, address, sizeof(uint));
+        return true;
+    }
+
+    /// <summary>Keeps bits of an aligned value of 32 bits and clears the others, atomically.</summary>
+    /// <param name="address">Where.</param>
+    /// <param name="bits">Which are kept.</param>
+    /// <param name="before">The value that was there.</param>
+    /// <returns><c>false</c>, with nothing written, if it is not RAM, or not aligned.</returns>
+    public bool TryAnd(ulong address, uint bits, out uint before)
+    {
+        byte* p = FindWord(address, out int region);
+        before = 0;
+        if (p == null)
+        {
+            return false;
+        }
+
+        // SAFETY: Find bounded the value inside one host mapping.
+        before = Interlocked.And(ref Unsafe.AsRef<uint>(p), bits);
         Written(region, address, sizeof(uint));
         return true;
     }
@@ -118,9 +138,9 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <returns><c>false</c>, with nothing written, if it is not RAM, or not aligned.</returns>
     public bool TryCompareExchange(ulong address, uint value, uint expected, out uint before)
     {
-        byte* p = Find(address, sizeof(uint), out int region);
+        byte* p = FindWord(address, out int region);
         before = 0;
-        if (p == null || (address & 3) != 0)
+        if (p == null)
         {
             return false;
         }
@@ -233,6 +253,13 @@ public sealed unsafe class GuestMemory : IDisposable
             NativeMemory.Free(_attributes[i]);
             _attributes[i] = null;
         }
+    }
+
+    // An aligned value of 32 bits; null if it is not one, or not RAM.
+    private byte* FindWord(ulong address, out int region)
+    {
+        byte* p = Find(address, sizeof(uint), out region);
+        return (address & 3) == 0 ? p : null;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -67,6 +67,24 @@ public sealed unsafe class GuestMemoryTests : IDisposable
     }
 
     [Fact]
+    public void BitsAreSetKeptAndReplacedWhereAnAlignedWordIsAndNowhereElse()
+    {
+        _memory.TryWrite(0x1ffc, 0x0f0fu);
+        Assert.True(_memory.TryOr(0x1ffc, 0xf000, out uint before));
+        Assert.Equal(0x0f0fu, before);
+        Assert.True(_memory.TryAnd(0x1ffc, ~0x0fu, out before));
+        Assert.Equal(0xff0fu, before);
+        Assert.True(_memory.TryCompareExchange(0x1ffc, 1, 0xff00, out before));
+        Assert.Equal(0xff00u, before);
+        Assert.True(_memory.TryRead(0x1ffc, out uint value));
+        Assert.Equal(1u, value);
+        foreach (ulong wrong in new ulong[] { 0x1ffd, 0x1ffe, 0x3000, High - 4, High + 0x1000 })
+        {
+            Assert.False(_memory.TryOr(wrong, 1, out _) || _memory.TryAnd(wrong, 1, out _) || _memory.TryCompareExchange(wrong, 1, 0, out _), $"{wrong:x}");
+        }
+    }
+
+    [Fact]
     public void WritesLeaveDirtyPagesAndOnlyThose()
     {
         Assert.True(_memory.TryWrite(0xffe, 1u));

@@ -69,6 +69,13 @@ public sealed class NetworkBackEndTests : IDisposable
         Push();
         Assert.Equal(0, Response(4).Status);
         Assert.Single(_wire.Sent);
+
+        // A later piece of no length is not the rest of its page.
+        PutEntry(10, 0, 4, 100);
+        PutEntry(11, 0, 0, 0);
+        Push();
+        Assert.Equal((-1, -1), (Response(6).Status, Response(7).Status));
+        Assert.Single(_wire.Sent);
         Assert.Equal("4", _guest.Read($"{Back}/state"));
     }
 

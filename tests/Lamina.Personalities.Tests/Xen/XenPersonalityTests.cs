@@ -260,6 +260,21 @@ public sealed class XenPersonalityTests : IDisposable
         Assert.Equal(XenError.InvalidArgument, _guest.Operate(Hypercall.SchedOp, 3, poll));
     }
 
+    [Theory]
+    [InlineData(0u)]
+    [InlineData(4096u)]
+    [InlineData(uint.MaxValue)]
+    public void NobodyWaitsForAChannelThatThereCannotBe(uint port)
+    {
+        _guest.SetUp();
+        _guest.Ram.Set(Other, port);
+        byte[] poll = new byte[24];
+        BinaryPrimitives.WriteUInt64LittleEndian(poll, Other);
+        poll[8] = 1;
+        _guest.Ram.Memory.TryWrite(XenGuest.Argument, poll);
+        Assert.Equal(XenError.InvalidArgument, _guest.Call((uint)Hypercall.SchedOp | HypercallPage.CanWait, 3, XenGuest.Argument));
+    }
+
     [Fact]
     public void ShutdownsReachTheMachine()
     {

@@ -81,6 +81,10 @@ internal sealed class SchedulerOperations(XenDomain domain)
         for (int i = 0; i < (int)count; i++)
         {
             ports[i] = BinaryPrimitives.ReadUInt32LittleEndian(list[(i * sizeof(uint))..]);
+            if (ports[i] is 0 or >= Events.EventChannels.PortCount)
+            {
+                return XenError.InvalidArgument;
+            }
         }
 
         if (!canWait || count == 0 || BinaryPrimitives.ReadUInt64LittleEndian(argument[TimeoutOffset..]) != 0)

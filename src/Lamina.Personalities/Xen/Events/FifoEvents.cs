@@ -89,7 +89,7 @@ internal sealed class FifoEvents(GuestMemory memory, ProcessorInfo[] processors)
     /// <inheritdoc/>
     public void Unmask(uint port, ref EventPort state)
     {
-        if (port < Capacity && TryClear(port, Masked, out uint before) && (before & Pending) != 0 && (before & Linked) == 0)
+        if (port < Capacity && memory.TryAnd(GetWord(port), ~Masked, out uint before) && (before & Pending) != 0 && (before & Linked) == 0)
         {
             Link(port, ref state);
         }
@@ -100,7 +100,7 @@ internal sealed class FifoEvents(GuestMemory memory, ProcessorInfo[] processors)
     {
         if (port < Capacity)
         {
-            TryClear(port, Pending, out _);
+            memory.TryAnd(GetWord(port), ~Pending, out _);
         }
     }
 
@@ -162,25 +162,5 @@ internal sealed class FifoEvents(GuestMemory memory, ProcessorInfo[] processors)
         }
 
         return false;
-    }
-
-    private bool TryClear(uint port, uint bit, out uint before)
-    {
-        ulong address = GetWord(port);
-        before = 0;
-        bool known = memory.TryRead(address, out uint seen);
-        for (int i = 0; i < MostTries && known && (seen & bit) != 0; i++)
-        {
-            memory.TryCompareExchange(address, seen & ~bit, seen, out before);
-            if (before == seen)
-            {
-                return true;
-            }
-
-            seen = before;
-        }
-
-        before = seen;
-        return known && (seen & bit) == 0;
     }
 }

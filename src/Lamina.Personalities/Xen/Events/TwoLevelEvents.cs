@@ -53,25 +53,10 @@ internal sealed class TwoLevelEvents(GuestMemory memory, SharedInfo shared, Proc
         }
     }
 
-    // The guest changes other bits at the same time.
+    // The guest changes other bits at the same time. Answers whether it was set.
     private bool TryClear(ulong address, uint port)
     {
         uint bit = 1u << (int)(port % 32);
-        if (!memory.TryRead(address, out uint seen))
-        {
-            return false;
-        }
-
-        while ((seen & bit) != 0 && memory.TryCompareExchange(address, seen & ~bit, seen, out uint before))
-        {
-            if (before == seen)
-            {
-                return true;
-            }
-
-            seen = before;
-        }
-
-        return false;
+        return memory.TryAnd(address, ~bit, out uint before) && (before & bit) != 0;
     }
 }

@@ -268,7 +268,7 @@ public sealed class NetworkBackEnd : BackEnd, INetworkReceiver
         {
             ushort size = parts == 0 ? (ushort)0 : BinaryPrimitives.ReadUInt16LittleEndian(entry[10..]);
             _identifiers[parts] = BinaryPrimitives.ReadUInt16LittleEndian(entry[8..]);
-            valid &= TryGetPart(entry, size, ref _parts[parts]);
+            valid &= TryGetPart(entry, parts == 0 ? null : size, ref _parts[parts]);
             first -= size;
             parts++;
             if ((BinaryPrimitives.ReadUInt16LittleEndian(entry[6..]) & MoreData) == 0)
@@ -310,17 +310,19 @@ public sealed class NetworkBackEnd : BackEnd, INetworkReceiver
         return (int)slots;
     }
 
-    // A piece up to its length, or, for the first, to the end of its page.
-    private bool TryGetPart(ReadOnlySpan<byte> entry, uint size, ref GuestBuffer part)
+    // A piece of its length, or, for the first, whose length is not known yet, to the end of its page.
+    private bool TryGetPart(ReadOnlySpan<byte> entry, ushort? size, ref GuestBuffer part)
     {
         uint offset = BinaryPrimitives.ReadUInt16LittleEndian(entry[4..]);
-        if (offset >= PageSize || size > PageSize - offset || !Domain.Grants.TryGet(BinaryPrimitives.ReadUInt32LittleEndian(entry), write: false, out ulong address, out nint host))
+        uint room = PageSize - Math.Min(offset, PageSize);
+        uint length = size ?? room;
+        if (length == 0 || length > room || !Domain.Grants.TryGet(BinaryPrimitives.ReadUInt32LittleEndian(entry), write: false, out ulong address, out nint host))
         {
             part = default;
             return false;
         }
 
-        part = new GuestBuffer(address + offset, host + (nint)offset, size == 0 ? PageSize - offset : size);
+        part = new GuestBuffer(address + offset, host + (nint)offset, length);
         return true;
     }
 
