@@ -3,14 +3,12 @@ using Lamina.Boot.Acpi;
 using Lamina.Boot.Cpu;
 using Lamina.Boot.Layout;
 using Lamina.Chipset;
-using Lamina.Chipset.Diagnostics;
 using Lamina.Interop;
 using Lamina.Interop.Memory;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
 using Lamina.Personalities;
-using Lamina.SoftCpu;
 using Lamina.Vmm.Devices;
 using Lamina.Vmm.Events;
 using Lamina.Vmm.Processors;
@@ -203,74 +201,6 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     /// <summary>Something that a person should know, on the event loop or a disk's thread.</summary>
     internal event Action<string>? Noticed;
 
-    /// <inheritdoc/>
-    public void PowerOff() => RequestEnd(new MachineResult(MachineOutcome.PoweredOff));
-
-    /// <inheritdoc/>
-    void IPlatformEvents.Reset()
-    {
-        if (_settings.OnReboot == RebootAction.Exit || _bootLoader == null)
-        {
-            RequestEnd(new MachineResult(MachineOutcome.Rebooted));
-        }
-        else
-        {
-            RequestReset();
-        }
-    }
-
-    /// <inheritdoc/>
-    public void Panicked(PanicEvents events)
-    {
-        // A guest that runs its own crash kernel is still at work.
-        if ((events & PanicEvents.Panicked) != 0)
-        {
-            RequestEnd(new MachineResult(MachineOutcome.Crashed, Message: "the guest reported a panic"));
-        }
-    }
-
-    /// <inheritdoc/>
-    public void TestExit(uint value) => RequestEnd(new MachineResult(MachineOutcome.TestExit, unchecked((int)(_settings.HasTestDevices ? (value << 1) | 1 : value))));
-
-    /// <inheritdoc/>
-    public void ProcessorBegan() => _settings.ThreadStarted?.Invoke(MachineThread.Processor);
-
-    /// <inheritdoc/>
-    public void ProcessorShutDown(int index)
-    {
-        if (_settings.RestartOnTripleFault)
-        {
-            ((IPlatformEvents)this).Reset();
-        }
-        else
-        {
-            RequestEnd(new MachineResult(MachineOutcome.Crashed, Message: $"triple fault on processor {index}"));
-        }
-    }
-
-    /// <inheritdoc/>
-    public void ProcessorFailed(int index, string reason, string? details)
-    {
-        RequestEnd(new MachineResult(MachineOutcome.Failed, Message: $"processor {index} cannot go on: {reason}", Details: details));
-    }
-
-    /// <inheritdoc/>
-    public void ProcessorUnsuited(int index, string reason)
-    {
-        lock (_gate)
-        {
-            if (_move != null || _fallbackRefused)
-            {
-                return;
-            }
-
-            _move = new Move(new TranslatorAccelerator(), reason);
-            RequestHold();
-        }
-
-        _control.Schedule();
-    }
-
     /// <summary>Goes on under another accelerator, running or paused; waits until that is done.</summary>
     /// <returns>Why it cannot be; null if it was done.</returns>
     internal string? MoveTo(IAccelerator target)
@@ -360,6 +290,8 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     }
 
     /// <summary>On the event loop, so that it cannot come after the machine's end.</summary>
+    internal void PressPowerButton() => _powerButton.Schedule();
+
     // A guest that listens to its control domain is asked there.
     private void AskForPowerOff()
     {
@@ -368,8 +300,6 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             Devices.Power.PressPowerButton();
         }
     }
-
-    internal void PressPowerButton() => _powerButton.Schedule();
 
     internal void RequestReset()
     {

@@ -3,7 +3,7 @@ namespace Lamina.Interop.Isolation;
 /// <summary>Numbers of system calls on x86-64 (Linux, arch/x86/entry/syscalls/syscall_64.tbl), under their names there.</summary>
 public enum SystemCall
 {
-#pragma warning disable CS1591, CA1707, SA1300, IDE1006 // The names are the kernel's.
+#pragma warning disable CS1591 // The table named above says what each does.
     Read = 0, Write = 1, Open = 2, Close = 3, Stat = 4, Fstat = 5, Lstat = 6, Poll = 7, Lseek = 8, Mmap = 9, Mprotect = 10, Munmap = 11, Brk = 12,
     RtSigaction = 13, RtSigprocmask = 14, RtSigreturn = 15, Ioctl = 16, Pread64 = 17, Pwrite64 = 18, Readv = 19, Writev = 20, Access = 21, Pipe = 22,
     Select = 23, SchedYield = 24, Mremap = 25, Msync = 26, Mincore = 27, Madvise = 28, Shmget = 29, Shmat = 30, Shmctl = 31, Dup = 32, Dup2 = 33, Pause = 34, Nanosleep = 35,

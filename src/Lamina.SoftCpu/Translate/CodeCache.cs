@@ -25,16 +25,20 @@ internal sealed unsafe partial class CodeCache : IDisposable
     // A site belongs to a call of five bytes, and few instructions have more than one.
     private const int BytesPerSite = 8;
 
+    // An instruction that is translated compactly takes more.
+    private const int BytesPerStart = 4;
+
+    // So does a translation with its header and entry.
+    private const int BytesPerTranslation = 16;
+
     private readonly GuestMemory _memory;
     private readonly ExecutableMemory _code;
     private readonly byte* _base;
     private readonly nint _writeDistance;
     private readonly Lock _lock = new();
 
-    // Every Translation in memory, by its place. Read without the lock: a number is written behind what it counts.
+    // Every Translation in memory, in the order of their code. Read without the lock: the count is written after what it counts.
     private readonly Translation** _translations;
-    private readonly int _translationCapacity;
-    private int _translationCount;
     private readonly ITranslationObserver? _observer;
     private readonly nuint _routinesEnd;
     private readonly nuint _size;
@@ -42,11 +46,6 @@ internal sealed unsafe partial class CodeCache : IDisposable
     // The translation (its number plus one) in which each granule of code begins, or the first that begins in it.
     private readonly int* _granules;
 
-    // An instruction that is translated compactly takes more.
-    private const int BytesPerStart = 4;
-
-    // So does a translation with its header and entry.
-    private const int BytesPerTranslation = 16;
     private readonly TranslationSite* _sites;
     private readonly int _siteCapacity;
     private nuint _used;
@@ -54,6 +53,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
     private readonly int _startCapacity;
     private int _siteCount;
     private int _startCount;
+    private int _translationCount;
 
     public CodeCache(GuestMemory memory, ProcessorFeatures features, int size = DefaultSize, TranslatorOptions? options = null)
     {
@@ -70,8 +70,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
         _sites = (TranslationSite*)NativeMemory.AllocZeroed((nuint)_siteCapacity, (nuint)sizeof(TranslationSite));
         _startCapacity = size / BytesPerStart;
         _starts = (ushort*)NativeMemory.AllocZeroed((nuint)_startCapacity, sizeof(ushort));
-        _translationCapacity = size / BytesPerTranslation;
-        _translations = (Translation**)NativeMemory.AllocZeroed((nuint)_translationCapacity, (nuint)sizeof(Translation*));
+        _translations = (Translation**)NativeMemory.AllocZeroed((nuint)(size / BytesPerTranslation), (nuint)sizeof(Translation*));
         _granules = (int*)NativeMemory.AllocZeroed((_size >> GranuleShift) + 1, sizeof(int));
         HostAssembler asm = new(_base, RoutineSpace, _writeDistance);
         Routines = new CodeRoutines(ref asm);
