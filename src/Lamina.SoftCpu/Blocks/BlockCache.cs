@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Lamina.Machine.Memory;
 using Lamina.SoftCpu.Decode;
 
@@ -13,6 +14,9 @@ namespace Lamina.SoftCpu.Blocks;
 internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
 {
     private const int BucketCount = 1 << 16;
+    private const int PageSize = 0x1000;
+    private const int LongestInstruction = 15;
+
     /// <summary>Instructions of a block at most.</summary>
     public const int MaximumInstructions = 48;
 
@@ -133,19 +137,28 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
         NativeMemory.Free(_arena);
     }
 
+    // From a copy, so that what another processor writes meanwhile, by an access that does not cross 16 bytes, is seen whole or not at all. It drops the block afterwards.
+    [SkipLocalsInit]
     private Block* Decode(ulong physical, int codeSize)
     {
         ulong page = physical & ~0xfffUL;
-        byte* code = (byte*)_memory.GetHostAddress(page, 0x1000);
+        byte* memory = (byte*)_memory.GetHostAddress(page, PageSize);
+        byte* code = stackalloc byte[PageSize];
         int offset = (int)(physical & 0xfff);
         Block* block = (Block*)(_arena + _used);
         Instruction* i = Block.Instructions(block);
         int count = 0;
         bool ends = false;
         int position = offset;
-        while (count < MaximumInstructions && !ends && position < 0x1000)
+        int copied = offset & -Vector128<byte>.Count;
+        while (count < MaximumInstructions && !ends && position < PageSize)
         {
-            DecodeStatus status = Decoder.Decode(code + position, 0x1000 - position, codeSize, out *i);
+            for (; copied < Math.Min(position + LongestInstruction, PageSize); copied += Vector128<byte>.Count)
+            {
+                Vector128.Load(memory + copied).Store(code + copied);
+            }
+
+            DecodeStatus status = Decoder.Decode(code + position, PageSize - position, codeSize, out *i);
             if (status != DecodeStatus.Done)
             {
                 break;
