@@ -64,6 +64,13 @@ internal unsafe ref partial struct BlockTranslator
         EmitRestoreNeeded();
         ulong next = _rip + i->Length;
         ulong target = next + (ulong)i->Immediate;
+        if (_copy < _copies - 1)
+        {
+            // The next round follows.
+            AddCold(ColdKind.Next, _asm.JumpIf(condition ^ 1));
+            return true;
+        }
+
         int taken = _asm.JumpIfShort(condition);
         bool native = _native;
         EmitDirectJump(next, _live);

@@ -12,16 +12,24 @@ internal unsafe ref partial struct BlockTranslator
     /// </summary>
     private int EmitOperand(Instruction* i, int size, bool write, bool aligned = false)
     {
-        int baseRegister = i->Base;
-        if (i->Segment < SegmentRegister.Fs && i->AddressSize == 8 && i->Index == ProcessorContext.ZeroRegister)
+        if (i->Segment < SegmentRegister.Fs && i->AddressSize == 8)
         {
+            MemoryAccess access = new()
+            {
+                Size = size,
+                Base = i->Base,
+                Index = i->Index,
+                Scale = i->Index == ProcessorContext.ZeroRegister ? 0 : i->Scale,
+                Displacement = (i->Flags & InstructionFlags.RipRelative) != 0 ? (long)_rip + i->Length + i->Displacement : i->Displacement,
+                Writes = write,
+                Window = -1,
+            };
             if (_records)
             {
-                long displacement = (i->Flags & InstructionFlags.RipRelative) != 0 ? (long)_rip + i->Length + i->Displacement : i->Displacement;
-                Record(baseRegister, displacement, size, write);
+                Record(access);
             }
 
-            if (HasWindow(baseRegister, write))
+            if (HasWindow(access))
             {
                 return EmitWindow(i, size, aligned);
             }
@@ -41,7 +49,7 @@ internal unsafe ref partial struct BlockTranslator
             EmitSaveLive();
         }
 
-        int offset = EmitWindow(SlotOf(i, _windows[_accesses[_index].Window].Writes));
+        int offset = EmitWindow(SlotOf(i, _windows[_accesses[At].Window].Writes));
         if (aligned && size > 1)
         {
             // TEST R11B, size - 1
@@ -57,12 +65,13 @@ internal unsafe ref partial struct BlockTranslator
     /// <summary>The same for eight bytes at a distance from a register, in the page of the stack as a rule.</summary>
     private int EmitStackOperand(int displacement, bool write, int baseRegister = 4)
     {
+        MemoryAccess access = new() { Size = 8, Base = baseRegister, Index = ProcessorContext.ZeroRegister, Displacement = displacement, Writes = write, Window = -1 };
         if (_records)
         {
-            Record(baseRegister, displacement, 8, write);
+            Record(access);
         }
 
-        if (HasWindow(baseRegister, write))
+        if (HasWindow(access))
         {
             return EmitWindow(MissRoutines.Stack);
         }
@@ -86,22 +95,28 @@ internal unsafe ref partial struct BlockTranslator
         }
         else
         {
-            int index = i->Index == ProcessorContext.ZeroRegister ? -1 : Resident(i->Index, Host.Temporary);
-            int baseRegister = i->Base == ProcessorContext.ZeroRegister ? -1 : Resident(i->Base, Host.Address);
-            if (baseRegister < 0 && index < 0)
-            {
-                _asm.MoveImmediate(Host.Address, wide ? i->Displacement : (uint)i->Displacement);
-            }
-            else
-            {
-                _asm.Lea(Host.Address, baseRegister, index, i->Scale, i->Displacement, wide);
-            }
+            EmitSum(i->Base, i->Index, i->Scale, i->Displacement, wide);
         }
 
         if (i->Segment >= SegmentRegister.Fs)
         {
             _asm.LoadContext(Host.Temporary, ContextLayout.SegmentBase + (8 * i->Segment));
             _asm.Lea(Host.Address, Host.Address, Host.Temporary, 0, 0);
+        }
+    }
+
+    // The sum of an address's parts into the address register.
+    private void EmitSum(int guestBase, int guestIndex, int scale, int displacement, bool wide)
+    {
+        int index = guestIndex == ProcessorContext.ZeroRegister ? -1 : Resident(guestIndex, Host.Temporary);
+        int baseRegister = guestBase == ProcessorContext.ZeroRegister ? -1 : Resident(guestBase, Host.Address);
+        if (baseRegister < 0 && index < 0)
+        {
+            _asm.MoveImmediate(Host.Address, wide ? displacement : (uint)displacement);
+        }
+        else
+        {
+            _asm.Lea(Host.Address, baseRegister, index, scale, displacement, wide);
         }
     }
 

@@ -47,11 +47,15 @@ internal unsafe ref partial struct BlockTranslator
     }
 
     // The block ends with a jump to its own beginning.
-    private readonly bool IsLoop()
+    private static bool IsLoop(Block* block)
     {
-        Instruction* last = Block.Instructions(_block) + (_block->Count - 1);
-        return last->Opcode is 0xeb or 0xe9 or (>= 0x70 and <= 0x7f) or (>= 0x180 and <= 0x18f) && _block->ByteLength + (ulong)last->Immediate == 0;
+        return (IsConditional(block) || LastOf(block)->Opcode is 0xeb or 0xe9) && block->ByteLength + (ulong)LastOf(block)->Immediate == 0;
     }
+
+    // The block ends with a conditional jump.
+    private static bool IsConditional(Block* block) => LastOf(block)->Opcode is (>= 0x70 and <= 0x7f) or (>= 0x180 and <= 0x18f);
+
+    private static Instruction* LastOf(Block* block) => Block.Instructions(block) + (block->Count - 1);
 
     // The registers of an address change only by addition, if at all; what has no base is an array at a fixed place, and may be indexed by anything.
     private readonly bool GoesInSteps(Instruction* operand)

@@ -40,60 +40,77 @@ internal unsafe ref partial struct BlockTranslator
             _keys[slot] = 0;
         }
 
+        // Each copy of a loop's body makes the same accesses.
+        for (int copy = 1; copy < _copies; copy++)
+        {
+            _accesses[.._block->Count].CopyTo(_accesses[(copy * _block->Count)..]);
+        }
+
         GroupAccesses();
     }
 
     private void GroupAccesses()
     {
-        // The window that is open for each base register, and how far that is from where it was.
-        Span<int> open = stackalloc int[ProcessorContext.ZeroRegister + 1];
+        // How far each register is from where it was.
         Span<long> moved = stackalloc long[ProcessorContext.ZeroRegister + 1];
-        open.Fill(-1);
         moved.Clear();
         int count = 0;
-        Instruction* i = Block.Instructions(_block);
-        for (int n = 0; n < _block->Count; n++, i++)
+        for (int copy = 0; copy < _copies; copy++)
         {
-            ref MemoryAccess access = ref _accesses[n];
-            if (access.Size != 0)
+            Instruction* i = Block.Instructions(_block);
+            for (int n = 0; n < _block->Count; n++, i++)
             {
-                long low = moved[access.Base] + access.Displacement;
-                ref int window = ref open[access.Base];
-                if (window < 0 || !Joins(ref _windows[window], access, low))
+                int at = (copy * _block->Count) + n;
+                ref MemoryAccess access = ref _accesses[at];
+                if (access.Size != 0)
                 {
-                    window = count < MaximumCandidates ? count++ : -1;
-                    if (window >= 0)
+                    long low = moved[access.Base] + (moved[access.Index] << access.Scale) + access.Displacement;
+                    int window = FindOpen(count, access, low);
+                    if (window < 0 && count < MaximumCandidates)
                     {
-                        _windows[window] = new AccessWindow { Leader = n, Count = 1, Low = low, High = low + access.Size, Writes = access.Writes, Number = -1 };
+                        window = count++;
+                        _windows[window] = new AccessWindow { Leader = at, Count = 1, Low = low, High = low + access.Size, Writes = access.Writes, Number = -1, IsOpen = true };
                     }
+
+                    access.Window = window;
+                    access.Offset = (int)low;
                 }
 
-                access.Window = window;
-                access.Offset = (int)low;
-            }
-
-            if (access.EndsWindows)
-            {
-                open.Fill(-1);
-            }
-
-            int written = RegisterEffects.Written(i, i->Map == 0 ? null : FindVectorRow(i));
-            if (RegisterEffects.IsStep(i, out int register, out long distance))
-            {
-                moved[register] += distance;
-                written &= ~(1 << register);
-            }
-
-            for (int r = 0; r < ProcessorContext.ZeroRegister; r++)
-            {
-                if ((written & (1 << r)) != 0)
+                int written = RegisterEffects.Written(i, i->Map == 0 ? null : FindVectorRow(i));
+                if (RegisterEffects.IsStep(i, out int register, out long distance))
                 {
-                    open[r] = -1;
+                    moved[register] += distance;
+                    written &= ~(1 << register);
                 }
+
+                CloseWindows(count, written, access.EndsWindows);
             }
         }
 
         NumberWindows(count);
+    }
+
+    // The window that an access joins, or -1. The latest one first: an array behind another one has a window of its own.
+    private readonly int FindOpen(int count, in MemoryAccess access, long low)
+    {
+        for (int n = count - 1; n >= 0; n--)
+        {
+            if (_windows[n].IsOpen && access.HasSameRegisters(_accesses[_windows[n].Leader]) && Joins(ref _windows[n], access, low))
+            {
+                return n;
+            }
+        }
+
+        return -1;
+    }
+
+    private readonly void CloseWindows(int count, int written, bool all)
+    {
+        for (int n = 0; n < count; n++)
+        {
+            ref MemoryAccess leader = ref _accesses[_windows[n].Leader];
+            _windows[n].IsOpen &= !all && ((written >> leader.Base) & 1) == 0 && ((written >> leader.Index) & 1) == 0;
+        }
     }
 
     private void NumberWindows(int count)
@@ -107,7 +124,7 @@ internal unsafe ref partial struct BlockTranslator
             }
         }
 
-        for (int n = 0; n < _block->Count; n++)
+        for (int n = 0; n < _copies * _block->Count; n++)
         {
             ref MemoryAccess access = ref _accesses[n];
             if (access.Window < 0)
@@ -129,7 +146,7 @@ internal unsafe ref partial struct BlockTranslator
     {
         long from = Math.Min(window.Low, low);
         long to = Math.Max(window.High, low + access.Size);
-        if (to - from > AccessWindow.MaximumSpan || (access.Base == ProcessorContext.ZeroRegister && ((from ^ (to - 1)) & ~0xfffL) != 0))
+        if (to - from > AccessWindow.MaximumSpan || (access.IsFixed && ((from ^ (to - 1)) & ~0xfffL) != 0))
         {
             return false;
         }
@@ -141,16 +158,15 @@ internal unsafe ref partial struct BlockTranslator
         return true;
     }
 
-    private void Record(int baseRegister, long displacement, int size, bool write)
+    private void Record(in MemoryAccess made)
     {
         const int far = 1 << 30;
         ref MemoryAccess access = ref _accesses[_index];
-        if (access.Size == 0 && (baseRegister == ProcessorContext.ZeroRegister || displacement is > -far and < far))
+        if (access.Size == 0 && (made.IsFixed || made.Displacement is > -far and < far))
         {
-            access.Size = size;
-            access.Base = baseRegister;
-            access.Displacement = displacement;
-            access.Writes = write;
+            bool ends = access.EndsWindows;
+            access = made;
+            access.EndsWindows = ends;
         }
     }
 
@@ -163,24 +179,24 @@ internal unsafe ref partial struct BlockTranslator
         }
     }
 
-    // The window of the access that the instruction is about to make, if it has one.
-    private readonly bool HasWindow(int baseRegister, bool write)
+    // Whether the access that the instruction is about to make has a window.
+    private readonly bool HasWindow(in MemoryAccess made)
     {
         if (_plain == null || _records)
         {
             return false;
         }
 
-        ref MemoryAccess access = ref _accesses[_index];
-        return access.Window >= 0 && access.Base == baseRegister && access.Writes == write;
+        ref MemoryAccess access = ref _accesses[At];
+        return access.Window >= 0 && access.HasSameRegisters(made) && access.Displacement == made.Displacement && access.Writes == made.Writes;
     }
 
     /// <summary>The host address of the instruction's window into the address register; answers the access's distance from there.</summary>
     private int EmitWindow(int slot)
     {
-        ref MemoryAccess access = ref _accesses[_index];
+        ref MemoryAccess access = ref _accesses[At];
         ref AccessWindow window = ref _windows[access.Window];
-        if (window.Leader != _index)
+        if (window.Leader != At)
         {
             if (_held != window.Number)
             {
@@ -193,13 +209,13 @@ internal unsafe ref partial struct BlockTranslator
 
         EmitSaveLive();
         long first = access.Displacement - access.Offset;
-        if (access.Base == ProcessorContext.ZeroRegister)
+        if (access.IsFixed)
         {
             _asm.MoveImmediate(Host.Address, first);
         }
         else
         {
-            _asm.Lea(Host.Address, Resident(access.Base, Host.Address), -1, 0, (int)first);
+            EmitSum(access.Base, access.Index, access.Scale, (int)first, wide: true);
         }
 
         (int missed, int crossed) = CheckRoutines.EmitLook(ref _asm, window.Span, window.Writes, slot);

@@ -19,6 +19,10 @@ internal unsafe ref partial struct BlockTranslator
     private const uint All = Flags.Status;
     private const int MaximumCold = 160;
 
+    // A loop's body is written this many times at most, and no more often than makes this many instructions.
+    private const int MaximumCopies = 4;
+    private const int MaximumUnrolled = 48;
+
     /// <summary>Sites of one translation at most.</summary>
     public const int MaximumSites = 256;
 
@@ -35,9 +39,11 @@ internal unsafe ref partial struct BlockTranslator
     private readonly Span<MemoryAccess> _accesses;
     private readonly Span<AccessWindow> _windows;
     private readonly Translation* _plain;
+    private readonly int _copies;
     private HostAssembler _asm;
     private int _coldCount;
     private int _siteCount;
+    private int _copy;
     private int _index;
     private bool _native;
     private Instruction* _instruction;
@@ -50,7 +56,7 @@ internal unsafe ref partial struct BlockTranslator
     private int _held = -1;
     private fixed int _keys[ProcessorContext.SlotCount];
 
-    private BlockTranslator(CodeCache cache, Translation* translation, bool wideVectors, HostAssembler asm, Span<ColdPath> cold, Span<uint> liveAfter, Span<MemoryAccess> accesses, Span<AccessWindow> windows)
+    private BlockTranslator(CodeCache cache, Translation* translation, bool wideVectors, HostAssembler asm, int copies, Span<ColdPath> cold, Span<uint> liveAfter, Span<MemoryAccess> accesses, Span<AccessWindow> windows)
     {
         _features = cache.Features;
         _wideVectors = wideVectors;
@@ -66,6 +72,8 @@ internal unsafe ref partial struct BlockTranslator
         _accesses = accesses;
         _windows = windows;
         _plain = translation->Plain;
+        _copies = copies;
+        _isLoop = !_compact && IsLoop(_block);
     }
 
     private enum ColdKind
@@ -81,6 +89,9 @@ internal unsafe ref partial struct BlockTranslator
 
         /// <summary>Leave at the block's start.</summary>
         Start,
+
+        /// <summary>Go on behind the block: the end of a loop.</summary>
+        Next,
     }
 
     /// <summary>Translates.</summary>
@@ -94,10 +105,19 @@ internal unsafe ref partial struct BlockTranslator
     {
         Span<ColdPath> cold = stackalloc ColdPath[MaximumCold];
         Span<uint> liveAfter = stackalloc uint[translation->Block->Count];
-        Span<MemoryAccess> accesses = stackalloc MemoryAccess[translation->Block->Count];
         Span<AccessWindow> windows = stackalloc AccessWindow[MaximumCandidates];
-        BlockTranslator t = new(cache, translation, wideVectors, asm, cold, liveAfter, accesses, windows);
-        return t.Run();
+        int copies = CopiesOf(cache, translation);
+        Span<MemoryAccess> accesses = stackalloc MemoryAccess[copies * translation->Block->Count];
+        BlockTranslator t = new(cache, translation, wideVectors, asm, copies, cold, liveAfter, accesses, windows);
+        int length = t.Run();
+        return length != 0 || copies == 1 ? length : new BlockTranslator(cache, translation, wideVectors, asm, 1, cold, liveAfter, accesses, windows).Run();
+    }
+
+    // How often the body of a short loop is written: the accesses of all copies share their windows, and attention is paid once for all. Lockstep compares one round at a time.
+    private static int CopiesOf(CodeCache cache, Translation* translation)
+    {
+        Block* block = translation->Block;
+        return translation->Plain == null || cache.IsCompared || !IsLoop(block) || !IsConditional(block) ? 1 : Math.Clamp(MaximumUnrolled / block->Count, 1, MaximumCopies);
     }
 
     private int Run()
@@ -105,26 +125,15 @@ internal unsafe ref partial struct BlockTranslator
         uint liveIn = FindLiveness();
         _translation->UsesVectors = FindsVectors();
         _translation->UsesX87 = FindsX87();
-        _isLoop = !_compact && IsLoop();
         if (_plain != null)
         {
             FindWindows();
         }
 
-        _rip = _start;
         EmitEntry(liveIn);
-        Instruction* i = Block.Instructions(_block);
-        for (_index = 0; _index < _block->Count; _index++, i++)
+        for (_copy = 0; _copy < _copies; _copy++)
         {
-            _instruction = i;
-            _live = _liveAfter[_index];
-            NoteStart();
-            if (!TranslateInstruction(i))
-            {
-                EmitInterpreted();
-            }
-
-            _rip += i->Length;
+            TranslateBody();
         }
 
         NoteStart();
@@ -137,6 +146,27 @@ internal unsafe ref partial struct BlockTranslator
         _translation->SiteCount = _siteCount;
         return _asm.Overflowed || _coldCount > MaximumCold || _siteCount > MaximumSites ? 0 : _asm.Length;
     }
+
+    private void TranslateBody()
+    {
+        Instruction* i = Block.Instructions(_block);
+        _rip = _start;
+        for (_index = 0; _index < _block->Count; _index++, i++)
+        {
+            _instruction = i;
+            _live = _liveAfter[_index];
+            NoteStart();
+            if (!TranslateInstruction(i))
+            {
+                EmitInterpreted();
+            }
+
+            _rip += i->Length;
+        }
+    }
+
+    // The number of the instruction that is being translated, each copy counted.
+    private readonly int At => (_copy * _block->Count) + _index;
 
     private readonly void NoteStart()
     {
@@ -328,7 +358,7 @@ internal unsafe ref partial struct BlockTranslator
     {
         if (_coldCount < MaximumCold)
         {
-            _cold[_coldCount] = new ColdPath { Kind = kind, Place = place, OtherPlace = -1, Index = _index };
+            _cold[_coldCount] = new ColdPath { Kind = kind, Place = place, OtherPlace = -1, Index = _index, Native = _native };
         }
 
         _coldCount++;
@@ -386,6 +416,13 @@ internal unsafe ref partial struct BlockTranslator
                 continue;
             }
 
+            if (cold.Kind == ColdKind.Next)
+            {
+                _native = cold.Native;
+                EmitDirectJump(_start + _block->ByteLength, _liveAfter[cold.Index]);
+                continue;
+            }
+
             if (cold.Kind == ColdKind.Window)
             {
                 EmitWindowMiss(cold);
@@ -410,6 +447,7 @@ internal unsafe ref partial struct BlockTranslator
         public int Index;
         public int Resume;
         public int Back;
+        public bool Native;
         public byte* Routine;
     }
 }

@@ -381,17 +381,22 @@ internal sealed unsafe class CodeRoutines
         asm.ContextForm(0x83, 7, ContextLayout.VectorsOff, false); // CMP DWORD
         asm.Byte(0);
         int skip = asm.JumpIf(5);
-        bool wide = (HostFeatures.All & ProcessorFeatures.Avx) != 0;
-        for (int register = 0; register < 16; register++)
+        if ((HostFeatures.All & ProcessorFeatures.Avx) == 0)
         {
-            int offset = ContextLayout.Vectors + (32 * register);
-            if (wide)
+            for (int register = 0; register < 16; register++)
             {
-                asm.ContextVector(load ? 0x128 : 0x129, register, offset);
+                asm.ContextForm(load ? 0x0f28 : 0x0f29, register, Vector(register), false); // MOVAPS
             }
-            else
+        }
+        else if (load)
+        {
+            EmitLoadWide(ref asm);
+        }
+        else
+        {
+            for (int register = 0; register < 16; register++)
             {
-                asm.ContextForm(load ? 0x0f28 : 0x0f29, register, offset, false); // MOVAPS
+                asm.ContextVector(0x29, register, Vector(register), wide: true); // VMOVAPS
             }
         }
 
@@ -403,4 +408,32 @@ internal sealed unsafe class CodeRoutines
         asm.ContextForm(0x0fae, 2, load ? ContextLayout.Mxcsr : ContextLayout.HostMxcsr, false); // LDMXCSR
         asm.Bind(skip);
     }
+
+    // If all upper halves are zero, the host is to know that they are: it takes them for changed otherwise, and lets each instruction that keeps one wait for the one before.
+    private static void EmitLoadWide(ref HostAssembler asm)
+    {
+        asm.ContextVector(0x28, 0, Vector(0) + 16, wide: false); // VMOVAPS
+        for (int register = 1; register < 16; register++)
+        {
+            asm.ContextVector(0x56, 0, Vector(register) + 16, wide: false); // VORPS
+        }
+
+        asm.Vex(0x217, 0x66, 0, 0, 0, w: false, wide: false, memory: false); // VPTEST
+        int narrow = asm.JumpIf(4);
+        for (int register = 0; register < 16; register++)
+        {
+            asm.ContextVector(0x28, register, Vector(register), wide: true);
+        }
+
+        int loaded = asm.JumpForward();
+        asm.Bind(narrow);
+        for (int register = 0; register < 16; register++)
+        {
+            asm.ContextVector(0x28, register, Vector(register), wide: false);
+        }
+
+        asm.Bind(loaded);
+    }
+
+    private static int Vector(int register) => ContextLayout.Vectors + (32 * register);
 }

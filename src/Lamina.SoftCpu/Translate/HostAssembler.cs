@@ -126,12 +126,12 @@ internal unsafe struct HostAssembler(byte* buffer, int size, nint writeDistance)
         }
     }
 
-    /// <summary>VMOVAPS between YMM and a field of the context.</summary>
-    public void ContextVector(int opcode, int register, int offset)
+    /// <summary>VEX of two bytes with a vector register, perhaps another one that is read, and a field of the context.</summary>
+    public void ContextVector(int opcode, int register, int offset, bool wide, int source = 0)
     {
         Byte(GsPrefix);
         Byte(0xc5);
-        Byte((register < 8 ? 0x80 : 0) | 0x7c);
+        Byte((register < 8 ? 0x80 : 0) | ((~source & 15) << 3) | (wide ? 4 : 0));
         Byte(opcode);
         Byte(0x04 | ((register & 7) << 3));
         Byte(0x25);

@@ -9,7 +9,13 @@ internal struct MemoryAccess
     /// <summary>Base register, or <see cref="ProcessorContext.ZeroRegister"/>.</summary>
     public int Base;
 
-    /// <summary>Distance from it; the address if there is no base.</summary>
+    /// <summary>Index register, or <see cref="ProcessorContext.ZeroRegister"/>.</summary>
+    public int Index;
+
+    /// <summary>Shift of the index.</summary>
+    public int Scale;
+
+    /// <summary>Distance from their sum; the address if there are none.</summary>
     public long Displacement;
 
     /// <summary>It writes, or reads and writes.</summary>
@@ -23,4 +29,10 @@ internal struct MemoryAccess
 
     /// <summary>Its first byte's distance from the beginning of the window.</summary>
     public int Offset;
+
+    /// <summary>Its address is known.</summary>
+    public readonly bool IsFixed => Base == ProcessorContext.ZeroRegister && Index == ProcessorContext.ZeroRegister;
+
+    /// <summary>Whether its address is formed from the same registers as that of another one.</summary>
+    public readonly bool HasSameRegisters(in MemoryAccess other) => Base == other.Base && Index == other.Index && Scale == other.Scale;
 }
