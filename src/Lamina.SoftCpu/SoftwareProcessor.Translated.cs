@@ -36,7 +36,7 @@ internal sealed unsafe partial class SoftwareProcessor
                 return null;
             }
 
-            t = _code.Translate(block, c->Rip, (c->Gates & UnitGates.Avx) != 0, compact: true);
+            t = _code.Translate(block, c->Rip, (c->Gates & UnitGates.Avx) != 0);
             if (t == null)
             {
                 return null;
@@ -201,7 +201,7 @@ internal sealed unsafe partial class SoftwareProcessor
                 return true;
             }
 
-            if (c->Attention != 0 || (i->Flags & InstructionFlags.Dropped) != 0)
+            if (c->Attention != 0 || (i->Flags & InstructionFlags.Dropped) != 0 || Volatile.Read(ref place.Translation->IsDropped))
             {
                 c->Rip = rip + i->Length;
                 return true;
@@ -222,7 +222,16 @@ internal sealed unsafe partial class SoftwareProcessor
             return false;
         }
 
-        Translation* better = block->Valid && block->Translations != null ? _code.Translate(block, t->Rip, (c->Gates & UnitGates.Avx) != 0, compact: false) : null;
+        Translation* better = null;
+        if (block->Valid && block->Translations != null)
+        {
+            // Lockstep compares one block at a time.
+            TranslationParts parts = default;
+            parts[0] = new TranslationPart { Block = block, Rip = t->Rip, Plain = t };
+            int count = _code.IsCompared ? 1 : Trace.Extend(_blocks, c->Heat, _code.HotThreshold, ref parts);
+            better = _code.Translate(parts, count, (c->Gates & UnitGates.Avx) != 0);
+        }
+
         if (better != null && better->IsCompact)
         {
             // It does not fit in: never again.

@@ -214,18 +214,27 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
 
     private void InvalidatePage(ulong page, Block* head, ulong address, ulong length)
     {
+        // Before any translation is dropped: one that is just being made may hold several blocks, and is only kept while all of them are valid.
+        for (Block* b = head; b != null; b = b->PageNext)
+        {
+            if (Overlaps(b, address, length))
+            {
+                Volatile.Write(ref b->Valid, false);
+            }
+        }
+
         Block* kept = null;
         Block* block = head;
         while (block != null)
         {
             Block* next = block->PageNext;
-            if (block->Physical < address + length && address < block->Physical + block->ByteLength)
+            if (Overlaps(block, address, length))
             {
                 Drop(block);
             }
             else
             {
-                // Its translations have looked at other code of the page: at what reads flags behind a jump.
+                // Its translations have looked at other code of the page: at what reads flags behind a jump, and at what follows.
                 _partition.Code?.Drop(block);
                 block->PageNext = kept;
                 kept = block;
@@ -245,9 +254,10 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
         }
     }
 
+    private static bool Overlaps(Block* block, ulong address, ulong length) => block->Physical < address + length && address < block->Physical + block->ByteLength;
+
     private void Drop(Block* block)
     {
-        block->Valid = false;
         _partition.Code?.Drop(block);
         ref Block* link = ref Bucket(block->Physical, block->CodeSize);
         while (link != block)

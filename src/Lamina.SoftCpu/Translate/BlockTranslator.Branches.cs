@@ -62,12 +62,12 @@ internal unsafe ref partial struct BlockTranslator
     private bool ConditionalJump(Instruction* i, int condition)
     {
         EmitRestoreNeeded();
-        ulong next = _rip + i->Length;
-        ulong target = next + (ulong)i->Immediate;
-        if (_copy < _copies - 1)
+        ulong next = Behind(_index);
+        ulong target = Target(_index);
+        if (Following is { } following)
         {
-            // The next round follows.
-            AddCold(ColdKind.Next, _asm.JumpIf(condition ^ 1));
+            AddCold(ColdKind.Jump, _asm.JumpIf(following == target ? condition ^ 1 : condition));
+            _cold[Math.Min(_coldCount, MaximumCold) - 1].Target = following == target ? next : target;
             return true;
         }
 
@@ -77,6 +77,16 @@ internal unsafe ref partial struct BlockTranslator
         _asm.BindShort(taken);
         _native = native;
         EmitDirectJump(target, _live);
+        return true;
+    }
+
+    private bool Jump()
+    {
+        if (Following == null)
+        {
+            EmitDirectJump(Target(_index), _live);
+        }
+
         return true;
     }
 

@@ -127,8 +127,7 @@ internal unsafe ref partial struct BlockTranslator
             case 0xe8:
                 return Call(i);
             case 0xe9 or 0xeb:
-                EmitDirectJump(_rip + i->Length + (ulong)i->Immediate, _live);
-                return true;
+                return Jump();
             case >= 0xd8 and <= 0xdf:
                 return X87(i);
             case 0xf6 or 0xf7:

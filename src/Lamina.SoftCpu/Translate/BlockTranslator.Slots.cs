@@ -1,4 +1,3 @@
-using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Decode;
 using Lamina.SoftCpu.Fpu;
 using Lamina.SoftCpu.Memory;
@@ -46,17 +45,6 @@ internal unsafe ref partial struct BlockTranslator
         return MissRoutines.NoSlot;
     }
 
-    // The block ends with a jump to its own beginning.
-    private static bool IsLoop(Block* block)
-    {
-        return (IsConditional(block) || LastOf(block)->Opcode is 0xeb or 0xe9) && block->ByteLength + (ulong)LastOf(block)->Immediate == 0;
-    }
-
-    // The block ends with a conditional jump.
-    private static bool IsConditional(Block* block) => LastOf(block)->Opcode is (>= 0x70 and <= 0x7f) or (>= 0x180 and <= 0x18f);
-
-    private static Instruction* LastOf(Block* block) => Block.Instructions(block) + (block->Count - 1);
-
     // The registers of an address change only by addition, if at all; what has no base is an array at a fixed place, and may be indexed by anything.
     private readonly bool GoesInSteps(Instruction* operand)
     {
@@ -65,9 +53,9 @@ internal unsafe ref partial struct BlockTranslator
             return true;
         }
 
-        Instruction* i = Block.Instructions(_block);
-        for (int n = 0; n < _block->Count; n++, i++)
+        for (int n = 0; n < _count; n++)
         {
+            Instruction* i = InstructionAt(n);
             int written = FindWritten(i, out bool step);
             if (written >= 0 && !step && (written == operand->Base || written == operand->Index))
             {

@@ -32,9 +32,9 @@ internal unsafe ref partial struct BlockTranslator
     // Whether any instruction of the block wants the vector registers.
     private readonly bool FindsVectors()
     {
-        Instruction* i = Blocks.Block.Instructions(_block);
-        for (int n = 0; n < _block->Count; n++, i++)
+        for (int n = 0; n < _count; n++)
         {
+            Instruction* i = InstructionAt(n);
             if (i->Map != 0 && (IsZero(i) || FindVectorRow(i) is { UsesVectors: true }))
             {
                 return true;

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Decode;
 
 namespace Lamina.SoftCpu.Translate;
@@ -19,15 +18,11 @@ internal unsafe ref partial struct BlockTranslator
         HostAssembler asm = _asm;
         _asm = new HostAssembler(null, 0, 0);
         _records = true;
-        Instruction* i = Block.Instructions(_block);
-        _rip = _start;
-        for (_index = 0; _index < _block->Count; _index++, i++)
+        for (_index = 0; _index < _count; _index++)
         {
+            BeginInstruction();
             _accesses[_index] = new MemoryAccess { Window = -1 };
-            _instruction = i;
-            _live = _liveAfter[_index];
-            _accesses[_index].EndsWindows |= !TranslateInstruction(i);
-            _rip += i->Length;
+            _accesses[_index].EndsWindows |= !TranslateInstruction(_instruction);
         }
 
         _records = false;
@@ -43,7 +38,7 @@ internal unsafe ref partial struct BlockTranslator
         // Each copy of a loop's body makes the same accesses.
         for (int copy = 1; copy < _copies; copy++)
         {
-            _accesses[.._block->Count].CopyTo(_accesses[(copy * _block->Count)..]);
+            _accesses[.._count].CopyTo(_accesses[(copy * _count)..]);
         }
 
         GroupAccesses();
@@ -57,15 +52,15 @@ internal unsafe ref partial struct BlockTranslator
         int count = 0;
         for (int copy = 0; copy < _copies; copy++)
         {
-            Instruction* i = Block.Instructions(_block);
-            for (int n = 0; n < _block->Count; n++, i++)
+            for (int n = 0; n < _count; n++)
             {
-                int at = (copy * _block->Count) + n;
+                Instruction* i = InstructionAt(n);
+                int at = (copy * _count) + n;
                 ref MemoryAccess access = ref _accesses[at];
                 if (access.Size != 0)
                 {
                     long low = moved[access.Base] + (moved[access.Index] << access.Scale) + access.Displacement;
-                    int window = FindOpen(count, access, low);
+                    int window = FindOpen(count, n, access, low);
                     if (window < 0 && count < MaximumCandidates)
                     {
                         window = count++;
@@ -90,12 +85,14 @@ internal unsafe ref partial struct BlockTranslator
         NumberWindows(count);
     }
 
-    // The window that an access joins, or -1. The latest one first: an array behind another one has a window of its own.
-    private readonly int FindOpen(int count, in MemoryAccess access, long low)
+    // The window that an access joins, or -1. The latest one first: an array behind another one has a window of its own. What is only read before a branch may be a page that nobody may write.
+    private readonly int FindOpen(int count, int index, in MemoryAccess access, long low)
     {
+        int part = _translation->PartOf(index).First;
         for (int n = count - 1; n >= 0; n--)
         {
-            if (_windows[n].IsOpen && access.HasSameRegisters(_accesses[_windows[n].Leader]) && Joins(ref _windows[n], access, low))
+            bool mayJoin = !access.Writes || _windows[n].Writes || _translation->PartOf(_windows[n].Leader % _count).First == part;
+            if (mayJoin && _windows[n].IsOpen && access.HasSameRegisters(_accesses[_windows[n].Leader]) && Joins(ref _windows[n], access, low))
             {
                 return n;
             }
@@ -124,7 +121,7 @@ internal unsafe ref partial struct BlockTranslator
             }
         }
 
-        for (int n = 0; n < _copies * _block->Count; n++)
+        for (int n = 0; n < _copies * _count; n++)
         {
             ref MemoryAccess access = ref _accesses[n];
             if (access.Window < 0)
@@ -232,12 +229,14 @@ internal unsafe ref partial struct BlockTranslator
     {
         _asm.Call(cold.Routine);
         _asm.JumpIf(4, _asm.Here - _asm.Length + cold.Back);
-        if ((_plain->Starts[cold.Index] & Translation.NativeFlags) != 0)
+        TranslationPart part = _translation->PartOf(cold.Index);
+        int index = cold.Index - part.First;
+        if ((part.Plain->Starts[index] & Translation.NativeFlags) != 0)
         {
             _asm.Call(_routines.RestoreFlags);
         }
 
-        _asm.Jump(_plain->StartOf(cold.Index));
+        _asm.Jump(part.Plain->StartOf(index));
     }
 
     // Whether an instruction leaves the address register alone, unless something on its way says otherwise.

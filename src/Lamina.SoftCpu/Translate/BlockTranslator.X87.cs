@@ -23,9 +23,9 @@ internal unsafe ref partial struct BlockTranslator
 
     private readonly bool FindsX87()
     {
-        Instruction* i = Blocks.Block.Instructions(_block);
-        for (int n = 0; n < _block->Count; n++, i++)
+        for (int n = 0; n < _count; n++)
         {
+            Instruction* i = InstructionAt(n);
             if (UsesX87(i))
             {
                 return true;

@@ -6,7 +6,7 @@ using Lamina.SoftCpu.Execute;
 namespace Lamina.SoftCpu.Translate;
 
 /// <summary>
-/// Translates one block of 64-bit code in one pass. Most instructions are written again with the same opcode, their registers renamed by <see cref="Host.Of"/>.
+/// Translates one block of 64-bit code in one pass, or several that follow each other (<see cref="Trace"/>). Most instructions are written again with the same opcode, their registers renamed by <see cref="Host.Of"/>.
 /// Every memory access is preceded by a look into the TLB that bounds it to one page of guest RAM; what misses, and every
 /// instruction that is not translated, leaves for the interpreter and resumes behind it.
 /// </summary>
@@ -19,9 +19,8 @@ internal unsafe ref partial struct BlockTranslator
     private const uint All = Flags.Status;
     private const int MaximumCold = 160;
 
-    // A loop's body is written this many times at most, and no more often than makes this many instructions.
+    // A loop's body is written this many times at most: the accesses of all copies share their windows, and attention is paid once for all.
     private const int MaximumCopies = 4;
-    private const int MaximumUnrolled = 48;
 
     /// <summary>Sites of one translation at most.</summary>
     public const int MaximumSites = 256;
@@ -32,13 +31,17 @@ internal unsafe ref partial struct BlockTranslator
     private readonly Block* _block;
     private readonly ulong _start;
     private readonly bool _compact;
+    private readonly bool _isLoop;
     private readonly ProcessorFeatures _features;
     private readonly bool _wideVectors;
+    private readonly Span<nint> _code;
+    private readonly Span<ulong> _rips;
     private readonly Span<ColdPath> _cold;
     private readonly Span<uint> _liveAfter;
     private readonly Span<MemoryAccess> _accesses;
     private readonly Span<AccessWindow> _windows;
     private readonly Translation* _plain;
+    private readonly int _count;
     private readonly int _copies;
     private HostAssembler _asm;
     private int _coldCount;
@@ -49,14 +52,13 @@ internal unsafe ref partial struct BlockTranslator
     private Instruction* _instruction;
     private ulong _rip;
     private uint _live;
-    private bool _isLoop;
     private bool _records;
 
     // The window whose host address is in the address register, or -1.
     private int _held = -1;
     private fixed int _keys[ProcessorContext.SlotCount];
 
-    private BlockTranslator(CodeCache cache, Translation* translation, bool wideVectors, HostAssembler asm, int copies, Span<ColdPath> cold, Span<uint> liveAfter, Span<MemoryAccess> accesses, Span<AccessWindow> windows)
+    private BlockTranslator(CodeCache cache, Translation* translation, bool wideVectors, HostAssembler asm, in Space space, bool mayUnroll)
     {
         _features = cache.Features;
         _wideVectors = wideVectors;
@@ -67,13 +69,16 @@ internal unsafe ref partial struct BlockTranslator
         _start = translation->Rip;
         _compact = translation->IsCompact;
         _asm = asm;
-        _cold = cold;
-        _liveAfter = liveAfter;
-        _accesses = accesses;
-        _windows = windows;
+        _cold = space.Cold;
+        _liveAfter = space.LiveAfter;
+        _accesses = space.Accesses;
+        _windows = space.Windows;
         _plain = translation->Plain;
-        _copies = copies;
-        _isLoop = !_compact && IsLoop(_block);
+        _code = space.Code;
+        _rips = space.Rips;
+        _count = ListInstructions();
+        _isLoop = !_compact && IsDirect(InstructionAt(_count - 1)) && Target(_count - 1) == _start;
+        _copies = _isLoop && mayUnroll ? Math.Clamp(BlockCache.MaximumInstructions / _count, 1, MaximumCopies) : 1;
     }
 
     private enum ColdKind
@@ -90,8 +95,8 @@ internal unsafe ref partial struct BlockTranslator
         /// <summary>Leave at the block's start.</summary>
         Start,
 
-        /// <summary>Go on behind the block: the end of a loop.</summary>
-        Next,
+        /// <summary>Leave the translation in its middle, by a jump to a known target.</summary>
+        Jump,
     }
 
     /// <summary>Translates.</summary>
@@ -103,21 +108,40 @@ internal unsafe ref partial struct BlockTranslator
     [SkipLocalsInit]
     public static int Translate(CodeCache cache, Translation* translation, bool wideVectors, HostAssembler asm)
     {
-        Span<ColdPath> cold = stackalloc ColdPath[MaximumCold];
-        Span<uint> liveAfter = stackalloc uint[translation->Block->Count];
-        Span<AccessWindow> windows = stackalloc AccessWindow[MaximumCandidates];
-        int copies = CopiesOf(cache, translation);
-        Span<MemoryAccess> accesses = stackalloc MemoryAccess[copies * translation->Block->Count];
-        BlockTranslator t = new(cache, translation, wideVectors, asm, copies, cold, liveAfter, accesses, windows);
-        int length = t.Run();
-        return length != 0 || copies == 1 ? length : new BlockTranslator(cache, translation, wideVectors, asm, 1, cold, liveAfter, accesses, windows).Run();
+        const int most = BlockCache.MaximumInstructions;
+        Space space = new()
+        {
+            Code = stackalloc nint[most],
+            Rips = stackalloc ulong[most],
+            Cold = stackalloc ColdPath[MaximumCold],
+            LiveAfter = stackalloc uint[most],
+            Accesses = stackalloc MemoryAccess[most],
+            Windows = stackalloc AccessWindow[MaximumCandidates],
+        };
+
+        // Lockstep compares one round at a time.
+        bool mayUnroll = translation->Plain != null && !cache.IsCompared;
+        int length = new BlockTranslator(cache, translation, wideVectors, asm, space, mayUnroll).Run();
+        return length != 0 || !mayUnroll ? length : new BlockTranslator(cache, translation, wideVectors, asm, space, mayUnroll: false).Run();
     }
 
-    // How often the body of a short loop is written: the accesses of all copies share their windows, and attention is paid once for all. Lockstep compares one round at a time.
-    private static int CopiesOf(CodeCache cache, Translation* translation)
+    private readonly int ListInstructions()
     {
-        Block* block = translation->Block;
-        return translation->Plain == null || cache.IsCompared || !IsLoop(block) || !IsConditional(block) ? 1 : Math.Clamp(MaximumUnrolled / block->Count, 1, MaximumCopies);
+        int count = 0;
+        for (int n = 0; n < _translation->PartCount; n++)
+        {
+            TranslationPart part = _translation->Parts[n];
+            Instruction* i = Block.Instructions(part.Block);
+            ulong rip = part.Rip;
+            for (int k = 0; k < part.Block->Count; k++, i++)
+            {
+                _code[count] = (nint)i;
+                _rips[count++] = rip;
+                rip += i->Length;
+            }
+        }
+
+        return count;
     }
 
     private int Run()
@@ -137,9 +161,9 @@ internal unsafe ref partial struct BlockTranslator
         }
 
         NoteStart();
-        if (!_block->SetsRip)
+        if (!_translation->Parts[_translation->PartCount - 1].Block->SetsRip)
         {
-            EmitDirectJump(_rip, _liveAfter[_block->Count - 1]);
+            EmitDirectJump(Behind(_count - 1), _liveAfter[_count - 1]);
         }
 
         EmitColdPaths();
@@ -149,24 +173,39 @@ internal unsafe ref partial struct BlockTranslator
 
     private void TranslateBody()
     {
-        Instruction* i = Block.Instructions(_block);
-        _rip = _start;
-        for (_index = 0; _index < _block->Count; _index++, i++)
+        for (_index = 0; _index < _count; _index++)
         {
-            _instruction = i;
-            _live = _liveAfter[_index];
+            BeginInstruction();
             NoteStart();
-            if (!TranslateInstruction(i))
+            if (!TranslateInstruction(_instruction))
             {
                 EmitInterpreted();
             }
-
-            _rip += i->Length;
         }
     }
 
+    private void BeginInstruction()
+    {
+        _instruction = InstructionAt(_index);
+        _rip = _rips[_index];
+        _live = _liveAfter[_index];
+    }
+
+    private readonly Instruction* InstructionAt(int index) => (Instruction*)_code[index];
+
+    // The address behind an instruction.
+    private readonly ulong Behind(int index) => _rips[index] + InstructionAt(index)->Length;
+
+    private static bool IsDirect(Instruction* i) => Trace.IsConditional(i) || Trace.IsJump(i);
+
+    // The target of a direct jump.
+    private readonly ulong Target(int index) => Behind(index) + (ulong)InstructionAt(index)->Immediate;
+
     // The number of the instruction that is being translated, each copy counted.
-    private readonly int At => (_copy * _block->Count) + _index;
+    private readonly int At => (_copy * _count) + _index;
+
+    // Where the translation goes on behind the current instruction, or null at its end.
+    private readonly ulong? Following => _index + 1 < _count ? _rips[_index + 1] : _copy + 1 < _copies ? _start : null;
 
     private readonly void NoteStart()
     {
@@ -179,34 +218,35 @@ internal unsafe ref partial struct BlockTranslator
     // Flags that may be read after each instruction. Answers those live at the start.
     private readonly uint FindLiveness()
     {
-        Instruction* first = Block.Instructions(_block);
-        int last = _block->Count - 1;
         uint live = All;
-        if ((first[last].Flags & InstructionFlags.EndsBlock) != 0)
+        for (int n = _count - 1; n >= 0; n--)
         {
-            live = FlagsAfterBranch(first + last);
-        }
+            bool last = n == _count - 1;
+            if (last || _rips[n + 1] != Behind(n) || (InstructionAt(n)->Flags & InstructionFlags.EndsBlock) != 0)
+            {
+                live = FlagsAfterBranch(n, last ? null : _rips[n + 1], live);
+            }
 
-        for (int n = last; n >= 0; n--)
-        {
             _liveAfter[n] = live;
-            FlagEffects effects = FlagEffects.Of(first[n]);
+            FlagEffects effects = FlagEffects.Of(*InstructionAt(n));
             live = (live & ~effects.Writes) | effects.Reads;
         }
 
         return live;
     }
 
-    private readonly uint FlagsAfterBranch(Instruction* i)
+    // Those that may be read behind a jump, if those that may be read where the translation goes on are known.
+    private readonly uint FlagsAfterBranch(int index, ulong? following, uint live)
     {
-        ulong next = _start + _block->ByteLength;
-        ulong target = next + (ulong)i->Immediate;
-        return i->Opcode switch
+        Instruction* i = InstructionAt(index);
+        ulong next = Behind(index);
+        if (Trace.IsConditional(i))
         {
-            0xe9 or 0xeb or 0xe8 => FlagsLiveAt(target),
-            (>= 0x70 and <= 0x7f) or (>= 0x180 and <= 0x18f) => FlagsLiveAt(target) | FlagsLiveAt(next),
-            _ => All,
-        };
+            ulong target = Target(index);
+            return (following == target ? live : FlagsLiveAt(target)) | (following == next ? live : FlagsLiveAt(next));
+        }
+
+        return following != null ? live : Trace.IsJump(i) ? FlagsLiveAt(Target(index)) : i->Opcode == 0xe8 ? FlagsLiveAt(next + (ulong)i->Immediate) : All;
     }
 
     // Looks at the first instructions at a target in the same page.
@@ -416,10 +456,10 @@ internal unsafe ref partial struct BlockTranslator
                 continue;
             }
 
-            if (cold.Kind == ColdKind.Next)
+            if (cold.Kind == ColdKind.Jump)
             {
                 _native = cold.Native;
-                EmitDirectJump(_start + _block->ByteLength, _liveAfter[cold.Index]);
+                EmitDirectJump(cold.Target, _liveAfter[cold.Index]);
                 continue;
             }
 
@@ -448,6 +488,18 @@ internal unsafe ref partial struct BlockTranslator
         public int Resume;
         public int Back;
         public bool Native;
+        public ulong Target;
         public byte* Routine;
+    }
+
+    // What a translation is made with, on the stack.
+    private ref struct Space
+    {
+        public Span<nint> Code;
+        public Span<ulong> Rips;
+        public Span<ColdPath> Cold;
+        public Span<uint> LiveAfter;
+        public Span<MemoryAccess> Accesses;
+        public Span<AccessWindow> Windows;
     }
 }

@@ -134,11 +134,21 @@ internal sealed unsafe partial class CodeCache : IDisposable
     }
 
     /// <summary>
-    /// Translates a valid block; <paramref name="wideVectors"/>: AVX is switched on; <paramref name="compact"/>: quickly and small, with its heat counted. Null if there is no
-    /// room, or it was dropped meanwhile.
+    /// Translates a valid block quickly and small, with its heat counted; <paramref name="wideVectors"/>: AVX is switched on. Null if there is no room, or it was dropped meanwhile.
     /// </summary>
-    public Translation* Translate(Block* block, ulong rip, bool wideVectors, bool compact)
+    public Translation* Translate(Block* block, ulong rip, bool wideVectors)
     {
+        TranslationParts parts = default;
+        parts[0] = new TranslationPart { Block = block, Rip = rip };
+        return Translate(parts, 1, wideVectors);
+    }
+
+    /// <summary>Translates what has run often, better: the first part has a compact translation, which is answered if there is no other one.</summary>
+    public Translation* Translate(in TranslationParts parts, int count, bool wideVectors)
+    {
+        Block* block = parts[0].Block;
+        ulong rip = parts[0].Rip;
+        bool compact = parts[0].Plain == null;
         lock (_lock)
         {
             Translation* old = Find(block, rip);
@@ -150,6 +160,8 @@ internal sealed unsafe partial class CodeCache : IDisposable
             Translation* t = (Translation*)NativeMemory.AllocZeroed((nuint)sizeof(Translation));
             t->Rip = rip;
             t->Block = block;
+            t->Parts = parts;
+            t->PartCount = count;
             t->IsCompact = compact;
             t->Sites = _sites + _siteCount;
             t->Starts = compact ? _starts + _startCount : null;
@@ -159,7 +171,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
             long begun = _observer == null ? 0 : Stopwatch.GetTimestamp();
             int length = BlockTranslator.Translate(this, t, wideVectors, new HostAssembler(place + Header, MaximumBlock - Header, _writeDistance));
             long ended = _observer == null ? 0 : Stopwatch.GetTimestamp();
-            if (length == 0 || !block->Valid)
+            if (length == 0 || !AreValid(t))
             {
                 NativeMemory.Free(t);
                 return old;
@@ -217,7 +229,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
                 Debug.Assert(site < found->Sites + found->SiteCount, "every call that may leave has a site");
             }
 
-            return new CodePlace { Translation = found, Index = site->Index, Resume = found->Plain != null ? found->Plain->StartOf(site->Index + 1) : found->NativeEntry + site->Resume };
+            return new CodePlace { Translation = found, Index = site->Index, Resume = found->Plain != null ? ResumeInPlain(found, site->Index) : found->NativeEntry + site->Resume };
         }
 
         return new CodePlace { Translation = found };
@@ -233,6 +245,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
             while (t != null)
             {
                 Translation* next = t->Next;
+                Volatile.Write(ref t->IsDropped, true);
                 Patch(t->Entry, CallOpcode, Routines.StartExit);
                 if (t->NativeEntry != t->Entry)
                 {
@@ -276,6 +289,25 @@ internal sealed unsafe partial class CodeCache : IDisposable
         _code.Dispose();
     }
 
+    // Behind an instruction in the compact translation of its part.
+    private static byte* ResumeInPlain(Translation* t, int index)
+    {
+        TranslationPart part = t->PartOf(index);
+        return part.Plain->StartOf(index + 1 - part.First);
+    }
+
+    // Whoever drops a block does so before its page's translations, this one too, are dropped.
+    private static bool AreValid(Translation* t)
+    {
+        bool valid = true;
+        for (int n = 0; n < t->PartCount; n++)
+        {
+            valid &= Volatile.Read(ref t->Parts[n].Block->Valid);
+        }
+
+        return valid;
+    }
+
     private void Add(Translation* t, int length)
     {
         t->End = t->NativeEntry + length;
@@ -295,7 +327,11 @@ internal sealed unsafe partial class CodeCache : IDisposable
         _siteCount += t->SiteCount;
         _startCount += t->IsCompact ? t->Block->Count + 1 : 0;
         Count++;
-        GuestBytes += t->Block->ByteLength;
+        for (int n = 0; n < t->PartCount; n++)
+        {
+            GuestBytes += t->Parts[n].Block->ByteLength;
+        }
+
         HostBytes += length;
     }
 

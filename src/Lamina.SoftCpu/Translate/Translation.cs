@@ -31,8 +31,14 @@ internal unsafe struct Translation
     /// <summary>Where its code ends.</summary>
     public byte* End;
 
-    /// <summary>What it was made from.</summary>
+    /// <summary>What it was made from, or the first of it.</summary>
     public Block* Block;
+
+    /// <summary>All that it was made from.</summary>
+    public TranslationParts Parts;
+
+    /// <summary>How many parts it has.</summary>
+    public int PartCount;
 
     /// <summary>Where it may leave for the interpreter.</summary>
     public TranslationSite* Sites;
@@ -49,6 +55,9 @@ internal unsafe struct Translation
     /// <summary>The compact translation that this one replaced, in which it goes on where it has left in the middle; or null.</summary>
     public Translation* Plain;
 
+    /// <summary>What it was made from has changed: whoever is inside goes on elsewhere after the next interpreted instruction.</summary>
+    public bool IsDropped;
+
     /// <summary>Next translation of the same block.</summary>
     public Translation* Next;
 
@@ -57,4 +66,16 @@ internal unsafe struct Translation
 
     /// <summary>The place of a compact one where an instruction begins.</summary>
     public readonly byte* StartOf(int index) => NativeEntry + (Starts[index] & ~NativeFlags);
+
+    /// <summary>The part that an instruction is in.</summary>
+    public readonly TranslationPart PartOf(int index)
+    {
+        int part = PartCount - 1;
+        while (part > 0 && Parts[part].First > index)
+        {
+            part--;
+        }
+
+        return Parts[part];
+    }
 }

@@ -12,6 +12,6 @@ internal struct TranslationSite
     /// <summary>Where translated code goes on once the instruction has been interpreted.</summary>
     public ushort Resume;
 
-    /// <summary>The instruction in its block.</summary>
+    /// <summary>The instruction's position in the translation.</summary>
     public ushort Index;
 }

@@ -104,9 +104,12 @@ internal sealed unsafe class CodeLint
     {
         Read(t);
         _plainStarts.Clear();
-        for (int n = 0; t->Plain != null && n <= t->Block->Count; n++)
+        for (int part = 0; t->Plain != null && part < t->PartCount; part++)
         {
-            _plainStarts.Add((nint)t->Plain->StartOf(n));
+            for (int n = 0; n <= t->Parts[part].Block->Count; n++)
+            {
+                _plainStarts.Add((nint)t->Parts[part].Plain->StartOf(n));
+            }
         }
 
         _looks.Clear();
