@@ -383,17 +383,17 @@ internal unsafe ref partial struct BlockTranslator
     private bool Lea(Instruction* i)
     {
         // The segment does not matter.
-        byte segment = i->Segment;
-        i->Segment = 0;
-        EmitLinear(i);
-        i->Segment = segment;
-        int target = Operand(i->Reg, Host.Value, Use.Write, i->OperandSize);
+        bool wide = i->AddressSize == 8 && i->OperandSize == 8;
+        int target = i->OperandSize == 2 ? Host.Address : Operand(i->Reg, Host.Value, Use.Write, i->OperandSize);
+        _held = target == Host.Address ? -1 : _held;
+        EmitOffset(i, target, wide);
         if (i->OperandSize == 2)
         {
+            target = Operand(i->Reg, Host.Value, Use.Write, 2);
             _asm.Byte(0x66);
+            _asm.RegisterForm(0x8b, target, Host.Address, false);
         }
 
-        _asm.RegisterForm(0x8b, target, Host.Address, i->OperandSize == 8);
         PutBack(i->Reg, target, Use.Write);
         return true;
     }

@@ -78,7 +78,7 @@ internal unsafe ref partial struct BlockTranslator
 
         EmitSaveLive();
         _held = -1;
-        _asm.Lea(Host.Address, Host.Of(baseRegister), -1, 0, displacement);
+        EmitSum(Host.Address, baseRegister, ProcessorContext.ZeroRegister, 0, displacement, wide: true);
         EmitTranslate(8, write, slot: MissRoutines.Stack);
         return 0;
     }
@@ -87,17 +87,7 @@ internal unsafe ref partial struct BlockTranslator
     private void EmitLinear(Instruction* i)
     {
         _held = -1;
-        bool wide = i->AddressSize == 8;
-        if ((i->Flags & InstructionFlags.RipRelative) != 0)
-        {
-            ulong address = _rip + i->Length + (ulong)(long)i->Displacement;
-            _asm.MoveImmediate(Host.Address, (long)(wide ? address : (uint)address));
-        }
-        else
-        {
-            EmitSum(i->Base, i->Index, i->Scale, i->Displacement, wide);
-        }
-
+        EmitOffset(i, Host.Address, i->AddressSize == 8);
         if (i->Segment >= SegmentRegister.Fs)
         {
             _asm.LoadContext(Host.Temporary, ContextLayout.SegmentBase + (8 * i->Segment));
@@ -105,18 +95,36 @@ internal unsafe ref partial struct BlockTranslator
         }
     }
 
-    // The sum of an address's parts into the address register.
-    private void EmitSum(int guestBase, int guestIndex, int scale, int displacement, bool wide)
+    // The memory operand's offset in its segment into a register, all of it or 32 bits.
+    private void EmitOffset(Instruction* i, int target, bool wide)
+    {
+        if ((i->Flags & InstructionFlags.RipRelative) != 0)
+        {
+            ulong address = _rip + i->Length + (ulong)(long)i->Displacement;
+            _asm.MoveImmediate(target, (long)(wide ? address : (uint)address));
+        }
+        else
+        {
+            EmitSum(target, i->Base, i->Index, i->Scale, i->Displacement, wide);
+        }
+    }
+
+    // The sum of an address's parts into a register.
+    private void EmitSum(int target, int guestBase, int guestIndex, int scale, int displacement, bool wide)
     {
         int index = guestIndex == ProcessorContext.ZeroRegister ? -1 : Resident(guestIndex, Host.Temporary);
         int baseRegister = guestBase == ProcessorContext.ZeroRegister ? -1 : Resident(guestBase, Host.Address);
         if (baseRegister < 0 && index < 0)
         {
-            _asm.MoveImmediate(Host.Address, wide ? displacement : (uint)displacement);
+            _asm.MoveImmediate(target, wide ? displacement : (uint)displacement);
+        }
+        else if (index < 0 && displacement == 0 && wide)
+        {
+            _asm.Move(target, baseRegister);
         }
         else
         {
-            _asm.Lea(Host.Address, baseRegister, index, scale, displacement, wide);
+            _asm.Lea(target, baseRegister, index, scale, displacement, wide);
         }
     }
 

@@ -212,7 +212,7 @@ internal unsafe ref partial struct BlockTranslator
         }
         else
         {
-            EmitSum(access.Base, access.Index, access.Scale, (int)first, wide: true);
+            EmitSum(Host.Address, access.Base, access.Index, access.Scale, (int)first, wide: true);
         }
 
         (int missed, int crossed) = CheckRoutines.EmitLook(ref _asm, window.Span, window.Writes, slot);
