@@ -13,36 +13,36 @@ public sealed class KernelPatchingTests
     {
         using GuestMachine guest = GuestMachine.StartDebian(DebianImage.Cloud, "translator", processors: 2);
         guest.ExpectPrompt();
-        guest.Run("mount -t tracefs tracefs /sys/kernel/tracing; cd /sys/kernel/tracing");
+        guest.Run("T=/sys/kernel/tracing; mount -t tracefs tracefs $T");
 
         // Somebody calls what is changed, on the other processor too.
         guest.Run("(while [ ! -e /stop ]; do cat /proc/uptime /proc/stat > /dev/null; done) & (while [ ! -e /stop ]; do ls -l /bin | sort > /dev/null; done) & true");
         for (int round = 0; round < 3; round++)
         {
-            guest.Run("echo function > current_tracer; cat /proc/uptime; echo nop > current_tracer");
+            guest.Run("echo function > $T/current_tracer; cat /proc/uptime; echo nop > $T/current_tracer");
         }
 
-        guest.Run("echo function > current_tracer; cat /proc/uptime; echo 0 > tracing_on");
-        Assert.InRange(Number(guest, "grep -c vfs_read trace"), 1, int.MaxValue);
-        guest.Run("echo nop > current_tracer; echo 1 > tracing_on");
+        guest.Run("echo function > $T/current_tracer; cat /proc/uptime; echo 0 > $T/tracing_on");
+        Assert.InRange(Number(guest, "grep -c vfs_read $T/trace"), 1, int.MaxValue);
+        guest.Run("echo nop > $T/current_tracer; echo 1 > $T/tracing_on");
 
         // At a function's beginning by the tracer's call, behind it by a breakpoint that becomes a jump, and at its return.
-        guest.Run("echo 'p:begins do_sys_openat2' > kprobe_events");
-        guest.Run("echo 'p:inside do_sys_openat2+9' >> kprobe_events || echo 'p:inside do_sys_openat2+5' >> kprobe_events");
-        guest.Run("echo 'r:returns do_sys_openat2 $retval' >> kprobe_events");
+        guest.Run("echo 'p:begins do_sys_openat2' > $T/kprobe_events");
+        guest.Run("echo 'p:inside do_sys_openat2+9' >> $T/kprobe_events || echo 'p:inside do_sys_openat2+5' >> $T/kprobe_events");
+        guest.Run("echo 'r:returns do_sys_openat2 $retval' >> $T/kprobe_events");
         for (int round = 0; round < 3; round++)
         {
-            guest.Run("echo > trace; echo 1 > events/kprobes/enable");
-            guest.Run("for i in 1 2 3 4 5 6 7 8 9 10; do cat /proc/uptime > /dev/null; done; echo 0 > events/kprobes/enable");
+            guest.Run("echo > $T/trace; echo 1 > $T/events/kprobes/enable");
+            guest.Run("for i in 1 2 3 4 5 6 7 8 9 10; do cat /proc/uptime > /dev/null; done; echo 0 > $T/events/kprobes/enable");
             foreach (string probe in (ReadOnlySpan<string>)["begins", "inside", "returns"])
             {
-                Assert.InRange(Number(guest, $"grep -c ' {probe}: ' trace"), 10, int.MaxValue);
+                Assert.InRange(Number(guest, $"grep -c ' {probe}: ' $T/trace"), 10, int.MaxValue);
             }
         }
 
-        guest.Run("echo > kprobe_events");
+        guest.Run("echo > $T/kprobe_events");
         guest.Run("for i in 1 2 3 4 5 6 7 8 9 10; do echo 1 > /proc/sys/kernel/sched_schedstats; echo 0 > /proc/sys/kernel/sched_schedstats; done");
-        guest.Run("touch /stop; wait; cd /");
+        guest.Run("touch /stop; wait");
         IReadOnlyList<string> complaints = KernelComplaints.Find(guest.Run("dmesg"));
         Assert.True(complaints.Count == 0, $"The kernel complains:\n{string.Join('\n', complaints)}");
         guest.Type("exit\r");
