@@ -4,6 +4,8 @@ using Lamina.Interop;
 using Lamina.Interop.Probing;
 using Lamina.Kvm;
 using Lamina.Machine.Processors;
+using Lamina.SoftCpu;
+using Lamina.Vmm.Processors;
 
 namespace Lamina.Cli.Host;
 
@@ -31,8 +33,8 @@ internal static class ProcessorCapabilities
         string[] flags = HostFiles.ReadField(CpuInfo, "flags").Split(' ', StringSplitOptions.RemoveEmptyEntries);
         string? extension = flags.Contains("vmx") ? "Intel VT-x" : flags.Contains("svm") ? "AMD-V" : null;
         bool nested = flags.Contains("hypervisor");
-        yield return new Capability(Accelerators, "interpreter", CapabilityState.Yes, "part of Lamina", "runs any guest, on any x86-64 host");
-        yield return new Capability(Accelerators, "translator", CapabilityState.Yes, "part of Lamina", "runs 64-bit guests several times faster than the interpreter");
+        yield return DescribeSoftware(new InterpreterAccelerator(), "runs any guest, on any x86-64 host");
+        yield return DescribeSoftware(new TranslatorAccelerator(), "runs 64-bit code many times faster than the interpreter, which it leaves 16- and 32-bit code to");
         yield return extension != null
             ? new Capability(Accelerators, "virtualization", CapabilityState.Yes, nested ? $"{extension}, nested" : extension, "KVM can run guests at full speed")
             : new Capability(Accelerators, "virtualization", CapabilityState.No, "no vmx or svm in /proc/cpuinfo", "only software can run guest kernels here");
@@ -58,6 +60,17 @@ internal static class ProcessorCapabilities
 
         string[] notable = Array.FindAll(NotableFeatures, flags.Contains);
         yield return new Capability(Processor, "features", CapabilityState.Yes, string.Join(' ', notable), "what Lamina itself gains speed from");
+    }
+
+    // In the unit of KVM's own line.
+    private static Capability DescribeSoftware(IAccelerator accelerator, string consequence)
+    {
+        return new Capability(
+            Accelerators,
+            accelerator.Name,
+            CapabilityState.Yes,
+            string.Create(CultureInfo.InvariantCulture, $"part of Lamina, {AcceleratorSpeed.Measure(accelerator):F1} ns an instruction of a guest's kernel"),
+            consequence);
     }
 
     // What KVM keeps from guests of each CPU model, and who has the interrupt controllers.

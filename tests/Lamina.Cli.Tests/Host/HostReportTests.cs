@@ -1,5 +1,7 @@
 using System.Text.Json;
 using Lamina.Cli.Host;
+using Lamina.SoftCpu;
+using Lamina.Vmm.Processors;
 
 namespace Lamina.Cli.Tests.Host;
 
@@ -15,6 +17,18 @@ public sealed class HostReportTests
             ["interpreter", "translator", "kvm", "transparent huge pages", "userfaultfd", "same-page merging", "io_uring", "tap", "vhost-net", "passt", "control groups"];
         Assert.Empty(expected.Except(report.Capabilities.Select(c => c.Name)));
         Assert.Equal(CapabilityState.Yes, report.Capabilities.Single(c => c.Name == "interpreter").State);
+    }
+
+    [Fact]
+    public void Says_how_fast_the_accelerators_in_software_are_here()
+    {
+        Assert.InRange(AcceleratorSpeed.Measure(new TranslatorAccelerator()), 0.01, 1000);
+        Assert.InRange(AcceleratorSpeed.Measure(new InterpreterAccelerator()), 0.1, 1000);
+        HostReport report = HostReport.Collect();
+        foreach (string name in (ReadOnlySpan<string>)["interpreter", "translator"])
+        {
+            Assert.Matches(@"^part of Lamina, \d+\.\d ns an instruction of a guest's kernel$", report.Capabilities.Single(c => c.Name == name).Detail);
+        }
     }
 
     [Fact]
