@@ -89,13 +89,18 @@ public sealed unsafe class TraceTests
         ),
             (Loop, a =>
             {
-                a.xor(__dword_ptr[r9 + 8], 0x8000);
-                a.or(__dword_ptr[r9 + 8], 0x1f80);
-                a.ldmxcsr(__dword_ptr[r9 + 8]);
+                // CR0.TS is bit 4 of the count, so that each write changes something.
+                a.smsw(eax);
+                a.and(eax, ~8);
+                a.mov(edx, ecx);
+                a.shr(edx, 1);
+                a.and(edx, 8);
+                a.or(eax, edx);
+                a.lmsw(ax);
                 a.mov(rdi, r9);
                 a.test(cl, 15);
                 a.cmove(rdi, r10);
-                a.stmxcsr(__dword_ptr[rdi]);
+                a.smsw(__word_ptr[rdi]);
                 a.test(ecx, ecx);
                 a.jne(Changed);
                 a.hlt();
@@ -103,7 +108,7 @@ public sealed unsafe class TraceTests
         ),
             (Changed, a =>
             {
-                a.mov(eax, 0x1f80);
+                a.mov(eax, 0x33);
                 a.lea(rbx, __[rax + (rbx * 2)]);
                 a.dec(ecx);
                 a.jne(Loop);
