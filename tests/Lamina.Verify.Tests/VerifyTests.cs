@@ -10,11 +10,14 @@ public sealed class VerifyTests
 
     public static TheoryData<string> Mutations => [.. Mutation.Names];
 
-    [Fact]
-    public async Task RandomInstructionsDoWhatTheHostsProcessorDoes()
+    [Theory]
+    [InlineData("interpreter", "12")]
+    [InlineData("translator", "6")]
+    [InlineData("optimized", "6")]
+    public async Task RandomInstructionsDoWhatTheHostsProcessorDoes(string subject, string seconds)
     {
-        string seconds = Environment.GetEnvironmentVariable("LAMINA_VERIFY_SECONDS") ?? "12";
-        (int status, string output) = await Run("--seconds", seconds, "--failures", "3");
+        seconds = Environment.GetEnvironmentVariable("LAMINA_VERIFY_SECONDS") ?? seconds;
+        (int status, string output) = await Run("--subject", subject, "--seconds", seconds, "--failures", "3");
         Assert.SkipUnless(status == 0 || MakerIsListed(), $"What processors of this maker do in their own way is not listed yet: {output}");
         Assert.True(status == 0, output);
         Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
@@ -33,8 +36,11 @@ public sealed class VerifyTests
     {
         string[] files = Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "Vectors"), "*.txt");
         Assert.NotEmpty(files);
-        (int status, string output) = await Run(files);
-        Assert.True(status == 0, output);
+        foreach (string subject in Enum.GetNames<Subject>())
+        {
+            (int status, string output) = await Run(["--subject", subject, .. files]);
+            Assert.True(status == 0, $"{subject}: {output}");
+        }
     }
 
     [Fact]

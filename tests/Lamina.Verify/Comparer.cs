@@ -5,7 +5,7 @@ using Lamina.SoftCpu.Tests.Fpu;
 
 namespace Lamina.Verify;
 
-/// <summary>Runs a case on the interpreter and on the host and says what differs. One thread.</summary>
+/// <summary>Runs a case on the software CPU and on the host and says what differs. One thread.</summary>
 internal sealed unsafe class Comparer : IDisposable
 {
     private const ulong ComparedFlags = 0xcd5;
@@ -15,15 +15,16 @@ internal sealed unsafe class Comparer : IDisposable
     private const int PageFault = 14;
     private const ulong FirstKernelAddress = 0x7fff_ffff_f000;
     private readonly Arena _arena = new();
-    private readonly GuestProcessor _guest = new();
+    private readonly GuestProcessor _guest;
     private readonly NativeOracle _native;
     private readonly Mutation? _mutation;
     private readonly byte[] _guestMemory = new byte[Arena.DataSize];
     private CaseResult _expected;
     private CaseResult _actual;
 
-    public Comparer(Mutation? mutation = null)
+    public Comparer(Subject subject, Mutation? mutation = null)
     {
+        _guest = new GuestProcessor(_arena, subject);
         _native = new NativeOracle(_arena);
         _mutation = mutation;
     }

@@ -13,10 +13,10 @@ using Lamina.SoftCpu.Tests.Segmentation;
 
 namespace Lamina.Verify;
 
-/// <summary>The interpreter at CPL 3 in 64-bit mode, with the arena's pages, and nothing else, at the host's addresses.</summary>
-internal sealed unsafe class GuestProcessor : IDisposable
+/// <summary>The software CPU at CPL 3 in 64-bit mode, with the arena's pages at the host's addresses, and above them what only CPL 0 may access.</summary>
+internal sealed unsafe partial class GuestProcessor : IDisposable
 {
-    private const int TableSize = 0x5000;
+    private const int TableSize = 0xb000;
     private const ulong Present = 1;
     private const ulong Writable = 2;
     private const ulong User = 4;
@@ -25,9 +25,13 @@ internal sealed unsafe class GuestProcessor : IDisposable
     private readonly GuestMemory _memory;
     private readonly SoftwarePartition _partition;
     private readonly SoftwareProcessor _processor;
+    private readonly Arena _arena;
+    private readonly Subject _subject;
 
-    public GuestProcessor()
+    public GuestProcessor(Arena arena, Subject subject)
     {
+        _arena = arena;
+        _subject = subject;
         _tables = (byte*)NativeMemory.AlignedAlloc(TableSize, Arena.PageSize);
         new Span<byte>(_tables, TableSize).Clear();
         _memory = new GuestMemory(
@@ -49,7 +53,10 @@ internal sealed unsafe class GuestProcessor : IDisposable
                 PhysicalAddressBits = 40,
                 Cpuid = FeatureEntries.Create(FeatureEntries.All),
             },
-            blockArenaSize: 1 << 20);
+            translates: subject != Subject.Interpreter,
+            blockArenaSize: 1 << 20,
+            codeSize: 4 << 20,
+            options: new TranslatorOptions { HotThreshold = subject == Subject.Optimized ? 0 : 1 << 30 });
         _processor = (SoftwareProcessor)_partition.CreateProcessor(0);
         *(ulong*)(_tables + 0x1000) = 0x2000 | Present | Writable | User;
         *(ulong*)(_tables + 0x2000 + ((Arena.Start >> 30) * 8)) = 0x3000 | Present | Writable | User;
@@ -75,6 +82,7 @@ internal sealed unsafe class GuestProcessor : IDisposable
         c->Cpl = 3;
         c->SystemFlags = 2;
         ProcessorMode.Update(c);
+        PrepareExceptions(c);
         X87Image.Initialize(c);
         MemoryUnit.FlushTlb(c);
     }
@@ -83,7 +91,18 @@ internal sealed unsafe class GuestProcessor : IDisposable
     public void Run(TestCase test, ref CaseResult result)
     {
         ProcessorContext* c = _processor.Context;
+        if (_subject != Subject.Interpreter)
+        {
+            ReturnToUser(c);
+        }
+
         Load(c, in test.State);
+        if (_subject != Subject.Interpreter)
+        {
+            RunTranslated(c, test, ref result);
+            return;
+        }
+
         byte* bytes = stackalloc byte[16];
         test.Code.CopyTo(new Span<byte>(bytes, 16));
         Instruction i;

@@ -8,17 +8,18 @@ internal sealed record VerifyOptions
     public const string Usage = """
         Usage: lamina-verify [OPTIONS] [VECTOR ...]
 
-        Executes random instructions on Lamina's interpreter and on this host's processor, in a process of their own, and compares registers, flags, memory, vector and x87 state, and exceptions.
+        Executes random instructions on Lamina's software CPU and on this host's processor, in a process of their own, and compares registers, flags, memory, vector and x87 state, and exceptions.
         What differs is made as small as it can be and printed as a test vector. With VECTORs, files of such cases, it compares those.
 
           --count N        this many cases [default: 1000000, or no limit with --seconds]
           --seconds N      for this long
           --seed N         begin with this seed [default: chosen, and printed]
           --case N         only case N of the seed
+          --subject NAME   what is compared: interpreter [default], translator (its first tier), optimized (its second)
           --vectors DIR    write the vectors into files there
           --coverage FILE  write how often each opcode was compared, as a Markdown table
           --failures N     end after so many differences [default: 10]
-          --mutate NAME    make the interpreter wrong in this way, which is to be found; 'list' lists them
+          --mutate NAME    make the software CPU wrong in this way, which is to be found; 'list' lists them
 
         The status is 0 if nothing differs, 1 if something does, 2 if the options are wrong.
         """;
@@ -38,6 +39,8 @@ internal sealed record VerifyOptions
     public int Failures { get; private set; } = 10;
 
     public string? Mutate { get; private set; }
+
+    public Subject Subject { get; private set; }
 
     public string? Progress { get; private set; }
 
@@ -66,6 +69,7 @@ internal sealed record VerifyOptions
                 case "--vectors": options.Vectors = value; break;
                 case "--coverage": options.CoverageFile = value; break;
                 case "--failures": options.Failures = (int)Math.Min(Number(name, value), int.MaxValue); break;
+                case "--subject": options.Subject = Enum.TryParse(value, ignoreCase: true, out Subject subject) && Enum.IsDefined(subject) ? subject : throw new FormatException($"There is no subject '{value}'."); break;
                 case "--mutate": options.Mutate = value; break;
                 case "--progress": options.Progress = value; break;
                 default: throw new FormatException($"There is no option {name}.");

@@ -15,7 +15,7 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
     public int Run()
     {
         Mutation? mutation = options.Mutate == null ? null : Mutation.Find(options.Mutate) ?? throw new FormatException($"There is no mutation '{options.Mutate}'.");
-        using Comparer comparer = new(mutation);
+        using Comparer comparer = new(options.Subject, mutation);
         CaseGenerator generator = new(InstructionList.Find());
         return options.Files.Count > 0 ? Replay(comparer, generator) : RunRandom(comparer, generator);
     }

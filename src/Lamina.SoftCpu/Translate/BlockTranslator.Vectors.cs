@@ -114,14 +114,15 @@ internal unsafe ref partial struct BlockTranslator
             _asm.Byte(i->Immediate2 >> 8);
         }
 
-        if (row.Digit < 0 && row.Reg == OperandKind.General && (row.Destination & Destination.Reg) != 0)
-        {
-            PutBack(i->Reg, reg, Use.Write);
-        }
-
+        // MULX with both destinations the same leaves the upper half, which is Reg's (Intel SDM volume 2, MULX).
         if (row.Vvvv == OperandKind.General && (row.Destination & Destination.Vvvv) != 0)
         {
             PutBack(i->Vvvv, vvvv, Use.Write);
+        }
+
+        if (row.Digit < 0 && row.Reg == OperandKind.General && (row.Destination & Destination.Reg) != 0)
+        {
+            PutBack(i->Reg, reg, Use.Write);
         }
 
         if (!i->IsMemory && row.Rm == OperandKind.General && (row.Destination & Destination.Rm) != 0)

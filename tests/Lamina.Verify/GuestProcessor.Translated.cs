@@ -1,0 +1,114 @@
+using Lamina.Machine.Processors;
+using Lamina.SoftCpu;
+using Lamina.SoftCpu.Blocks;
+using Lamina.SoftCpu.Execute;
+using Lamina.SoftCpu.Memory;
+
+namespace Lamina.Verify;
+
+/// <summary>
+/// The translator runs the instruction as a guest does: with breakpoints behind it, and exceptions delivered to CPL 0, each to a HLT of its own. What was pushed is the result.
+/// </summary>
+internal sealed unsafe partial class GuestProcessor
+{
+    private const ulong High = 0xffff_ffff_8000_0000;
+    private const ulong Idt = 0x5000;
+    private const ulong Gdt = 0x5800;
+    private const ulong Handlers = 0x6000;
+    private const ulong TaskState = 0x7000;
+    private const ulong StackTop = 0x9000;
+    private const ulong HighDirectories = 0x9000;
+    private const int HandlerSize = 16;
+    private const int Vectors = 32;
+    private const byte Breakpoint = 0xcc;
+    private const byte Halt = 0xf4;
+    private const int BreakpointTrap = 3;
+    private const int PageFault = 14;
+    private const uint Fetch = 16;
+
+    private void PrepareExceptions(ProcessorContext* c)
+    {
+        const ushort code = 8;
+        const ulong codeDescriptor = 0x00af_9b00_0000_ffff;
+        const ulong interruptGate = 0x8eUL << 40;
+        *(ulong*)(_tables + 0x1000 + (511 * 8)) = HighDirectories | Present | Writable;
+        *(ulong*)(_tables + HighDirectories + (510 * 8)) = (HighDirectories + 0x1000) | Present | Writable;
+        *(ulong*)(_tables + HighDirectories + 0x1000) = 0x80 | Present | Writable;
+        *(ulong*)(_tables + Gdt + code) = codeDescriptor;
+        for (ulong vector = 0; vector < Vectors; vector++)
+        {
+            ulong handler = High + Handlers + (vector * HandlerSize);
+            ulong* gate = (ulong*)(_tables + Idt + (vector * 16));
+            gate[0] = (handler & 0xffff) | ((ulong)code << 16) | interruptGate | ((vector == BreakpointTrap ? 3UL : 0) << 45) | (((handler >> 16) & 0xffff) << 48);
+            gate[1] = handler >> 32;
+            _tables[Handlers + (vector * HandlerSize)] = Halt;
+        }
+
+        *(ulong*)(_tables + TaskState + 4) = High + StackTop;
+        c->TaskRegister = new SegmentCache { Base = High + TaskState, Limit = 0x67, Attributes = 0x8b };
+        c->IdtBase = High + Idt;
+        c->IdtLimit = (Vectors * 16) - 1;
+        c->GdtBase = High + Gdt;
+        c->GdtLimit = 15;
+    }
+
+    private void RunTranslated(ProcessorContext* c, TestCase test, ref CaseResult result)
+    {
+        const int interpreted = 255;
+        Span<byte> slot = _arena.Instructions;
+        test.Instruction.CopyTo(slot);
+        slot[test.Length..].Fill(Breakpoint);
+        _partition.Blocks.InvalidateCode(Arena.Slot, (ulong)slot.Length);
+        Block* block = _partition.Blocks.Create(c, Arena.Slot, 8);
+        if (block != null)
+        {
+            // It is translated at once.
+            block->Heat = interpreted;
+        }
+
+        ProcessorExit exit = _processor.Run();
+        if (exit.Reason != ProcessorExitReason.Halted)
+        {
+            throw new InvalidOperationException($"the guest ended with {exit}");
+        }
+
+        TakeException(c, ref result);
+    }
+
+    private static void ReturnToUser(ProcessorContext* c)
+    {
+        c->Segments[SegmentRegister.Cs] = new SegmentCache { Limit = uint.MaxValue, Attributes = 0xa0fb };
+        c->Segments[SegmentRegister.Ss] = new SegmentCache { Limit = uint.MaxValue, Attributes = 0xc0f3 };
+        c->Cpl = 3;
+        c->Halted = false;
+        ProcessorMode.Update(c);
+    }
+
+    private void TakeException(ProcessorContext* c, ref CaseResult result)
+    {
+        const ulong error = 0x27d00;
+        int vector = (int)((c->Rip - 1 - High - Handlers) / HandlerSize);
+        ulong* frame = (ulong*)(_tables + (c->Registers[4] - High));
+        bool hasCode = (error >> vector & 1) != 0;
+        result.ErrorCode = hasCode ? (uint)*frame++ : 0;
+        Store(c, ref result.State);
+        fixed (Lamina.SoftCpu.Tests.Fpu.NativeState* state = &result.State)
+        {
+            state->General[4] = frame[3];
+            state->Flags = frame[2];
+        }
+
+        result.Rip = frame[0];
+        result.Vector = vector;
+        result.Address = c->Cr2;
+        if (vector == BreakpointTrap)
+        {
+            result.Vector = CaseResult.None;
+            result.Rip--;
+        }
+        else if (vector == PageFault && (result.ErrorCode & Fetch) != 0 && result.Address == result.Rip)
+        {
+            result.Vector = CaseResult.None;
+        }
+    }
+}
