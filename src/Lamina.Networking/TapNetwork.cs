@@ -5,7 +5,7 @@ using Lamina.Machine.Backends;
 
 namespace Lamina.Networking;
 
-/// <summary>A tap interface of the host. Checksums and segmentation are left to whoever does them best: packets carry virtio's header.</summary>
+/// <summary>A tap interface of the host, or one line of it. Checksums and segmentation are left to whoever does them best: packets carry virtio's header.</summary>
 public sealed class TapNetwork : WireNetwork
 {
     private const int MaximumBuffers = 64;
@@ -32,38 +32,59 @@ public sealed class TapNetwork : WireNetwork
     /// <inheritdoc/>
     public override int MaximumTransmissionUnit => 0;
 
-    /// <summary>Attaches to an interface.</summary>
+    /// <summary>Attaches to an interface, as often as it is to have lines: packets of one connection keep to one of them.</summary>
     /// <exception cref="NetworkException">That is not possible.</exception>
-    public static TapNetwork Open(string name)
+    public static IReadOnlyList<TapNetwork> Open(string name, int lines)
     {
-        try
-        {
-            return new TapNetwork(TapDevice.Open(name, INetworkBackend.HeaderLength, out string actual), actual);
-        }
-        catch (SystemCallException e)
-        {
-            throw new NetworkException(
-                $"the tap interface '{name}' cannot be used: {e.Reason}. It must exist and be yours ('ip tuntap add {name} mode tap user $USER', as root), and be used by nobody else.", e);
-        }
+        IReadOnlyList<OwnedDescriptor> taps = OpenLines(name, lines, out string actual);
+        return [.. taps.Select(t => new TapNetwork(t, actual))];
     }
-
-    /// <summary>Takes an interface over that another process has attached to.</summary>
-    public static TapNetwork Adopt(OwnedDescriptor tap, string name) => new(tap, name);
 
     /// <summary>Makes an interface on a bridge of the host.</summary>
     /// <exception cref="NetworkException">That is not possible.</exception>
-    public static TapNetwork OpenOnBridge(string bridge)
+    public static IReadOnlyList<TapNetwork> OpenOnBridge(string bridge, int lines)
     {
-        TapNetwork? network = null;
+        IReadOnlyList<OwnedDescriptor> taps = OpenLinesOnBridge(bridge, lines, out string actual);
+        return [.. taps.Select(t => new TapNetwork(t, actual))];
+    }
+
+    /// <summary>Takes a line over that another process has attached.</summary>
+    public static TapNetwork Adopt(OwnedDescriptor tap, string name) => new(tap, name);
+
+    /// <summary>Attaches to an interface for another process.</summary>
+    /// <exception cref="NetworkException">That is not possible.</exception>
+    public static IReadOnlyList<OwnedDescriptor> OpenLines(string name, int lines, out string actualName)
+    {
         try
         {
-            network = new TapNetwork(TapDevice.Open("lamina%d", INetworkBackend.HeaderLength, out string actual), actual);
-            TapDevice.JoinBridge(actual, bridge);
-            return network;
+            return TapDevice.Open(name, INetworkBackend.HeaderLength, lines, out actualName);
         }
         catch (SystemCallException e)
         {
-            network?.Dispose();
+            string queues = lines > 1 ? " multi_queue" : "";
+            throw new NetworkException(
+                $"the tap interface '{name}' cannot be used: {e.Reason}. It must exist and be yours ('ip tuntap add {name} mode tap{queues} user $USER', as root), and be used by nobody else.", e);
+        }
+    }
+
+    /// <summary>Makes an interface on a bridge of the host for another process.</summary>
+    /// <exception cref="NetworkException">That is not possible.</exception>
+    public static IReadOnlyList<OwnedDescriptor> OpenLinesOnBridge(string bridge, int lines, out string name)
+    {
+        IReadOnlyList<OwnedDescriptor> taps = [];
+        try
+        {
+            taps = TapDevice.Open("lamina%d", INetworkBackend.HeaderLength, lines, out name);
+            TapDevice.JoinBridge(name, bridge);
+            return taps;
+        }
+        catch (SystemCallException e)
+        {
+            foreach (OwnedDescriptor tap in taps)
+            {
+                tap.Dispose();
+            }
+
             throw new NetworkException($"the bridge '{bridge}' cannot be joined: {e.Reason}. It must exist ('ip link add {bridge} type bridge'), and joining takes root or CAP_NET_ADMIN.", e);
         }
     }
@@ -94,6 +115,8 @@ public sealed class TapNetwork : WireNetwork
 
         return true;
     }
+
+    private protected override void Switch(bool enabled) => TapDevice.SetAttached(Wire, enabled);
 
     private protected override bool TryFinishTransmit() => true;
 

@@ -15,6 +15,8 @@ public abstract class WireNetwork : INetworkBackend, IDisposable
     private Thread? _thread;
     private volatile bool _stop;
     private volatile bool _transmitBlocked;
+    private volatile bool _enabled = true;
+    private volatile int _switches;
     private bool _lost;
 
     private protected WireNetwork(OwnedDescriptor wire)
@@ -59,6 +61,20 @@ public abstract class WireNetwork : INetworkBackend, IDisposable
     public abstract void SetReceiveOffloads(NetworkOffloads offloads);
 
     /// <inheritdoc/>
+    public void SetEnabled(bool enabled)
+    {
+        if (enabled != _enabled)
+        {
+            // Whoever fails to read looks at these: the count changes before the wire does, and the state is never ahead of it.
+            _switches++;
+            _enabled = false;
+            Switch(enabled);
+            _enabled = enabled;
+            _notifier.Signal();
+        }
+    }
+
+    /// <inheritdoc/>
     public abstract bool TryTransmit(ReadOnlySpan<GuestBuffer> buffers);
 
     /// <inheritdoc/>
@@ -76,6 +92,11 @@ public abstract class WireNetwork : INetworkBackend, IDisposable
     /// <summary>Takes what is there, and hands it on.</summary>
     private protected abstract WireState Receive();
 
+    /// <summary>Has the wire give this line packets, or none. It fails to be read meanwhile.</summary>
+    private protected virtual void Switch(bool enabled)
+    {
+    }
+
     /// <summary>Writes what is left of an earlier packet.</summary>
     /// <returns>Whether the wire takes packets again.</returns>
     private protected abstract bool TryFinishTransmit();
@@ -92,7 +113,9 @@ public abstract class WireNetwork : INetworkBackend, IDisposable
         bool hasRoom = true;
         while (!_stop)
         {
-            Readiness interest = (hasRoom ? Readiness.Readable : Readiness.None) | (_transmitBlocked ? Readiness.Writable : Readiness.None);
+            int switches = _switches;
+            bool enabled = _enabled;
+            Readiness interest = !enabled ? Readiness.None : (hasRoom ? Readiness.Readable : Readiness.None) | (_transmitBlocked ? Readiness.Writable : Readiness.None);
             Readiness ready = Wire.Wait(interest, _notifier.Descriptor, out bool notified);
             if (notified)
             {
@@ -118,12 +141,15 @@ public abstract class WireNetwork : INetworkBackend, IDisposable
                 }
             }
 
-            if (notified || (ready & (Readiness.Readable | Readiness.HangUp | Readiness.Error)) != 0)
+            if (enabled && (notified || (ready & (Readiness.Readable | Readiness.HangUp | Readiness.Error)) != 0))
             {
                 switch (Receive())
                 {
                     case WireState.GuestFull:
                         hasRoom = false;
+                        break;
+                    case WireState.Lost when !_enabled || switches != _switches:
+                        // It is out of use, or was until just now.
                         break;
                     case WireState.Lost:
                         _lost = true;

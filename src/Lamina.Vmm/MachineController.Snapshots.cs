@@ -205,6 +205,7 @@ internal sealed partial class MachineController
             Kind = n.Kind.ToString(),
             Name = n.Name,
             Number = n.Number ?? 0,
+            QueuePairs = n.QueuePairs,
             Slot = n.Slot,
             HardwareAddress = Convert.ToHexStringLower(Devices.Virtio.GetHardwareAddress(n, n.Number ?? 0)),
         })],

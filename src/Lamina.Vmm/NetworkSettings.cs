@@ -1,19 +1,28 @@
 using Lamina.Machine.Limits;
 using Lamina.Networking;
+using Lamina.Virtio.Network;
 
 namespace Lamina.Vmm;
 
 /// <summary>A network card of a machine.</summary>
 public sealed record NetworkSettings
 {
+    /// <summary>Most pairs of queues of a card.</summary>
+    public const int MaximumQueuePairs = NetworkDevice.MaximumQueuePairs;
+
     /// <summary>What it is connected to.</summary>
     public NetworkKind Kind { get; init; } = NetworkKind.User;
 
     /// <summary>The tap interface or the bridge; null for <see cref="NetworkKind.User"/>.</summary>
     public string? Name { get; init; }
 
-    /// <summary>What it is connected to, if somebody has opened that: a tap interface, or a stream to passt; null for opening it here. Used once.</summary>
-    public Interop.Files.PassedFile? Wire { get; init; }
+    /// <summary>
+    /// Pairs of queues, 1 to <see cref="MaximumQueuePairs"/>: a guest of several processors can use them at once. A card on user networking has one. A tap interface must have been made for several ("multi_queue").
+    /// </summary>
+    public int QueuePairs { get; init; } = 1;
+
+    /// <summary>What it is connected to, if somebody has opened that: a tap interface, once for each pair of queues, or a stream to passt; empty for opening it here. Used once.</summary>
+    public IReadOnlyList<Interop.Files.PassedFile> Wires { get; init; } = [];
 
     /// <summary>The card's hardware address, 6 bytes; null for one made of the machine's name and the card's position.</summary>
     public IReadOnlyList<byte>? HardwareAddress { get; init; }

@@ -48,11 +48,11 @@ public sealed class NetworkTests
     }
 
     [Fact]
-    public async Task Through_a_tap_packets_keep_their_content_with_offloads()
+    public async Task Through_a_tap_with_two_lines_packets_keep_their_content_with_offloads()
     {
         SkipWithout("ip", "package iproute2");
         const string Name = "laminatest0";
-        Assert.SkipUnless(Run("ip", "tuntap", "add", Name, "mode", "tap") == 0, "This host does not let the test make a tap interface.");
+        Assert.SkipUnless(Run("ip", "tuntap", "add", Name, "mode", "tap", "multi_queue") == 0, "This host does not let the test make a tap interface.");
         try
         {
             Assert.Equal(0, Run("ip", "addr", "add", "198.18.77.1/24", "dev", Name));
@@ -61,13 +61,24 @@ public sealed class NetworkTests
             using TcpListener host = new(IPAddress.Parse("198.18.77.1"), 0);
             host.Start();
             Task served = ServeAsync(host, content);
-            NetworkSettings network = new() { Kind = NetworkKind.Tap, Name = Name };
+            NetworkSettings network = new() { Kind = NetworkKind.Tap, Name = Name, QueuePairs = 2 };
             using GuestMachine guest = GuestMachine.StartDebian("translator", 2, GuestHardware.Network, s => s with { Networks = [network] });
             guest.ExpectPrompt();
             guest.Run("dmesg -n 1");
             guest.Run("ip addr add 198.18.77.2/24 dev eth0");
             Assert.Contains("1 packets received", guest.Run("ping -c 1 198.18.77.1"), StringComparison.Ordinal);
             Assert.Contains("1 packets received", guest.Run("ping -c 1 -s 40000 198.18.77.1"), StringComparison.Ordinal);
+
+            // Each processor sends by its own pair of queues, and is answered there.
+            Assert.Equal("rx-0 rx-1 tx-0 tx-1", guest.Run("echo $(ls /sys/class/net/eth0/queues)"));
+            foreach (int processor in (int[])[0, 1])
+            {
+                int before = CountInterrupts(guest, processor);
+                guest.Run(string.Create(CultureInfo.InvariantCulture, $"taskset {1 << processor} ping -c 3 198.18.77.1"));
+                int came = CountInterrupts(guest, processor) - before;
+                Assert.True(came > 0, $"Pings from processor {processor} are answered on another pair of queues:\n{guest.Run("grep virtio /proc/interrupts")}");
+            }
+
             int port = ((IPEndPoint)host.LocalEndpoint).Port;
             string fetched = guest.Run(string.Create(CultureInfo.InvariantCulture, $"wget -q -O /tmp/data http://198.18.77.1:{port}/; sha256sum </tmp/data"));
             Assert.Equal($"{Convert.ToHexStringLower(SHA256.HashData(content))}  -", fetched);
@@ -91,6 +102,13 @@ public sealed class NetworkTests
         {
             Run("ip", "link", "del", Name);
         }
+    }
+
+    // Interrupts of a receive queue.
+    private static int CountInterrupts(GuestMachine guest, int pair)
+    {
+        string name = string.Create(CultureInfo.InvariantCulture, $"input.{pair}$");
+        return int.Parse(guest.Run($"awk '/{name}/{{print $2 + $3}}' /proc/interrupts"), CultureInfo.InvariantCulture);
     }
 
     private static byte[] Take(TcpListener listener)

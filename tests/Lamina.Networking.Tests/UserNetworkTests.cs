@@ -32,9 +32,9 @@ public sealed class UserNetworkTests
     [Fact]
     public void AnInterfaceThatCannotBeHadIsNamed()
     {
-        NetworkException e = Assert.Throws<NetworkException>(() => TapNetwork.Open("lo"));
+        NetworkException e = Assert.Throws<NetworkException>(() => TapNetwork.Open("lo", 1));
         Assert.Contains("'lo'", e.Message, StringComparison.Ordinal);
-        Assert.Contains("'no-such-bridge'", Assert.Throws<NetworkException>(() => TapNetwork.OpenOnBridge("no-such-bridge")).Message, StringComparison.Ordinal);
+        Assert.Contains("'no-such-bridge'", Assert.Throws<NetworkException>(() => TapNetwork.OpenOnBridge("no-such-bridge", 1)).Message, StringComparison.Ordinal);
     }
 
     private static void SkipWithoutPasst()

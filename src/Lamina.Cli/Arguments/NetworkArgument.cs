@@ -11,7 +11,7 @@ namespace Lamina.Cli.Arguments;
 internal static class NetworkArgument
 {
     private static readonly string[] Kinds = ["user", "tap=NAME", "bridge=NAME", "none"];
-    private static readonly string[] Limits = ["pps=N", "bps=SIZE", "burst=MILLISECONDS"];
+    private static readonly string[] Settings = ["queues=N", "pps=N", "bps=SIZE", "burst=MILLISECONDS"];
 
     /// <summary>What the options ask for together.</summary>
     /// <exception cref="LaminaException">They are not acceptable.</exception>
@@ -61,13 +61,29 @@ internal static class NetworkArgument
         foreach (string part in parts.Skip(1))
         {
             int equals = part.IndexOf('=', StringComparison.Ordinal);
-            if (network == null || equals < 0 || !LimitArgument.TryRead($"--net '{text}'", "pps", part[..equals], part[(equals + 1)..], ref limits))
+            if (network != null && part.StartsWith("queues=", StringComparison.Ordinal))
             {
-                throw new LaminaException($"--net '{text}': '{part}' is not known. Accepted after a network: {string.Join(", ", Limits)}.{Suggestion.For(part, Limits)}");
+                network = network with { QueuePairs = ParseQueues(text, part[(equals + 1)..], network.Kind) };
+            }
+            else if (network == null || equals < 0 || !LimitArgument.TryRead($"--net '{text}'", "pps", part[..equals], part[(equals + 1)..], ref limits))
+            {
+                throw new LaminaException($"--net '{text}': '{part}' is not known. Accepted after a network: {string.Join(", ", Settings)}.{Suggestion.For(part, Settings)}");
             }
         }
 
         return network == null ? null : network with { Limits = limits };
+    }
+
+    private static int ParseQueues(string text, string number, NetworkKind kind)
+    {
+        if (!int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out int queues) || queues is < 1 or > NetworkSettings.MaximumQueuePairs)
+        {
+            throw new LaminaException($"--net '{text}': a network card can have 1 to {NetworkSettings.MaximumQueuePairs} pairs of queues, not '{number}'.");
+        }
+
+        return queues == 1 || kind != NetworkKind.User
+            ? queues
+            : throw new LaminaException($"--net '{text}': user networking has one pair of queues, because its wire is one stream; tap=NAME and bridge=NAME can have several.");
     }
 
     private static NetworkSettings? ParseKind(string text)

@@ -23,8 +23,8 @@ internal static class SandboxPolicies
     private const uint KvmRequests = 0xae00;
     private const uint RequestGroup = 0xff00;
 
-    // TCGETS, TCSETS, TCSETSW, TCSETSF, TIOCGPGRP, TIOCGWINSZ, FIONREAD, FIONBIO; FICLONE; BLKGETSIZE64, BLKDISCARD, BLKZEROOUT; TUNSETOFFLOAD, TUNSETIFF is not among them.
-    private static readonly uint[] Requests = [0x5401, 0x5402, 0x5403, 0x5404, 0x540f, 0x5413, 0x541b, 0x5421, 0x40049409, 0x80081272, 0x1277, 0x127f, 0x400454d0];
+    // TCGETS, TCSETS, TCSETSW, TCSETSF, TIOCGPGRP, TIOCGWINSZ, FIONREAD, FIONBIO; FICLONE; BLKGETSIZE64, BLKDISCARD, BLKZEROOUT; TUNSETOFFLOAD, TUNSETQUEUE; TUNSETIFF is not among them.
+    private static readonly uint[] Requests = [0x5401, 0x5402, 0x5403, 0x5404, 0x540f, 0x5413, 0x541b, 0x5421, 0x40049409, 0x80081272, 0x1277, 0x127f, 0x400454d0, 0x400454d9];
 
     /// <summary>For all threads: those of the runtime, of control connections, disks, networks and sockets, and what the others have and more.</summary>
     /// <param name="needs">What the machine needs.</param>

@@ -2,7 +2,6 @@ using Lamina.Cli.Arguments;
 using Lamina.Interop;
 using Lamina.Interop.Files;
 using Lamina.Interop.Networks;
-using Lamina.Machine.Backends;
 using Lamina.Management.Protocol;
 using Lamina.Networking;
 using Lamina.Storage;
@@ -92,42 +91,18 @@ internal sealed class OpenedDevice : IDisposable
         }
 
         NetworkSettings network = networks[0];
-        OwnedDescriptor wire = network.Kind switch
+        IReadOnlyList<OwnedDescriptor> lines = network.Kind switch
         {
-            NetworkKind.User => UserNetwork.StartForOther(network.PublishedPorts),
-            NetworkKind.Tap => OpenTap(network.Name!),
-            _ => OpenBridge(network.Name!),
+            NetworkKind.User => [UserNetwork.StartForOther(network.PublishedPorts)],
+            NetworkKind.Tap => TapNetwork.OpenLines(network.Name!, network.QueuePairs, out _),
+            _ => TapNetwork.OpenLinesOnBridge(network.Name!, network.QueuePairs, out _),
         };
-        int number = BlockFile.Duplicate(wire.Number);
-        wire.Dispose();
-        return new OpenedDevice(arguments with { Files = [new PassedFileArguments { Path = "wire", Writable = true }] }, [new PassedFile(number, "wire")]);
-    }
+        PassedFile[] files = [.. lines.Select(static l => new PassedFile(BlockFile.Duplicate(l.Number), "wire"))];
+        foreach (OwnedDescriptor line in lines)
+        {
+            line.Dispose();
+        }
 
-    private static OwnedDescriptor OpenTap(string name)
-    {
-        try
-        {
-            return TapDevice.Open(name, INetworkBackend.HeaderLength, out _);
-        }
-        catch (SystemCallException e)
-        {
-            throw new NetworkException($"the tap interface '{name}' cannot be used: {e.Reason}. It must exist and be yours ('ip tuntap add {name} mode tap user $USER', as root), and be used by nobody else.", e);
-        }
-    }
-
-    private static OwnedDescriptor OpenBridge(string bridge)
-    {
-        OwnedDescriptor? tap = null;
-        try
-        {
-            tap = TapDevice.Open("lamina%d", INetworkBackend.HeaderLength, out string name);
-            TapDevice.JoinBridge(name, bridge);
-            return tap;
-        }
-        catch (SystemCallException e)
-        {
-            tap?.Dispose();
-            throw new NetworkException($"the bridge '{bridge}' cannot be joined: {e.Reason}. It must exist ('ip link add {bridge} type bridge'), and joining takes root or CAP_NET_ADMIN.", e);
-        }
+        return new OpenedDevice(arguments with { Files = [.. files.Select(static _ => new PassedFileArguments { Path = "wire", Writable = true })] }, files);
     }
 }

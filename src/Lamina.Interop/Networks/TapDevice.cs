@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace Lamina.Interop.Networks;
@@ -17,10 +18,14 @@ public static unsafe class TapDevice
     private const short TapMode = 0x0002;
     private const short NoPacketInformation = 0x1000;
     private const short VirtioHeader = 0x4000;
+    private const short SeveralQueues = 0x0100;
+    private const short AttachQueue = 0x0200;
+    private const short DetachQueue = 0x0400;
     private const short Up = 1;
     private const nuint SetInterface = 0x400454ca;
     private const nuint SetOffload = 0x400454d0;
     private const nuint SetHeaderLength = 0x400454d8;
+    private const nuint SetQueue = 0x400454d9;
     private const nuint GetFlags = 0x8913;
     private const nuint SetFlags = 0x8914;
     private const nuint GetIndex = 0x8933;
@@ -31,32 +36,44 @@ public static unsafe class TapDevice
     /// <summary>Attaches to an interface, which is made if there is none of that name and this process may.</summary>
     /// <param name="name">Its name; "%d" in it stands for a free number.</param>
     /// <param name="headerLength">Bytes of the header before each packet.</param>
+    /// <param name="queues">How often: with more than one, the host chooses a queue for each packet, the same for those of one connection.</param>
     /// <param name="actualName">The name it has.</param>
+    /// <returns>The queues.</returns>
     /// <exception cref="SystemCallException">The host refuses.</exception>
-    public static OwnedDescriptor Open(string name, int headerLength, out string actualName)
+    public static IReadOnlyList<OwnedDescriptor> Open(string name, int headerLength, int queues, out string actualName)
     {
-        int number = NativeMethods.Open(Device, ReadWrite | NonBlocking | CloseOnExec, 0);
-        if (number < 0)
+        OwnedDescriptor[] opened = new OwnedDescriptor[queues];
+        actualName = name;
+        try
         {
-            throw SystemCallException.FromLastError($"open {Device}");
-        }
+            for (int i = 0; i < queues; i++)
+            {
+                opened[i] = OpenQueue(actualName, headerLength, queues > 1 ? SeveralQueues : (short)0, out actualName);
+            }
 
-        OwnedDescriptor descriptor = new(number);
+            return opened;
+        }
+        catch
+        {
+            foreach (OwnedDescriptor? queue in opened)
+            {
+                queue?.Dispose();
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>Has one of several queues get packets, or none any more: then it can be neither read nor written.</summary>
+    /// <returns>Whether the host agrees.</returns>
+    public static bool SetAttached(OwnedDescriptor queue, bool attached)
+    {
         byte* request = stackalloc byte[RequestLength];
-        WriteName(request, name);
-        *(short*)(request + NameLength) = TapMode | NoPacketInformation | VirtioHeader;
+        WriteName(request, "");
+        *(short*)(request + NameLength) = attached ? AttachQueue : DetachQueue;
 
-        // SAFETY: struct ifreq has 40 bytes: the name, then here the flags. The header's length is one integer.
-        bool made = NativeMethods.Control(number, SetInterface, request) == 0 && NativeMethods.Control(number, SetHeaderLength, &headerLength) == 0;
-        if (!made)
-        {
-            SystemCallException failure = SystemCallException.FromLastError("TUNSETIFF");
-            descriptor.Dispose();
-            throw failure;
-        }
-
-        actualName = Encoding.ASCII.GetString(request, new ReadOnlySpan<byte>(request, NameLength).IndexOf((byte)0));
-        return descriptor;
+        // SAFETY: struct ifreq has 40 bytes: the name, which does not count here, then the flags.
+        return NativeMethods.Control(queue.Number, SetQueue, request) == 0;
     }
 
     /// <summary>Says which unfinished packets the reader takes: bits of TUN_F_CSUM (1), TUN_F_TSO4 (2), TUN_F_TSO6 (4) and TUN_F_TSO_ECN (8).</summary>
@@ -95,6 +112,39 @@ public static unsafe class TapDevice
         {
             _ = NativeMethods.Close(socket);
         }
+    }
+
+    private static OwnedDescriptor OpenQueue(string name, int headerLength, short mode, out string actualName)
+    {
+        int number = NativeMethods.Open(Device, ReadWrite | NonBlocking | CloseOnExec, 0);
+        if (number < 0)
+        {
+            throw SystemCallException.FromLastError($"open {Device}");
+        }
+
+        OwnedDescriptor descriptor = new(number);
+        byte* request = stackalloc byte[RequestLength];
+        WriteName(request, name);
+        *(short*)(request + NameLength) = (short)(TapMode | NoPacketInformation | VirtioHeader | mode);
+
+        // SAFETY: struct ifreq has 40 bytes: the name, then here the flags. The header's length is one integer.
+        bool made = NativeMethods.Control(number, SetInterface, request) == 0;
+        if (!made && mode == 0 && Marshal.GetLastPInvokeError() == ErrorNumber.InvalidArgument)
+        {
+            // It may have been made for several queues, of which this is to be the only one.
+            *(short*)(request + NameLength) |= SeveralQueues;
+            made = NativeMethods.Control(number, SetInterface, request) == 0;
+        }
+
+        if (!made || NativeMethods.Control(number, SetHeaderLength, &headerLength) != 0)
+        {
+            SystemCallException failure = SystemCallException.FromLastError("TUNSETIFF");
+            descriptor.Dispose();
+            throw failure;
+        }
+
+        actualName = Encoding.ASCII.GetString(request, new ReadOnlySpan<byte>(request, NameLength).IndexOf((byte)0));
+        return descriptor;
     }
 
     // SAFETY: the request is a struct ifreq of this file's functions; the kernel stays inside its 40 bytes.

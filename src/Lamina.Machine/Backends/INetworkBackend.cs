@@ -1,8 +1,8 @@
 namespace Lamina.Machine.Backends;
 
 /// <summary>
-/// A wire to a network. Packets begin with the 12 bytes of <c>struct virtio_net_hdr_v1</c> (virtio 1.2, section 5.1.6), also where the wire does not know it; then all of it
-/// but the number of buffers is zero.
+/// A wire to a network, or one of its lines, if it has several. Packets begin with the 12 bytes of <c>struct virtio_net_hdr_v1</c> (virtio 1.2, section 5.1.6), also where the wire does not
+/// know it; then all of it but the number of buffers is zero.
 /// </summary>
 public interface INetworkBackend
 {
@@ -29,6 +29,14 @@ public interface INetworkBackend
 
     /// <summary>Says which offloads the guest takes: packets that need others do not arrive any more.</summary>
     void SetReceiveOffloads(NetworkOffloads offloads);
+
+    /// <summary>
+    /// Takes one of several lines of a wire into use, or out of it: then nothing arrives there, and other lines get it. One call at a time; never waits. All are in use at first, and a wire
+    /// with one line has nothing to do here.
+    /// </summary>
+    void SetEnabled(bool enabled)
+    {
+    }
 
     /// <summary>Sends a packet. Any thread, one call at a time; never waits. A packet that the wire refuses for good is dropped, as by any wire.</summary>
     /// <param name="buffers">The header, then the frame.</param>

@@ -3,37 +3,34 @@ using Lamina.Machine.Time;
 
 namespace Lamina.Machine.Limits;
 
-/// <summary>A wire with limits, which may change at any time, for each direction: packets that come too fast wait at their sender.</summary>
-public sealed class LimitedNetwork : INetworkBackend, INetworkReceiver, ITimerTarget
+/// <summary>A wire with limits, which may change at any time, for each direction: packets that come too fast wait at their sender. All lines of the wire share them.</summary>
+public sealed class LimitedNetwork : ITimerTarget
 {
-    private readonly INetworkBackend _inner;
     private readonly IMachineClock _clock;
     private readonly IClockTimer _timer;
     private readonly ILock _gate;
-    private INetworkReceiver? _receiver;
+    private readonly LimitedLine[] _lines;
     private IoThrottle _sending;
     private IoThrottle _receiving;
-    private bool _senderWaits;
-    private bool _wireWaits;
     private TrafficCounters _traffic;
 
-    /// <summary>Puts limits before a wire; <paramref name="gate"/> is its own.</summary>
-    public LimitedNetwork(INetworkBackend inner, IMachineClock clock, ILock gate, IoLimits limits)
+    /// <summary>Puts limits before the lines of a wire; <paramref name="gate"/> is its own.</summary>
+    public LimitedNetwork(ReadOnlySpan<INetworkBackend> lines, IMachineClock clock, ILock gate, IoLimits limits)
     {
-        _inner = inner;
         _clock = clock;
         _gate = gate;
         _timer = clock.CreateTimer(this);
         _sending.Set(limits, clock.Now);
         _receiving.Set(limits, clock.Now);
-        inner.SetReceiver(this);
+        _lines = new LimitedLine[lines.Length];
+        for (int i = 0; i < lines.Length; i++)
+        {
+            _lines[i] = new LimitedLine(this, lines[i]);
+        }
     }
 
-    /// <inheritdoc/>
-    public NetworkOffloads Offloads => _inner.Offloads;
-
-    /// <inheritdoc/>
-    public int MaximumTransmissionUnit => _inner.MaximumTransmissionUnit;
+    /// <summary>The lines, with the limits before them.</summary>
+    public ReadOnlySpan<INetworkBackend> Lines => _lines;
 
     /// <summary>Frames that have passed since the start, and their bytes without the header. Any thread.</summary>
     public TrafficCounters Traffic
@@ -54,7 +51,12 @@ public sealed class LimitedNetwork : INetworkBackend, INetworkReceiver, ITimerTa
         ulong now = _clock.Now;
         _sending.Set(limits, now);
         _receiving.Set(limits, now);
-        bool waiting = _senderWaits || _wireWaits;
+        bool waiting = false;
+        foreach (LimitedLine line in _lines)
+        {
+            waiting |= line.SenderWaits || line.WireWaits;
+        }
+
         _gate.Exit();
         if (waiting)
         {
@@ -63,85 +65,34 @@ public sealed class LimitedNetwork : INetworkBackend, INetworkReceiver, ITimerTa
     }
 
     /// <inheritdoc/>
-    public void SetReceiver(INetworkReceiver receiver) => _receiver = receiver;
-
-    /// <inheritdoc/>
-    public void Start() => _inner.Start();
-
-    /// <inheritdoc/>
-    public void Stop() => _inner.Stop();
-
-    /// <inheritdoc/>
-    public void SetReceiveOffloads(NetworkOffloads offloads) => _inner.SetReceiveOffloads(offloads);
-
-    /// <inheritdoc/>
-    public bool TryTransmit(ReadOnlySpan<GuestBuffer> buffers)
-    {
-        if (!MayPass(ref _sending, ref _senderWaits) || !_inner.TryTransmit(buffers))
-        {
-            return false;
-        }
-
-        ulong length = 0;
-        foreach (GuestBuffer buffer in buffers)
-        {
-            length += buffer.Length;
-        }
-
-        Count(ref _sending, length, outward: true);
-        return true;
-    }
-
-    /// <inheritdoc/>
-    public void ResumeReceive() => _inner.ResumeReceive();
-
-    /// <inheritdoc/>
-    public bool TryReceive(ReadOnlySpan<byte> packet)
-    {
-        if (!MayPass(ref _receiving, ref _wireWaits) || !_receiver!.TryReceive(packet))
-        {
-            return false;
-        }
-
-        Count(ref _receiving, (ulong)packet.Length, outward: false);
-        return true;
-    }
-
-    /// <inheritdoc/>
-    public void OnTransmitReady() => _receiver!.OnTransmitReady();
-
-    /// <inheritdoc/>
-    public void OnLinkChanged(bool up) => _receiver!.OnLinkChanged(up);
-
-    /// <inheritdoc/>
     public void OnTimer()
     {
+        // Whoever comes first takes what there is; the others wait again.
+        foreach (LimitedLine line in _lines)
+        {
+            _gate.Enter();
+            ulong now = _clock.Now;
+            bool sends = line.SenderWaits && _sending.IsOpen(now);
+            bool receives = line.WireWaits && _receiving.IsOpen(now);
+            line.SenderWaits &= !sends;
+            line.WireWaits &= !receives;
+            _gate.Exit();
+            line.Resume(sends, receives);
+        }
+
         _gate.Enter();
-        ulong now = _clock.Now;
-        bool sends = _senderWaits && _sending.IsOpen(now);
-        bool receives = _wireWaits && _receiving.IsOpen(now);
-        _senderWaits &= !sends;
-        _wireWaits &= !receives;
         Arm();
         _gate.Exit();
-        if (sends)
-        {
-            _receiver!.OnTransmitReady();
-        }
-
-        if (receives)
-        {
-            _inner.ResumeReceive();
-        }
     }
 
-    private bool MayPass(ref IoThrottle throttle, ref bool waits)
+    /// <summary>Whether the guest may send a packet on a line; if not, the line is told when it may.</summary>
+    internal bool MaySend(LimitedLine line)
     {
         _gate.Enter();
-        bool passes = !throttle.IsLimited || throttle.IsOpen(_clock.Now);
+        bool passes = !_sending.IsLimited || _sending.IsOpen(_clock.Now);
         if (!passes)
         {
-            waits = true;
+            line.SenderWaits = true;
             Arm();
         }
 
@@ -149,20 +100,53 @@ public sealed class LimitedNetwork : INetworkBackend, INetworkReceiver, ITimerTa
         return passes;
     }
 
-    private void Count(ref IoThrottle throttle, ulong length, bool outward)
+    /// <summary>Whether the guest may be given a packet.</summary>
+    internal bool MayReceive(LimitedLine line)
+    {
+        _gate.Enter();
+        bool passes = !_receiving.IsLimited || _receiving.IsOpen(_clock.Now);
+        if (!passes)
+        {
+            line.WireWaits = true;
+            Arm();
+        }
+
+        _gate.Exit();
+        return passes;
+    }
+
+    /// <summary>A packet of so many bytes, with its header, has been sent.</summary>
+    internal void CountSent(ulong length)
     {
         length -= Math.Min(length, INetworkBackend.HeaderLength);
         _gate.Enter();
-        _traffic = outward ? _traffic.CountOut(length) : _traffic.CountIn(length);
-        throttle.Take(length);
+        _traffic = _traffic.CountOut(length);
+        _sending.Take(length);
+        _gate.Exit();
+    }
+
+    /// <summary>The guest has been given one.</summary>
+    internal void CountReceived(ulong length)
+    {
+        length -= Math.Min(length, INetworkBackend.HeaderLength);
+        _gate.Enter();
+        _traffic = _traffic.CountIn(length);
+        _receiving.Take(length);
         _gate.Exit();
     }
 
     private void Arm()
     {
-        if (_senderWaits || _wireWaits)
+        ulong next = ulong.MaxValue;
+        foreach (LimitedLine line in _lines)
         {
-            _timer.Arm(Math.Min(_senderWaits ? _sending.OpensAt : ulong.MaxValue, _wireWaits ? _receiving.OpensAt : ulong.MaxValue));
+            next = line.SenderWaits ? Math.Min(next, _sending.OpensAt) : next;
+            next = line.WireWaits ? Math.Min(next, _receiving.OpensAt) : next;
+        }
+
+        if (next != ulong.MaxValue)
+        {
+            _timer.Arm(next);
         }
     }
 }

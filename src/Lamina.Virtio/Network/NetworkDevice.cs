@@ -8,15 +8,16 @@ using Lamina.Virtio.Queue;
 namespace Lamina.Virtio.Network;
 
 /// <summary>
-/// A network card (virtio 1.2, section 5.1) with one pair of queues and a control queue. What the wire can leave to the guest, or take over from it, is offered as features. The guest's
-/// packets go to the wire from the thread that notifies; arriving ones come on the wire's thread, and wait there while the guest has no buffers.
+/// A network card (virtio 1.2, section 5.1) with a pair of queues for each line of its wire, and a control queue. What the wire can leave to the guest, or take over from it, is offered as
+/// features. The guest's packets go to the wire from the thread that notifies; arriving ones come on the line's thread, and wait there while the guest has no buffers. Only the first
+/// pair is in use until the driver asks for more.
 /// </summary>
-public sealed class NetworkDevice : VirtioDevice, INetworkReceiver
+public sealed partial class NetworkDevice : VirtioDevice
 {
+    /// <summary>Most pairs of queues of a card.</summary>
+    public const int MaximumQueuePairs = 8;
+
     private const ushort QueueSize = 256;
-    private const int ReceiveQueue = 0;
-    private const int TransmitQueue = 1;
-    private const int ControlQueue = 2;
     private const int MaximumParts = 64;
     private const int MaximumMerged = 64;
     private const int MergedParts = 32;
@@ -24,90 +25,61 @@ public sealed class NetworkDevice : VirtioDevice, INetworkReceiver
     private const int BufferCountOffset = 10;
     private const int ConfigurationLength = 12;
     private const byte LinkUp = 1;
-    private const byte Accepted = 0;
-    private const byte Refused = 1;
-    private const byte ReceiveClass = 0;
-    private const byte AddressClass = 1;
-    private const byte OffloadsClass = 5;
 
+    private readonly QueuePair[] _pairs;
     private readonly INetworkBackend _backend;
     private readonly byte[] _configuration = new byte[ConfigurationLength];
     private readonly DescriptorChain _transmit;
     private readonly DescriptorChain[] _receive;
     private bool _linkUp = true;
     private bool _stopped = true;
-    private bool _receiverWaits;
+    private int _activePairs = 1;
 
     /// <summary>Makes a card.</summary>
     /// <param name="name">Unique in the machine.</param>
     /// <param name="gate">Its own lock.</param>
     /// <param name="memory">Guest RAM.</param>
-    /// <param name="backend">The wire, which this card is connected to here.</param>
+    /// <param name="lines">The wire, which this card is connected to here: 1 to <see cref="MaximumQueuePairs"/> lines that can the same, each for a pair of queues.</param>
     /// <param name="address">Hardware address, 6 bytes.</param>
-    public NetworkDevice(string name, ILock gate, GuestMemory memory, INetworkBackend backend, ReadOnlySpan<byte> address)
-        : base(name, DeviceType.Network, gate, memory, 3, QueueSize)
+    public NetworkDevice(string name, ILock gate, GuestMemory memory, ReadOnlySpan<INetworkBackend> lines, ReadOnlySpan<byte> address)
+        : base(name, DeviceType.Network, gate, memory, (2 * lines.Length) + 1, QueueSize)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(address.Length, AddressLength);
-        _backend = backend;
+        ArgumentOutOfRangeException.ThrowIfLessThan(lines.Length, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(lines.Length, MaximumQueuePairs);
+        _backend = lines[0];
         address.CopyTo(_configuration);
         BinaryPrimitives.WriteUInt16LittleEndian(_configuration.AsSpan(6), LinkUp);
-        BinaryPrimitives.WriteUInt16LittleEndian(_configuration.AsSpan(8), 1);
-        BinaryPrimitives.WriteUInt16LittleEndian(_configuration.AsSpan(10), (ushort)backend.MaximumTransmissionUnit);
+        BinaryPrimitives.WriteUInt16LittleEndian(_configuration.AsSpan(8), (ushort)lines.Length);
+        BinaryPrimitives.WriteUInt16LittleEndian(_configuration.AsSpan(10), (ushort)_backend.MaximumTransmissionUnit);
         _transmit = new DescriptorChain(memory, MaximumParts);
+        _control = new DescriptorChain(memory, MaximumParts);
         _receive = new DescriptorChain[MaximumMerged];
         for (int i = 0; i < MaximumMerged; i++)
         {
             _receive[i] = new DescriptorChain(memory, MergedParts);
         }
 
-        backend.SetReceiver(this);
+        _pairs = new QueuePair[lines.Length];
+        for (int i = 0; i < lines.Length; i++)
+        {
+            _pairs[i] = new QueuePair(this, i, lines[i]);
+            lines[i].SetReceiver(_pairs[i]);
+        }
+
+        EnableLines();
     }
 
     internal override ulong DeviceFeatures =>
         NetworkFeatures.Mac | NetworkFeatures.Status | NetworkFeatures.MergeableBuffers | NetworkFeatures.ControlQueue | NetworkFeatures.ControlReceive
+        | (_pairs.Length > 1 ? NetworkFeatures.Multiqueue : 0)
         | (_backend.MaximumTransmissionUnit != 0 ? NetworkFeatures.Mtu : 0)
         | (Can(NetworkOffloads.Checksum) ? NetworkFeatures.Checksum | NetworkFeatures.GuestChecksum | NetworkFeatures.ControlGuestOffloads : 0)
         | (Can(NetworkOffloads.SegmentTcp4) ? NetworkFeatures.HostTcp4 | NetworkFeatures.GuestTcp4 : 0)
         | (Can(NetworkOffloads.SegmentTcp6) ? NetworkFeatures.HostTcp6 | NetworkFeatures.GuestTcp6 : 0);
 
-    /// <inheritdoc/>
-    public bool TryReceive(ReadOnlySpan<byte> packet)
-    {
-        Gate.Enter();
-        bool taken = true;
-        if (IsRunning && !_stopped && Queues[ReceiveQueue].IsActive)
-        {
-            taken = Deliver(Queues[ReceiveQueue], packet);
-            _receiverWaits = !taken;
-            CheckQueues();
-        }
-
-        Gate.Exit();
-        return taken;
-    }
-
-    /// <inheritdoc/>
-    public void OnTransmitReady()
-    {
-        Gate.Enter();
-        if (IsRunning && !_stopped)
-        {
-            Transmit();
-            CheckQueues();
-        }
-
-        Gate.Exit();
-    }
-
-    /// <inheritdoc/>
-    public void OnLinkChanged(bool up)
-    {
-        Gate.Enter();
-        _linkUp = up;
-        BinaryPrimitives.WriteUInt16LittleEndian(_configuration.AsSpan(6), up ? LinkUp : (ushort)0);
-        ChangeConfiguration();
-        Gate.Exit();
-    }
+    // Section 5.1.2: without the feature there is one pair, and the control queue follows that.
+    private int UsablePairs => Has(NetworkFeatures.Multiqueue) ? _pairs.Length : 1;
 
     internal override void Start()
     {
@@ -119,7 +91,10 @@ public sealed class NetworkDevice : VirtioDevice, INetworkReceiver
         }
 
         Gate.Exit();
-        _backend.Start();
+        foreach (QueuePair pair in _pairs)
+        {
+            pair.Line.Start();
+        }
     }
 
     internal override void Stop()
@@ -127,7 +102,53 @@ public sealed class NetworkDevice : VirtioDevice, INetworkReceiver
         Gate.Enter();
         _stopped = true;
         Gate.Exit();
-        _backend.Stop();
+        foreach (QueuePair pair in _pairs)
+        {
+            pair.Line.Stop();
+        }
+    }
+
+    /// <summary>A packet has come on a pair's line, on its thread.</summary>
+    internal bool TryReceive(QueuePair pair, ReadOnlySpan<byte> packet)
+    {
+        Gate.Enter();
+        bool taken = true;
+        if (IsRunning && !_stopped && pair.Index < _activePairs && Queues[pair.ReceiveQueue].IsActive)
+        {
+            taken = Deliver(Queues[pair.ReceiveQueue], packet);
+            pair.ReceiverWaits = !taken;
+            CheckQueues();
+        }
+
+        Gate.Exit();
+        return taken;
+    }
+
+    /// <summary>A pair's line, which had refused a packet, can take packets again.</summary>
+    internal void OnTransmitReady(QueuePair pair)
+    {
+        Gate.Enter();
+        if (IsRunning && !_stopped && pair.Index < UsablePairs)
+        {
+            Transmit(pair);
+            CheckQueues();
+        }
+
+        Gate.Exit();
+    }
+
+    /// <summary>The wire was cut, or mended. All of its lines tell.</summary>
+    internal void OnLinkChanged(bool up)
+    {
+        Gate.Enter();
+        if (up != _linkUp)
+        {
+            _linkUp = up;
+            BinaryPrimitives.WriteUInt16LittleEndian(_configuration.AsSpan(6), up ? LinkUp : (ushort)0);
+            ChangeConfiguration();
+        }
+
+        Gate.Exit();
     }
 
     internal override void ReadConfiguration(uint offset, Span<byte> data)
@@ -147,7 +168,8 @@ public sealed class NetworkDevice : VirtioDevice, INetworkReceiver
     {
         bool guest = (features & (NetworkFeatures.GuestTcp4 | NetworkFeatures.GuestTcp6)) == 0 || (features & NetworkFeatures.GuestChecksum) != 0;
         bool host = (features & (NetworkFeatures.HostTcp4 | NetworkFeatures.HostTcp6)) == 0 || (features & NetworkFeatures.Checksum) != 0;
-        bool control = (features & (NetworkFeatures.ControlReceive | NetworkFeatures.ControlGuestOffloads)) == 0 || (features & NetworkFeatures.ControlQueue) != 0;
+        const ulong Commands = NetworkFeatures.ControlReceive | NetworkFeatures.ControlGuestOffloads | NetworkFeatures.Multiqueue;
+        bool control = (features & Commands) == 0 || (features & NetworkFeatures.ControlQueue) != 0;
         return guest && host && control;
     }
 
@@ -156,8 +178,11 @@ public sealed class NetworkDevice : VirtioDevice, INetworkReceiver
         SetReceiveOffloads(Features);
         if (!_stopped)
         {
-            Transmit();
-            _backend.ResumeReceive();
+            for (int i = 0; i < _activePairs; i++)
+            {
+                Transmit(_pairs[i]);
+                _pairs[i].Line.ResumeReceive();
+            }
         }
     }
 
@@ -168,41 +193,68 @@ public sealed class NetworkDevice : VirtioDevice, INetworkReceiver
             return;
         }
 
-        switch (queue)
+        if (queue == 2 * UsablePairs)
         {
-            case ReceiveQueue:
-                if (_receiverWaits)
-                {
-                    _receiverWaits = false;
-                    _backend.ResumeReceive();
-                }
-
-                break;
-            case TransmitQueue:
-                Transmit();
-                break;
-            default:
-                Control();
-                break;
+            Control(Queues[queue]);
+        }
+        else if (queue < 2 * UsablePairs)
+        {
+            QueuePair pair = _pairs[queue / 2];
+            if (queue == pair.TransmitQueue)
+            {
+                Transmit(pair);
+            }
+            else if (pair.ReceiverWaits)
+            {
+                pair.ReceiverWaits = false;
+                pair.Line.ResumeReceive();
+            }
         }
     }
 
     private protected override bool TryQuiesce()
     {
-        // A packet that waits for buffers is dropped when it is offered again.
-        _receiverWaits = false;
-        _backend.ResumeReceive();
-        _backend.SetReceiveOffloads(NetworkOffloads.None);
+        _activePairs = 1;
+        EnableLines();
+        foreach (QueuePair pair in _pairs)
+        {
+            // A packet that waits for buffers is dropped when it is offered again.
+            pair.ReceiverWaits = false;
+            pair.Line.ResumeReceive();
+            pair.Line.SetReceiveOffloads(NetworkOffloads.None);
+        }
+
         return true;
     }
 
-    private protected override void SaveDevice(IStateWriter state, ushort firstField) => state.Write(firstField, _linkUp);
+    private protected override void SaveDevice(IStateWriter state, ushort firstField)
+    {
+        state.Write(firstField, _linkUp);
+        if (_pairs.Length > 1)
+        {
+            state.Write((ushort)(firstField + 1), (ulong)_activePairs);
+        }
+    }
 
     private protected override bool RestoreDevice(IStateReader state, ushort firstField)
     {
-        // The link is what it is here.
+        // The link is what it is here. A state without a number of pairs is of a card that had one.
         bool saved = false;
-        return state.TryTake(firstField, ref saved);
+        ulong active = 1;
+        bool valid = state.TryTake(firstField, ref saved);
+        if (state.TryRead((ushort)(firstField + 1), out ulong given))
+        {
+            active = given;
+        }
+
+        if (active == 0 || active > (ulong)UsablePairs)
+        {
+            return false;
+        }
+
+        _activePairs = (int)active;
+        EnableLines();
+        return valid;
     }
 
     private bool Can(NetworkOffloads offload) => (_backend.Offloads & offload) != 0;
@@ -212,20 +264,38 @@ public sealed class NetworkDevice : VirtioDevice, INetworkReceiver
         NetworkOffloads offloads = ((features & NetworkFeatures.GuestChecksum) != 0 ? NetworkOffloads.Checksum : 0)
             | ((features & NetworkFeatures.GuestTcp4) != 0 ? NetworkOffloads.SegmentTcp4 : 0)
             | ((features & NetworkFeatures.GuestTcp6) != 0 ? NetworkOffloads.SegmentTcp6 : 0);
-        _backend.SetReceiveOffloads(offloads);
+        foreach (QueuePair pair in _pairs)
+        {
+            pair.Line.SetReceiveOffloads(offloads);
+        }
     }
 
-    private void Transmit()
+    private void EnableLines()
     {
-        Virtqueue queue = Queues[TransmitQueue];
+        for (int i = 1; i < _pairs.Length; i++)
+        {
+            _pairs[i].Line.SetEnabled(i < _activePairs);
+        }
+    }
+
+    private void Transmit(QueuePair pair)
+    {
+        Virtqueue queue = Queues[pair.TransmitQueue];
+        if (!queue.IsActive)
+        {
+            return;
+        }
+
+        // What is given to a pair that is out of use vanishes, too.
+        bool isActive = pair.Index < _activePairs;
         do
         {
             queue.DisableNotifications();
             while (queue.Pop(_transmit))
             {
                 // What cannot be a packet vanishes like one that the wire loses.
-                bool plausible = _transmit.ReadableLength is > INetworkBackend.HeaderLength and <= INetworkBackend.MaximumPacketLength;
-                if (plausible && !_backend.TryTransmit(_transmit.Readable))
+                bool plausible = isActive && _transmit.ReadableLength is > INetworkBackend.HeaderLength and <= INetworkBackend.MaximumPacketLength;
+                if (plausible && !pair.Line.TryTransmit(_transmit.Readable))
                 {
                     queue.Unpop(_transmit);
                     Publish(queue);
@@ -287,39 +357,5 @@ public sealed class NetworkDevice : VirtioDevice, INetworkReceiver
 
         Publish(queue);
         return true;
-    }
-
-    private void Control()
-    {
-        Virtqueue queue = Queues[ControlQueue];
-        Span<byte> command = stackalloc byte[10];
-        do
-        {
-            while (queue.Pop(_transmit))
-            {
-                int length = _transmit.Read(0, command);
-                byte answer = Refused;
-                if (length >= 2 && (command[0] == ReceiveClass || (command[0] == AddressClass && command[1] == 0)) && Has(NetworkFeatures.ControlReceive))
-                {
-                    // Modes and filters: every packet of the wire comes anyway.
-                    answer = Accepted;
-                }
-                else if (length == 10 && command[0] == OffloadsClass && command[1] == 0 && Has(NetworkFeatures.ControlGuestOffloads))
-                {
-                    ulong wanted = BinaryPrimitives.ReadUInt64LittleEndian(command[2..]);
-                    if ((wanted & ~Features) == 0)
-                    {
-                        SetReceiveOffloads(wanted);
-                        answer = Accepted;
-                    }
-                }
-
-                _transmit.Write(0, [answer]);
-                queue.Push(_transmit, 1);
-            }
-        }
-        while (queue.EnableNotifications());
-
-        Publish(queue);
     }
 }

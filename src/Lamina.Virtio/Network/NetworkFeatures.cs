@@ -16,4 +16,5 @@ internal static class NetworkFeatures
     public const ulong Status = 1UL << 16;
     public const ulong ControlQueue = 1UL << 17;
     public const ulong ControlReceive = 1UL << 18;
+    public const ulong Multiqueue = 1UL << 22;
 }

@@ -8,8 +8,8 @@ namespace Lamina.Vmm.Devices;
 
 /// <summary>A disk or a network card of a machine, and what serves it on the host.</summary>
 /// <param name="device">The device.</param>
-/// <param name="backend">What is closed when it goes.</param>
-internal sealed class AttachedDevice(VirtioDevice device, IDisposable backend) : IDisposable
+/// <param name="backends">What is closed when it goes.</param>
+internal sealed class AttachedDevice(VirtioDevice device, IReadOnlyList<IDisposable> backends) : IDisposable
 {
     private readonly TaskCompletionSource _removed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private DiskSettings? _disk;
@@ -62,7 +62,10 @@ internal sealed class AttachedDevice(VirtioDevice device, IDisposable backend) :
         if (!_closed)
         {
             _closed = true;
-            backend.Dispose();
+            foreach (IDisposable backend in backends)
+            {
+                backend.Dispose();
+            }
         }
     }
 

@@ -114,7 +114,7 @@ internal sealed class ParavirtualCatalog
 
         for (int i = 0; i < settings.Networks.Count; i++)
         {
-            _ = new NetworkBackEnd(ControlDomain, new MonitorLock(), i, Open(settings, i), HardwareAddress.Create(settings.Name, i));
+            _ = new NetworkBackEnd(ControlDomain, new MonitorLock(), i, Open(settings, i).Lines[0], HardwareAddress.Create(settings.Name, i));
         }
 
         if (settings.Console is { } console)
@@ -140,9 +140,14 @@ internal sealed class ParavirtualCatalog
 
     private LimitedNetwork Open(MachineSettings settings, int index)
     {
-        WireNetwork network = VirtioCatalog.Open(settings.Networks[index]);
+        if (settings.Networks[index].QueuePairs != 1)
+        {
+            throw new MachineConfigurationException("Only a virtio network card can have several pairs of queues, and this machine's are another hypervisor's.");
+        }
+
+        WireNetwork network = VirtioCatalog.Open(settings.Networks[index])[0];
         _own(network);
-        LimitedNetwork limited = new(network, _clock, new MonitorLock(), settings.Networks[index].Limits);
+        LimitedNetwork limited = new([network], _clock, new MonitorLock(), settings.Networks[index].Limits);
         _networks.Add(limited);
         return limited;
     }
@@ -167,7 +172,7 @@ internal sealed class ParavirtualCatalog
         {
             LimitedNetwork limited = Open(settings, i);
             string name = string.Create(CultureInfo.InvariantCulture, $"vmxnet{i}");
-            Vmxnet3Device card = new(name, new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages, limited, HardwareAddress.Create(settings.Name, i));
+            Vmxnet3Device card = new(name, new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages, limited.Lines[0], HardwareAddress.Create(settings.Name, i));
             bus.Attach(Slot, i + 1, card.Function);
             _devices.Add(card);
         }

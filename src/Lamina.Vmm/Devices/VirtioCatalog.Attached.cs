@@ -48,16 +48,36 @@ internal sealed partial class VirtioCatalog
         }
     }
 
-    /// <summary>Opens what a network card is connected to.</summary>
+    /// <summary>Opens what a network card is connected to, a line for each pair of its queues.</summary>
     /// <exception cref="NetworkException">It cannot be had.</exception>
-    internal static WireNetwork Open(NetworkSettings network) => network.Kind switch
+    /// <exception cref="MachineConfigurationException">The settings contradict each other.</exception>
+    internal static IReadOnlyList<WireNetwork> Open(NetworkSettings network)
     {
-        NetworkKind.User when network.Wire is { } wire => new StreamNetwork(OwnedDescriptor.Adopt(wire.Take())),
-        _ when network.Wire is { } wire => TapNetwork.Adopt(OwnedDescriptor.Adopt(wire.Take()), network.Name ?? ""),
-        NetworkKind.User => UserNetwork.Start(network.PublishedPorts),
-        NetworkKind.Tap => TapNetwork.Open(network.Name ?? throw new MachineConfigurationException("A network card on a tap interface needs the interface's name.")),
-        _ => TapNetwork.OpenOnBridge(network.Name ?? throw new MachineConfigurationException("A network card on a bridge needs the bridge's name.")),
-    };
+        int pairs = network.QueuePairs;
+        if (pairs is < 1 or > NetworkDevice.MaximumQueuePairs)
+        {
+            throw new MachineConfigurationException($"A network card can have 1 to {NetworkDevice.MaximumQueuePairs} pairs of queues, not {pairs}.");
+        }
+
+        if (network.Kind == NetworkKind.User && pairs != 1)
+        {
+            throw new MachineConfigurationException("A network card on user networking has one pair of queues, because its wire is one stream.");
+        }
+
+        if (network.Wires.Count > 0 && network.Wires.Count != pairs)
+        {
+            throw new MachineConfigurationException($"A network card with {pairs} pairs of queues needs as many open files, not {network.Wires.Count}.");
+        }
+
+        return network.Kind switch
+        {
+            NetworkKind.User when network.Wires.Count > 0 => [new StreamNetwork(OwnedDescriptor.Adopt(network.Wires[0].Take()))],
+            _ when network.Wires.Count > 0 => [.. network.Wires.Select(w => TapNetwork.Adopt(OwnedDescriptor.Adopt(w.Take()), network.Name ?? ""))],
+            NetworkKind.User => [UserNetwork.Start(network.PublishedPorts)],
+            NetworkKind.Tap => TapNetwork.Open(network.Name ?? throw new MachineConfigurationException("A network card on a tap interface needs the interface's name."), pairs),
+            _ => TapNetwork.OpenOnBridge(network.Name ?? throw new MachineConfigurationException("A network card on a bridge needs the bridge's name."), pairs),
+        };
+    }
 
     /// <summary>Makes a disk that is on no bus yet. Any thread.</summary>
     /// <exception cref="StorageException">It cannot be opened.</exception>
@@ -69,7 +89,7 @@ internal sealed partial class VirtioCatalog
         LimitedDisk limited = new(backend, _clock, new MonitorLock(), settings.Limits);
         int queues = Math.Min(_settings.ProcessorCount, MaximumBlockQueues);
         BlockDevice device = new(name, new MonitorLock(), _memory, limited, queues, Encoding.ASCII.GetBytes(settings.Serial ?? name));
-        return new AttachedDevice(device, backend) { Block = device, Disk = limited, DiskBackend = backend, DiskSettings = settings with { Number = number, Files = null } };
+        return new AttachedDevice(device, [backend]) { Block = device, Disk = limited, DiskBackend = backend, DiskSettings = settings with { Number = number, Files = null } };
     }
 
     /// <summary>Makes a network card that is on no bus yet. Any thread.</summary>
@@ -77,10 +97,10 @@ internal sealed partial class VirtioCatalog
     internal AttachedDevice CreateNetwork(NetworkSettings settings)
     {
         int number = settings.Number ?? FindFree("net");
-        WireNetwork wire = Open(settings);
-        LimitedNetwork limited = new(wire, _clock, new MonitorLock(), settings.Limits);
-        NetworkDevice device = new(GetName("net", number), new MonitorLock(), _memory, limited, GetHardwareAddress(settings, number));
-        return new AttachedDevice(device, wire) { Network = limited, NetworkSettings = settings with { Number = number, Wire = null } };
+        IReadOnlyList<WireNetwork> lines = Open(settings);
+        LimitedNetwork limited = new([.. lines], _clock, new MonitorLock(), settings.Limits);
+        NetworkDevice device = new(GetName("net", number), new MonitorLock(), _memory, limited.Lines, GetHardwareAddress(settings, number));
+        return new AttachedDevice(device, lines) { Network = limited, NetworkSettings = settings with { Number = number, Wires = [] } };
     }
 
     /// <summary>Gives a device of a machine that runs its slot and its function, which the caller puts there. On the control thread.</summary>

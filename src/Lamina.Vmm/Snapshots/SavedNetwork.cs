@@ -15,6 +15,9 @@ public sealed record SavedNetwork
     /// <summary>The number in the card's name.</summary>
     public int Number { get; set; }
 
+    /// <summary>Its pairs of queues; null in manifests of earlier versions, whose cards had one.</summary>
+    public int? QueuePairs { get; set; }
+
     /// <summary>Its slot on the PCI bus; null if it is memory-mapped.</summary>
     public int? Slot { get; set; }
 }

@@ -55,6 +55,7 @@ public static class SnapshotSettings
             {
                 Kind = Parse<NetworkKind>(n.Kind, "network"),
                 Name = n.Name,
+                QueuePairs = n.QueuePairs ?? 1,
                 Number = n.Number,
                 Slot = n.Slot,
                 HardwareAddress = ParseAddress(n.HardwareAddress),

@@ -90,7 +90,7 @@ internal sealed class FuzzedMachine : IDisposable
         StreamPair pair = new();
         _ends.Add(pair);
         _ends.Add(pair.Own);
-        return new NetworkSettings { Wire = new PassedFile(BlockFile.Duplicate(pair.ShareOther()), "wire") };
+        return new NetworkSettings { Wires = [new PassedFile(BlockFile.Duplicate(pair.ShareOther()), "wire")] };
     }
 
     private void Clean()

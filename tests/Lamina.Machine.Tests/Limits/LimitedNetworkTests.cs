@@ -111,7 +111,26 @@ public sealed class LimitedNetworkTests : INetworkBackend, INetworkReceiver
         }
     }
 
-    private static bool Send(LimitedNetwork network) => network.TryTransmit([new GuestBuffer(0, 0, 12), new GuestBuffer(0, 0, 1000)]);
+    [Fact]
+    public void LinesShareTheLimitsAndWaitEachForItself()
+    {
+        LimitedNetwork network = new([this, this], _clock, new TestLock(), new IoLimits { OperationsPerSecond = 100, BurstMilliseconds = 100 });
+        network.Lines[0].SetReceiver(this);
+        network.Lines[1].SetReceiver(this);
+        GuestBuffer[] packet = [new GuestBuffer(0, 0, 12), new GuestBuffer(0, 0, 1000)];
+        for (int i = 0; i < 10; i++)
+        {
+            Assert.True(network.Lines[i % 2].TryTransmit(packet), $"Packet {i} waits.");
+        }
+
+        Assert.False(network.Lines[0].TryTransmit(packet), "The first line has an allowance of its own.");
+        Assert.False(network.Lines[1].TryTransmit(packet), "The second line has an allowance of its own.");
+        _clock.Advance(20 * Millisecond);
+        Assert.Equal(2, _transmitReady);
+        Assert.Equal(10UL, network.Traffic.OutCount);
+    }
+
+    private static bool Send(LimitedNetwork network) => network.Lines[0].TryTransmit([new GuestBuffer(0, 0, 12), new GuestBuffer(0, 0, 1000)]);
 
     private static int SendAll(LimitedNetwork network)
     {
@@ -137,8 +156,8 @@ public sealed class LimitedNetworkTests : INetworkBackend, INetworkReceiver
 
     private LimitedNetwork Create(IoLimits limits)
     {
-        LimitedNetwork network = new(this, _clock, new TestLock(), limits);
-        network.SetReceiver(this);
+        LimitedNetwork network = new([this], _clock, new TestLock(), limits);
+        network.Lines[0].SetReceiver(this);
         return network;
     }
 }

@@ -23,7 +23,7 @@ public sealed class NetworkDeviceTests : INetworkBackend, IDisposable
 
     public NetworkDeviceTests()
     {
-        _device = new NetworkDevice("net0", new CheckedLock(), _ram.Memory, this, [2, 3, 4, 5, 6, 7]);
+        _device = new NetworkDevice("net0", new CheckedLock(), _ram.Memory, [this], [2, 3, 4, 5, 6, 7]);
         _bus = new TestBus(_device);
     }
 

@@ -61,6 +61,6 @@ internal sealed class AttachVerb(ControlledMachine machine) : IControlVerb
     private string AttachNetwork(string text, IReadOnlyList<string> publish, IReadOnlyList<PassedFile> files)
     {
         IReadOnlyList<NetworkSettings> networks = NetworkArgument.Parse(text, publish);
-        return networks.Count == 1 ? machine.Machine.AttachNetwork(networks[0] with { Wire = files.Count > 0 ? files[0] : null }) : throw new ControlException(ControlErrors.BadArguments, $"'{text}' is no network.");
+        return networks.Count == 1 ? machine.Machine.AttachNetwork(networks[0] with { Wires = files }) : throw new ControlException(ControlErrors.BadArguments, $"'{text}' is no network.");
     }
 }
