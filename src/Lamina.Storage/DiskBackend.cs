@@ -220,14 +220,35 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
         }
 
         Span<IoVector> vectors = stackalloc IoVector[IoRing.MaximumVectors];
-        if (!TryGetVectors(request, vectors, out int count) || _image.GetRingFile(request.Operation, request.Offset, vectors[..count]) is not { } file)
+        if (!TryGetVectors(request, vectors, out int count) || !TryTakeSlot(request, out int slot))
         {
             return false;
         }
 
-        int slot;
+        if (_image.BeginRing(request.Operation, request.Offset, request.Length, vectors[..count], out ulong place) is { } file)
+        {
+            if (_ring.TrySubmit(GetRingOperation(request), file, place, vectors[..count], slot))
+            {
+                return true;
+            }
+
+            _image.EndRing();
+        }
+
         lock (_gate)
         {
+            _freeSlots[_freeCount++] = slot;
+            _pending--;
+        }
+
+        return false;
+    }
+
+    private bool TryTakeSlot(BlockRequest request, out int slot)
+    {
+        lock (_gate)
+        {
+            slot = -1;
             if (_freeCount == 0)
             {
                 return false;
@@ -241,26 +262,19 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
                 _ringThread = new Thread(WatchRing) { Name = "disk ring", IsBackground = true };
                 _ringThread.Start();
             }
-        }
 
-        IoRingOperation operation = request.Operation switch
+            return true;
+        }
+    }
+
+    private static IoRingOperation GetRingOperation(BlockRequest request)
+    {
+        return request.Operation switch
         {
             BlockOperation.Read => IoRingOperation.Read,
             BlockOperation.Write => IoRingOperation.Write,
             _ => IoRingOperation.Synchronize,
         };
-        if (_ring.TrySubmit(operation, file, request.Offset, vectors[..count], slot))
-        {
-            return true;
-        }
-
-        lock (_gate)
-        {
-            _freeSlots[_freeCount++] = slot;
-            _pending--;
-        }
-
-        return false;
     }
 
     private void WatchRing()
@@ -274,6 +288,7 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
                 BlockRequest request = _ringRequests[completion.Slot]!;
                 ulong expected = request.Operation == BlockOperation.Flush ? 0 : request.Length;
                 bool done = completion.Result >= 0 && (ulong)completion.Result == expected;
+                _image.EndRing();
                 lock (_gate)
                 {
                     _freeSlots[_freeCount++] = completion.Slot;

@@ -56,11 +56,25 @@ public abstract class DiskImage : IDisposable
     /// <returns>Whether that was done.</returns>
     public abstract bool TryWriteNow(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length);
 
-    /// <summary>Whether <see cref="GetRingFile"/> gives any.</summary>
+    /// <summary>Whether <see cref="BeginRing"/> gives files.</summary>
     internal virtual bool SuitsRing => false;
 
-    /// <summary>The file in which a request can be done as it is, at the same offset; null if it takes more than that.</summary>
-    internal virtual BlockFile? GetRingFile(BlockOperation operation, ulong offset, ReadOnlySpan<IoVector> buffers) => null;
+    /// <summary>The file in which a request can be done as it is; null if it takes more than that, or waiting. <see cref="EndRing"/> follows, whether or not it is done so.</summary>
+    /// <param name="operation">Reading, writing, or flushing.</param>
+    /// <param name="offset">Where on the disk.</param>
+    /// <param name="length">How much.</param>
+    /// <param name="buffers">The memory.</param>
+    /// <param name="place">Where in the file.</param>
+    internal virtual BlockFile? BeginRing(BlockOperation operation, ulong offset, ulong length, ReadOnlySpan<IoVector> buffers, out ulong place)
+    {
+        place = 0;
+        return null;
+    }
+
+    /// <summary>What <see cref="BeginRing"/> gave a file for has ended. Any thread; never waits.</summary>
+    internal virtual void EndRing()
+    {
+    }
 
     /// <summary>Copies the file, not those below it, into a new one, after what was written is in it.</summary>
     /// <exception cref="Lamina.Interop.SystemCallException">The host refuses.</exception>

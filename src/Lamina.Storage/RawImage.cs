@@ -175,8 +175,9 @@ public sealed class RawImage : DiskImage
         _file.Dispose();
     }
 
-    internal override BlockFile? GetRingFile(BlockOperation operation, ulong offset, ReadOnlySpan<IoVector> buffers)
+    internal override BlockFile? BeginRing(BlockOperation operation, ulong offset, ulong length, ReadOnlySpan<IoVector> buffers, out ulong place)
     {
+        place = offset;
         return operation != BlockOperation.Flush ? ChooseFile(offset, buffers) : IsReadOnly ? null : _file;
     }
 

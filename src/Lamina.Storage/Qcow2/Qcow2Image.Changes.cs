@@ -62,28 +62,6 @@ internal sealed partial class Qcow2Image
     /// <inheritdoc/>
     public override int WriteZeroes(ulong offset, ulong length, bool mayDiscard) => Forget(offset, length, mustZero: true, mayDiscard);
 
-    /// <inheritdoc/>
-    public override bool TryWriteNow(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length)
-    {
-        // Only where the image has a place of its own already: nothing but data is written then.
-        if (IsReadOnly || !_lock.TryEnterReadLock(0))
-        {
-            return false;
-        }
-
-        try
-        {
-            return IsTableLoaded(offset)
-                && FindRun(offset, length, out ulong entry, out ulong run) == 0
-                && run >= length && IsOwn(entry)
-                && _file.TryWriteNow((entry & OffsetMask) + (offset & (ClusterSize - 1)), buffers, length) == 0;
-        }
-        finally
-        {
-            _lock.ExitReadLock();
-        }
-    }
-
     // Writes at most one cluster that is not this image's alone yet.
     private int Change(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length)
     {

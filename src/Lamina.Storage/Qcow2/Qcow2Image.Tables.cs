@@ -123,6 +123,9 @@ internal sealed partial class Qcow2Image
     // So much has changed that it is time to write it.
     private bool HasMuchToWrite => _dirtyTables > MaximumDirtyTables || _released.Count > MaximumReleased;
 
+    // Tables may be written whose entries in the first level are not, because that failed.
+    private bool HasToWriteBack => _dirtyTables != 0 || _hasDirtyEntries || _released.Count != 0;
+
     private void MarkDirty(Table table, int first, int last)
     {
         _dirtyTables += table.IsDirty ? 0 : 1;
@@ -132,8 +135,7 @@ internal sealed partial class Qcow2Image
 
     private int WriteBack()
     {
-        // Tables may be written whose entries in the first level are not, because that failed.
-        if (_dirtyTables == 0 && !_hasDirtyEntries && _released.Count == 0)
+        if (!HasToWriteBack)
         {
             return 0;
         }
@@ -213,6 +215,7 @@ internal sealed partial class Qcow2Image
             return error;
         }
 
+        WaitForRing();
         foreach ((ulong offset, ulong length) in _released)
         {
             if (_refcounts!.Release(offset, out bool isFree) == 0 && isFree)

@@ -32,8 +32,12 @@ internal sealed partial class Qcow2Image : DiskImage
     private readonly List<(ulong Offset, ulong Length)> _released = [];
     private readonly byte[] _cluster;
     private readonly byte[] _tableBytes;
+    private readonly object _ringGate = new();
+    private int _inRing;
     private int _dirtyTables;
     private bool _hasDirtyEntries;
+    private volatile bool _canReadNow = true;
+    private volatile bool _canWriteNow = true;
 
     private Qcow2Image(BlockFile file, Qcow2Header header, Qcow2Refcounts? refcounts, DiskImage? backing, ulong[] l1)
     {
@@ -171,27 +175,6 @@ internal sealed partial class Qcow2Image : DiskImage
     }
 
     /// <inheritdoc/>
-    public override bool TryReadNow(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length)
-    {
-        if (!_lock.TryEnterReadLock(0))
-        {
-            return false;
-        }
-
-        try
-        {
-            return IsTableLoaded(offset)
-                && FindRun(offset, length, out ulong entry, out ulong run) == 0
-                && run >= length && (entry & Compressed) == 0 && (entry & Zero) == 0 && (entry & OffsetMask) != 0
-                && _file.TryReadNow((entry & OffsetMask) + (offset & (ClusterSize - 1)), buffers, length) == 0;
-        }
-        finally
-        {
-            _lock.ExitReadLock();
-        }
-    }
-
-    /// <inheritdoc/>
     public override int GetExtent(ulong offset, out DiskExtent extent)
     {
         extent = default;
@@ -219,15 +202,6 @@ internal sealed partial class Qcow2Image : DiskImage
         finally
         {
             _lock.ExitReadLock();
-        }
-    }
-
-    /// <summary>Whether a table is in memory, so that looking something up needs no waiting.</summary>
-    private bool IsTableLoaded(ulong offset)
-    {
-        lock (_tablesLock)
-        {
-            return _tables.ContainsKey(TableIndex(offset));
         }
     }
 
