@@ -4,7 +4,7 @@ using Lamina.Bench;
 using Lamina.Bench.Basket;
 using Lamina.Bench.Io;
 
-const string usage = $"usage: Lamina.Bench loop|device|boot|gates|exit|ring3|process|io [--runs N] [--json FILE] [--only block,direct,net,share,start]\n       {BasketCommand.Usage}";
+const string usage = $"usage: Lamina.Bench loop|device|boot|gates|exit|ring3|process|io [--runs N] [--json FILE] [--only block,direct,net,share,find,start]\n       {BasketCommand.Usage}";
 if (args.Length == 5 && args[0] == BootBench.OnceArgument)
 {
     return BootBench.RunOnce(args[1], args[2], args[3], args[4]);

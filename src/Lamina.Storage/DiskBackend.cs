@@ -238,9 +238,9 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
         lock (_gate)
         {
             _freeSlots[_freeCount++] = slot;
-            _pending--;
         }
 
+        Count();
         return false;
     }
 
@@ -303,14 +303,20 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
                 if (done)
                 {
                     request.Complete(BlockResult.Done);
-                    lock (_gate)
-                    {
-                        if (--_pending == 0)
-                        {
-                            Monitor.PulseAll(_gate);
-                        }
-                    }
+                    Count();
                 }
+            }
+        }
+    }
+
+    // A request has ended. Threads without work wait for the same signal, and are left alone unless somebody waits for the end of all.
+    private void Count()
+    {
+        lock (_gate)
+        {
+            if (--_pending == 0 && _draining)
+            {
+                Monitor.PulseAll(_gate);
             }
         }
     }
@@ -421,13 +427,7 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
                 Tell(waits: false);
             }
 
-            lock (_gate)
-            {
-                if (--_pending == 0)
-                {
-                    Monitor.PulseAll(_gate);
-                }
-            }
+            Count();
         }
     }
 

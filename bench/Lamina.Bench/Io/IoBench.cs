@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
+using Lamina.Cli.Arguments;
 using Lamina.Cli.Images;
 using Lamina.Cli.Images.Systems;
 using Lamina.Storage;
@@ -51,13 +52,22 @@ internal static class IoBench
 
         """;
 
-    private const string ShareScript = """
+    // What the guest has learned of files is dropped before each find.
+    private const string FindScript = """
         mkdir -p /src
-        mount -t virtiofs share0 /src
+        mount -t virtiofs TAG /src
         now() { cut -d' ' -f1 /proc/uptime; }
-        a=$(now); find /src | wc -l >/dev/null; b=$(now); tar cf - -C /src . | wc -c >/dev/null; c=$(now)
-        r share-find $(echo "$a $b" | awk '{ print $2 - $1 }')
-        r share-tar $(echo "$b $c" | awk '{ print $2 - $1 }')
+        for i in 1 2 3 4 5; do
+            echo 2 >/proc/sys/vm/drop_caches
+            a=$(now); find /src | wc -l >/dev/null; b=$(now)
+            r share-find $(echo "$a $b" | awk '{ print $2 - $1 }')
+        done
+
+        """;
+
+    private const string TarScript = """
+        a=$(now); tar cf - -C /src . | wc -c >/dev/null; b=$(now)
+        r share-tar $(echo "$a $b" | awk '{ print $2 - $1 }')
 
         """;
 
@@ -78,7 +88,7 @@ internal static class IoBench
 
             for (int run = 0; run < runs; run++)
             {
-                foreach (string subject in IoMachine.HasQemu ? (string[])["translator", "qemu tcg"] : ["translator"])
+                foreach (string subject in Subjects())
                 {
                     foreach ((string name, double value) in RunOnce(image, directory, subject, parts))
                     {
@@ -93,6 +103,16 @@ internal static class IoBench
         finally
         {
             Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    // The native program is what people run; without it, this process does.
+    private static IEnumerable<string> Subjects()
+    {
+        yield return NativeProgram.Find() != null ? IoMachine.NativeSubject : IoMachine.Subject;
+        if (IoMachine.HasQemu)
+        {
+            yield return IoMachine.PeerSubject;
         }
     }
 
@@ -120,9 +140,10 @@ internal static class IoBench
     {
         bool block = parts.Contains("block", StringComparison.Ordinal);
         bool direct = !block && parts.Contains("direct", StringComparison.Ordinal);
-        bool share = parts.Contains("share", StringComparison.Ordinal) && (subject == "translator" || IoMachine.HasSharingPeer);
+        bool tar = parts.Contains("share", StringComparison.Ordinal);
+        bool share = (tar || parts.Contains("find", StringComparison.Ordinal)) && (subject != IoMachine.PeerSubject || IoMachine.HasSharingPeer);
         using IoTap? tap = parts.Contains("net", StringComparison.Ordinal) ? IoTap.TryMake("laminabench0", TapAddress) : null;
-        string script = $"{Begin}{(block ? BlockScript.Replace("DISKS", "vdb:raw vdc:qcow2", StringComparison.Ordinal) : direct ? BlockScript.Replace("DISKS", "vdb:direct", StringComparison.Ordinal) : "")}{(tap != null ? NetworkScript : "")}{(share ? ShareScript : "")}{End}";
+        string script = $"{Begin}{(block ? BlockScript.Replace("DISKS", "vdb:raw vdc:qcow2", StringComparison.Ordinal) : direct ? BlockScript.Replace("DISKS", "vdb:direct", StringComparison.Ordinal) : "")}{(tap != null ? NetworkScript : "")}{(share ? FindScript.Replace("TAG", ShareArgument.GetTag(0), StringComparison.Ordinal) : "")}{(share && tar ? TarScript : "")}{End}";
         ImageSession session = new() { Mode = SessionMode.Command, HostName = "bench", Command = ["sh"u8.ToArray(), "-c"u8.ToArray(), Encoding.UTF8.GetBytes(script)] };
         IoMachine machine = new()
         {

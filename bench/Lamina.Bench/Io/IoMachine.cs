@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Lamina.Boot;
+using Lamina.Cli.Arguments;
 using Lamina.Cli.Running;
 using Lamina.Storage;
 using Lamina.Vmm;
@@ -11,6 +12,15 @@ namespace Lamina.Bench.Io;
 /// <summary>One machine, which can be run by Lamina and by QEMU.</summary>
 internal sealed class IoMachine
 {
+    /// <summary>Lamina in this process.</summary>
+    public const string Subject = "translator";
+
+    /// <summary>The program that <c>./publish</c> makes.</summary>
+    public const string NativeSubject = "native program";
+
+    /// <summary>The peer.</summary>
+    public const string PeerSubject = "qemu tcg";
+
     private const string Qemu = "qemu-system-x86_64";
     private const ulong Memory = 512UL << 20;
     private const string CommandLine = "console=ttyS0,115200 quiet systemd.hostname=bench systemd.firstboot=off";
@@ -41,14 +51,61 @@ internal sealed class IoMachine
     /// <param name="onLine">Is given each line; says whether it goes on.</param>
     public void Run(string subject, Func<string, bool> onLine)
     {
-        if (subject == "qemu tcg")
+        switch (subject)
         {
-            RunPeer(onLine);
+            case PeerSubject:
+                RunPeer(onLine);
+                break;
+            case NativeSubject:
+                RunProgram(onLine);
+                break;
+            default:
+                RunHere(subject, onLine);
+                break;
         }
-        else
+    }
+
+    // The same machine as the one in this process, by the program's command line.
+    private void RunProgram(Func<string, bool> onLine)
+    {
+        List<string> arguments =
+        [
+            "run", "--accel", "translator", "--memory", string.Create(CultureInfo.InvariantCulture, $"{Memory >> 20}M"), "--kernel", Kernel, "--initrd", Initrd, "--append", CommandLine, "--on-reboot", "exit",
+            "--net", Tap == null ? "none" : $"tap={Tap}",
+        ];
+        foreach ((string path, DiskFormat format) in Disks.Prepend((System, DiskFormat.Qcow2)))
         {
-            RunHere(subject, onLine);
+            arguments.AddRange(["--disk", $"{path},format={(format == DiskFormat.Raw ? "raw" : "qcow2")}{(IsDirect && format == DiskFormat.Raw ? ",cache=none" : "")}"]);
         }
+
+        if (Share != null)
+        {
+            arguments.AddRange(["--share", $"{Share}:/src:ro"]);
+        }
+
+        using Process process = Process.Start(new ProcessStartInfo(NativeProgram.Find()!, arguments) { RedirectStandardOutput = true, RedirectStandardInput = true })!;
+        try
+        {
+            Follow(process, onLine);
+        }
+        finally
+        {
+            process.Kill();
+            process.WaitForExit();
+        }
+    }
+
+    private static void Follow(Process process, Func<string, bool> onLine)
+    {
+        while (process.StandardOutput.ReadLine() is { } line)
+        {
+            if (!onLine(line.TrimEnd('\r')))
+            {
+                return;
+            }
+        }
+
+        throw new InvalidOperationException($"The guest ended early under {process.ProcessName}.");
     }
 
     private void RunHere(string accelerator, Func<string, bool> onLine)
@@ -64,7 +121,7 @@ internal sealed class IoMachine
             Serial0 = console,
             Disks = [.. Disks.Prepend((System, DiskFormat.Qcow2)).Select(d => new DiskSettings { Path = d.Item1, Format = d.Item2, IsDirect = IsDirect && d.Item2 == DiskFormat.Raw })],
             Networks = Tap == null ? [] : [new NetworkSettings { Kind = NetworkKind.Tap, Name = Tap }],
-            Shares = Share == null ? [] : [new ShareSettings { Path = Share, Tag = "share0", IsReadOnly = true }],
+            Shares = Share == null ? [] : [new ShareSettings { Path = Share, Tag = ShareArgument.GetTag(0), IsReadOnly = true }],
             OnReboot = RebootAction.Exit,
         });
         machine.Start();
@@ -123,22 +180,14 @@ internal sealed class IoMachine
             arguments.AddRange(
             [
                 "-object", $"memory-backend-memfd,id=mem,size={Memory >> 20}M,share=on", "-numa", "node,memdev=mem",
-                "-chardev", $"socket,id=fs,path={socket}", "-device", "vhost-user-fs-pci,chardev=fs,tag=share0",
+                "-chardev", $"socket,id=fs,path={socket}", "-device", $"vhost-user-fs-pci,chardev=fs,tag={ShareArgument.GetTag(0)}",
             ]);
         }
 
         using Process process = Process.Start(new ProcessStartInfo(Qemu, arguments) { RedirectStandardOutput = true, RedirectStandardInput = true })!;
         try
         {
-            while (process.StandardOutput.ReadLine() is { } line)
-            {
-                if (!onLine(line.TrimEnd('\r')))
-                {
-                    return;
-                }
-            }
-
-            throw new InvalidOperationException("The guest ended early under QEMU.");
+            Follow(process, onLine);
         }
         finally
         {

@@ -22,6 +22,7 @@ public sealed class FolderServer : IFileSystemBackend, IDisposable
     private int _threadCount;
     private int _idle;
     private int _pending;
+    private bool _draining;
     private bool _closed;
 
     private FolderServer(int root, bool readOnly)
@@ -83,10 +84,13 @@ public sealed class FolderServer : IFileSystemBackend, IDisposable
     {
         lock (_gate)
         {
+            _draining = true;
             while (_pending > 0)
             {
                 Monitor.Wait(_gate);
             }
+
+            _draining = false;
         }
     }
 
@@ -139,7 +143,8 @@ public sealed class FolderServer : IFileSystemBackend, IDisposable
             request.Complete(session.Serve(request));
             lock (_gate)
             {
-                if (--_pending == 0)
+                // A thread without work waits for the same signal, and is left alone unless somebody waits for the end of all.
+                if (--_pending == 0 && _draining)
                 {
                     Monitor.PulseAll(_gate);
                 }
