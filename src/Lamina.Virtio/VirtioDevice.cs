@@ -58,6 +58,12 @@ public abstract class VirtioDevice
     /// <summary>Whether the driver has said that it is ready, and nothing is broken.</summary>
     private protected bool IsRunning { get; private set; }
 
+    /// <summary>Whether the host serves nobody: before <see cref="Start"/>, and from <see cref="Stop"/> on.</summary>
+    private protected bool IsStopped { get; private set; } = true;
+
+    /// <summary>Whether there is a driver, and the host serves it.</summary>
+    private protected bool IsServing => IsRunning && !IsStopped;
+
     internal ulong OfferedFeatures => DeviceFeatures | TransportFeatures.All;
 
     /// <summary>What the driver has written so far.</summary>
@@ -111,18 +117,14 @@ public abstract class VirtioDevice
 
             IsRunning = true;
             CheckQueues();
-            if (IsRunning)
-            {
-                OnRunning();
-                CheckQueues();
-            }
+            Serve();
         }
     }
 
     /// <summary>The driver says that a queue has something new.</summary>
     internal void Notify(int queue)
     {
-        if (IsRunning && (uint)queue < (uint)_queues.Length && _queues[queue].IsActive)
+        if (IsServing && (uint)queue < (uint)_queues.Length && _queues[queue].IsActive)
         {
             OnNotified(queue);
             CheckQueues();
@@ -194,11 +196,24 @@ public abstract class VirtioDevice
         return valid;
     }
 
-    /// <summary>Begins work with the host.</summary>
-    internal abstract void Start();
+    /// <summary>Begins work with the host, also at what has come meanwhile.</summary>
+    internal void Start()
+    {
+        Enter();
+        IsStopped = false;
+        Serve();
+        Exit();
+        StartBackend();
+    }
 
     /// <summary>Ends it, and waits until nothing is under way. Without the lock.</summary>
-    internal abstract void Stop();
+    internal void Stop()
+    {
+        Enter();
+        IsStopped = true;
+        Exit();
+        StopBackend();
+    }
 
     /// <summary>Reads the device's configuration. What lies behind it is zero.</summary>
     internal abstract void ReadConfiguration(uint offset, Span<byte> data);
@@ -209,10 +224,20 @@ public abstract class VirtioDevice
     /// <summary>Whether a set of features, all of them offered, makes sense.</summary>
     private protected abstract bool AcceptsFeatures(ulong features);
 
-    /// <summary>The driver is ready.</summary>
+    /// <summary>Has what serves the device begin. Without the lock.</summary>
+    private protected virtual void StartBackend()
+    {
+    }
+
+    /// <summary>Has it end, and waits until nothing is under way. Without the lock.</summary>
+    private protected virtual void StopBackend()
+    {
+    }
+
+    /// <summary>The driver is ready, and the host serves it: whatever the queues hold is new.</summary>
     private protected abstract void OnRunning();
 
-    /// <summary>A queue that is active has something new.</summary>
+    /// <summary>A queue that is active has something new, and the host serves it.</summary>
     private protected abstract void OnNotified(int queue);
 
     /// <summary>Gives up all work, because the device is being reset.</summary>
@@ -267,6 +292,15 @@ public abstract class VirtioDevice
                 IsRunning = false;
                 _interrupts?.RaiseConfiguration();
             }
+        }
+    }
+
+    private void Serve()
+    {
+        if (IsServing)
+        {
+            OnRunning();
+            CheckQueues();
         }
     }
 

@@ -41,7 +41,6 @@ public sealed class BalloonDevice : VirtioDevice
     private ushort _heldId;
     private ushort _heldSlots;
     private bool _held;
-    private bool _stopped = true;
 
     /// <summary>Makes a device.</summary>
     /// <param name="name">Unique in the machine.</param>
@@ -101,7 +100,7 @@ public sealed class BalloonDevice : VirtioDevice
     public bool RequestStatistics()
     {
         Gate.Enter();
-        bool asked = _held && IsRunning && !_stopped;
+        bool asked = _held && IsServing;
         if (asked)
         {
             _held = false;
@@ -122,26 +121,6 @@ public sealed class BalloonDevice : VirtioDevice
         bool known = _known[(int)kind];
         Gate.Exit();
         return known;
-    }
-
-    internal override void Start()
-    {
-        Gate.Enter();
-        _stopped = false;
-        if (IsRunning)
-        {
-            OnRunning();
-            CheckQueues();
-        }
-
-        Gate.Exit();
-    }
-
-    internal override void Stop()
-    {
-        Gate.Enter();
-        _stopped = true;
-        Gate.Exit();
     }
 
     internal override void ReadConfiguration(uint offset, Span<byte> data)
@@ -176,11 +155,6 @@ public sealed class BalloonDevice : VirtioDevice
 
     private protected override void OnNotified(int queue)
     {
-        if (_stopped)
-        {
-            return;
-        }
-
         if (queue == StatisticsQueue && Has(BalloonFeatures.Statistics))
         {
             TakeStatistics(Queues[queue]);

@@ -33,7 +33,6 @@ public sealed class BlockDevice : VirtioDevice, IBlockCompletion
     private readonly Slot[] _slots;
     private readonly int[] _free;
     private int _freeCount;
-    private bool _stopped = true;
 
     /// <summary>Makes a disk over a back end.</summary>
     /// <param name="name">Unique in the machine.</param>
@@ -83,7 +82,7 @@ public sealed class BlockDevice : VirtioDevice, IBlockCompletion
         {
             Publish(queue);
 
-            if (_freeCount == 1 && !_stopped)
+            if (_freeCount == 1 && !IsStopped)
             {
                 // There was no place for more, and the driver has not been told to say so again.
                 OnRunning();
@@ -102,26 +101,6 @@ public sealed class BlockDevice : VirtioDevice, IBlockCompletion
         Gate.Exit();
     }
 
-    internal override void Start()
-    {
-        Gate.Enter();
-        _stopped = false;
-        if (IsRunning)
-        {
-            OnRunning();
-        }
-
-        Gate.Exit();
-    }
-
-    internal override void Stop()
-    {
-        Gate.Enter();
-        _stopped = true;
-        Gate.Exit();
-        _backend.Drain();
-    }
-
     internal override void ReadConfiguration(uint offset, Span<byte> data)
     {
         for (int i = 0; i < data.Length && offset + (uint)i < ConfigurationLength; i++)
@@ -136,6 +115,8 @@ public sealed class BlockDevice : VirtioDevice, IBlockCompletion
 
     private protected override bool AcceptsFeatures(ulong features) => true;
 
+    private protected override void StopBackend() => _backend.Drain();
+
     private protected override void OnRunning()
     {
         foreach (Virtqueue queue in Queues)
@@ -146,10 +127,7 @@ public sealed class BlockDevice : VirtioDevice, IBlockCompletion
 
     private protected override void OnNotified(int queue)
     {
-        if (!_stopped)
-        {
-            Submit(Queues[queue]);
-        }
+        Submit(Queues[queue]);
     }
 
     private protected override bool TryQuiesce() => InFlight == 0;

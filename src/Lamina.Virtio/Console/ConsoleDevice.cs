@@ -30,7 +30,6 @@ public sealed class ConsoleDevice : VirtioDevice
     private readonly ConsolePort[] _ports;
     private readonly DescriptorChain _chain;
     private readonly byte[] _configuration = new byte[ConfigurationLength];
-    private bool _stopped = true;
     private bool _sizeTold;
 
     /// <summary>Makes a device.</summary>
@@ -91,7 +90,7 @@ public sealed class ConsoleDevice : VirtioDevice
         ConsolePort port = _ports[number];
         Virtqueue queue = Queues[GetReceiveQueue(number)];
         int taken = 0;
-        if (IsRunning && !_stopped && (port.IsOpen || !HasControl))
+        if (IsServing && (port.IsOpen || !HasControl))
         {
             while (taken < data.Length)
             {
@@ -116,26 +115,6 @@ public sealed class ConsoleDevice : VirtioDevice
         return taken;
     }
 
-    internal override void Start()
-    {
-        Gate.Enter();
-        _stopped = false;
-        if (IsRunning)
-        {
-            OnRunning();
-            CheckQueues();
-        }
-
-        Gate.Exit();
-    }
-
-    internal override void Stop()
-    {
-        Gate.Enter();
-        _stopped = true;
-        Gate.Exit();
-    }
-
     internal override void ReadConfiguration(uint offset, Span<byte> data)
     {
         for (int i = 0; i < data.Length && offset + (uint)i < ConfigurationLength; i++)
@@ -147,7 +126,7 @@ public sealed class ConsoleDevice : VirtioDevice
     // What a kernel says before it has queues.
     internal override void WriteConfiguration(uint offset, ReadOnlySpan<byte> data)
     {
-        if (offset == EmergencyWriteOffset && !_stopped && _ports[0].IsConsole)
+        if (offset == EmergencyWriteOffset && !IsStopped && _ports[0].IsConsole)
         {
             _ports[0].Output.Write(data[..1]);
         }
@@ -165,10 +144,7 @@ public sealed class ConsoleDevice : VirtioDevice
 
     private protected override void OnNotified(int queue)
     {
-        if (!_stopped)
-        {
-            Work(queue);
-        }
+        Work(queue);
     }
 
     private protected override bool TryQuiesce()
@@ -350,7 +326,7 @@ public sealed class ConsoleDevice : VirtioDevice
     // As far as the guest has buffers; each message is sent once, whatever the guest asks for meanwhile.
     private void SendControl()
     {
-        if (Queues.Length <= ControlReceiveQueue || _stopped)
+        if (Queues.Length <= ControlReceiveQueue || IsStopped)
         {
             return;
         }

@@ -27,14 +27,6 @@ public sealed class EntropyDevice : VirtioDevice
 
     internal override ulong DeviceFeatures => 0;
 
-    internal override void Start()
-    {
-    }
-
-    internal override void Stop()
-    {
-    }
-
     internal override void ReadConfiguration(uint offset, Span<byte> data)
     {
     }

@@ -27,7 +27,6 @@ public sealed class FileSystemDevice : VirtioDevice, IFileSystemCompletion
     private readonly Slot[] _slots = new Slot[QueueCount * QueueSize];
     private readonly int[] _free = new int[QueueCount * QueueSize];
     private int _freeCount = QueueCount * QueueSize;
-    private bool _stopped = true;
 
     /// <summary>Makes a device.</summary>
     /// <param name="name">Unique in the machine.</param>
@@ -70,33 +69,13 @@ public sealed class FileSystemDevice : VirtioDevice, IFileSystemCompletion
         {
             slot.Queue.Push(slot.Id, slot.RingSlots, written);
             Publish(slot.Queue);
-            if (_freeCount == 1 && !_stopped)
+            if (_freeCount == 1 && !IsStopped)
             {
                 OnRunning();
             }
         }
 
         Gate.Exit();
-    }
-
-    internal override void Start()
-    {
-        Gate.Enter();
-        _stopped = false;
-        if (IsRunning)
-        {
-            OnRunning();
-        }
-
-        Gate.Exit();
-    }
-
-    internal override void Stop()
-    {
-        Gate.Enter();
-        _stopped = true;
-        Gate.Exit();
-        _backend.Drain();
     }
 
     internal override void ReadConfiguration(uint offset, Span<byte> data)
@@ -113,6 +92,8 @@ public sealed class FileSystemDevice : VirtioDevice, IFileSystemCompletion
 
     private protected override bool AcceptsFeatures(ulong features) => true;
 
+    private protected override void StopBackend() => _backend.Drain();
+
     private protected override void OnRunning()
     {
         foreach (Virtqueue queue in Queues)
@@ -123,10 +104,7 @@ public sealed class FileSystemDevice : VirtioDevice, IFileSystemCompletion
 
     private protected override void OnNotified(int queue)
     {
-        if (!_stopped)
-        {
-            Submit(Queues[queue]);
-        }
+        Submit(Queues[queue]);
     }
 
     private protected override bool TryQuiesce() => InFlight == 0;

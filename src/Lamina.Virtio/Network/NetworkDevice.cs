@@ -32,7 +32,6 @@ public sealed partial class NetworkDevice : VirtioDevice
     private readonly DescriptorChain _transmit;
     private readonly DescriptorChain[] _receive;
     private bool _linkUp = true;
-    private bool _stopped = true;
     private int _activePairs = 1;
 
     /// <summary>Makes a card.</summary>
@@ -81,39 +80,12 @@ public sealed partial class NetworkDevice : VirtioDevice
     // Section 5.1.2: without the feature there is one pair, and the control queue follows that.
     private int UsablePairs => Has(NetworkFeatures.Multiqueue) ? _pairs.Length : 1;
 
-    internal override void Start()
-    {
-        Gate.Enter();
-        _stopped = false;
-        if (IsRunning)
-        {
-            OnRunning();
-        }
-
-        Gate.Exit();
-        foreach (QueuePair pair in _pairs)
-        {
-            pair.Line.Start();
-        }
-    }
-
-    internal override void Stop()
-    {
-        Gate.Enter();
-        _stopped = true;
-        Gate.Exit();
-        foreach (QueuePair pair in _pairs)
-        {
-            pair.Line.Stop();
-        }
-    }
-
     /// <summary>A packet has come on a pair's line, on its thread.</summary>
     internal bool TryReceive(QueuePair pair, ReadOnlySpan<byte> packet)
     {
         Gate.Enter();
         bool taken = true;
-        if (IsRunning && !_stopped && pair.Index < _activePairs && Queues[pair.ReceiveQueue].IsActive)
+        if (IsServing && pair.Index < _activePairs && Queues[pair.ReceiveQueue].IsActive)
         {
             taken = Deliver(Queues[pair.ReceiveQueue], packet);
             pair.ReceiverWaits = !taken;
@@ -128,7 +100,7 @@ public sealed partial class NetworkDevice : VirtioDevice
     internal void OnTransmitReady(QueuePair pair)
     {
         Gate.Enter();
-        if (IsRunning && !_stopped && pair.Index < UsablePairs)
+        if (IsServing && pair.Index < UsablePairs)
         {
             Transmit(pair);
             CheckQueues();
@@ -173,26 +145,34 @@ public sealed partial class NetworkDevice : VirtioDevice
         return guest && host && control;
     }
 
+    private protected override void StartBackend()
+    {
+        foreach (QueuePair pair in _pairs)
+        {
+            pair.Line.Start();
+        }
+    }
+
+    private protected override void StopBackend()
+    {
+        foreach (QueuePair pair in _pairs)
+        {
+            pair.Line.Stop();
+        }
+    }
+
     private protected override void OnRunning()
     {
         SetReceiveOffloads(Features);
-        if (!_stopped)
+        for (int i = 0; i < _activePairs; i++)
         {
-            for (int i = 0; i < _activePairs; i++)
-            {
-                Transmit(_pairs[i]);
-                _pairs[i].Line.ResumeReceive();
-            }
+            Transmit(_pairs[i]);
+            _pairs[i].Line.ResumeReceive();
         }
     }
 
     private protected override void OnNotified(int queue)
     {
-        if (_stopped)
-        {
-            return;
-        }
-
         if (queue == 2 * UsablePairs)
         {
             Control(Queues[queue]);

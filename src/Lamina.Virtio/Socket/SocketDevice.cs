@@ -46,7 +46,6 @@ public sealed partial class SocketDevice : VirtioDevice, ISocketTarget
     private int _refusalStart;
     private int _refusalCount;
     private uint _nextHostPort = FirstHostPort;
-    private bool _stopped = true;
     private bool _connectionsLost;
 
     /// <summary>Makes a device.</summary>
@@ -75,7 +74,7 @@ public sealed partial class SocketDevice : VirtioDevice, ISocketTarget
     public bool TryConnect(uint port)
     {
         Gate.Enter();
-        int channel = IsRunning && !_stopped ? FindFree() : -1;
+        int channel = IsServing ? FindFree() : -1;
         if (channel >= 0)
         {
             // A connection is known by its two ports, so that only one of the same guest port has to be avoided.
@@ -101,7 +100,7 @@ public sealed partial class SocketDevice : VirtioDevice, ISocketTarget
     {
         Gate.Enter();
         ref SocketChannel connection = ref _channels[channel];
-        if (connection.State != ChannelState.Free && IsRunning && !_stopped)
+        if (connection.State != ChannelState.Free && IsServing)
         {
             if (writable)
             {
@@ -126,28 +125,6 @@ public sealed partial class SocketDevice : VirtioDevice, ISocketTarget
         Gate.Exit();
     }
 
-    internal override void Start()
-    {
-        Gate.Enter();
-        _stopped = false;
-        if (IsRunning)
-        {
-            OnRunning();
-            CheckQueues();
-        }
-
-        Gate.Exit();
-        _backend.Start();
-    }
-
-    internal override void Stop()
-    {
-        Gate.Enter();
-        _stopped = true;
-        Gate.Exit();
-        _backend.Stop();
-    }
-
     internal override void ReadConfiguration(uint offset, Span<byte> data)
     {
         Span<byte> address = stackalloc byte[sizeof(ulong)];
@@ -164,22 +141,18 @@ public sealed partial class SocketDevice : VirtioDevice, ISocketTarget
 
     private protected override bool AcceptsFeatures(ulong features) => true;
 
+    private protected override void StartBackend() => _backend.Start();
+
+    private protected override void StopBackend() => _backend.Stop();
+
     private protected override void OnRunning()
     {
-        if (!_stopped)
-        {
-            TellLost();
-            Transmit();
-        }
+        TellLost();
+        Transmit();
     }
 
     private protected override void OnNotified(int queue)
     {
-        if (_stopped)
-        {
-            return;
-        }
-
         switch (queue)
         {
             case ReceiveQueue:
@@ -240,7 +213,7 @@ public sealed partial class SocketDevice : VirtioDevice, ISocketTarget
     private void Pump()
     {
         Virtqueue queue = Queues[ReceiveQueue];
-        if (_stopped || !queue.IsActive)
+        if (IsStopped || !queue.IsActive)
         {
             return;
         }

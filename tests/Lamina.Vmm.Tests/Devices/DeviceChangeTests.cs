@@ -111,6 +111,8 @@ public sealed class DeviceChangeTests : IDisposable
         Assert.Contains("taken", Assert.Throws<MachineConfigurationException>(() => machine.AttachDisk(MakeDisk("second") with { Slot = 1 })).Message, StringComparison.Ordinal);
         Assert.Contains("two devices", Assert.Throws<MachineConfigurationException>(() => machine.AttachDisk(MakeDisk("second") with { Number = 0 })).Message, StringComparison.Ordinal);
         Assert.Contains("no PCI slot", Assert.Throws<MachineConfigurationException>(() => machine.AttachDisk(MakeDisk("second") with { Slot = 32 })).Message, StringComparison.Ordinal);
+        Assert.Contains("one stream", Assert.Throws<MachineConfigurationException>(() => machine.AttachNetwork(new NetworkSettings { QueuePairs = 2 })).Message, StringComparison.Ordinal);
+        Assert.Contains("1 to 8", Assert.Throws<MachineConfigurationException>(() => machine.AttachNetwork(new NetworkSettings { Kind = NetworkKind.Tap, Name = "none", QueuePairs = 9 })).Message, StringComparison.Ordinal);
         Assert.Contains("it has disk0", Assert.Throws<MachineConfigurationException>(() => machine.Detach("disk7", TimeSpan.Zero)).Message, StringComparison.Ordinal);
         Assert.Single(machine.CurrentSettings.Disks);
 
