@@ -35,6 +35,7 @@ public sealed class SystemImageTests : IDisposable
         if (new SystemImageStore(Path.Combine(data, "lamina")).Find(SystemImageName.Parse("debian")) == null)
         {
             LaminaResult built = LaminaProcess.Run(null, environment, "image", "build", "debian");
+            Assert.SkipWhen(built.Error.Contains("mmdebstrap could not install", StringComparison.Ordinal), $"The guest cannot be had: {built.Error}");
             Assert.True(built.Status == 0, built.Error);
         }
 

@@ -95,7 +95,8 @@ internal sealed class SystemImageBuilder(SystemImageStore store, IToolRunner too
             arguments.Add(mirror);
         }
 
-        ToolResult result = tools.RunAndRead("mmdebstrap", arguments, tree.Unpack, cancellation);
+        // The kernel's package would make an initial RAM disk, which takes long and which nobody uses: each run has its own.
+        ToolResult result = tools.RunAndRead("env", ["INITRD=No", "mmdebstrap", .. arguments], tree.Unpack, cancellation);
         if (!result.Succeeded)
         {
             throw new LaminaException($"mmdebstrap could not install Debian {name.Suite}: {result.Reason}");
