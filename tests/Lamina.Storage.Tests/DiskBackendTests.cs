@@ -198,6 +198,71 @@ public sealed class DiskBackendTests : IDisposable, IBlockCompletion
     }
 
     [Fact]
+    public void WhatAQcow2ImageHasInTheRingMeetsDiscardsAndFlushes()
+    {
+        const int Cluster = 64 << 10;
+        const int Count = DiskLength / Cluster;
+        string path = _directory["disk.qcow2"];
+        DiskImages.Create(path, DiskFormat.Qcow2, DiskLength, null);
+        using HostBuffer memory = new(Block * Count);
+        byte[] model = new byte[DiskLength];
+        using (DiskBackend backend = new(DiskImages.Open(path, null, writable: true)))
+        {
+            Assert.SkipUnless(backend.UsesRing, "This host has no io_uring, or refuses it.");
+            BlockRequest[] requests = [.. Enumerable.Range(0, Count).Select(i => new BlockRequest(i, 4, this))];
+            Random random = new(5);
+            for (int round = 0; round < 20; round++)
+            {
+                // Each cluster is written, read, or zeroed and given back, while others are flushed.
+                random.NextBytes(memory.Bytes);
+                for (int i = 0; i < Count; i++)
+                {
+                    BlockRequest request = requests[i];
+                    int at = (i * Cluster) + (random.Next(Cluster / Block) * Block);
+                    request.Clear();
+                    request.Operation = (BlockOperation)random.Next((int)Enum.GetValues<BlockOperation>().Max() + 1);
+                    bool moves = request.Operation is BlockOperation.Read or BlockOperation.Write;
+                    bool forgets = request.Operation is BlockOperation.Discard or BlockOperation.WriteZeroes;
+                    request.Offset = moves ? (ulong)at : (ulong)(i * Cluster);
+                    request.Length = forgets ? (ulong)Cluster : 0;
+                    request.MayDiscard = true;
+                    if (moves)
+                    {
+                        Assert.True(request.TryAdd(memory.Guest(i * Block, Block)));
+                    }
+
+                    backend.Submit(request);
+                    if (request.Operation == BlockOperation.Write)
+                    {
+                        memory.Bytes.Slice(i * Block, Block).CopyTo(model.AsSpan(at));
+                    }
+                    else if (forgets)
+                    {
+                        model.AsSpan(i * Cluster, Cluster).Clear();
+                    }
+                }
+
+                backend.Drain();
+                Assert.All(requests, r => Assert.Equal(BlockResult.Done, r.Result));
+                foreach (BlockRequest request in requests.Where(static r => r.Operation == BlockOperation.Read))
+                {
+                    bool same = model.AsSpan((int)request.Offset, Block).SequenceEqual(memory.Bytes.Slice(request.Tag * Block, Block));
+                    Assert.True(same, $"Round {round}: the block at {request.Offset} is not what was written.");
+                }
+            }
+        }
+
+        DiskCheckResult check = DiskMaintenance.Check(path, DiskFormat.Qcow2, DiskRepair.None, null);
+        Assert.Equal(0, check.Errors);
+        using DiskImage image = DiskImages.Open(path, null, writable: false);
+        for (int at = 0; at < DiskLength; at += Block)
+        {
+            Assert.Equal(0, image.Read((ulong)at, [new(memory.Guest(0, Block).HostAddress, Block)]));
+            Assert.True(model.AsSpan(at, Block).SequenceEqual(memory.Bytes[..Block]), $"The image's block at {at} is not what was written.");
+        }
+    }
+
+    [Fact]
     public void QcowImagesDoNotGoPastTheCache()
     {
         string path = _directory["disk.qcow2"];
