@@ -54,6 +54,12 @@ public sealed class BootLoader : IDisposable
     /// <summary>How the kernel is entered.</summary>
     public BootProtocol Protocol => _kernel.Protocol;
 
+    /// <summary>The kernel's image.</summary>
+    public BootImageReader KernelImage => _kernelImage;
+
+    /// <summary>The initial RAM disk; null for none.</summary>
+    public BootImageReader? InitrdImage => _initrdImage;
+
     /// <summary>Writes everything into guest memory.</summary>
     /// <param name="memory">RAM of the layout that was given at construction.</param>
     /// <param name="rootPointerAddress">Guest-physical address of the ACPI root pointer, or 0.</param>

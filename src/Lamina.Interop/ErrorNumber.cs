@@ -36,6 +36,9 @@ public static class ErrorNumber
     /// <summary>EBUSY.</summary>
     public const int Busy = 16;
 
+    /// <summary>ENOTDIR.</summary>
+    public const int NotDirectory = 20;
+
     /// <summary>EINVAL.</summary>
     public const int InvalidArgument = 22;
 

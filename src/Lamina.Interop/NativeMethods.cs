@@ -143,6 +143,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(C, EntryPoint = "copy_file_range", SetLastError = true)]
     internal static partial nint CopyRange(int source, long* sourceOffset, int target, long* targetOffset, nuint length, uint flags);
 
+    [LibraryImport(C, EntryPoint = "getrandom", SetLastError = true)]
+    internal static partial nint GetRandom(byte* buffer, nuint length, uint flags);
+
     [LibraryImport(C, EntryPoint = "lseek", SetLastError = true)]
     internal static partial long Seek(int descriptor, long offset, int origin);
 

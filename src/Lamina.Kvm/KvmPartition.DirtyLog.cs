@@ -11,6 +11,7 @@ internal sealed partial class KvmPartition
     private readonly List<KvmDirtyRing> _rings = [];
     private readonly Lock _ringLock = new();
     private ulong _early;
+    private bool _tracks;
 
     /// <summary>Whether pages are logged in rings.</summary>
     public bool HasDirtyRings => _ringEntries != 0;
@@ -19,6 +20,22 @@ internal sealed partial class KvmPartition
     /// <returns>How many entries of the log there were.</returns>
     /// <exception cref="SystemCallException">The host refuses, or the log is off.</exception>
     public ulong CollectDirtyPages() => HasDirtyRings ? HarvestRings() + TakeEarly() : CollectBitmaps();
+
+    /// <inheritdoc/>
+    public void TrackWrites()
+    {
+        SetDirtyLog(true);
+        _tracks = true;
+    }
+
+    /// <inheritdoc/>
+    public void CollectWrites()
+    {
+        if (_tracks)
+        {
+            CollectDirtyPages();
+        }
+    }
 
     /// <summary>A ring is full: makes room. On the processor's thread.</summary>
     public void MakeRoomInRings()

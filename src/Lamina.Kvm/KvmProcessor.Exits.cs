@@ -51,6 +51,8 @@ internal sealed unsafe partial class KvmProcessor
         _tryAgain = 0;
 
         Volatile.Write(ref _exits, _exits + 1);
+        ref ulong ofReason = ref _exitsByReason[Math.Min(_run->ExitReason, ExitReasons - 1)];
+        Volatile.Write(ref ofReason, ofReason + 1);
         _unfinished = false;
         FetchTaskPriority();
         _partition.DrainGathered(_kvm);
@@ -227,4 +229,6 @@ internal sealed unsafe partial class KvmProcessor
         _kvm.GetRegisters(out KvmRegisters registers);
         return $"{what}, at RIP 0x{registers.Rip:x}";
     }
+
+    private ulong CountExits(KvmExitReason reason) => Volatile.Read(ref _exitsByReason[(int)reason]);
 }

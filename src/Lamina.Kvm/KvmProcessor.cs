@@ -32,6 +32,8 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
 
     // The last exit is finished only by the next KVM_RUN.
     private bool _unfinished;
+    private const int ExitReasons = 64;
+    private readonly ulong[] _exitsByReason = new ulong[ExitReasons];
     private ulong _exits;
     private ulong _assisted;
     private bool _disposed;
@@ -63,7 +65,13 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     public ulong InstructionsRetired => 0;
 
     /// <inheritdoc/>
-    public ProcessorCounters Counters => new(Volatile.Read(ref _exits), Volatile.Read(ref _assisted));
+    public ProcessorCounters Counters => new(
+        Volatile.Read(ref _exits),
+        Volatile.Read(ref _assisted),
+        CountExits(KvmExitReason.Port),
+        CountExits(KvmExitReason.Mmio),
+        CountExits(KvmExitReason.ReadMsr) + CountExits(KvmExitReason.WriteMsr),
+        CountExits(KvmExitReason.Halt));
 
     /// <summary>The local APIC; null in tests without one.</summary>
     public ILocalInterruptController? Controller { get; set; }

@@ -276,6 +276,9 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILin
     public bool Restore(ProcessorState state) => StateTransfer.Restore(this, state);
 
     /// <inheritdoc/>
+    public void ForgetWritablePages() => MemoryUnit.FlushTlb(_context);
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         if (_handle.IsAllocated)

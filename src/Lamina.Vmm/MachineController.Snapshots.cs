@@ -1,6 +1,6 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using Lamina.Boot.Acpi;
+using Lamina.Interop.Processes;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Processors;
 using Lamina.Vmm.Snapshots;
@@ -11,7 +11,13 @@ namespace Lamina.Vmm;
 internal sealed partial class MachineController
 {
     private const uint StateVersion = 1;
+    private const uint TimeStampCounter = 0x10;
+    private const ulong NanosecondsPerSecond = 1_000_000_000;
+    private const ulong MaximumClockStep = 1UL << 61;
     private Standstill? _standstill;
+
+    // The snapshot since which GuestMemory knows the pages that were written; null if there is none.
+    private string? _writesSince;
 
     /// <summary>Has something done on the control thread while no processor runs, no device works and no time passes; waits for it. The machine then goes on, or stays paused.</summary>
     /// <returns><c>false</c> if the machine has ended or was not started.</returns>
@@ -53,45 +59,71 @@ internal sealed partial class MachineController
 
     /// <summary>Saves the machine.</summary>
     /// <param name="create">Makes the place for its files, if the machine can be saved.</param>
-    /// <param name="labels">What the caller wants to know again.</param>
+    /// <param name="options">How.</param>
     /// <returns>How long the machine stood still.</returns>
     /// <exception cref="SnapshotException">It cannot be saved; it goes on.</exception>
-    internal TimeSpan Snapshot(Func<ISnapshotFolder> create, IReadOnlyDictionary<string, string> labels)
+    internal TimeSpan Snapshot(Func<ISnapshotFolder> create, SnapshotOptions options)
     {
         CheckSavable();
         using ISnapshotFolder folder = create();
-        SnapshotWriter writer = new(folder);
+        using SnapshotWriter writer = new(folder, options);
         SnapshotManifest manifest = new();
+        ChangedPages? changed = null;
         byte[] state = [];
-        long began = 0;
         TimeSpan pause = default;
-        bool done = DuringStandstill(() =>
+        lock (_savingGate)
         {
-            began = TimeProvider.System.GetTimestamp();
-            List<StateRecord> records = SaveState();
-            manifest = Describe(records, labels);
-            manifest.Disks = [.. Devices.Virtio.Attached.Where(static a => a.DiskBackend != null).Select(a => SaveDisk(writer, a.DiskSettings!, a.DiskBackend!))];
-            state = StateArchive.Write(records);
-            writer.WriteMemory(_mapping);
-            pause = TimeProvider.System.GetElapsedTime(began);
-        });
-        if (!done)
-        {
-            throw new SnapshotException("a machine that does not run cannot be saved");
-        }
+            try
+            {
+                bool done = DuringStandstill(() =>
+                {
+                    long began = TimeProvider.System.GetTimestamp();
+                    if (options.Base != null && options.Base.Sha256 != _writesSince)
+                    {
+                        throw new SnapshotException(_writesSince == null
+                            ? "no snapshot of this machine can be a base yet: there is none since it was started, or the last one failed"
+                            : $"'{options.Base.Path}' cannot be the base: it is not the last snapshot of this machine, since which it knows its changes");
+                    }
 
-        writer.Complete(manifest, state);
-        return pause;
+                    List<StateRecord> records = SaveState();
+                    manifest = Describe(records, options);
+                    manifest.Disks = [.. Devices.Virtio.Attached.Where(static a => a.DiskBackend != null).Select(a => SaveDisk(writer, a.DiskSettings!, a.DiskBackend!))];
+                    state = StateArchive.Write(records);
+                    _execution.CollectWrites();
+                    changed = ChangedPages.Take(_memory);
+                    writer.WriteMemory(_ram, options.Base == null ? null : changed.ListRuns(_ram.Mapping));
+                    _execution.TrackWrites();
+                    pause = TimeProvider.System.GetElapsedTime(began);
+                });
+                if (!done)
+                {
+                    throw new SnapshotException("a machine that does not run cannot be saved");
+                }
+
+                _writesSince = writer.Complete(manifest, state, options.Base == null ? _bootLoader : null);
+                return pause;
+            }
+            catch
+            {
+                // What has changed since the last one has changed still.
+                changed?.Return();
+                throw;
+            }
+        }
     }
 
     /// <summary>The names of the files that a snapshot would have now.</summary>
+    /// <param name="options">How it would be taken.</param>
     /// <exception cref="SnapshotException">The machine cannot be saved.</exception>
-    internal IReadOnlyList<string> ListSnapshotFiles()
+    internal IReadOnlyList<string> ListSnapshotFiles(SnapshotOptions options)
     {
         CheckSavable();
+        string[] boot = options.Base != null || _bootLoader == null ? [] : _bootLoader.InitrdImage == null ? [MachineSnapshot.KernelFile] : [MachineSnapshot.KernelFile, MachineSnapshot.InitrdFile];
         return
         [
-            MachineSnapshot.MemoryFile, MachineSnapshot.StateFile, MachineSnapshot.ManifestFile,
+            options.IsCompressed ? MachineSnapshot.PackedFile : MachineSnapshot.MemoryFile, MachineSnapshot.StateFile, MachineSnapshot.ManifestFile,
+            .. options.Base == null ? [] : (string[])[MachineSnapshot.PagesFile],
+            .. boot,
             .. Devices.Virtio.Attached.Where(static a => a.DiskBackend is { IsReadOnly: false }).Select(static a => MachineSnapshot.GetDiskFile(a.DiskSettings?.Number ?? 0, a.DiskBackend!.Format)),
         ];
     }
@@ -170,9 +202,9 @@ internal sealed partial class MachineController
         return records;
     }
 
-    private SnapshotManifest Describe(List<StateRecord> records, IReadOnlyDictionary<string, string> labels) => new()
+    private SnapshotManifest Describe(List<StateRecord> records, SnapshotOptions options) => new()
     {
-        Format = SnapshotManifest.CurrentFormat,
+        Format = options.Base == null && !options.IsCompressed ? SnapshotManifest.PlainFormat : SnapshotManifest.CurrentFormat,
         Machine = MachineVersion.Current,
         Name = _settings.Name,
         UnixTime = _clock.UnixTime,
@@ -207,10 +239,18 @@ internal sealed partial class MachineController
             Number = n.Number ?? 0,
             QueuePairs = n.QueuePairs,
             Slot = n.Slot,
+            PublishedPorts = [.. n.PublishedPorts.Select(static p => p.ToString())],
             HardwareAddress = Convert.ToHexStringLower(Devices.Virtio.GetHardwareAddress(n, n.Number ?? 0)),
         })],
         Devices = [.. records.Select(static r => new SavedDevice { Name = r.Name, Version = r.Version })],
-        Labels = new Dictionary<string, string>(labels),
+        Base = options.Base,
+        Compression = options.IsCompressed ? MachineSnapshot.Compression : null,
+        Boot = _bootLoader == null
+            ? null
+            : new SavedBoot { Protocol = _bootLoader.Protocol.ToString(), HasInitrd = _bootLoader.InitrdImage != null, CommandLine = _settings.Boot!.CommandLine },
+        OnReboot = _settings.OnReboot.ToString(),
+        RestartsOnTripleFault = _settings.RestartOnTripleFault,
+        Labels = new Dictionary<string, string>(options.Labels),
     };
 
     private static SavedDisk SaveDisk(SnapshotWriter writer, DiskSettings settings, Storage.DiskBackend disk)
@@ -239,12 +279,15 @@ internal sealed partial class MachineController
         }
 
         Devices.Reset();
-        _clock.Set(snapshot.Manifest.MachineTime);
+        ulong step = GetClockStep(snapshot.Manifest);
+        _clock.Set(snapshot.Manifest.MachineTime + step);
+        _writesSince = snapshot.Identity;
         ProcessorState[] states = new ProcessorState[_processors.Length];
         for (int i = 0; i < states.Length; i++)
         {
             StateRecord record = FindRecord(snapshot, ProcessorRecord.GetName(i));
             states[i] = ProcessorRecord.Restore(record) ?? throw new SnapshotException($"the state of '{record.Name}' cannot be one");
+            AdvanceCounter(states[i], step);
         }
 
         _execution.Restore(states, () =>
@@ -261,8 +304,26 @@ internal sealed partial class MachineController
         Devices.Power.RaiseGeneralEvent(AcpiTables.GenerationEvent);
     }
 
+    // How far the guest's clocks are to go at once: the time since it was saved.
+    private ulong GetClockStep(SnapshotManifest manifest)
+    {
+        ulong now = _clock.UnixTime;
+        return _settings.StepsClock && now > manifest.UnixTime ? Math.Min(now - manifest.UnixTime, MaximumClockStep) : 0;
+    }
+
+    // The time-stamp counter goes with the machine clock.
+    private void AdvanceCounter(ProcessorState state, ulong step)
+    {
+        int at = state.Msrs.FindIndex(static m => m.Index == TimeStampCounter);
+        if (step != 0 && at >= 0)
+        {
+            ulong cycles = (ulong)((UInt128)step * _partitionSettings.TscFrequency / NanosecondsPerSecond);
+            state.Msrs[at] = new MsrValue(TimeStampCounter, unchecked(state.Msrs[at].Value + cycles));
+        }
+    }
+
     // Another number than any machine had before, so that a guest which knows makes new random numbers.
-    private bool WriteGeneration() => _memory.TryWrite(AcpiTables.GenerationAddress, RandomNumberGenerator.GetBytes(AcpiTables.GenerationLength));
+    private bool WriteGeneration() => _memory.TryWrite(AcpiTables.GenerationAddress, HostRandom.GetBytes(AcpiTables.GenerationLength));
 
     private static StateRecord FindRecord(MachineSnapshot snapshot, string name)
     {

@@ -4,7 +4,6 @@ using Lamina.Boot.Cpu;
 using Lamina.Boot.Layout;
 using Lamina.Chipset;
 using Lamina.Interop;
-using Lamina.Interop.Memory;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
@@ -34,7 +33,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     private readonly EventLoop _loop;
     private readonly MachineClock _clock;
     private readonly GuestMemory _memory;
-    private readonly MemoryMapping _mapping;
+    private readonly SnapshotMemory _ram;
     private readonly BootLoader? _bootLoader;
     private readonly PartitionSettings _partitionSettings;
     private readonly AcpiTables _acpi;
@@ -45,6 +44,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     private readonly Posting _powerButton;
     private readonly TaskCompletionSource<MachineResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly object _gate = new();
+    private readonly object _savingGate = new();
     private MachineResult? _end;
     private bool _resetRequested;
     private bool _pauseRequested;
@@ -68,8 +68,8 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             MachineLayout layout = new(settings.MemorySize);
             MachineSnapshot? snapshot = settings.Snapshot;
             _bootLoader = settings.Boot is { } boot ? Own(new BootLoader(boot, layout)) : null;
-            _mapping = Own(snapshot?.MapMemory() ?? MemoryMapping.CreateAnonymous(settings.MemorySize));
-            _memory = Own(new GuestMemory(layout.CreateRegions(_mapping.Address)));
+            _ram = Own(snapshot?.MapMemory() ?? SnapshotMemory.CreateEmpty(settings.MemorySize));
+            _memory = Own(new GuestMemory(layout.CreateRegions(_ram.Mapping.Address)));
             _loop = new EventLoop($"{settings.Name} loop", OnLoopEnded, () => settings.ThreadStarted?.Invoke(MachineThread.EventLoop));
             _clock = Own(new MachineClock(_loop));
             Own(_loop);
@@ -535,7 +535,6 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     // The time-stamp counters follow the machine clock, through resets too: a value of some moment would set one behind the others.
     private static void ForgetTime(ProcessorState state)
     {
-        const uint TimeStampCounter = 0x10;
         state.Msrs.RemoveAll(static m => m.Index == TimeStampCounter);
     }
 

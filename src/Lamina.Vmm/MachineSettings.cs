@@ -36,11 +36,14 @@ public sealed record MachineSettings
     /// <summary>Accelerators under which it must be able to go on later: its processors have only what all of them can give.</summary>
     public IReadOnlyList<IAccelerator> CompatibleWith { get; init; } = [];
 
-    /// <summary>What it boots; null for a machine that goes on where a snapshot was taken, which ends when it is reset.</summary>
+    /// <summary>What it boots; null for a machine that goes on where a snapshot was taken and cannot boot; it ends when it is reset.</summary>
     public required BootSource? Boot { get; init; }
 
     /// <summary>The snapshot in whose state it begins, by <see cref="SnapshotSettings.Create"/>; null for a machine that boots. It must be open until the machine has been made.</summary>
     public MachineSnapshot? Snapshot { get; init; }
+
+    /// <summary>Whether a machine that begins in a snapshot's state has its clocks step by the time that has passed since; else they go on where they stood.</summary>
+    public bool StepsClock { get; init; }
 
     /// <summary>Where the output of the first serial port (COM1, ttyS0) goes. Not disposed by the machine.</summary>
     public ICharacterOutput Serial0 { get; init; } = NullCharacterOutput.Instance;

@@ -199,29 +199,35 @@ public sealed class VirtualMachine : IDisposable
     /// is copied. Not to be called from a serial output.
     /// </summary>
     /// <param name="directory">The directory. It appears when all of it is on the disk.</param>
-    /// <param name="labels">What the caller wants to find in the manifest.</param>
+    /// <param name="options">How it is taken; null for one that stands alone, not compressed.</param>
     /// <returns>How long the machine stood still.</returns>
     /// <exception cref="SnapshotException">It cannot be saved; it goes on.</exception>
-    public TimeSpan Snapshot(string directory, IReadOnlyDictionary<string, string>? labels = null)
+    public TimeSpan Snapshot(string directory, SnapshotOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
-        return _controller.Snapshot(() => new SnapshotDirectory(directory), labels ?? new Dictionary<string, string>());
+        return _controller.Snapshot(() => new SnapshotDirectory(directory), options ?? new SnapshotOptions());
     }
 
     /// <summary>Saves the machine into files that somebody else has made, who gives them their directory when this has succeeded (<see cref="SnapshotDirectory.CompleteWritten"/>).</summary>
     /// <param name="files">Empty files with the names that <see cref="ListSnapshotFiles"/> gives, open for reading and writing. They are the caller's to close.</param>
-    /// <param name="labels">What the caller wants to find in the manifest.</param>
+    /// <param name="options">How it is taken.</param>
     /// <returns>How long the machine stood still.</returns>
     /// <exception cref="SnapshotException">It cannot be saved; it goes on.</exception>
-    public TimeSpan Snapshot(IReadOnlyList<Interop.Files.PassedFile> files, IReadOnlyDictionary<string, string> labels)
+    public TimeSpan Snapshot(IReadOnlyList<Interop.Files.PassedFile> files, SnapshotOptions options)
     {
         ArgumentNullException.ThrowIfNull(files);
-        return _controller.Snapshot(() => new PassedSnapshotFiles(files), labels);
+        ArgumentNullException.ThrowIfNull(options);
+        return _controller.Snapshot(() => new PassedSnapshotFiles(files), options);
     }
 
     /// <summary>The names of the files that a snapshot would have now.</summary>
+    /// <param name="options">How it would be taken.</param>
     /// <exception cref="SnapshotException">The machine cannot be saved.</exception>
-    public IReadOnlyList<string> ListSnapshotFiles() => _controller.ListSnapshotFiles();
+    public IReadOnlyList<string> ListSnapshotFiles(SnapshotOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return _controller.ListSnapshotFiles(options);
+    }
 
     /// <summary>Ends the machine if it runs, waits for its threads, and gives its memory back. Not to be called from a serial output.</summary>
     public void Dispose()

@@ -72,6 +72,7 @@ public sealed class ControlTests : IDisposable
         using (JsonDocument statistics = JsonDocument.Parse(Run(0, "stats", "echo", "--json").Text))
         {
             Assert.True(statistics.RootElement.GetProperty("instructions").GetUInt64() > 0, "no instruction was counted");
+            Assert.True(statistics.RootElement.TryGetProperty("translatedBlocks", out _), "translated blocks are not told");
             Assert.True(statistics.RootElement.GetProperty("consoleBytes").GetInt64() >= 6, "the console's bytes were not counted");
         }
 
@@ -119,7 +120,14 @@ public sealed class ControlTests : IDisposable
         Assert.Contains("exists already", Run(125, "snapshot", "first", snapshot).Error, StringComparison.Ordinal);
         Assert.Equal("second\n", Run(0, "restore", snapshot, "--detach", "--name", "second", "--accel", "interpreter", "--verify").Text);
         Assert.Equal("third\n", Run(0, "clone", "first", "third").Text);
-        foreach (string name in (string[])["first", "second", "third"])
+        string changes = Path.Combine(_directory, "changes");
+        string packed = Path.Combine(_directory, "packed");
+        Assert.Contains("not the last snapshot", Run(125, "snapshot", "first", changes, "--base", snapshot).Error, StringComparison.Ordinal);
+        Run(0, "snapshot", "second", changes, "--base", snapshot);
+        Run(0, "snapshot", "second", packed, "--base", changes, "--compress");
+        Assert.Equal("fourth\n", Run(0, "restore", packed, "--detach", "--name", "fourth", "--verify", "--step-clock").Text);
+        Assert.Contains("--publish needs a network card", Run(125, "restore", packed, "--publish", "8080:80").Error, StringComparison.Ordinal);
+        foreach (string name in (string[])["first", "second", "third", "fourth"])
         {
             using Attachment console = Attach(name);
             console.Type("a");
@@ -134,7 +142,7 @@ public sealed class ControlTests : IDisposable
         }
 
         Assert.Contains("'memory.bin' is not as long", Run(125, "restore", snapshot, "--detach").Error, StringComparison.Ordinal);
-        Assert.Equal(3, List().Length);
+        Assert.Equal(4, List().Length);
     }
 
     [Fact]

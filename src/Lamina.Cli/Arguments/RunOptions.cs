@@ -102,6 +102,12 @@ internal sealed record RunOptions
     /// <summary>The accelerator's name for a restored machine; null for the one under which it was saved.</summary>
     public string? RestoreAccelerator { get; init; }
 
+    /// <summary>Ports of this host that lead to a restored guest; "saved" stands for those of the saved machine.</summary>
+    public IReadOnlyList<string> RestorePublish { get; init; } = [];
+
+    /// <summary>Whether a restored guest's clocks step to the present time.</summary>
+    public bool StepsClock { get; init; }
+
     /// <summary>Whether the machine's process gives up what it does not need before the guest runs.</summary>
     public bool IsSandboxed { get; init; } = true;
 

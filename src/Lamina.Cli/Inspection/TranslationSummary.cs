@@ -14,11 +14,17 @@ internal sealed class TranslationSummary : ITranslationObserver
     private long _hostBytes;
     private TimeSpan _time;
 
+    /// <summary>How many blocks. Any thread.</summary>
+    public ulong Count => (ulong)Volatile.Read(ref _count);
+
+    /// <summary>Bytes of guest code in them. Any thread.</summary>
+    public ulong GuestBytes => (ulong)Volatile.Read(ref _guestBytes);
+
     /// <inheritdoc/>
     public void Translated(in TranslatedBlock block)
     {
-        _count++;
-        _guestBytes += block.GuestCode.Length;
+        Volatile.Write(ref _count, _count + 1);
+        Volatile.Write(ref _guestBytes, _guestBytes + block.GuestCode.Length);
         _hostBytes += block.HostCode.Length;
         _time += block.Duration;
         double nanoseconds = Math.Max(1, block.Duration.TotalNanoseconds);

@@ -10,14 +10,14 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
     private readonly PerfMap? _map;
     private readonly BlockDump? _dump;
 
-    private readonly TranslationSummary? _summary;
+    private readonly bool _shows;
 
-    private TranslationWatch(PerfMap? map, BlockDump? dump, TranslationSummary? summary, TranslatorInspection inspection, LockstepMonitor? lockstep)
+    private TranslationWatch(PerfMap? map, BlockDump? dump, bool shows, TranslatorInspection inspection, LockstepMonitor? lockstep)
     {
         _map = map;
         _dump = dump;
-        _summary = summary;
-        Options = new TranslatorOptions { Observer = map == null && dump == null && summary == null ? null : this, Lockstep = lockstep, StrictCode = inspection.StrictCode };
+        _shows = shows;
+        Options = new TranslatorOptions { Observer = this, Lockstep = lockstep, StrictCode = inspection.StrictCode };
     }
 
     /// <summary>For the accelerator.</summary>
@@ -25,7 +25,7 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
 
     /// <summary>Opens the files.</summary>
     /// <param name="inspection">What is to be told.</param>
-    /// <param name="summary">Count what is translated.</param>
+    /// <param name="summary">Say at the end what was translated.</param>
     /// <exception cref="LaminaException">One cannot be written.</exception>
     public static TranslationWatch Create(TranslatorInspection inspection, bool summary = false)
     {
@@ -35,7 +35,7 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
         {
             BlockDump? dump = inspection.DumpFile == null ? null : new BlockDump(inspection.DumpFile);
             path = PerfMap.DefaultPath;
-            return new TranslationWatch(inspection.PerfMap ? new PerfMap(path) : null, dump, summary ? new TranslationSummary() : null, inspection, lockstep);
+            return new TranslationWatch(inspection.PerfMap ? new PerfMap(path) : null, dump, summary, inspection, lockstep);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -43,8 +43,11 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
         }
     }
 
-    /// <summary>What was translated, if it was counted.</summary>
-    public string? Summary => _summary?.ToString();
+    /// <summary>What was translated.</summary>
+    public TranslationSummary Counts { get; } = new();
+
+    /// <summary>What is to be said of it at the end, if anything.</summary>
+    public string? Summary => _shows ? Counts.ToString() : null;
 
     /// <summary>Says what lockstep found, if it was on.</summary>
     public void WriteLockstep(TextWriter output)
@@ -77,7 +80,7 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
     {
         _map?.Translated(block);
         _dump?.Translated(block);
-        _summary?.Translated(block);
+        Counts.Translated(block);
     }
 
     /// <inheritdoc/>

@@ -48,8 +48,14 @@ internal static class MachineReport
         Line(output, "instructions", Number(statistics.Instructions));
         if (statistics.Exits > 0)
         {
-            Line(output, "exits", Number(statistics.Exits));
+            ExitStatistics kinds = statistics.ExitsByKind ?? new ExitStatistics();
+            Line(output, "exits", $"{Number(statistics.Exits)}: {Number(kinds.Port)} for ports, {Number(kinds.Mmio)} for registers in memory, {Number(kinds.Msr)} for MSRs, {Number(kinds.Halt)} to halt, {Number(kinds.Other)} other");
             Line(output, "assisted", $"{Number(statistics.AssistedInstructions)} instructions");
+        }
+
+        if (statistics.TranslatedBlocks > 0)
+        {
+            Line(output, "translated", $"{Number(statistics.TranslatedBlocks)} blocks, {Number(statistics.TranslatedBytes)} bytes");
         }
 
         MemoryStatistics memory = statistics.Memory;

@@ -12,15 +12,19 @@ internal static class SnapshotRequest
     /// <summary>Makes a snapshot.</summary>
     /// <param name="client">The machine.</param>
     /// <param name="directory">The snapshot's directory, which appears when all of it is on the disk.</param>
-    /// <exception cref="LaminaException">The directory cannot be had.</exception>
+    /// <param name="basePath">The snapshot that it is to rest on; null for one that stands alone.</param>
+    /// <param name="compress">Whether memory is compressed.</param>
+    /// <exception cref="LaminaException">The directory cannot be had, or the base is no snapshot.</exception>
     /// <exception cref="ControlException">The machine cannot be saved.</exception>
-    public static SnapshotResult Make(ControlClient client, string directory)
+    public static SnapshotResult Make(ControlClient client, string directory, string? basePath = null, bool compress = false)
     {
         List<PassedFile> files = [];
         try
         {
+            SnapshotBase? link = basePath == null ? null : SnapshotBase.Read(basePath, directory);
             using SnapshotDirectory place = new(directory);
-            ControlChannel channel = client.OpenStream(ControlVerbs.Snapshot, new SnapshotArguments { PassesFiles = true }, ControlJson.Default.SnapshotArguments);
+            SnapshotArguments arguments = new() { PassesFiles = true, Base = link?.Path, BaseSha256 = link?.Sha256, Compress = compress };
+            ControlChannel channel = client.OpenStream(ControlVerbs.Snapshot, arguments, ControlJson.Default.SnapshotArguments);
             SnapshotFiles wanted = client.ReadResult(ControlJson.Default.SnapshotFiles);
             foreach (string name in wanted.Names)
             {

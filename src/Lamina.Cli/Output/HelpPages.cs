@@ -66,7 +66,7 @@ internal sealed class HelpPages(TextWriter output, int width) : SynchronousComma
                 writer.Write(command, "lamina disk convert [OPTIONS] FILE TARGET", []);
                 break;
             case "snapshot" when !command.Parents.Any(static p => p.Name == "disk"):
-                writer.Write(command, "lamina snapshot NAME DIR", []);
+                writer.Write(command, "lamina snapshot [OPTIONS] NAME DIR", []);
                 break;
             case "check" or "resize" or "commit" or "rebase" or "map" or "compare" or "snapshot":
                 string arguments = string.Join(' ', command.Arguments.Select(a => a.Name));

@@ -237,6 +237,7 @@ internal sealed class MachineRun(RunOptions options)
                 Resize = (columns, rows) => SendSize(machine, link, new TerminalSize(columns, rows)),
                 AskToPowerOff = () => AskToPowerOff(machine, link),
                 CreateLabels = () => RestoredMachine.CreateLabels(Source, HasShell(link)),
+                Translations = inspection.Counts,
                 Sandbox = sandbox,
                 Quit = quit,
             });
@@ -247,6 +248,11 @@ internal sealed class MachineRun(RunOptions options)
 
             Confine(sandbox);
             machine.Start();
+            if (options.Verbose && _restored != null)
+            {
+                Messages.Write("the machine goes on");
+            }
+
             result = machine.WaitForEnd();
             control.Console.End();
             _ended.Set();
@@ -358,11 +364,11 @@ internal sealed class MachineRun(RunOptions options)
     {
         if (_restored != null)
         {
-            MachineSettings saved = _restored.CreateSettings(options.RestoreAccelerator, serial, _temporary);
+            MachineSettings saved = _restored.CreateSettings(options.RestoreAccelerator, serial, _temporary, options.RestorePublish, translator);
 
             // The guest keeps its address; the path on the host is this machine's own.
             SocketSettings? sockets = saved.Sockets is { } there && _sockets != null ? _sockets with { Address = there.Address } : saved.Sockets;
-            return saved with { Name = name, Serial0 = serial, Sockets = sockets };
+            return saved with { Name = name, Serial0 = serial, Sockets = sockets, StepsClock = options.StepsClock };
         }
 
         return new MachineSettings

@@ -1,5 +1,7 @@
+using Lamina.Cli.Arguments;
 using Lamina.Cli.Images.Systems;
 using Lamina.Machine.Backends;
+using Lamina.SoftCpu;
 using Lamina.Storage;
 using Lamina.Vmm;
 using Lamina.Vmm.Snapshots;
@@ -10,6 +12,7 @@ namespace Lamina.Cli.Running;
 internal sealed class RestoredMachine : IDisposable
 {
     private const string SourceLabel = "source";
+    private const string SavedPorts = "saved";
     private const string ShellLabel = "shell";
     private readonly MachineSnapshot _snapshot;
 
@@ -68,13 +71,15 @@ internal sealed class RestoredMachine : IDisposable
     /// <param name="accelerator">Name of the accelerator; null for the one under which it ran.</param>
     /// <param name="console">Where the virtio console's output goes.</param>
     /// <param name="temporary">Takes the overlays.</param>
+    /// <param name="publish">Ports that lead to the guest; "saved" for those that it had.</param>
+    /// <param name="translator">How the translator is to work, if it is that.</param>
     /// <exception cref="LaminaException">It cannot go on here.</exception>
-    public MachineSettings CreateSettings(string? accelerator, ICharacterOutput console, TemporaryFiles temporary)
+    public MachineSettings CreateSettings(string? accelerator, ICharacterOutput console, TemporaryFiles temporary, IReadOnlyList<string> publish, TranslatorOptions translator)
     {
         try
         {
-            MachineSettings settings = SnapshotSettings.Create(_snapshot, AcceleratorCatalog.Create(AcceleratorCatalog.Check(accelerator ?? SavedAccelerator)), console);
-            return settings with { Disks = [.. settings.Disks.Select((d, i) => _snapshot.Manifest.Disks[i].IsCopied ? MakeOverlay(d, temporary) : d)] };
+            MachineSettings settings = SnapshotSettings.Create(_snapshot, AcceleratorCatalog.Create(AcceleratorCatalog.Check(accelerator ?? SavedAccelerator), translator), console);
+            return settings with { Networks = Publish(settings.Networks, publish), Disks = [.. settings.Disks.Select((d, i) => _snapshot.Manifest.Disks[i].IsCopied ? MakeOverlay(d, temporary) : d)] };
         }
         catch (Exception e) when (e is SnapshotException or StorageException)
         {
@@ -84,6 +89,26 @@ internal sealed class RestoredMachine : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _snapshot.Dispose();
+
+    // At the first card that has ports on this host.
+    private IReadOnlyList<NetworkSettings> Publish(IReadOnlyList<NetworkSettings> networks, IReadOnlyList<string> publish)
+    {
+        if (publish.Count == 0)
+        {
+            return networks;
+        }
+
+        int card = networks.ToList().FindIndex(static n => n.Kind == NetworkKind.User);
+        if (card < 0)
+        {
+            throw new LaminaException("--publish needs a network card of kind 'user', and the saved machine has none.");
+        }
+
+        IEnumerable<string> ports = publish.SelectMany(p => p == SavedPorts ? _snapshot.Manifest.Networks[card].PublishedPorts : [p]);
+        NetworkSettings[] changed = [.. networks];
+        changed[card] = networks[card] with { PublishedPorts = [.. ports.Select(NetworkArgument.ParsePort)] };
+        return changed;
+    }
 
     private static DiskSettings MakeOverlay(DiskSettings disk, TemporaryFiles temporary)
     {

@@ -34,9 +34,6 @@ public sealed class MemoryMapping : SafeHandle
     /// <summary>Length in bytes.</summary>
     public ulong Length { get; }
 
-    /// <summary>Whether pages that were never written are a file's.</summary>
-    public bool IsOverFile { get; private set; }
-
     /// <inheritdoc/>
     public override bool IsInvalid => handle == 0;
 
@@ -81,7 +78,6 @@ public sealed class MemoryMapping : SafeHandle
     {
         ArgumentNullException.ThrowIfNull(file);
         MemoryMapping mapping = Reserve(length);
-        mapping.IsOverFile = true;
         if (NativeMethods.Map(mapping.Address, (nuint)length, ReadWrite, Private | Fixed | NoReserve, (int)file.DangerousGetHandle(), 0) == -1)
         {
             SystemCallException failure = SystemCallException.FromLastError("mmap");
@@ -91,6 +87,25 @@ public sealed class MemoryMapping : SafeHandle
 
         _ = NativeMethods.Advise(mapping.Address, (nuint)length, NoDumpAdvice);
         return mapping;
+    }
+
+    /// <summary>Has a range of private memory begin with a file's content instead, as <see cref="CreatePrivate"/> does.</summary>
+    /// <param name="offset">Where in this memory, and in the file: a multiple of the page size.</param>
+    /// <param name="length">Bytes, in whole pages.</param>
+    /// <param name="file">The file, which may be closed afterwards.</param>
+    /// <exception cref="SystemCallException">The host cannot map it.</exception>
+    public void Overlay(ulong offset, ulong length, Microsoft.Win32.SafeHandles.SafeFileHandle file)
+    {
+        ObjectDisposedException.ThrowIf(IsClosed, this);
+        ArgumentNullException.ThrowIfNull(file);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset, Length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, Length - offset);
+        if (NativeMethods.Map(handle + (nint)offset, (nuint)length, ReadWrite, Private | Fixed | NoReserve, (int)file.DangerousGetHandle(), (long)offset) == -1)
+        {
+            throw SystemCallException.FromLastError("mmap");
+        }
+
+        _ = NativeMethods.Advise(handle + (nint)offset, (nuint)length, NoDumpAdvice);
     }
 
     /// <summary>The bytes from <paramref name="offset"/> on.</summary>

@@ -245,6 +245,40 @@ public sealed unsafe class GuestMemory : IDisposable
         return true;
     }
 
+    /// <summary>Moves what is known of written pages into a bitmap: afterwards none is dirty. While nobody writes, and before any processor writes again by what it has cached.</summary>
+    /// <param name="region">The region's position in <see cref="Regions"/>.</param>
+    /// <param name="pages">Gets a bit for each page of the region that was written; other bits stay as they are.</param>
+    /// <returns>How many there were.</returns>
+    /// <exception cref="ArgumentException">The bitmap is too short.</exception>
+    public ulong TakeDirtyPages(int region, Span<ulong> pages)
+    {
+        ulong count = _regions[region].Length / PageSize;
+        if ((ulong)pages.Length * 64 < count)
+        {
+            throw new ArgumentException("There is no room for a bit for each page.", nameof(pages));
+        }
+
+        // SAFETY: one byte a page, allocated for the region.
+        Span<byte> attributes = new(_attributes[region], (int)count);
+        ulong taken = 0;
+        for (int page = 0; page < attributes.Length; page++)
+        {
+            if ((page & 7) == 0 && attributes.Length - page >= 8
+                && (Unsafe.ReadUnaligned<ulong>(ref attributes[page]) & (ulong)PageAttributes.Dirty * 0x0101_0101_0101_0101) == 0)
+            {
+                page += 7;
+            }
+            else if ((attributes[page] & (byte)PageAttributes.Dirty) != 0)
+            {
+                attributes[page] &= unchecked((byte)~PageAttributes.Dirty);
+                pages[page / 64] |= 1UL << (page % 64);
+                taken++;
+            }
+        }
+
+        return taken;
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

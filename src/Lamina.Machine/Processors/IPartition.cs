@@ -13,4 +13,16 @@ public interface IPartition : IDisposable
 
     /// <summary>The interrupt controllers that the accelerator has itself; null if it leaves them to the machine. Processors' Save and Restore carry local APICs over.</summary>
     IHostedInterrupts? HostedInterrupts { get; }
+
+    /// <summary>
+    /// From now on, <see cref="CollectWrites"/> tells of every page that processors write. Nothing to do for one that marks pages as it writes them. While no processor runs.
+    /// </summary>
+    void TrackWrites()
+    {
+    }
+
+    /// <summary>Marks the pages that processors have written since <see cref="TrackWrites"/>, or since the last call, as <see cref="Memory.PageAttributes.Dirty"/>. While no processor runs.</summary>
+    void CollectWrites()
+    {
+    }
 }

@@ -19,6 +19,11 @@ public interface IVirtualProcessor : Interrupts.IProcessorSignals, IDisposable
     /// <returns><c>false</c>, with the processor reset, if no x86 processor can be in that state.</returns>
     bool Restore(ProcessorState state);
 
+    /// <summary>Has the next write to each page mark it as dirty again. Only while no <see cref="Run"/> is under way; nothing to do for an accelerator whose partition collects writes.</summary>
+    void ForgetWritablePages()
+    {
+    }
+
     /// <summary>Instructions retired since creation; an accelerator that cannot count gives 0.</summary>
     ulong InstructionsRetired { get; }
 

@@ -12,6 +12,15 @@ public sealed record MachineStatistics
     /// <summary>Returns from guest code under KVM.</summary>
     public ulong Exits { get; set; }
 
+    /// <summary>The same, by what they were for; null if there were none.</summary>
+    public ExitStatistics? ExitsByKind { get; set; }
+
+    /// <summary>Blocks of guest code that the translator has made host code of.</summary>
+    public ulong TranslatedBlocks { get; set; }
+
+    /// <summary>Bytes of guest code in them.</summary>
+    public ulong TranslatedBytes { get; set; }
+
     /// <summary>Instructions that KVM refused and the interpreter executed.</summary>
     public ulong AssistedInstructions { get; set; }
 

@@ -8,4 +8,13 @@ public sealed record SnapshotArguments
 
     /// <summary>Whether the client makes the files, and passes them: the directory is then its own affair.</summary>
     public bool PassesFiles { get; set; }
+
+    /// <summary>The snapshot that it is to rest on, as its manifest is to name it: its path from the directory to be made; null for one that stands alone.</summary>
+    public string? Base { get; set; }
+
+    /// <summary>SHA-256 of that snapshot's manifest, in hexadecimal digits.</summary>
+    public string? BaseSha256 { get; set; }
+
+    /// <summary>Whether memory is compressed.</summary>
+    public bool Compress { get; set; }
 }

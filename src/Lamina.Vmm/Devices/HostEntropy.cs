@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using Lamina.Interop.Processes;
 using Lamina.Machine.Backends;
 
 namespace Lamina.Vmm.Devices;
@@ -7,5 +7,5 @@ namespace Lamina.Vmm.Devices;
 internal sealed class HostEntropy : IEntropySource
 {
     /// <inheritdoc/>
-    public void Fill(Span<byte> destination) => RandomNumberGenerator.Fill(destination);
+    public void Fill(Span<byte> destination) => HostRandom.Fill(destination);
 }

@@ -17,6 +17,7 @@ internal sealed class Execution : IDisposable
     private IVirtualProcessor[] _processors = [];
     private ulong _retiredBefore;
     private ProcessorCounters _countedBefore;
+    private bool _tracksWrites;
 
     /// <summary>Makes partition and processors, in the state after power-on.</summary>
     /// <exception cref="SystemCallException">The host refuses something.</exception>
@@ -103,6 +104,12 @@ internal sealed class Execution : IDisposable
             }
         }
 
+        if (_tracksWrites)
+        {
+            _partition!.CollectWrites();
+            partition.TrackWrites();
+        }
+
         _bus.Connect(partition.HostedInterrupts);
         _retiredBefore = InstructionsRetired;
         _countedBefore = Counters;
@@ -137,6 +144,25 @@ internal sealed class Execution : IDisposable
         }
     }
 
+    /// <summary>Marks what processors have written as dirty, as far as that is not done yet. While no processor runs.</summary>
+    internal void CollectWrites() => _partition!.CollectWrites();
+
+    /// <summary>Has pages that are clean now marked as dirty when a processor writes them. While no processor runs.</summary>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    internal void TrackWrites()
+    {
+        if (!_tracksWrites)
+        {
+            _partition!.TrackWrites();
+            _tracksWrites = true;
+        }
+
+        foreach (IVirtualProcessor processor in _processors)
+        {
+            processor.ForgetWritablePages();
+        }
+    }
+
     /// <summary>Puts interrupt controllers, by <paramref name="restoreDevices"/>, and then the processors into a saved state. Before any processor has run.</summary>
     /// <exception cref="SnapshotException">A processor cannot be in its state.</exception>
     internal void Restore(ProcessorState[] states, Action restoreDevices)
@@ -154,7 +180,13 @@ internal sealed class Execution : IDisposable
         _bus.Connect(_partition!.HostedInterrupts);
     }
 
-    private static ProcessorCounters Add(ProcessorCounters a, ProcessorCounters b) => new(a.Exits + b.Exits, a.AssistedInstructions + b.AssistedInstructions);
+    private static ProcessorCounters Add(ProcessorCounters a, ProcessorCounters b) => new(
+        a.Exits + b.Exits,
+        a.AssistedInstructions + b.AssistedInstructions,
+        a.PortExits + b.PortExits,
+        a.MmioExits + b.MmioExits,
+        a.MsrExits + b.MsrExits,
+        a.HaltExits + b.HaltExits);
 
     private static void Release(IPartition? partition, IVirtualProcessor[] processors)
     {

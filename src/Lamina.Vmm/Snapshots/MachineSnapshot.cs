@@ -1,8 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
-using Lamina.Interop;
-using Lamina.Interop.Memory;
 using Lamina.Machine.Processors;
 using Microsoft.Win32.SafeHandles;
 
@@ -17,16 +15,23 @@ public sealed class MachineSnapshot : IDisposable
     internal const string ManifestFile = "manifest.json";
     internal const string StateFile = "state.bin";
     internal const string MemoryFile = "memory.bin";
-    private const long MaximumManifest = 4 << 20;
+    internal const string PackedFile = "memory.z";
+    internal const string PagesFile = "pages.bin";
+    internal const string KernelFile = "kernel.bin";
+    internal const string InitrdFile = "initrd.bin";
+    internal const string Compression = "zlib";
+    internal const long MaximumManifest = 4 << 20;
     private const long MaximumState = 64 << 20;
-    private readonly SafeFileHandle _memory;
+    private const int MaximumChain = 256;
+    private readonly List<(string Place, MemoryLayer Layer)> _layers;
     private readonly Dictionary<string, StateRecord> _records;
 
-    private MachineSnapshot(string directory, SnapshotManifest manifest, SafeFileHandle memory, Dictionary<string, StateRecord> records)
+    private MachineSnapshot(string directory, SnapshotManifest manifest, string identity, List<(string Place, MemoryLayer Layer)> layers, Dictionary<string, StateRecord> records)
     {
         Directory = directory;
         Manifest = manifest;
-        _memory = memory;
+        Identity = identity;
+        _layers = layers;
         _records = records;
     }
 
@@ -36,67 +41,68 @@ public sealed class MachineSnapshot : IDisposable
     /// <summary>What it says of itself.</summary>
     public SnapshotManifest Manifest { get; }
 
+    /// <summary>SHA-256 of its manifest, by which others that rest on it know it.</summary>
+    internal string Identity { get; }
+
+    /// <summary>Where kernel and initial RAM disk are: here, or where it rests on; null if nowhere.</summary>
+    internal string? ImageDirectory { get; private init; }
+
     internal IReadOnlyList<CpuidEntry> Cpuid => [.. Manifest.Cpuid.Select(static e => new CpuidEntry(e[0], e[1], e[2], e[3], e[4], e[5]))];
 
-    /// <summary>Opens a snapshot and checks all but its memory's and its disks' content.</summary>
-    /// <exception cref="SnapshotException">It is no snapshot, is damaged, or is of a machine that this version does not have.</exception>
+    /// <summary>Opens a snapshot and those that it rests on, and checks all but their memory's and its disks' content.</summary>
+    /// <exception cref="SnapshotException">It is no snapshot, is damaged, lacks one that it rests on, or is of a machine that this version does not have.</exception>
     public static MachineSnapshot Open(string directory)
     {
-        SnapshotManifest manifest = ReadManifest(directory);
-        Check(manifest);
-        byte[] state = ReadFile(directory, StateFile, MaximumState);
+        SnapshotManifest manifest = ReadManifest(directory, out string identity);
+        byte[] state = SnapshotFile.ReadAll(directory, StateFile, MaximumState);
         SavedFile saved = FindFile(manifest, StateFile);
-        if ((ulong)state.Length != saved.Length || Convert.ToHexStringLower(SHA256.HashData(state)) != saved.Sha256)
+        Check(state, saved);
+        Dictionary<string, StateRecord> records = StateArchive.Read(state) ?? throw new SnapshotException($"'{StateFile}' has no devices' states in it");
+        foreach (string name in manifest.Disks.Where(static d => d.IsCopied).Select(static d => d.Path))
         {
-            throw new SnapshotException($"'{StateFile}' is not what was saved: it is damaged or cut off");
+            CheckLength(directory, name, manifest);
         }
 
-        Dictionary<string, StateRecord> records = StateArchive.Read(state) ?? throw new SnapshotException($"'{StateFile}' has no devices' states in it");
-        SafeFileHandle memory = OpenFile(directory, MemoryFile);
+        List<(string Place, MemoryLayer Layer)> layers = OpenLayers(directory, manifest, out string images, out SnapshotManifest lowest);
         try
         {
-            if ((ulong)RandomAccess.GetLength(memory) != manifest.MemoryBytes)
-            {
-                throw new SnapshotException($"'{MemoryFile}' is not as long as the machine's memory: it is cut off");
-            }
-
-            foreach (SavedDisk disk in manifest.Disks.Where(static d => d.IsCopied))
-            {
-                using SafeFileHandle image = OpenFile(directory, disk.Path);
-                if ((ulong)RandomAccess.GetLength(image) != FindFile(manifest, disk.Path).Length)
-                {
-                    throw new SnapshotException($"'{disk.Path}' is not as long as the saved image: it is cut off, or was written to");
-                }
-            }
-
-            return new MachineSnapshot(directory, manifest, memory, records);
+            string[] names = manifest.Boot == null || lowest.Boot == null ? [] : manifest.Boot.HasInitrd ? [KernelFile, InitrdFile] : [KernelFile];
+            Array.ForEach(names, name => CheckLength(images, name, lowest));
+            return new MachineSnapshot(directory, manifest, identity, layers, records) { ImageDirectory = names.Length == 0 ? null : images };
         }
         catch
         {
-            memory.Dispose();
+            layers.ForEach(static l => l.Layer.Dispose());
             throw;
         }
     }
 
-    /// <summary>Checks the content of all files against their digests.</summary>
+    /// <summary>Checks the content of all files against their digests, also of the memory that it has from others.</summary>
     /// <exception cref="SnapshotException">One is not what was saved; it is named.</exception>
     public void Verify()
     {
-        foreach (SavedFile saved in Manifest.Files.Where(static f => f.Name != StateFile))
+        foreach (SavedFile saved in Manifest.Files.Where(static f => f.Name is not (StateFile or MemoryFile or PackedFile)))
         {
-            using SafeFileHandle file = OpenFile(Directory, saved.Name);
-            if ((ulong)RandomAccess.GetLength(file) != saved.Length || MemoryImage.Digest(file) != saved.Sha256)
-            {
-                throw new SnapshotException($"'{saved.Name}' is not what was saved: it is damaged or cut off");
-            }
+            using SafeFileHandle file = SnapshotFile.Open(Directory, saved.Name);
+            SnapshotFile.Read(saved.Name, () => (ulong)RandomAccess.GetLength(file) == saved.Length && Digest(saved.Name, file) == saved.Sha256
+                ? true
+                : throw new SnapshotException($"'{saved.Name}' is not what was saved: it is damaged or cut off"));
+        }
+
+        foreach ((string place, MemoryLayer layer) in _layers)
+        {
+            layer.Verify(place);
         }
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _memory.Dispose();
+    public void Dispose() => _layers.ForEach(static l => l.Layer.Dispose());
 
     /// <summary>Whether it is the name of one of a snapshot's files.</summary>
-    internal static bool IsFileName(string name) => name is ManifestFile or StateFile or MemoryFile || IsDiskFile(name);
+    internal static bool IsFileName(string name) => name is ManifestFile or StateFile or MemoryFile or PackedFile or PagesFile or KernelFile or InitrdFile || IsDiskFile(name);
+
+    /// <summary>The digest of a file: for images of memory and disks, that of their chunks that are not zero.</summary>
+    internal static string Digest(string name, SafeFileHandle file) => name == MemoryFile || IsDiskFile(name) ? MemoryImage.Digest(file) : DigestAll(file);
 
     /// <summary>Whether it is the name of a disk's copy.</summary>
     internal static bool IsDiskFile(string name)
@@ -109,7 +115,8 @@ public sealed class MachineSnapshot : IDisposable
     internal static string GetDiskFile(int number, Storage.DiskFormat format) => string.Create(CultureInfo.InvariantCulture, $"disk{number}.{(format == Storage.DiskFormat.Raw ? "raw" : "qcow2")}");
 
     /// <summary>Maps the memory, for one machine alone.</summary>
-    internal MemoryMapping MapMemory() => MemoryMapping.CreatePrivate(_memory, Manifest.MemoryBytes);
+    /// <exception cref="SnapshotException">Compressed memory is damaged.</exception>
+    internal SnapshotMemory MapMemory() => SnapshotMemory.Create([.. _layers.Select(static l => l.Layer)], Manifest.MemoryBytes);
 
     /// <summary>The saved state of a device or processor.</summary>
     /// <exception cref="SnapshotException">There is none.</exception>
@@ -119,12 +126,85 @@ public sealed class MachineSnapshot : IDisposable
     /// <summary>Names of the devices and processors with a state.</summary>
     internal IEnumerable<string> RecordNames => _records.Keys;
 
-    private static SnapshotManifest ReadManifest(string directory)
+    /// <summary>Checks the content of a small file.</summary>
+    /// <exception cref="SnapshotException">It is not what was saved.</exception>
+    internal static void Check(ReadOnlySpan<byte> content, SavedFile saved)
     {
-        byte[] json = ReadFile(directory, ManifestFile, MaximumManifest);
+        if ((ulong)content.Length != saved.Length || Sha256.Hash(content) != saved.Sha256)
+        {
+            throw new SnapshotException($"'{saved.Name}' is not what was saved: it is damaged or cut off");
+        }
+    }
+
+    internal static SavedFile FindFile(SnapshotManifest manifest, string name) =>
+        manifest.Files.FirstOrDefault(f => f.Name == name) ?? throw new SnapshotException($"'{ManifestFile}' does not have '{name}' among its files");
+
+    private static void CheckLength(string directory, string name, SnapshotManifest manifest)
+    {
+        using SafeFileHandle image = SnapshotFile.Open(directory, name);
+        if (SnapshotFile.Read(name, () => (ulong)RandomAccess.GetLength(image)) != FindFile(manifest, name).Length)
+        {
+            throw new SnapshotException($"'{name}' is not as long as the saved image: it is cut off, or was written to");
+        }
+    }
+
+    // From the one that stands alone.
+    private static List<(string Place, MemoryLayer Layer)> OpenLayers(string directory, SnapshotManifest manifest, out string place, out SnapshotManifest lowest)
+    {
+        List<(string Place, MemoryLayer Layer)> layers = [("", MemoryLayer.Open(directory, manifest))];
         try
         {
-            return JsonSerializer.Deserialize(json, SnapshotJson.Default.SnapshotManifest) ?? throw new SnapshotException($"'{ManifestFile}' is empty");
+            lowest = manifest;
+            place = directory;
+            while (lowest.Base is { } link)
+            {
+                place = Path.GetFullPath(Path.Combine(place, link.Path));
+                if (layers.Count == MaximumChain)
+                {
+                    throw new SnapshotException($"it rests on more than {MaximumChain} others");
+                }
+
+                lowest = OpenBase(place, link, manifest, out MemoryLayer layer);
+                layers.Insert(0, ($"{place}/", layer));
+            }
+
+            return layers;
+        }
+        catch
+        {
+            layers.ForEach(static l => l.Layer.Dispose());
+            throw;
+        }
+    }
+
+    private static SnapshotManifest OpenBase(string directory, SnapshotBase link, SnapshotManifest top, out MemoryLayer layer)
+    {
+        try
+        {
+            SnapshotManifest lower = ReadManifest(directory, out string identity);
+            if (identity != link.Sha256)
+            {
+                throw new SnapshotException("that is another snapshot");
+            }
+
+            layer = lower.MemoryBytes == top.MemoryBytes ? MemoryLayer.Open(directory, lower) : throw new SnapshotException("that is of a machine with other memory");
+            return lower;
+        }
+        catch (SnapshotException e)
+        {
+            throw new SnapshotException($"it rests on the snapshot '{directory}', which cannot be used: {e.Message}", e);
+        }
+    }
+
+    private static SnapshotManifest ReadManifest(string directory, out string identity)
+    {
+        byte[] json = SnapshotFile.ReadAll(directory, ManifestFile, MaximumManifest);
+        identity = Sha256.Hash(json);
+        try
+        {
+            SnapshotManifest manifest = JsonSerializer.Deserialize(json, SnapshotJson.Default.SnapshotManifest) ?? throw new SnapshotException($"'{ManifestFile}' is empty");
+            Check(manifest);
+            return manifest;
         }
         catch (JsonException e)
         {
@@ -132,12 +212,27 @@ public sealed class MachineSnapshot : IDisposable
         }
     }
 
+    private static string DigestAll(SafeFileHandle file)
+    {
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        byte[] buffer = new byte[1 << 20];
+        long at = 0;
+        int count;
+        while ((count = RandomAccess.Read(file, buffer, at)) > 0)
+        {
+            hash.AppendData(buffer.AsSpan(0, count));
+            at += count;
+        }
+
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
     // A manifest's lists may hold nulls where its types have none.
     private static void Check(SnapshotManifest manifest)
     {
-        if (manifest.Format != SnapshotManifest.CurrentFormat)
+        if (manifest.Format is < SnapshotManifest.PlainFormat or > SnapshotManifest.CurrentFormat)
         {
-            throw new SnapshotException($"'{ManifestFile}' is of format {manifest.Format}, and this version reads {SnapshotManifest.CurrentFormat}");
+            throw new SnapshotException($"'{ManifestFile}' is of format {manifest.Format}, and this version reads up to {SnapshotManifest.CurrentFormat}");
         }
 
         if (!MachineVersion.All.Contains(manifest.Machine))
@@ -148,13 +243,20 @@ public sealed class MachineSnapshot : IDisposable
         bool whole = manifest is { Name: not null, CpuModel: not null, Labels: not null, Files: not null, Disks: not null, Networks: not null, Ports: not null, Cpuid: not null, Devices: not null, EmptySlots: not null }
             && manifest.Files.All(static f => f is { Name: not null, Sha256: not null })
             && manifest.Disks.All(static d => d is { Path: not null, Format: "raw" or "qcow2" })
-            && manifest.Networks.All(static n => n is { Kind: not null, HardwareAddress: not null })
+            && manifest.Networks.All(static n => n is { Kind: not null, HardwareAddress: not null, PublishedPorts: not null } && n.PublishedPorts.All(static p => p != null))
             && manifest.Ports.All(static p => p != null)
             && manifest.Cpuid.All(static e => e is { Length: 6 })
-            && manifest.Devices.All(static d => d is { Name: not null });
+            && manifest.Devices.All(static d => d is { Name: not null })
+            && manifest.Base is null or { Path: not null, Sha256: not null }
+            && manifest.Boot is null or { Protocol: not null, CommandLine: not null };
         if (!whole)
         {
             throw new SnapshotException($"'{ManifestFile}' lacks something, or has it in the wrong form");
+        }
+
+        if (manifest.Compression is not (null or Compression))
+        {
+            throw new SnapshotException($"its memory is compressed by '{manifest.Compression}', and this version has {Compression}");
         }
 
         bool possible = manifest.Processors is >= 1 and <= MachineSettings.MaximumProcessorCount
@@ -162,50 +264,11 @@ public sealed class MachineSnapshot : IDisposable
             && manifest.TscFrequency is >= 1_000_000 and <= 100_000_000_000
             && manifest.PhysicalAddressBits is >= 36 and <= 52
             && manifest.MachineTime < 1UL << 62
-            && manifest.Disks!.Where(static d => d.IsCopied).All(static d => Path.GetFileName(d.Path) == d.Path && d.Path.StartsWith("disk", StringComparison.Ordinal))
-            && manifest.Files!.All(static f => f.Name is StateFile or MemoryFile || (Path.GetFileName(f.Name) == f.Name && f.Name.StartsWith("disk", StringComparison.Ordinal)));
+            && manifest.Disks!.Where(static d => d.IsCopied).All(static d => IsDiskFile(d.Path))
+            && manifest.Files!.All(static f => f.Name != ManifestFile && IsFileName(f.Name));
         if (!possible)
         {
             throw new SnapshotException($"'{ManifestFile}' is of no machine that can be");
-        }
-    }
-
-    private static SavedFile FindFile(SnapshotManifest manifest, string name) =>
-        manifest.Files.FirstOrDefault(f => f.Name == name) ?? throw new SnapshotException($"'{ManifestFile}' does not have '{name}' among its files");
-
-    private static byte[] ReadFile(string directory, string name, long limit)
-    {
-        using SafeFileHandle file = OpenFile(directory, name);
-        long length = RandomAccess.GetLength(file);
-        if (length > limit)
-        {
-            throw new SnapshotException($"'{name}' is too long to be what it should");
-        }
-
-        byte[] content = new byte[length];
-        int total = 0;
-        int count;
-        while (total < content.Length && (count = RandomAccess.Read(file, content.AsSpan(total), total)) > 0)
-        {
-            total += count;
-        }
-
-        return content[..total];
-    }
-
-    private static SafeFileHandle OpenFile(string directory, string name)
-    {
-        try
-        {
-            return File.OpenHandle(Path.Combine(directory, name), FileMode.Open, FileAccess.Read, FileShare.Read);
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new SnapshotException(name == ManifestFile ? $"'{directory}' is no snapshot: it has no '{ManifestFile}'" : $"'{name}' is missing", e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or SystemCallException)
-        {
-            throw new SnapshotException($"'{name}' cannot be read: {e.Message}", e);
         }
     }
 }

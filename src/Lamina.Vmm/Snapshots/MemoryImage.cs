@@ -11,45 +11,40 @@ namespace Lamina.Vmm.Snapshots;
 /// </summary>
 internal static class MemoryImage
 {
-    private const int ChunkSize = 64 << 10;
-    private const int PageSize = 4096;
+    /// <summary>Bytes in a chunk.</summary>
+    internal const int ChunkSize = 64 << 10;
+
+    private const int PageSize = PageRun.PageSize;
 
     /// <summary>Writes RAM, while nobody changes it.</summary>
     /// <param name="memory">RAM.</param>
+    /// <param name="present">What of it may hold something.</param>
     /// <param name="file">A new file.</param>
-    internal static void Write(MemoryMapping memory, SafeFileHandle file)
+    internal static void Write(MemoryMapping memory, PresentPages present, SafeFileHandle file)
     {
         RandomAccess.SetLength(file, (long)memory.Length);
-        using PresentPages present = new(memory);
         for (ulong chunk = 0; chunk < memory.Length; chunk += ChunkSize)
         {
             int length = (int)Math.Min(ChunkSize, memory.Length - chunk);
-            if (!present.HasAny(chunk, length))
+            if (present.HasAny(chunk, length))
             {
-                continue;
+                WriteChunk(memory.GetSpan(chunk, length), chunk, file);
             }
+        }
+    }
 
-            ReadOnlySpan<byte> bytes = memory.GetSpan(chunk, length);
-            int start = 0;
-            while (start < length)
+    /// <summary>Writes some pages of RAM, while nobody changes it.</summary>
+    /// <param name="memory">RAM.</param>
+    /// <param name="runs">Which.</param>
+    /// <param name="file">A new file.</param>
+    internal static void Write(MemoryMapping memory, IReadOnlyList<PageRun> runs, SafeFileHandle file)
+    {
+        RandomAccess.SetLength(file, (long)memory.Length);
+        foreach (PageRun run in runs)
+        {
+            for (ulong at = run.Offset; at < run.Offset + run.Length; at += ChunkSize)
             {
-                while (start < length && IsZero(bytes.Slice(start, PageSize)))
-                {
-                    start += PageSize;
-                }
-
-                int end = start;
-                while (end < length && !IsZero(bytes.Slice(end, PageSize)))
-                {
-                    end += PageSize;
-                }
-
-                if (end > start)
-                {
-                    RandomAccess.Write(file, bytes[start..end], (long)chunk + start);
-                }
-
-                start = end;
+                WriteChunk(memory.GetSpan(at, (int)Math.Min(ChunkSize, run.Offset + run.Length - at)), at, file);
             }
         }
     }
@@ -82,9 +77,30 @@ internal static class MemoryImage
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    private static bool IsZero(ReadOnlySpan<byte> bytes) => !bytes.ContainsAnyExcept((byte)0);
+    /// <summary>The pages of a file that are not in its holes.</summary>
+    internal static List<PageRun> FindData(SafeFileHandle file)
+    {
+        List<PageRun> runs = [];
+        long length = RandomAccess.GetLength(file);
+        long end;
+        for (long at = 0; at < length && (at = HostPages.FindData(file, at)) >= 0; at = end)
+        {
+            end = HostPages.FindHole(file, at);
+            end = end < 0 ? length : Math.Max(end, at + 1);
+            ulong first = (ulong)at / PageSize;
+            ulong next = ((ulong)Math.Min(end, length) + PageSize - 1) / PageSize;
+            runs.Add(new PageRun(first, next - first));
+        }
 
-    private static int ReadAll(SafeFileHandle file, Span<byte> buffer, long at)
+        return runs;
+    }
+
+    /// <summary>Whether there is nothing but zeroes.</summary>
+    internal static bool IsZero(ReadOnlySpan<byte> bytes) => !bytes.ContainsAnyExcept((byte)0);
+
+    /// <summary>Reads until the buffer is full, or the file at its end.</summary>
+    /// <returns>How many bytes there were.</returns>
+    internal static int ReadAll(SafeFileHandle file, Span<byte> buffer, long at)
     {
         int total = 0;
         int count;
@@ -94,5 +110,30 @@ internal static class MemoryImage
         }
 
         return total;
+    }
+
+    private static void WriteChunk(ReadOnlySpan<byte> bytes, ulong at, SafeFileHandle file)
+    {
+        int start = 0;
+        while (start < bytes.Length)
+        {
+            while (start < bytes.Length && IsZero(bytes.Slice(start, PageSize)))
+            {
+                start += PageSize;
+            }
+
+            int end = start;
+            while (end < bytes.Length && !IsZero(bytes.Slice(end, PageSize)))
+            {
+                end += PageSize;
+            }
+
+            if (end > start)
+            {
+                RandomAccess.Write(file, bytes[start..end], (long)at + start);
+            }
+
+            start = end;
+        }
     }
 }

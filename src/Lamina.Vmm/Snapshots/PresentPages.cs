@@ -5,26 +5,32 @@ using Microsoft.Win32.SafeHandles;
 namespace Lamina.Vmm.Snapshots;
 
 /// <summary>
-/// Which pages of RAM were ever touched, by the host's page tables (<c>/proc/self/pagemap</c>), so that the others need not be read. Where the host does not tell, and of RAM over a file,
-/// all count.
+/// Which pages of RAM may hold something: those that were ever touched, by the host's page tables (<c>/proc/self/pagemap</c>), and those of the files that RAM was mapped from. Where the host does
+/// not tell, all count.
 /// </summary>
 internal sealed class PresentPages : IDisposable
 {
-    private const int PageSize = 4096;
+    private const int PageSize = PageRun.PageSize;
     private const ulong Present = 1UL << 63;
     private const ulong Swapped = 1UL << 62;
     private readonly MemoryMapping _memory;
     private readonly SafeFileHandle? _map;
+    private readonly IReadOnlyList<PageRun> _files;
     private readonly ulong[] _entries = new ulong[16 << 10];
     private ulong _first;
     private int _count;
+    private int _file;
 
-    internal PresentPages(MemoryMapping memory)
+    /// <summary>Prepares to answer, for ranges by ascending address.</summary>
+    /// <param name="memory">RAM.</param>
+    /// <param name="files">What has data in the files that RAM was mapped from, by ascending address.</param>
+    internal PresentPages(MemoryMapping memory, IReadOnlyList<PageRun> files)
     {
         _memory = memory;
+        _files = files;
         try
         {
-            _map = memory.IsOverFile ? null : File.OpenHandle("/proc/self/pagemap");
+            _map = File.OpenHandle("/proc/self/pagemap");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -32,7 +38,7 @@ internal sealed class PresentPages : IDisposable
         }
     }
 
-    /// <summary>Whether any page of a range, in whole pages, was touched.</summary>
+    /// <summary>Whether any page of a range, in whole pages and behind those that were asked for before, may hold something.</summary>
     internal bool HasAny(ulong offset, int length)
     {
         if (_map == null)
@@ -40,7 +46,18 @@ internal sealed class PresentPages : IDisposable
             return true;
         }
 
-        for (ulong page = offset / PageSize; page < (offset + (ulong)length) / PageSize; page++)
+        ulong end = (offset + (ulong)length) / PageSize;
+        while (_file < _files.Count && _files[_file].First + _files[_file].Count <= offset / PageSize)
+        {
+            _file++;
+        }
+
+        if (_file < _files.Count && _files[_file].First < end)
+        {
+            return true;
+        }
+
+        for (ulong page = offset / PageSize; page < end; page++)
         {
             if (page < _first || page >= _first + (ulong)_count)
             {

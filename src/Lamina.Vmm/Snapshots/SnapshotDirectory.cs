@@ -9,8 +9,12 @@ namespace Lamina.Vmm.Snapshots;
 /// </summary>
 public sealed class SnapshotDirectory : ISnapshotFolder
 {
+    private const string LockFile = "lock";
+    private const string Ending = ".partial";
+    private static readonly TimeSpan LockedSoon = TimeSpan.FromMinutes(1);
     private readonly string _target;
     private readonly string _directory;
+    private readonly SafeFileHandle _lock;
     private bool _done;
 
     /// <summary>Makes it.</summary>
@@ -25,8 +29,23 @@ public sealed class SnapshotDirectory : ISnapshotFolder
         }
 
         string parent = Path.GetDirectoryName(_target) ?? "/";
-        _directory = Path.Combine(parent, $".{Path.GetFileName(_target)}.{Environment.ProcessId}-{Guid.NewGuid():N}.partial");
-        SnapshotWriter.Guard("made", _directory, () => HostFolder.CreatePrivate(_directory));
+        RemoveLeftovers(parent);
+        _directory = Path.Combine(parent, $".{Path.GetFileName(_target)}.{Environment.ProcessId}-{Guid.NewGuid():N}{Ending}");
+        SafeFileHandle? held = null;
+        SnapshotWriter.Guard("made", _directory, () =>
+        {
+            HostFolder.CreatePrivate(_directory);
+            try
+            {
+                held = File.OpenHandle(Path.Combine(_directory, LockFile), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch
+            {
+                Directory.Delete(_directory, recursive: true);
+                throw;
+            }
+        });
+        _lock = held!;
     }
 
     /// <inheritdoc/>
@@ -39,6 +58,8 @@ public sealed class SnapshotDirectory : ISnapshotFolder
         {
             Directory.Delete(_directory, recursive: true);
         }
+
+        _lock.Dispose();
     }
 
     /// <summary>Makes a new file in it, for another process to write.</summary>
@@ -79,6 +100,7 @@ public sealed class SnapshotDirectory : ISnapshotFolder
     /// <inheritdoc/>
     void ISnapshotFolder.Complete()
     {
+        File.Delete(Path.Combine(_directory, LockFile));
         HostFolder.Synchronize(_directory);
         Directory.Move(_directory, _target);
         try
@@ -92,5 +114,55 @@ public sealed class SnapshotDirectory : ISnapshotFolder
             Directory.Move(_target, _directory);
             throw;
         }
+    }
+
+    // What a process that was killed has left: whoever writes holds the lock in it.
+    private static void RemoveLeftovers(string parent)
+    {
+        string[] partial = [];
+        try
+        {
+            partial = Directory.GetDirectories(parent, $".*{Ending}", new EnumerationOptions { AttributesToSkip = 0 });
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The directory cannot be made there either, and that is told.
+        }
+
+        foreach (string path in partial.Where(IsPartial))
+        {
+            try
+            {
+                Remove(path);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // Somebody is writing there, or it is another user's.
+            }
+        }
+    }
+
+    private static void Remove(string path)
+    {
+        string held = Path.Combine(path, LockFile);
+        if (File.Exists(held))
+        {
+            using SafeFileHandle own = File.OpenHandle(held, FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+            Directory.Delete(path, recursive: true);
+        }
+        else if (DateTime.UtcNow - Directory.GetCreationTimeUtc(path) > LockedSoon)
+        {
+            // The lock is made after the directory, and removed before that gets its name.
+            Directory.Delete(path, recursive: true);
+        }
+    }
+
+    // As ".NAME.PID-GUID.partial".
+    private static bool IsPartial(string path)
+    {
+        string stem = Path.GetFileNameWithoutExtension(path);
+        int dash = stem.LastIndexOf('-');
+        int dot = dash < 0 ? -1 : stem.LastIndexOf('.', dash);
+        return dot > 0 && int.TryParse(stem.AsSpan(dot + 1, dash - dot - 1), out _) && Guid.TryParseExact(stem.AsSpan(dash + 1), "N", out _);
     }
 }

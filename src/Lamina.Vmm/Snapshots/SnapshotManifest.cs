@@ -3,8 +3,11 @@ namespace Lamina.Vmm.Snapshots;
 /// <summary>What a snapshot says of itself: <c>manifest.json</c>. Unknown fields are ignored; <c>docs/snapshots.md</c> describes them.</summary>
 public sealed record SnapshotManifest
 {
-    /// <summary>The format of this version.</summary>
-    public const int CurrentFormat = 1;
+    /// <summary>The format of snapshots that stand alone and are not compressed.</summary>
+    public const int PlainFormat = 1;
+
+    /// <summary>The newest format: that of all others.</summary>
+    public const int CurrentFormat = 2;
 
     /// <summary>The format.</summary>
     public int Format { get; set; }
@@ -74,6 +77,21 @@ public sealed record SnapshotManifest
 
     /// <summary>Slots of the PCI bus that were empty before the last one taken.</summary>
     public int[] EmptySlots { get; set; } = [];
+
+    /// <summary>The snapshot that has the pages of RAM which this one lacks; null for one that stands alone.</summary>
+    public SnapshotBase? Base { get; set; }
+
+    /// <summary>How memory is compressed: "zlib"; null for not at all.</summary>
+    public string? Compression { get; set; }
+
+    /// <summary>What the machine boots when it is reset; null if that is not known.</summary>
+    public SavedBoot? Boot { get; set; }
+
+    /// <summary>What a reboot by the guest does: "Restart" or "Exit"; null for a machine of a version that did not save it.</summary>
+    public string? OnReboot { get; set; }
+
+    /// <summary>Whether a triple fault is taken as a reboot.</summary>
+    public bool RestartsOnTripleFault { get; set; }
 
     /// <summary>Its devices and processors, and the versions of their states.</summary>
     public SavedDevice[] Devices { get; set; } = [];

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Lamina.Boot;
 using Lamina.Boot.Cpu;
 using Lamina.Machine.Backends;
 using Lamina.Machine.Processors;
@@ -26,7 +27,17 @@ public static class SnapshotSettings
         return new MachineSettings
         {
             Snapshot = snapshot,
-            Boot = null,
+            Boot = manifest.Boot is { } boot && snapshot.ImageDirectory is { } images
+                ? new BootSource
+                {
+                    Kernel = BootImage.FromFile(Path.Combine(images, MachineSnapshot.KernelFile)),
+                    Initrd = boot.HasInitrd ? BootImage.FromFile(Path.Combine(images, MachineSnapshot.InitrdFile)) : null,
+                    CommandLine = boot.CommandLine,
+                    Protocol = Parse<BootProtocol>(boot.Protocol, "boot protocol"),
+                }
+                : null,
+            OnReboot = manifest.OnReboot is { } action ? Parse<RebootAction>(action, "action after a reboot") : RebootAction.Restart,
+            RestartOnTripleFault = manifest.RestartsOnTripleFault,
             Name = manifest.Name,
             Accelerator = accelerator,
             MemorySize = manifest.MemoryBytes,

@@ -58,10 +58,14 @@ public sealed class TranslationWatchTests : IDisposable
     }
 
     [Fact]
-    public void Nobody_is_told_unless_asked_to()
+    public void Blocks_are_counted_and_nothing_is_said_of_them_unless_asked_for()
     {
         using TranslationWatch watch = TranslationWatch.Create(new TranslatorInspection());
-        Assert.Null(watch.Options.Observer);
+        watch.Options.Observer!.Translated(Block());
+        watch.Options.Observer!.Translated(Block());
+        Assert.Equal(2UL, watch.Counts.Count);
+        Assert.Equal(2UL * (ulong)Guest.Length, watch.Counts.GuestBytes);
+        Assert.Null(watch.Summary);
     }
 
     [Fact]

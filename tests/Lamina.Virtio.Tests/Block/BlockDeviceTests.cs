@@ -189,6 +189,41 @@ public sealed class BlockDeviceTests : IDisposable
         Assert.NotNull(queue.Take());
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void RequestsOfABusyDiskAreDoneOnceOnEitherSideOfASave(bool packed)
+    {
+        DriverQueue queue = Begin(packed);
+        (_disk.Hold, _disk.EndsElsewhere) = (true, true);
+        ulong[] data = [.. Enumerable.Range(0, 3).Select(i => AddRead(_ram, queue, (ulong)i, 512))];
+        _bus.Kick(0);
+        Assert.Equal(3, _disk.Held.Count);
+        _bus.Transport.Stop();
+        data = [.. data, .. Enumerable.Range(3, 2).Select(i => AddRead(_ram, queue, (ulong)i, 512))];
+        _bus.Kick(0);
+        StateBag saved = new();
+        _bus.Transport.Save(saved);
+
+        TestDisk other = new(1 << 20);
+        _disk.Content.CopyTo(other.Content, 0);
+        TestBus bus = new(new BlockDevice("disk0", new CheckedLock(), _ram.Memory, other, 1, "a serial number longer than twenty"u8));
+        bus.Transport.Stop();
+        bus.Transport.Reset();
+        Assert.True(bus.Transport.Restore(saved));
+        bus.Transport.Start();
+        Assert.Equal(["Read 0+512", "Read 512+512", "Read 1024+512"], _disk.Log);
+        Assert.Equal(["Read 1536+512", "Read 2048+512"], other.Log);
+        for (int i = 0; i < data.Length; i++)
+        {
+            Assert.NotNull(queue.Take());
+            Assert.Equal(_disk.Content[(i * 512)..((i + 1) * 512)], _ram.Get(data[i], 512));
+            Assert.Equal(0, _ram.Get(data[i] + 512, 1)[0]);
+        }
+
+        Assert.Null(queue.Take());
+    }
+
     [Fact]
     public void TheDriverHearsOfANewSize()
     {

@@ -195,6 +195,37 @@ public sealed class NetworkDeviceTests : INetworkBackend, IDisposable
         Assert.Null(_receive.Take());
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void PacketsThatWaitForTheWireAreSentOnceOnEitherSideOfASave(bool packed)
+    {
+        Begin(packed);
+        _transmit.Add([(_ram.Put(Packet(100)), 112)], []);
+        _bus.Kick(1);
+        _wireFull = true;
+        _transmit.Add([(_ram.Put(Packet(200)), 212)], []);
+        _transmit.Add([(_ram.Put(Packet(300)), 312)], []);
+        _bus.Kick(1);
+        _bus.Transport.Stop();
+        StateBag saved = new();
+        _bus.Transport.Save(saved);
+        TestBus bus = new(new NetworkDevice("net0", new CheckedLock(), _ram.Memory, [this], [2, 3, 4, 5, 6, 7]));
+        bus.Transport.Stop();
+        bus.Transport.Reset();
+        Assert.True(bus.Transport.Restore(saved));
+        _wireFull = false;
+        bus.Transport.Start();
+        _receiver!.OnTransmitReady();
+        Assert.Equal([112, 212, 312], _sent.Select(static p => p.Length));
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.NotNull(_transmit.Take());
+        }
+
+        Assert.Null(_transmit.Take());
+    }
+
     [Fact]
     public void TheDriverHearsOfACutWire()
     {

@@ -1,9 +1,6 @@
 using System.Text;
-using Lamina.Boot;
-using Lamina.Boot.Tests.Images;
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu;
-using Lamina.Vmm.Serial;
 using Lamina.Vmm.Snapshots;
 using Lamina.Vmm.Tests.Fakes;
 
@@ -12,25 +9,6 @@ namespace Lamina.Vmm.Tests.Snapshots;
 /// <summary>A machine goes on from its snapshot as if nothing had been, as often as wanted, under another accelerator too; what is damaged is refused by name.</summary>
 public sealed class SnapshotTests : IDisposable
 {
-    // Counts typed bytes in a word of RAM and echoes each with the count added; 'q' ends with the count as status.
-    private static readonly byte[] Echo =
-    [
-        0x66, 0xba, 0xf9, 0x03,                   // mov dx, 0x3f9
-        0xb0, 0x01, 0xee,                         // mov al, 1; out dx, al: interrupts of the receiver, which also opens it
-        0xbb, 0x00, 0x00, 0x30, 0x00,             // mov ebx, 0x300000
-        0x66, 0xba, 0xfd, 0x03,                   // wait: mov dx, 0x3fd
-        0xec, 0xa8, 0x01, 0x74, 0xf7,             // in al, dx; test al, 1; jz wait
-        0x31, 0xc0,                               // xor eax, eax
-        0x66, 0xba, 0xf8, 0x03, 0xec,             // mov dx, 0x3f8; in al, dx
-        0xff, 0x03,                               // inc dword [ebx]
-        0x3c, (byte)'q', 0x74, 0x05,              // cmp al, 'q'; je end
-        0x02, 0x03, 0xee,                         // add al, [ebx]; out dx, al
-        0xeb, 0xe5,                               // jmp wait
-        0x8b, 0x03,                               // end: mov eax, [ebx]
-        0xe7, 0xf4,                               // out 0xf4, eax
-        0xf4,                                     // hlt
-    ];
-
     private readonly string _directory = Directory.CreateTempSubdirectory("lamina-snapshots").FullName;
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
@@ -39,7 +17,7 @@ public sealed class SnapshotTests : IDisposable
     public void A_machine_goes_on_from_its_snapshot_under_other_accelerators_and_back()
     {
         string path = NewPath();
-        using (Guest first = Guest.Boot(new TranslatorAccelerator()))
+        using (EchoGuest first = EchoGuest.Boot(new TranslatorAccelerator()))
         {
             first.Type("a", "b");
             first.Machine.Snapshot(path);
@@ -50,14 +28,14 @@ public sealed class SnapshotTests : IDisposable
         {
             IAccelerator accelerator = cycle % 2 == 0 ? new InterpreterAccelerator() : new TranslatorAccelerator();
             string next = NewPath();
-            using Guest guest = Guest.Restore(path, accelerator);
+            using EchoGuest guest = EchoGuest.Restore(path, accelerator);
             guest.Type("a", ((char)('a' + cycle + 2)).ToString());
             guest.Machine.Snapshot(next);
             Assert.Equal(accelerator.Name, guest.Machine.AcceleratorName);
             path = next;
         }
 
-        using Guest last = Guest.Restore(path, new TranslatorAccelerator());
+        using EchoGuest last = EchoGuest.Restore(path, new TranslatorAccelerator());
         last.Machine.Serial0.Write("q"u8);
         Assert.Equal(new MachineResult(MachineOutcome.TestExit, 14), last.Machine.WaitForEndSoon());
     }
@@ -66,13 +44,13 @@ public sealed class SnapshotTests : IDisposable
     public void Machines_from_one_snapshot_do_not_see_each_other()
     {
         string path = NewPath();
-        using Guest original = Guest.Boot(new TranslatorAccelerator());
+        using EchoGuest original = EchoGuest.Boot(new TranslatorAccelerator());
         original.Type("a", "b");
         original.Machine.Pause();
         original.Machine.Snapshot(path);
         Assert.True(original.Machine.IsPaused, "the machine did not stay paused");
         original.Machine.Resume();
-        Guest[] clones = [.. Enumerable.Range(0, 4).Select(_ => Guest.Restore(path, new TranslatorAccelerator()))];
+        EchoGuest[] clones = [.. Enumerable.Range(0, 4).Select(_ => EchoGuest.Restore(path, new TranslatorAccelerator()))];
         for (int i = 0; i < clones.Length; i++)
         {
             for (int typed = 0; typed <= i; typed++)
@@ -92,7 +70,7 @@ public sealed class SnapshotTests : IDisposable
     {
         string path = NewPath();
         TimeSpan before;
-        using (Guest guest = Guest.Boot(new InterpreterAccelerator()))
+        using (EchoGuest guest = EchoGuest.Boot(new InterpreterAccelerator()))
         {
             guest.Type("a", "b");
             guest.Machine.Pause();
@@ -134,7 +112,7 @@ public sealed class SnapshotTests : IDisposable
     [Fact]
     public void A_place_that_is_taken_is_refused_and_nothing_is_left_there()
     {
-        using Guest guest = Guest.Boot(new InterpreterAccelerator());
+        using EchoGuest guest = EchoGuest.Boot(new InterpreterAccelerator());
         Assert.Contains("exists already", Assert.Throws<SnapshotException>(() => guest.Machine.Snapshot(_directory)).Message, StringComparison.Ordinal);
         string nowhere = Path.Combine(_directory, "no", "such", "place");
         Assert.Throws<SnapshotException>(() => guest.Machine.Snapshot(nowhere));
@@ -214,54 +192,9 @@ public sealed class SnapshotTests : IDisposable
     private string Take()
     {
         string path = NewPath();
-        using Guest guest = Guest.Boot(new InterpreterAccelerator());
+        using EchoGuest guest = EchoGuest.Boot(new InterpreterAccelerator());
         guest.Type("a", "b");
         guest.Machine.Snapshot(path);
         return path;
-    }
-
-    private sealed class Guest : IDisposable
-    {
-        private readonly MemoryCharacterOutput _output = new();
-        private readonly ManualResetEventSlim _written = new();
-        private string _expected = "";
-
-        private Guest(Func<MemoryCharacterOutput, MachineSettings> settings)
-        {
-            _output.Written += _written.Set;
-            Machine = new VirtualMachine(settings(_output));
-            Machine.Start();
-        }
-
-        public VirtualMachine Machine { get; }
-
-        public static Guest Boot(IAccelerator accelerator) => new(output => TestMachine.Settings(accelerator) with
-        {
-            Boot = new BootSource { Kernel = BootImage.FromBytes(ElfImageBuilder.Create(Echo, 0x20_0000), "program") },
-            Serial0 = output,
-        });
-
-        public static Guest Restore(string path, IAccelerator accelerator)
-        {
-            using MachineSnapshot snapshot = MachineSnapshot.Open(path);
-            return new Guest(output => SnapshotSettings.Create(snapshot, accelerator) with { Serial0 = output });
-        }
-
-        public void Type(string text, string answer)
-        {
-            _expected += answer;
-            Machine.Serial0.Write(Encoding.ASCII.GetBytes(text));
-            while (_output.Text != _expected)
-            {
-                Assert.True(_written.Wait(TimeSpan.FromSeconds(20)), $"'{_expected}' did not come, but '{_output.Text}'");
-                _written.Reset();
-            }
-        }
-
-        public void Dispose()
-        {
-            Machine.Dispose();
-            _written.Dispose();
-        }
     }
 }

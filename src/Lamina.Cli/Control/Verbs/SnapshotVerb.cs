@@ -19,9 +19,20 @@ internal sealed class SnapshotVerb(ControlledMachine machine) : IControlVerb
             throw new ControlException(ControlErrors.BadArguments, "directory is an absolute path.");
         }
 
+        if ((arguments.Base == null) != (arguments.BaseSha256 == null))
+        {
+            throw new ControlException(ControlErrors.BadArguments, "base and baseSha256 belong together.");
+        }
+
+        SnapshotOptions options = new()
+        {
+            Labels = machine.CreateLabels(),
+            Base = arguments.Base == null ? null : new SnapshotBase { Path = arguments.Base, Sha256 = arguments.BaseSha256! },
+            IsCompressed = arguments.Compress,
+        };
         try
         {
-            TimeSpan pause = arguments.PassesFiles ? SaveToPassed(exchange) : machine.Machine.Snapshot(arguments.Directory!, machine.CreateLabels());
+            TimeSpan pause = arguments.PassesFiles ? SaveToPassed(exchange, options) : machine.Machine.Snapshot(arguments.Directory!, options);
             exchange.Reply(new SnapshotResult { PauseSeconds = pause.TotalSeconds }, ControlJson.Default.SnapshotResult);
         }
         catch (SnapshotException e)
@@ -30,15 +41,15 @@ internal sealed class SnapshotVerb(ControlledMachine machine) : IControlVerb
         }
     }
 
-    private TimeSpan SaveToPassed(ControlExchange exchange)
+    private TimeSpan SaveToPassed(ControlExchange exchange, SnapshotOptions options)
     {
-        IReadOnlyList<string> names = machine.Machine.ListSnapshotFiles();
+        IReadOnlyList<string> names = machine.Machine.ListSnapshotFiles(options);
         exchange.OpenStream();
         exchange.Reply(new SnapshotFiles { Names = names }, ControlJson.Default.SnapshotFiles);
         IReadOnlyList<PassedFile> files = exchange.ReceiveFiles(names);
         try
         {
-            return machine.Machine.Snapshot(files, machine.CreateLabels());
+            return machine.Machine.Snapshot(files, options);
         }
         finally
         {

@@ -24,6 +24,9 @@ internal sealed class StatisticsVerb(ControlledMachine machine) : IControlVerb
             Accelerator = vm.AcceleratorName,
             Instructions = vm.InstructionsRetired,
             Exits = counters.Exits,
+            ExitsByKind = counters.Exits == 0 ? null : Describe(counters),
+            TranslatedBlocks = machine.Translations.Count,
+            TranslatedBytes = machine.Translations.GuestBytes,
             AssistedInstructions = counters.AssistedInstructions,
             MachineSeconds = vm.MachineTime.TotalSeconds,
             ProcessorSeconds = Environment.CpuUsage.TotalTime.TotalSeconds,
@@ -37,6 +40,15 @@ internal sealed class StatisticsVerb(ControlledMachine machine) : IControlVerb
         };
         exchange.Reply(statistics, ControlJson.Default.MachineStatistics);
     }
+
+    private static ExitStatistics Describe(ProcessorCounters counters) => new()
+    {
+        Port = counters.PortExits,
+        Mmio = counters.MmioExits,
+        Msr = counters.MsrExits,
+        Halt = counters.HaltExits,
+        Other = counters.Exits - counters.PortExits - counters.MmioExits - counters.MsrExits - counters.HaltExits,
+    };
 
     private static TrafficStatistics Describe(string kind, int number, TrafficCounters traffic) => new()
     {

@@ -1,0 +1,107 @@
+using System.Globalization;
+using Lamina.Cli.Images.Debian;
+using Lamina.Guests.Machines;
+using Lamina.Guests.Processes;
+
+namespace Lamina.Guests;
+
+/// <summary>
+/// A Debian guest that writes and checks its disk without end is saved meanwhile, in full and once more by its changes, and goes on twice at once: nothing on its disk is lost or done twice, both have
+/// the same files, and each has made random numbers of its own.
+/// </summary>
+public sealed class SnapshotGuestTests : IDisposable
+{
+    // Every round writes a piece past the guest's cache, reads it again, and compares.
+    private const string Work = """
+        n=0
+        while :; do
+            dd if=/dev/urandom of=/tmp/piece bs=64k count=4 2>/dev/null
+            dd if=/tmp/piece of=/dev/vda bs=64k seek=$((n % 4 * 4)) oflag=direct conv=notrunc 2>>/tmp/log || echo $n cannot be written >>/tmp/bad
+            dd if=/dev/vda of=/tmp/again bs=64k skip=$((n % 4 * 4)) count=4 iflag=direct 2>>/tmp/log || echo $n cannot be read >>/tmp/bad
+            cmp /tmp/piece /tmp/again 2>>/tmp/bad || echo $n differs >>/tmp/bad
+            n=$((n + 1))
+            echo $n >/tmp/count.new
+            mv /tmp/count.new /tmp/count
+        done
+        """;
+
+    private readonly string _directory = Directory.CreateTempSubdirectory("lamina-busy").FullName;
+    private readonly Dictionary<string, string> _environment;
+
+    public SnapshotGuestTests()
+    {
+        _environment = new Dictionary<string, string>
+        {
+            ["XDG_DATA_HOME"] = LaminaProcess.NoImages,
+            ["XDG_RUNTIME_DIR"] = _directory,
+            ["XDG_STATE_HOME"] = Path.Combine(_directory, "state"),
+        };
+    }
+
+    public void Dispose()
+    {
+        foreach (string name in (string[])["box", "one", "two"])
+        {
+            LaminaProcess.Run(null, _environment, "kill", name);
+        }
+
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    [Fact]
+    public void A_busy_guest_goes_on_twice_with_its_files_and_other_random_numbers()
+    {
+        GuestImages.Get(DebianImage.Cloud);
+        string disk = Path.Combine(_directory, "disk.raw");
+        File.WriteAllBytes(disk, new byte[1 << 20]);
+        Run("run", "debian", "--detach", "--name", "box", "--memory", "256M", "--disk", disk);
+        Execute("box", $"echo kept >/tmp/file; echo 0 >/tmp/count; setsid sh -c '{Work}' </dev/null >/dev/null 2>&1 &");
+        WaitForRounds("box", 3);
+        string full = Path.Combine(_directory, "full");
+        string changes = Path.Combine(_directory, "changes");
+        Run("snapshot", "box", full);
+        WaitForRounds("box", 3);
+        Run("snapshot", "box", changes, "--base", full);
+        long size = GetAllocated(Path.Combine(changes, "memory.bin"));
+        Assert.True(size < GetAllocated(Path.Combine(full, "memory.bin")) / 2, $"the changes take {size} bytes");
+        WaitForRounds("box", 1);
+
+        string[] numbers = [.. ((string[])["one", "two"]).Select(name =>
+        {
+            Run("restore", changes, "--detach", "--verify", "--name", name);
+            Assert.Equal("kept\n", Execute(name, "cat /tmp/file"));
+            WaitForRounds(name, 3);
+            Assert.Equal("1\n", Execute(name, "dmesg | grep -c 'crng reseeded due to virtual machine fork'"));
+            return Execute(name, "od -An -tx1 -N16 /dev/urandom");
+        })];
+        Assert.NotEqual(numbers[0], numbers[1]);
+        foreach (string name in (string[])["box", "one", "two"])
+        {
+            Assert.Equal("", Execute(name, "cat /tmp/bad 2>/dev/null; true"));
+            Assert.Equal("0\n", Execute(name, "dmesg | grep -c -i -E 'I/O error|vda.*(fail|timeout)|BUG|stall'"));
+        }
+    }
+
+    // The blocks that the file has.
+    private static long GetAllocated(string path)
+    {
+        using System.Diagnostics.Process stat = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("stat", ["-c", "%b", path]) { RedirectStandardOutput = true })!;
+        return long.Parse(stat.StandardOutput.ReadToEnd(), CultureInfo.InvariantCulture) * 512;
+    }
+
+    private void WaitForRounds(string name, int rounds) =>
+        Execute(name, string.Create(CultureInfo.InvariantCulture, $"end=$(($(cat /tmp/count) + {rounds})); until [ $(cat /tmp/count) -ge $end ]; do sleep 0.1; done"));
+
+    private string Execute(string name, string script)
+    {
+        LaminaResult result = LaminaProcess.Run(null, _environment, "exec", name, "--", "sh", "-c", script);
+        Assert.True(result.Status is 0 or 1, $"'{script}' ended with {result.Status} in '{name}': {result.Text}{result.Error}");
+        return result.Text;
+    }
+
+    private void Run(params string[] arguments)
+    {
+        LaminaResult result = LaminaProcess.Run(null, _environment, arguments);
+        Assert.True(result.Status == 0, $"lamina {string.Join(' ', arguments)} ended with {result.Status}:\n{result.Text}\n{result.Error}");
+    }
+}
