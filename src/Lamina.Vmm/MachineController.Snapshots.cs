@@ -1,5 +1,6 @@
 using System.Globalization;
 using Lamina.Boot.Acpi;
+using Lamina.Interop;
 using Lamina.Interop.Processes;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Processors;
@@ -160,7 +161,7 @@ internal sealed partial class MachineController
         {
             request.Work();
         }
-        catch (Exception e) when (e is SnapshotException or IOException)
+        catch (Exception e) when (e is SnapshotException or IOException or SystemCallException)
         {
             failure = e;
         }

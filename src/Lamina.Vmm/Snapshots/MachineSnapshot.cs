@@ -158,7 +158,8 @@ public sealed class MachineSnapshot : IDisposable
             place = directory;
             while (lowest.Base is { } link)
             {
-                place = Path.GetFullPath(Path.Combine(place, link.Path));
+                string below = Path.Combine(place, link.Path);
+                place = SnapshotFile.Read(ManifestFile, () => Path.GetFullPath(below));
                 if (layers.Count == MaximumChain)
                 {
                     throw new SnapshotException($"it rests on more than {MaximumChain} others");
