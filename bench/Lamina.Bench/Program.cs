@@ -3,8 +3,9 @@ using System.Text.Json;
 using Lamina.Bench;
 using Lamina.Bench.Basket;
 using Lamina.Bench.Io;
+using Lamina.Bench.Snapshots;
 
-const string usage = $"usage: Lamina.Bench loop|device|boot|gates|exit|ring3|process|io [--runs N] [--json FILE] [--only block,direct,net,share,find,start]\n       {BasketCommand.Usage}";
+const string usage = $"usage: Lamina.Bench loop|device|boot|gates|exit|ring3|process|snapshot|io [--runs N] [--json FILE] [--only block,direct,net,share,find,start]\n       {BasketCommand.Usage}";
 if (args.Length == 5 && args[0] == BootBench.OnceArgument)
 {
     return BootBench.RunOnce(args[1], args[2], args[3], args[4]);
@@ -37,7 +38,7 @@ for (int n = 0; n < args.Length; n++)
         case "--only" when n + 1 < args.Length:
             parts = args[++n];
             break;
-        case "loop" or "device" or "boot" or "gates" or "exit" or "ring3" or "process" or "io" when what == null:
+        case "loop" or "device" or "boot" or "gates" or "exit" or "ring3" or "process" or "snapshot" or "io" when what == null:
             what = args[n];
             break;
         default:
@@ -66,6 +67,9 @@ switch (what)
         break;
     case "process":
         figures = ProcessBench.Run(runs);
+        break;
+    case "snapshot":
+        figures = SnapshotBench.Run(runs);
         break;
     case "io":
         figures = IoBench.Run(runs, parts);
