@@ -65,6 +65,8 @@ public sealed class SnapshotCrashTests : IDisposable
 
             if (worker)
             {
+                // It has outlived a snapshot that was complete before.
+                LaminaProcess.Run(null, _environment, "kill", "full");
                 Start();
             }
             else
