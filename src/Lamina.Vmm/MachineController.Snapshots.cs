@@ -301,6 +301,9 @@ internal sealed partial class MachineController
                 }
             }
         });
+
+        // What is written from here on has changed since the snapshot.
+        _execution.TrackWrites();
         WriteGeneration();
         Devices.Power.RaiseGeneralEvent(AcpiTables.GenerationEvent);
     }

@@ -75,6 +75,11 @@ internal sealed class Execution : IDisposable
         {
             partition = target.CreatePartition(_settings);
             processors = Create(partition);
+            if (_tracksWrites)
+            {
+                _partition!.CollectWrites();
+                partition.TrackWrites();
+            }
         }
         catch (Exception e) when (e is SystemCallException or NotSupportedException or OutOfMemoryException)
         {
@@ -102,12 +107,6 @@ internal sealed class Execution : IDisposable
                 Release(partition, processors);
                 return $"it refuses the state of processor {i}";
             }
-        }
-
-        if (_tracksWrites)
-        {
-            _partition!.CollectWrites();
-            partition.TrackWrites();
         }
 
         _bus.Connect(partition.HostedInterrupts);
