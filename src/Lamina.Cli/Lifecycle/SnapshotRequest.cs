@@ -21,7 +21,7 @@ internal static class SnapshotRequest
         List<PassedFile> files = [];
         try
         {
-            SnapshotBase? link = basePath == null ? null : SnapshotBase.Read(basePath, directory);
+            BaseSnapshot? link = basePath == null ? null : BaseSnapshot.Read(basePath, directory);
             using SnapshotDirectory place = new(directory);
             SnapshotArguments arguments = new() { PassesFiles = true, Base = link?.Path, BaseSha256 = link?.Sha256, Compress = compress };
             ControlChannel channel = client.OpenStream(ControlVerbs.Snapshot, arguments, ControlJson.Default.SnapshotArguments);

@@ -178,7 +178,7 @@ public sealed class MachineSnapshot : IDisposable
         }
     }
 
-    private static SnapshotManifest OpenBase(string directory, SnapshotBase link, SnapshotManifest top, out MemoryLayer layer)
+    private static SnapshotManifest OpenBase(string directory, BaseSnapshot link, SnapshotManifest top, out MemoryLayer layer)
     {
         try
         {

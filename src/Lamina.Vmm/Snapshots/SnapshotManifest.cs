@@ -79,7 +79,7 @@ public sealed record SnapshotManifest
     public int[] EmptySlots { get; set; } = [];
 
     /// <summary>The snapshot that has the pages of RAM which this one lacks; null for one that stands alone.</summary>
-    public SnapshotBase? Base { get; set; }
+    public BaseSnapshot? Base { get; set; }
 
     /// <summary>How memory is compressed: "zlib"; null for not at all.</summary>
     public string? Compression { get; set; }

@@ -7,7 +7,7 @@ public sealed record SnapshotOptions
     public IReadOnlyDictionary<string, string> Labels { get; init; } = new Dictionary<string, string>();
 
     /// <summary>The snapshot from which this one has the pages that were not written since; null for one that stands alone. It is the machine's last one, or the one that it began in.</summary>
-    public SnapshotBase? Base { get; init; }
+    public BaseSnapshot? Base { get; init; }
 
     /// <summary>Whether memory is compressed. It takes less room, and whoever restores it reads it all first.</summary>
     public bool IsCompressed { get; init; }

@@ -83,7 +83,7 @@ public sealed class IncrementalSnapshotTests : IDisposable
     {
         using EchoGuest guest = EchoGuest.Boot(new InterpreterAccelerator(), EchoGuest.PageWriter);
         string none = Path.Combine(_directory, "none");
-        Assert.Contains("has no 'manifest.json'", Assert.Throws<SnapshotException>(() => SnapshotBase.Read(none, NewPath())).Message, StringComparison.Ordinal);
+        Assert.Contains("has no 'manifest.json'", Assert.Throws<SnapshotException>(() => BaseSnapshot.Read(none, NewPath())).Message, StringComparison.Ordinal);
         guest.Type("a", "b");
         string first = Take(guest, null, false);
         guest.Type("a", "c");
@@ -131,7 +131,7 @@ public sealed class IncrementalSnapshotTests : IDisposable
         guest.Type("a", "b");
         guest.Machine.Snapshot(Path.Combine(place, "one"));
         guest.Type("a", "c");
-        guest.Machine.Snapshot(Path.Combine(place, "two"), new SnapshotOptions { Base = SnapshotBase.Read(Path.Combine(place, "one"), Path.Combine(place, "two")) });
+        guest.Machine.Snapshot(Path.Combine(place, "two"), new SnapshotOptions { Base = BaseSnapshot.Read(Path.Combine(place, "one"), Path.Combine(place, "two")) });
         Directory.Move(place, place + "-elsewhere");
         using EchoGuest restored = EchoGuest.Restore(Path.Combine(place + "-elsewhere", "two"), new TranslatorAccelerator());
         restored.Type("a", "d");
@@ -171,7 +171,7 @@ public sealed class IncrementalSnapshotTests : IDisposable
     private string Take(EchoGuest guest, string? below, bool compress)
     {
         string path = NewPath();
-        guest.Machine.Snapshot(path, new SnapshotOptions { Base = below == null ? null : SnapshotBase.Read(below, path), IsCompressed = compress });
+        guest.Machine.Snapshot(path, new SnapshotOptions { Base = below == null ? null : BaseSnapshot.Read(below, path), IsCompressed = compress });
         return path;
     }
 
@@ -180,7 +180,7 @@ public sealed class IncrementalSnapshotTests : IDisposable
     {
         guest.Machine.Pause();
         string again = chain + "-again";
-        guest.Machine.Snapshot(again, new SnapshotOptions { Base = SnapshotBase.Read(chain, again) });
+        guest.Machine.Snapshot(again, new SnapshotOptions { Base = BaseSnapshot.Read(chain, again) });
         string full = chain + "-full";
         guest.Machine.Snapshot(full);
         using MachineSnapshot one = MachineSnapshot.Open(again);

@@ -22,7 +22,7 @@ public sealed class RestoredMachineTests : IDisposable
         {
             guest.Expect(">");
             guest.Machine.Snapshot(first);
-            guest.Machine.Snapshot(second, new SnapshotOptions { Base = SnapshotBase.Read(first, second) });
+            guest.Machine.Snapshot(second, new SnapshotOptions { Base = BaseSnapshot.Read(first, second) });
         }
 
         foreach (string path in (string[])[first, second])

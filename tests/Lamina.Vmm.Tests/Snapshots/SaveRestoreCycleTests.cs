@@ -74,7 +74,7 @@ public sealed class SaveRestoreCycleTests : IDisposable
             machine.Pause();
             bool standsAlone = chain.Count == 0 || chain.Count == ChainLength;
             string next = Path.Combine(_directory, cycle.ToString(CultureInfo.InvariantCulture));
-            machine.Snapshot(next, new SnapshotOptions { Base = standsAlone ? null : SnapshotBase.Read(path!, next), IsCompressed = cycle % 7 == 3 });
+            machine.Snapshot(next, new SnapshotOptions { Base = standsAlone ? null : BaseSnapshot.Read(path!, next), IsCompressed = cycle % 7 == 3 });
             told.Append(output.Text);
             if (standsAlone)
             {

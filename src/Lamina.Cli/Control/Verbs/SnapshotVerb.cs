@@ -27,7 +27,7 @@ internal sealed class SnapshotVerb(ControlledMachine machine) : IControlVerb
         SnapshotOptions options = new()
         {
             Labels = machine.CreateLabels(),
-            Base = arguments.Base == null ? null : new SnapshotBase { Path = arguments.Base, Sha256 = arguments.BaseSha256! },
+            Base = arguments.Base == null ? null : new BaseSnapshot { Path = arguments.Base, Sha256 = arguments.BaseSha256! },
             IsCompressed = arguments.Compress,
         };
         try

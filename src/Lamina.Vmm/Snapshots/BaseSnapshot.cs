@@ -1,7 +1,7 @@
 namespace Lamina.Vmm.Snapshots;
 
 /// <summary>The snapshot that an incremental one rests on.</summary>
-public sealed record SnapshotBase
+public sealed record BaseSnapshot
 {
     /// <summary>Where it is, from the directory of the snapshot that rests on it.</summary>
     public string Path { get; set; } = "";
@@ -13,12 +13,12 @@ public sealed record SnapshotBase
     /// <param name="directory">Where it is.</param>
     /// <param name="target">Where the other is to be.</param>
     /// <exception cref="SnapshotException">There is no snapshot.</exception>
-    public static SnapshotBase Read(string directory, string target)
+    public static BaseSnapshot Read(string directory, string target)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
         ArgumentException.ThrowIfNullOrEmpty(target);
         byte[] manifest = SnapshotFile.ReadAll(directory, MachineSnapshot.ManifestFile, MachineSnapshot.MaximumManifest);
-        return new SnapshotBase
+        return new BaseSnapshot
         {
             Path = System.IO.Path.GetRelativePath(System.IO.Path.GetFullPath(target), System.IO.Path.GetFullPath(directory)),
             Sha256 = Snapshots.Sha256.Hash(manifest),
