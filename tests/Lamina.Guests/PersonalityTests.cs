@@ -27,12 +27,13 @@ public sealed class PersonalityTests : IDisposable
     }
 
     [Fact]
-    public async Task Under_HyperV_disks_are_on_VMBus_and_timers_are_synthetic()
+    public async Task Under_HyperV_disks_and_cards_are_on_VMBus_and_timers_are_synthetic()
     {
         await CheckAsync(PersonalityKind.HyperV, GuestHardware.HyperV, "Microsoft Hyper-V", guest =>
         {
             Assert.Contains("Vmbus version:5.3", guest.Run("dmesg"), StringComparison.Ordinal);
             Assert.NotEqual("", guest.Run("ls -d /sys/bus/vmbus/drivers/hv_storvsc/*-*-*-*-*"));
+            Assert.Contains("hv_netvsc", guest.Run("readlink /sys/class/net/eth0/device/driver"), StringComparison.Ordinal);
             Assert.Contains("hyperv_clocksource_tsc_page", guest.Run("cat /sys/devices/system/clocksource/clocksource0/available_clocksource"), StringComparison.Ordinal);
             Assert.Equal("0", guest.Run("awk '/Local timer interrupts/ { print $2 + $3 }' /proc/interrupts"));
             Assert.NotEqual("0", guest.Run("awk '/stimer0 interrupts/ { print $2 * $3 }' /proc/interrupts"));

@@ -31,7 +31,7 @@ internal enum GuestHardware
     /// <summary>Disks and network cards are VMware's.</summary>
     VMware = 128,
 
-    /// <summary>Disks are Hyper-V's.</summary>
+    /// <summary>Disks and network cards are Hyper-V's, and so is what asks the guest to stop.</summary>
     HyperV = 256,
 
     /// <summary>Disks and network cards are Xen's.</summary>

@@ -3,6 +3,7 @@ using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
+using Lamina.Machine.Time;
 
 namespace Lamina.Personalities.HyperV;
 
@@ -68,6 +69,9 @@ public sealed class HyperVPersonality : IPersonality
         get => _hypercalls.Port;
         set => _hypercalls.Port = value;
     }
+
+    /// <summary>The machine clock.</summary>
+    internal IMachineClock Clock => _settings.Clock;
 
     /// <summary>Number of processors.</summary>
     internal int ProcessorCount => _processors.Length;

@@ -107,9 +107,9 @@ internal sealed class PacketSender
                 return true;
             }
 
+            SetLength(frame, _headers, _frameLength - _headers.Network);
             SetPseudoHeader(frame, _headers, _frameLength - _headers.Transport);
             InternetChecksum.Complete(frame[_headers.Transport..], TcpFrame.ChecksumOffset);
-            SetIpv4Checksum(frame, _headers);
         }
         else if (offload.ChecksumStart != 0)
         {
@@ -136,6 +136,17 @@ internal sealed class PacketSender
             header.Slice(Checksum, 2).Clear();
             BinaryPrimitives.WriteUInt16BigEndian(header[Checksum..], (ushort)~InternetChecksum.Fold(InternetChecksum.Add(header, 0)));
         }
+    }
+
+    // Guests leave the length of what is to be segmented out of the IP header, or not.
+    private static void SetLength(Span<byte> frame, in TcpFrame headers, int length)
+    {
+        const int Ipv4Length = 2;
+        const int Ipv6PayloadLength = 4;
+        const int Ipv6Header = 40;
+        Span<byte> network = frame[headers.Network..];
+        BinaryPrimitives.WriteUInt16BigEndian(network[(headers.IsIpv6 ? Ipv6PayloadLength : Ipv4Length)..], (ushort)(headers.IsIpv6 ? length - Ipv6Header : length));
+        SetIpv4Checksum(frame, headers);
     }
 
     // Whether the wire does the work. For segmentation, the headers are in hand afterwards.
@@ -172,6 +183,7 @@ internal sealed class PacketSender
                 length += (int)part.Length;
             }
 
+            SetLength(_head.AsSpan(HeaderLength, copied), _headers, length - _headers.Network);
             SetPseudoHeader(_head.AsSpan(HeaderLength, copied), _headers, length - _headers.Transport);
             header[0] = NeedsChecksum;
             header[1] = _headers.IsIpv6 ? SegmentIpv6 : SegmentIpv4;
@@ -224,10 +236,7 @@ internal sealed class PacketSender
     // The next segment with headers of its own.
     private int BuildSegment()
     {
-        const int Ipv4Length = 2;
         const int Ipv4Identification = 4;
-        const int Ipv6PayloadLength = 4;
-        const int Ipv6Header = 40;
         const int SequenceNumber = 4;
         const int ControlBits = 13;
         const byte LastOnly = 0x09;
@@ -240,17 +249,13 @@ internal sealed class PacketSender
         frame.Slice(_headers.Payload + _sent, payload).CopyTo(segment[_headers.Payload..]);
         Span<byte> network = segment[_headers.Network..];
         Span<byte> transport = segment[_headers.Transport..];
-        if (_headers.IsIpv6)
-        {
-            BinaryPrimitives.WriteUInt16BigEndian(network[Ipv6PayloadLength..], (ushort)(network.Length - Ipv6Header));
-        }
-        else
+        if (!_headers.IsIpv6)
         {
             ushort identification = BinaryPrimitives.ReadUInt16BigEndian(network[Ipv4Identification..]);
-            BinaryPrimitives.WriteUInt16BigEndian(network[Ipv4Length..], (ushort)network.Length);
             BinaryPrimitives.WriteUInt16BigEndian(network[Ipv4Identification..], (ushort)(identification + (_sent / _segmentSize)));
-            SetIpv4Checksum(segment, _headers);
         }
+
+        SetLength(segment, _headers, network.Length);
 
         BinaryPrimitives.WriteUInt32BigEndian(transport[SequenceNumber..], BinaryPrimitives.ReadUInt32BigEndian(transport[SequenceNumber..]) + (uint)_sent);
         if (_sent + payload < all)

@@ -47,4 +47,41 @@ internal static class TransportChecksum
         offload = new PacketOffload(start, protocol == Tcp ? 16 : 6, 0);
         return true;
     }
+
+    /// <summary>Whether a frame has the right checksum of TCP or UDP.</summary>
+    /// <param name="frame">The frame.</param>
+    /// <param name="offset">Where in the header of TCP or UDP it is.</param>
+    /// <param name="isKnownGood">Somebody else has looked already.</param>
+    /// <returns><c>false</c> if it is wrong, if there is none, or if the frame is a fragment.</returns>
+    internal static bool TryCheck(ReadOnlySpan<byte> frame, out int offset, bool isKnownGood)
+    {
+        bool located = TryLocate(frame[..Math.Min(frame.Length, HeadLength)], out PacketOffload place);
+        offset = place.ChecksumOffset;
+        if (!located || isKnownGood)
+        {
+            return located;
+        }
+
+        const int Ipv6Header = 40;
+        bool ipv4 = frame[12] == 0x08 ? frame[13] == 0 : frame[12] == 0x81 && frame[16] == 0x08;
+        int network = frame[12] == 0x81 ? 18 : 14;
+        ReadOnlySpan<byte> ip = frame[network..];
+        int header = place.ChecksumStart - network;
+        int length = ipv4 ? BinaryPrimitives.ReadUInt16BigEndian(ip[2..]) - header : BinaryPrimitives.ReadUInt16BigEndian(ip[4..]) + Ipv6Header - header;
+        const int FragmentMask = 0x3fff;
+        if (length < offset + sizeof(ushort) || length > ip.Length - header || (ipv4 && (BinaryPrimitives.ReadUInt16BigEndian(ip[6..]) & FragmentMask) != 0))
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> segment = ip.Slice(header, length);
+        if (BinaryPrimitives.ReadUInt16BigEndian(segment[offset..]) == 0)
+        {
+            return false;
+        }
+
+        ulong sum = (uint)length + (ulong)(ipv4 ? ip[9] : ip[6]);
+        sum = InternetChecksum.Add(ipv4 ? ip.Slice(12, 8) : ip.Slice(8, 32), sum);
+        return InternetChecksum.Fold(InternetChecksum.Add(segment, sum)) == ushort.MaxValue;
+    }
 }

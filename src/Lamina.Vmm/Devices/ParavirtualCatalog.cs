@@ -11,6 +11,7 @@ using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
 using Lamina.Networking;
 using Lamina.Personalities.HyperV;
+using Lamina.Personalities.HyperV.Network;
 using Lamina.Personalities.HyperV.Storage;
 using Lamina.Personalities.HyperV.VmBus;
 using Lamina.Personalities.VMware.Pvscsi;
@@ -82,7 +83,7 @@ internal sealed class ParavirtualCatalog
         if (personality is HyperVPersonality hypervisor)
         {
             AddVmBus(settings, hypervisor, memory);
-            return settings with { Disks = [] };
+            return settings with { Disks = [], Networks = [] };
         }
 
         AddVMware(settings, memory, bus, messages);
@@ -125,9 +126,9 @@ internal sealed class ParavirtualCatalog
 
     private void AddVmBus(MachineSettings settings, HyperVPersonality hypervisor, GuestMemory memory)
     {
-        if (settings.Disks.Count > StorageProvider.MaximumDisks)
+        if (settings.Disks.Count > StorageProvider.MaximumDisks || settings.Networks.Count > NetworkProvider.MaximumNetworks)
         {
-            throw new MachineConfigurationException($"A machine with Hyper-V's devices has places for {StorageProvider.MaximumDisks} disks.");
+            throw new MachineConfigurationException($"A machine with Hyper-V's devices has places for {StorageProvider.MaximumDisks} disks and {NetworkProvider.MaximumNetworks} network cards.");
         }
 
         VmBusController bus = new("vmbus0", new MonitorLock(), memory, hypervisor);
@@ -135,6 +136,11 @@ internal sealed class ParavirtualCatalog
         if (_disks.Count > 0)
         {
             _ = new StorageProvider(bus, memory, [.. _disks.Select((d, i) => ((IBlockBackend)d, (ReadOnlyMemory<byte>)GetSerial(settings, i)))]);
+        }
+
+        for (int i = 0; i < settings.Networks.Count; i++)
+        {
+            _ = new NetworkProvider(bus, memory, i, Open(settings, i).Lines[0], HardwareAddress.Create(settings.Name, i));
         }
     }
 

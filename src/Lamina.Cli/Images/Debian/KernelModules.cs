@@ -23,7 +23,12 @@ internal static class KernelModules
     ];
 
     private static readonly string[] VMwareDisks = ["drivers/scsi/vmw_pvscsi"];
-    private static readonly string[] HyperVDisks = ["drivers/hv/hv_vmbus", "drivers/scsi/scsi_transport_fc", "drivers/scsi/hv_storvsc"];
+
+    /// <summary>The bus, and the services by which the guest is asked to stop.</summary>
+    private static readonly string[] HyperV = ["drivers/hv/hv_vmbus", "drivers/hv/hv_utils"];
+
+    private static readonly string[] HyperVDisks = ["drivers/scsi/scsi_transport_fc", "drivers/scsi/hv_storvsc"];
+    private static readonly string[] HyperVNetworks = ["drivers/net/hyperv/hv_netvsc"];
     private static readonly string[] XenDisks = ["drivers/block/xen-blkfront"];
     private static readonly string[] XenNetworks = ["drivers/net/xen-netfront"];
     private static readonly string[] VMwareNetworks = ["drivers/net/vmxnet3/vmxnet3"];
@@ -39,10 +44,10 @@ internal static class KernelModules
     private static readonly string[] Platform = ["drivers/virtio/virtio_mmio"];
 
     /// <summary>Those for any disk and its file system, each after what it needs.</summary>
-    public static IReadOnlyList<string> AllDisks { get; } = [.. Disks, .. ScsiDisks, .. VMwareDisks, .. HyperVDisks, .. XenDisks, .. FileSystems];
+    public static IReadOnlyList<string> AllDisks { get; } = [.. Disks, .. ScsiDisks, .. VMwareDisks, .. HyperV, .. HyperVDisks, .. XenDisks, .. FileSystems];
 
     /// <summary>All of them, as paths in the package's module directory without ".ko".</summary>
-    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Generation, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. XenNetworks, .. Shares, .. Sockets, .. Consoles, .. Balloons, .. Platform];
+    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Generation, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. HyperVNetworks, .. XenNetworks, .. Shares, .. Sockets, .. Consoles, .. Balloons, .. Platform];
 
     /// <summary>Those for a machine, each after what it needs.</summary>
     public static IReadOnlyList<string> Select(GuestHardware hardware)
@@ -52,14 +57,23 @@ internal static class KernelModules
             .. Panic,
             .. Generation,
             .. hardware == GuestHardware.None ? [] : Virtio,
+            .. hardware.HasFlag(GuestHardware.HyperV) ? HyperV : [],
             .. hardware.HasFlag(GuestHardware.Disk) ? SelectDisks(hardware) : [],
-            .. !hardware.HasFlag(GuestHardware.Network) ? [] : hardware.HasFlag(GuestHardware.VMware) ? VMwareNetworks : hardware.HasFlag(GuestHardware.Xen) ? XenNetworks : Networks,
+            .. hardware.HasFlag(GuestHardware.Network) ? SelectNetworks(hardware) : [],
             .. hardware.HasFlag(GuestHardware.Share) ? Shares : [],
             .. hardware.HasFlag(GuestHardware.Socket) ? Sockets : [],
             .. hardware.HasFlag(GuestHardware.Console) ? Consoles : [],
             .. hardware.HasFlag(GuestHardware.Balloon) ? Balloons : [],
             .. hardware.HasFlag(GuestHardware.MappedDevices) ? Platform : [],
         ];
+    }
+
+    private static string[] SelectNetworks(GuestHardware hardware)
+    {
+        return hardware.HasFlag(GuestHardware.VMware) ? VMwareNetworks
+            : hardware.HasFlag(GuestHardware.Xen) ? XenNetworks
+            : hardware.HasFlag(GuestHardware.HyperV) ? HyperVNetworks
+            : Networks;
     }
 
     private static string[] SelectDisks(GuestHardware hardware)

@@ -46,6 +46,7 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
     // Answers for all other targets. Drivers take what an inquiry gives, whatever its status says.
     private readonly ScsiTarget _absent;
     private readonly ScsiRequest[] _requests = new ScsiRequest[RequestSlots];
+    private readonly GuestBuffer[] _pieces = new GuestBuffer[ScsiRequest.MaximumBuffers];
     private readonly ulong[] _transactions = new ulong[RequestSlots];
     private readonly byte[][] _packets = new byte[RequestSlots][];
     private readonly Slot[] _slots = new Slot[RequestSlots];
@@ -86,6 +87,8 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
     Guid IVmBusDevice.InstanceId { get; } = new(0x6c616d69, 0x6e61, 0x4000, 0x80, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01);
 
+    int IVmBusDevice.PageQuota => 1024;
+
     bool IVmBusDevice.IsReady => Array.IndexOf(_slots, Slot.Free) >= 0;
 
     void IVmBusDevice.OnOpened(VmBusChannel channel) => _channel = channel;
@@ -105,6 +108,18 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
         {
             disk.Drain();
         }
+    }
+
+    void IVmBusDevice.OnStarted()
+    {
+    }
+
+    void IVmBusDevice.OnStopping()
+    {
+    }
+
+    void IVmBusDevice.OnProcessed()
+    {
     }
 
     void IVmBusDevice.OnRoom()
@@ -192,7 +207,7 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
         uint transfer = BinaryPrimitives.ReadUInt32LittleEndian(data[TransferLengthOffset..]);
         byte unit = data[UnitOffset];
         ScsiTarget target = data[PathOffset] == 0 && data[TargetOffset] == 0 ? _target : _absent;
-        if (data[CommandLengthOffset] > ScsiRequest.CommandLength || !GpaRange.TryCollect(_memory, packet, transfer, request))
+        if (data[CommandLengthOffset] > ScsiRequest.CommandLength || !TryCollect(packet, transfer, request))
         {
             _slots[tag] = Slot.Ended;
             Complete(_packets[tag], SrbInvalidRequest, ScsiStatus.Good, 0);
@@ -207,6 +222,28 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
             Finish(request);
             TryAnswer(tag);
         }
+    }
+
+    private bool TryCollect(in VmBusPacket packet, uint length, ScsiRequest request)
+    {
+        int count = 0;
+        if (!GpaRange.TryCollect(_memory, packet, MaximumTransfer, _pieces, ref count))
+        {
+            return false;
+        }
+
+        foreach (GuestBuffer piece in _pieces.AsSpan(0, count))
+        {
+            uint part = Math.Min(piece.Length, length);
+            if (part != 0 && !request.TryAdd(piece.Take(part)))
+            {
+                return false;
+            }
+
+            length -= part;
+        }
+
+        return length == 0;
     }
 
     private void Finish(ScsiRequest request)

@@ -1,16 +1,24 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using Lamina.Machine.Devices;
 
 namespace Lamina.Personalities.HyperV.VmBus;
 
-/// <summary>Lists of guest pages that channels name by a handle. There are so many lists, and each has so many pages at most; a guest that wants more is refused.</summary>
+/// <summary>
+/// Lists of guest pages that channels name by a handle. There are so many lists, each has so many pages at most, and all together as many as the devices on the bus have use for; a guest that
+/// wants more is refused.
+/// </summary>
 internal sealed class GpadlTable
 {
-    private const int ListCount = 32;
-    private const int MaximumPages = 1024;
+    /// <summary>Most pages of a list.</summary>
+    internal const int MaximumPages = 8191;
+
+    private const int ListCount = 96;
     private const int RangeHeader = 8;
+    private const int SavedHeader = 16;
 
     private readonly List[] _lists = new List[ListCount];
+    private ulong[] _pages = [];
 
     internal GpadlTable()
     {
@@ -19,6 +27,9 @@ internal sealed class GpadlTable
             _lists[i] = new List();
         }
     }
+
+    /// <summary>Makes room for more pages. Before the machine starts.</summary>
+    internal void Extend(int pages) => Array.Resize(ref _pages, _pages.Length + pages);
 
     internal void Reset()
     {
@@ -40,18 +51,24 @@ internal sealed class GpadlTable
         int pages = (bufferLength - RangeHeader) / sizeof(ulong);
         List? list = Find(0);
         if (handle == 0 || ranges != 1 || pages is <= 0 or > MaximumPages || Find(handle) is not null || list is null || range.Length < RangeHeader
-            || BinaryPrimitives.ReadUInt32LittleEndian(range[4..]) != 0)
+            || BinaryPrimitives.ReadUInt32LittleEndian(range[4..]) != 0 || !TryPlace(pages, out int start))
         {
             return false;
         }
 
-        (list.Handle, list.Channel, list.Expected, list.Count) = (handle, channel, pages, 0);
-        list.Add(range[RangeHeader..]);
+        (list.Handle, list.Channel, list.Start, list.Expected, list.Count) = (handle, channel, start, pages, 0);
+        Add(list, range[RangeHeader..]);
         return true;
     }
 
     /// <summary>Adds pages.</summary>
-    internal void Continue(uint handle, ReadOnlySpan<byte> pages) => Find(handle)?.Add(pages);
+    internal void Continue(uint handle, ReadOnlySpan<byte> pages)
+    {
+        if (handle != 0 && Find(handle) is { } list)
+        {
+            Add(list, pages);
+        }
+    }
 
     /// <summary>Whether a list has all its pages.</summary>
     internal bool IsComplete(uint handle, out uint channel)
@@ -61,8 +78,11 @@ internal sealed class GpadlTable
         return list is not null && list.Count == list.Expected;
     }
 
-    /// <summary>The pages' numbers; empty if there is no such list, or it is not complete.</summary>
-    internal ReadOnlySpan<ulong> GetPages(uint handle) => IsComplete(handle, out _) ? Find(handle)!.Pages.AsSpan(0, Find(handle)!.Count) : [];
+    /// <summary>The pages' numbers; empty if there is no such list, it is not complete, or another channel's.</summary>
+    internal ReadOnlySpan<ulong> GetPages(uint handle, uint channel)
+    {
+        return IsComplete(handle, out uint owner) && owner == channel && Find(handle) is { } list ? _pages.AsSpan(list.Start, list.Count) : [];
+    }
 
     /// <summary>Forgets a list.</summary>
     internal void Remove(uint handle)
@@ -75,49 +95,88 @@ internal sealed class GpadlTable
 
     internal void Save(IStateWriter state, ushort field)
     {
-        Span<byte> bytes = stackalloc byte[16 + (MaximumPages * sizeof(ulong))];
+        Span<byte> header = stackalloc byte[SavedHeader];
         for (int i = 0; i < ListCount; i++)
         {
             List list = _lists[i];
-            BinaryPrimitives.WriteUInt32LittleEndian(bytes, list.Handle);
-            BinaryPrimitives.WriteUInt32LittleEndian(bytes[4..], list.Channel);
-            BinaryPrimitives.WriteInt32LittleEndian(bytes[8..], list.Expected);
-            BinaryPrimitives.WriteInt32LittleEndian(bytes[12..], list.Count);
-            int count = list.Handle == 0 ? 0 : list.Count;
-            for (int n = 0; n < count; n++)
-            {
-                BinaryPrimitives.WriteUInt64LittleEndian(bytes[(16 + (n * sizeof(ulong)))..], list.Pages[n]);
-            }
-
-            state.Write((ushort)(field + i), bytes[..(16 + (count * sizeof(ulong)))]);
+            BinaryPrimitives.WriteUInt32LittleEndian(header, list.Handle);
+            BinaryPrimitives.WriteUInt32LittleEndian(header[4..], list.Channel);
+            BinaryPrimitives.WriteInt32LittleEndian(header[8..], list.Handle == 0 ? 0 : list.Expected);
+            BinaryPrimitives.WriteInt32LittleEndian(header[12..], list.Handle == 0 ? 0 : list.Start);
+            state.Write((ushort)(field + (2 * i)), header);
+            state.Write((ushort)(field + (2 * i) + 1), list.Handle == 0 ? [] : MemoryMarshal.AsBytes(_pages.AsSpan(list.Start, list.Count)));
         }
     }
 
     internal bool Restore(IStateReader state, ushort field)
     {
-        Span<byte> bytes = stackalloc byte[16 + (MaximumPages * sizeof(ulong))];
+        Reset();
+        Span<byte> header = stackalloc byte[SavedHeader];
         for (int i = 0; i < ListCount; i++)
         {
             List list = _lists[i];
-            int length = state.TryRead((ushort)(field + i), bytes);
-            if (length < 16)
+            if (!state.TryTake((ushort)(field + (2 * i)), header))
             {
                 return false;
             }
 
-            list.Handle = BinaryPrimitives.ReadUInt32LittleEndian(bytes);
-            list.Channel = BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]);
-            list.Expected = BinaryPrimitives.ReadInt32LittleEndian(bytes[8..]);
-            list.Count = 0;
-            if (list.Handle != 0 && list.Expected is <= 0 or > MaximumPages)
+            uint handle = BinaryPrimitives.ReadUInt32LittleEndian(header);
+            if (handle == 0)
+            {
+                continue;
+            }
+
+            list.Channel = BinaryPrimitives.ReadUInt32LittleEndian(header[4..]);
+            list.Expected = BinaryPrimitives.ReadInt32LittleEndian(header[8..]);
+            list.Start = BinaryPrimitives.ReadInt32LittleEndian(header[12..]);
+            if (list.Expected is <= 0 or > MaximumPages || list.Start < 0 || list.Start > _pages.Length - list.Expected || Overlaps(list.Start, list.Expected, out _))
             {
                 return false;
             }
 
-            list.Add(bytes[16..length]);
+            int length = state.TryRead((ushort)(field + (2 * i) + 1), MemoryMarshal.AsBytes(_pages.AsSpan(list.Start, list.Expected)));
+            if (length < 0)
+            {
+                return false;
+            }
+
+            list.Count = length / sizeof(ulong);
+            list.Handle = handle;
         }
 
         return true;
+    }
+
+    // The first gap between lists that is long enough.
+    private bool TryPlace(int pages, out int start)
+    {
+        start = 0;
+        while (start + pages <= _pages.Length)
+        {
+            if (!Overlaps(start, pages, out int end))
+            {
+                return true;
+            }
+
+            start = end;
+        }
+
+        return false;
+    }
+
+    private bool Overlaps(int start, int pages, out int end)
+    {
+        foreach (List list in _lists)
+        {
+            end = list.Start + list.Expected;
+            if (list.Handle != 0 && start < end && list.Start < start + pages)
+            {
+                return true;
+            }
+        }
+
+        end = 0;
+        return false;
     }
 
     private List? Find(uint handle)
@@ -133,25 +192,26 @@ internal sealed class GpadlTable
         return null;
     }
 
+    private void Add(List list, ReadOnlySpan<byte> pages)
+    {
+        while (pages.Length >= sizeof(ulong) && list.Count < list.Expected)
+        {
+            _pages[list.Start + list.Count++] = BinaryPrimitives.ReadUInt64LittleEndian(pages);
+            pages = pages[sizeof(ulong)..];
+        }
+    }
+
     private sealed class List
     {
         internal uint Handle { get; set; }
 
         internal uint Channel { get; set; }
 
+        /// <summary>Where its pages begin among all.</summary>
+        internal int Start { get; set; }
+
         internal int Expected { get; set; }
 
         internal int Count { get; set; }
-
-        internal ulong[] Pages { get; } = new ulong[MaximumPages];
-
-        internal void Add(ReadOnlySpan<byte> pages)
-        {
-            while (pages.Length >= sizeof(ulong) && Count < Expected)
-            {
-                Pages[Count++] = BinaryPrimitives.ReadUInt64LittleEndian(pages);
-                pages = pages[sizeof(ulong)..];
-            }
-        }
     }
 }

@@ -1,6 +1,6 @@
 namespace Lamina.Personalities.HyperV.VmBus;
 
-/// <summary>A device behind a channel. All members are called with the bus's lock held.</summary>
+/// <summary>A device behind a channel. All members are called with the bus's lock held unless they say otherwise.</summary>
 internal interface IVmBusDevice
 {
     /// <summary>The kind of device.</summary>
@@ -9,8 +9,17 @@ internal interface IVmBusDevice
     /// <summary>Which one of its kind.</summary>
     Guid InstanceId { get; }
 
+    /// <summary>How many pages a driver lists for its rings and buffers at most.</summary>
+    int PageQuota { get; }
+
     /// <summary>Whether it can take a packet. If it cannot, it has the channel look again later.</summary>
     bool IsReady { get; }
+
+    /// <summary>The machine begins to run. Without the lock.</summary>
+    void OnStarted();
+
+    /// <summary>The machine stands still: nothing may touch guest memory any more. Without the lock.</summary>
+    void OnStopping();
 
     /// <summary>The guest has opened the channel.</summary>
     void OnOpened(VmBusChannel channel);
@@ -20,6 +29,9 @@ internal interface IVmBusDevice
 
     /// <summary>There may be room in the ring again.</summary>
     void OnRoom();
+
+    /// <summary>Packets were looked for. Without the lock.</summary>
+    void OnProcessed();
 
     /// <summary>The channel is closed: nothing may be written to it any more.</summary>
     void OnClosed();

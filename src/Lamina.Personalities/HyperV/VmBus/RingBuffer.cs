@@ -56,6 +56,19 @@ internal sealed class RingBuffer(GuestMemory memory)
 
     internal void Reset() => _size = 0;
 
+    /// <summary>Has the writer not interrupt while it is being read anyway, or interrupt again.</summary>
+    internal void MaskInterrupts(bool masked)
+    {
+        if (_size != 0)
+        {
+            memory.TryWrite(Control + InterruptMask, masked ? 1u : 0u);
+            Interlocked.MemoryBarrier();
+        }
+    }
+
+    /// <summary>Whether something is there to be read.</summary>
+    internal bool HasMore() => _size != 0 && memory.TryRead(Control + WriteIndex, out uint write) && write != _own;
+
     /// <summary>Copies the next packet.</summary>
     /// <param name="buffer">Where to.</param>
     /// <param name="length">Its length; 0 if there is none.</param>

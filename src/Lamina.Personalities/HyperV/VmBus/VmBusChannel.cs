@@ -12,8 +12,9 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
     // The longest packet that a driver sends has a page number for each page of a transfer.
     private const int LongestPacket = 16384;
 
-    // Drivers that send more are looked at again with the next event.
-    private const int MostPackets = 4096;
+    // Others want to be served, too.
+    private const int MostPackets = 1024;
+    private const int LongestHeader = 32;
 
     private readonly RingBuffer _in = new(memory);
     private readonly RingBuffer _out = new(memory);
@@ -72,20 +73,41 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
     }
 
     /// <summary>Takes packets. A ring that cannot be right closes the channel.</summary>
-    internal void Process()
+    /// <returns>Whether there are more than it took at once.</returns>
+    internal bool Process()
     {
-        for (int i = 0; IsOpen && Device.IsReady && i < MostPackets; i++)
+        if (!IsOpen)
+        {
+            return false;
+        }
+
+        Device.OnRoom();
+        _in.MaskInterrupts(true);
+        for (int i = 0; IsOpen && Device.IsReady; i++)
         {
             VmBusPacket packet = default;
+            if (i == MostPackets)
+            {
+                _in.MaskInterrupts(false);
+                return true;
+            }
+
             if (!_in.TryTake(_packet, out int length) || (length != 0 && !VmBusPacket.TryParse(_packet.AsSpan(0, length), out packet)))
             {
                 Close();
-                return;
+                return false;
             }
 
             if (length == 0)
             {
-                break;
+                _in.MaskInterrupts(false);
+                if (!_in.HasMore())
+                {
+                    return false;
+                }
+
+                _in.MaskInterrupts(true);
+                continue;
             }
 
             if (_in.ShowTaken())
@@ -96,10 +118,8 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
             Device.OnPacket(packet);
         }
 
-        if (IsOpen)
-        {
-            Device.OnRoom();
-        }
+        _in.MaskInterrupts(false);
+        return false;
     }
 
     /// <summary>Sends a packet.</summary>
@@ -107,13 +127,24 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
     /// <param name="transaction">The transaction.</param>
     /// <param name="data">Its data: a multiple of 8 bytes.</param>
     /// <returns><c>false</c> if there is no room.</returns>
-    internal bool TrySend(ushort type, ulong transaction, ReadOnlySpan<byte> data)
+    internal bool TrySend(ushort type, ulong transaction, ReadOnlySpan<byte> data) => TrySend(type, 0, transaction, [], data);
+
+    /// <summary>Sends a packet.</summary>
+    /// <param name="type">Its type.</param>
+    /// <param name="flags">Whether it wants an answer.</param>
+    /// <param name="transaction">The transaction.</param>
+    /// <param name="header">What comes between the descriptor and the data: up to 32 bytes, a multiple of 8.</param>
+    /// <param name="data">Its data: a multiple of 8 bytes.</param>
+    /// <returns><c>false</c> if there is no room.</returns>
+    internal bool TrySend(ushort type, ushort flags, ulong transaction, ReadOnlySpan<byte> header, ReadOnlySpan<byte> data)
     {
-        Span<byte> descriptor = stackalloc byte[VmBusPacket.DescriptorLength];
-        descriptor.Clear();
+        Span<byte> descriptor = stackalloc byte[VmBusPacket.DescriptorLength + LongestHeader];
+        descriptor = descriptor[..(VmBusPacket.DescriptorLength + header.Length)];
+        header.CopyTo(descriptor[VmBusPacket.DescriptorLength..]);
         BinaryPrimitives.WriteUInt16LittleEndian(descriptor, type);
-        BinaryPrimitives.WriteUInt16LittleEndian(descriptor[2..], VmBusPacket.DescriptorLength / 8);
-        BinaryPrimitives.WriteUInt16LittleEndian(descriptor[4..], (ushort)((VmBusPacket.DescriptorLength + data.Length) / 8));
+        BinaryPrimitives.WriteUInt16LittleEndian(descriptor[2..], (ushort)(descriptor.Length / 8));
+        BinaryPrimitives.WriteUInt16LittleEndian(descriptor[4..], (ushort)((descriptor.Length + data.Length) / 8));
+        BinaryPrimitives.WriteUInt16LittleEndian(descriptor[6..], flags);
         BinaryPrimitives.WriteUInt64LittleEndian(descriptor[8..], transaction);
         if (!_out.TryPut(descriptor, data, out bool interrupts))
         {

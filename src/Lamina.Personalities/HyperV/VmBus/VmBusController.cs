@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Lamina.Machine;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Memory;
+using Lamina.Machine.Time;
 
 namespace Lamina.Personalities.HyperV.VmBus;
 
@@ -9,7 +10,7 @@ namespace Lamina.Personalities.HyperV.VmBus;
 /// VMBus as the parent partition serves it (Linux, include/linux/hyperv.h and drivers/hv): versions 2.4 to 5.3, offers, lists of pages, channels. What a guest gets wrong is refused, or closes
 /// its own channel.
 /// </summary>
-public sealed class VmBusController : IDevice, IPartitionPort
+public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
 {
     /// <summary>The connection of a channel's events is its number and this.</summary>
     internal const uint FirstConnection = 0x1_0000;
@@ -25,6 +26,7 @@ public sealed class VmBusController : IDevice, IPartitionPort
     private const uint Failed = 0xc000_0001;
     private const ushort EnumerateInterface = 1;
     private const int OfferLength = 196;
+    private const ushort SavedLists = 1024;
 
     private readonly ILock _gate;
     private readonly GuestMemory _memory;
@@ -33,6 +35,7 @@ public sealed class VmBusController : IDevice, IPartitionPort
     private readonly VmBusChannel?[] _channels = new VmBusChannel?[MaximumChannels];
     private readonly byte[] _queue = new byte[QueueLength * SyntheticInterrupts.MaximumPayload];
     private readonly int[] _lengths = new int[QueueLength];
+    private readonly IClockTimer _again;
     private int _channelCount;
     private int _queued;
     private int _first;
@@ -47,6 +50,7 @@ public sealed class VmBusController : IDevice, IPartitionPort
         _gate = gate;
         _memory = memory;
         _hypervisor = hypervisor;
+        _again = hypervisor.Clock.CreateTimer(this);
         hypervisor.Port = this;
     }
 
@@ -55,6 +59,9 @@ public sealed class VmBusController : IDevice, IPartitionPort
 
     /// <summary>The lock under which devices are called.</summary>
     internal ILock Gate => _gate;
+
+    /// <summary>Whether the machine stands still. With the lock held.</summary>
+    internal bool IsStopped => _stopped;
 
     private ReadOnlySpan<VmBusChannel?> Channels => _channels.AsSpan(0, _channelCount);
 
@@ -93,12 +100,10 @@ public sealed class VmBusController : IDevice, IPartitionPort
         }
 
         _gate.Enter();
-        if (!_stopped)
-        {
-            _channels[number - 1]!.Process();
-        }
-
+        VmBusChannel channel = _channels[number - 1]!;
+        Process(channel);
         _gate.Exit();
+        channel.Device.OnProcessed();
         return true;
     }
 
@@ -113,9 +118,24 @@ public sealed class VmBusController : IDevice, IPartitionPort
     /// <summary>Has a channel look for packets that its device could not take before. With the lock held.</summary>
     internal void Process(VmBusChannel channel)
     {
-        if (!_stopped)
+        if (!_stopped && channel.Process())
         {
-            channel.Process();
+            _again.Arm(_hypervisor.Clock.Now);
+        }
+    }
+
+    /// <summary>The pages of a list of a channel's; empty if it has no such list. With the lock held.</summary>
+    internal ReadOnlySpan<ulong> GetPages(VmBusChannel channel, uint gpadl) => _gpadls.GetPages(gpadl, channel.Number);
+
+    /// <inheritdoc/>
+    public void OnTimer()
+    {
+        foreach (VmBusChannel? channel in Channels)
+        {
+            _gate.Enter();
+            Process(channel!);
+            _gate.Exit();
+            channel!.Device.OnProcessed();
         }
     }
 
@@ -130,6 +150,7 @@ public sealed class VmBusController : IDevice, IPartitionPort
 
         _channels[_channelCount] = new VmBusChannel(_memory, _hypervisor, device, (uint)_channelCount + 1);
         _channelCount++;
+        _gpadls.Extend(device.PageQuota);
         return true;
     }
 
@@ -140,16 +161,26 @@ public sealed class VmBusController : IDevice, IPartitionPort
         _stopped = false;
         foreach (VmBusChannel? channel in Channels)
         {
-            channel!.Process();
+            Process(channel!);
         }
 
         Flush();
         _gate.Exit();
+        foreach (VmBusChannel? channel in Channels)
+        {
+            channel!.Device.OnStarted();
+        }
     }
 
     /// <inheritdoc/>
     public void Stop()
     {
+        foreach (VmBusChannel? channel in Channels)
+        {
+            channel!.Device.OnStopping();
+        }
+
+        _again.Cancel();
         _gate.Enter();
         _stopped = true;
         _gate.Exit();
@@ -177,7 +208,7 @@ public sealed class VmBusController : IDevice, IPartitionPort
             state.Write((ushort)(256 + i), _queue.AsSpan(place * SyntheticInterrupts.MaximumPayload, _lengths[place]));
         }
 
-        _gpadls.Save(state, 16);
+        _gpadls.Save(state, SavedLists);
         for (int i = 0; i < _channelCount; i++)
         {
             VmBusChannel channel = _channels[i]!;
@@ -194,7 +225,7 @@ public sealed class VmBusController : IDevice, IPartitionPort
     {
         uint target = 0;
         byte queued = 0;
-        bool valid = state.TryTake(1, ref _version) & state.TryTake(2, ref target) & state.TryTake(3, QueueLength, ref queued) & _gpadls.Restore(state, 16);
+        bool valid = state.TryTake(1, ref _version) & state.TryTake(2, ref target) & state.TryTake(3, QueueLength, ref queued) & _gpadls.Restore(state, SavedLists);
         _target = target < (uint)_hypervisor.ProcessorCount ? (int)target : 0;
         _first = _queued = 0;
         for (int i = 0; i < queued && valid; i++)
@@ -213,7 +244,7 @@ public sealed class VmBusController : IDevice, IPartitionPort
             ushort field = (ushort)(64 + (i * 4));
             valid = state.TryTake(field, ref open) & state.TryTake((ushort)(field + 1), ref gpadl) & state.TryTake((ushort)(field + 2), ref pages)
                 & state.TryTake((ushort)(field + 3), ref processor);
-            valid = valid && (!open || _channels[i]!.TryOpen(_gpadls.GetPages(gpadl), gpadl, pages, (int)processor));
+            valid = valid && (!open || _channels[i]!.TryOpen(_gpadls.GetPages(gpadl, (uint)i + 1), gpadl, pages, (int)processor));
         }
 
         return valid;
@@ -347,8 +378,8 @@ public sealed class VmBusController : IDevice, IPartitionPort
     {
         uint number = Word(message, 8);
         uint gpadl = Word(message, 16);
-        bool opened = Find(number) is { } channel && _gpadls.IsComplete(gpadl, out uint owner) && owner == number
-            && channel.TryOpen(_gpadls.GetPages(gpadl), gpadl, Word(message, 24), (int)Word(message, 20));
+        bool opened = Find(number) is { } channel
+            && channel.TryOpen(_gpadls.GetPages(gpadl, number), gpadl, Word(message, 24), (int)Word(message, 20));
         Send(ChannelMessage.OpenChannelResult, number, Word(message, 12), opened ? 0 : Failed);
     }
 

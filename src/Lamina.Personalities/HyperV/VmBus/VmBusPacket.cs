@@ -11,13 +11,18 @@ internal readonly ref struct VmBusPacket
     /// <summary>Data in the packet.</summary>
     internal const ushort InBand = 6;
 
+    /// <summary>Data that lies in parts of a buffer that was shared before.</summary>
+    internal const ushort TransferPages = 7;
+
     /// <summary>Data in the packet, and pages that it names.</summary>
     internal const ushort GpaDirect = 9;
 
     /// <summary>An answer.</summary>
     internal const ushort Completion = 11;
 
-    private const ushort CompletionRequested = 1;
+    /// <summary>The flag of a packet that wants an answer.</summary>
+    internal const ushort CompletionRequested = 1;
+
     private readonly ReadOnlySpan<byte> _bytes;
     private readonly int _offset;
 

@@ -1,0 +1,462 @@
+using System.Buffers.Binary;
+using System.Text;
+using Lamina.Machine.Backends;
+using Lamina.Personalities.HyperV.Network;
+using Lamina.Personalities.Tests.Fakes;
+
+namespace Lamina.Personalities.Tests.HyperV;
+
+/// <summary>The network card on the bus as a driver sees it, good and hostile.</summary>
+public sealed class NetworkProviderTests : IDisposable
+{
+    private const ulong ReceiveBuffer = VmBusGuest.Free;
+    private const ulong SendBuffer = VmBusGuest.Free + 0x10_0000;
+    private const ulong Request = VmBusGuest.Free + 0x12_0000;
+    private const int ReceivePages = 200;
+    private const int SectionSize = 1728;
+    private static readonly byte[] Address = [2, 2, 2, 2, 2, 2];
+    private readonly VmBusGuest _guest = new();
+    private readonly TestNetwork _wire;
+    private readonly NetworkProvider _card;
+
+    public NetworkProviderTests()
+    {
+        _wire = new TestNetwork(NetworkOffloads.Checksum);
+        _card = new NetworkProvider(_guest.Bus, _guest.Ram.Memory, 0, _wire, Address);
+        _guest.Bus.Start();
+    }
+
+    public void Dispose() => _guest.Dispose();
+
+    [Theory]
+    [InlineData(0x6_0001u, 0x6_0001u, 0x6_0001u)]
+    [InlineData(0x3_0002u, 0x3_0002u, 0x3_0002u)]
+    [InlineData(2u, 0x5_0005u, 0x5_0000u)]
+    [InlineData(0x7_0000u, 0x7_0000u, 0u)]
+    public void VersionsAreNegotiated(uint minimum, uint maximum, uint version)
+    {
+        Assert.Equal(new Guid("f8615163-df3e-46c5-913f-f2d2f965ed0e"), _guest.Open());
+        VmBusGuest.Packet answer = Ask(1, minimum, maximum);
+        Assert.Equal((2u, version, version == 0 ? 7u : 1), (answer.Word(0), answer.Word(4), answer.Word(12)));
+    }
+
+    [Fact]
+    public void ADriverFindsWhatItAsksOfTheCard()
+    {
+        BringUp();
+        Assert.Equal(Address, Query(0x0101_0101));
+        Assert.Equal(1500u, BitConverter.ToUInt32(Query(0x0001_0106)));
+        Assert.Equal(0u, BitConverter.ToUInt32(Query(0x0001_0114)));
+        Assert.Equal(100_000_000u, BitConverter.ToUInt32(Query(0x0001_0107)));
+        byte[] offloads = Query(0xfc01_020d);
+        Assert.Equal((156, 0xa7, 3), (offloads.Length, offloads[0], offloads[1]));
+        Assert.Equal((0x14u, 0x40u), (BitConverter.ToUInt32(offloads, 8) & 0x14, BitConverter.ToUInt32(offloads, 8) & 0x40));
+        Assert.Equal((2u, 65535u), (BitConverter.ToUInt32(offloads, 80), BitConverter.ToUInt32(offloads, 84)));
+        Assert.Equal(0xc000_00bbu, BitConverter.ToUInt32(Send(4, 7, 0x0001_0203, 0, 20, 0), 12));
+        Assert.Equal(0u, BitConverter.ToUInt32(Send(5, 8, 0xfc01_020c, 4, 20, 0, 0), 12));
+    }
+
+    [Fact]
+    public void FramesGoOutOfTheSendBufferAndOutOfPages()
+    {
+        BringUp();
+        byte[] first = Frames.CreateTcp(100);
+        byte[] second = Frames.CreateTcp(900);
+        byte[] message = [.. Packet(first, padding: 2), .. Packet(second)];
+        _guest.Ram.Memory.TryWrite(SendBuffer + 6144, message);
+        VmBusGuest.Packet answer = Ask(107, 0, 1, (uint)message.Length);
+        Assert.Equal((108u, 1u), (answer.Word(0), answer.Word(4)));
+        Assert.Equal([first, second], _wire.Sent.Select(f => f[12..]));
+
+        // The message's head in a section, and its frame in pages that cross.
+        byte[] all = Packet(second);
+        _guest.Ram.Memory.TryWrite(SendBuffer, all.AsSpan(0, 44));
+        _guest.Ram.Memory.TryWrite(Request + 0xff0, all.AsSpan(44));
+        _guest.Put(9, 3, VmBusGuest.Ranges((Request + 0xff0, 400), (Request + 0xff0 + 400, all.Length - 444)), Words(107, 0, 0, 44));
+        Assert.Equal(1u, _guest.Take()!.Word(4));
+        Assert.Equal(second, _wire.Sent[2][12..]);
+    }
+
+    [Fact]
+    public void ChecksumsSegmentsAndTagsAreLeftToTheCard()
+    {
+        BringUp();
+        byte[] large = Frames.CreateTcp(4000);
+        large.AsSpan(16, 2).Clear(); // Drivers leave the length out.
+        Transmit(Packet(large, (2, 1000u | (34u << 20) | (1u << 30))));
+        Assert.Equal(4, _wire.Sent.Count);
+        Assert.All(_wire.Sent, f => Assert.True(Frames.HasRightChecksums(f.AsSpan(12)), "A segment's checksums or lengths are wrong."));
+
+        byte[] frame = Frames.CreateTcp(60);
+        Transmit(Packet(frame, (0, 1u | 4 | (34u << 16))));
+        Assert.Equal((1, 34, 16), (_wire.Sent[4][0], _wire.Sent[4][6], _wire.Sent[4][8]));
+        Transmit(Packet(frame, (0, 1u | 4)));
+        Assert.Equal((1, 34, 16), (_wire.Sent[5][0], _wire.Sent[5][6], _wire.Sent[5][8]));
+
+        Transmit(Packet(frame, (6, 5u | (0x123u << 4))));
+        Assert.Equal([0x81, 0x00, 0xa1, 0x23], _wire.Sent[6][24..28]);
+    }
+
+    [Fact]
+    public void AFullWireHoldsTheDriverBack()
+    {
+        BringUp();
+        _wire.IsFull = true;
+        _guest.Ram.Memory.TryWrite(SendBuffer, Packet(Frames.CreateTcp(10)));
+        for (ulong i = 1; i <= 2; i++)
+        {
+            _guest.Put(6, i, [], Words(107, 0, 0, (uint)Packet(Frames.CreateTcp(10)).Length));
+        }
+
+        Assert.Null(_guest.Take());
+        _wire.IsFull = false;
+        _wire.Receiver!.OnTransmitReady();
+        Assert.Equal((1ul, 2ul), (_guest.Take()!.Transaction, _guest.Take()!.Transaction));
+        Assert.Equal(2, _wire.Sent.Count);
+    }
+
+    [Fact]
+    public void ArrivingFramesComeInPartsThatAreGivenBack()
+    {
+        BringUp();
+        byte[] frame = WithChecksum(Frames.CreateTcp(200));
+        Assert.True(_card.TryReceive(Arriving(frame)));
+        Assert.Null(_guest.Take()); // Not before the driver wants frames.
+        SetFilter(0xb);
+        (byte[] arrived, uint known) = Arrive(Arriving(frame));
+        Assert.Equal(8u, known);
+        Assert.Equal(frame, arrived);
+        frame[60] ^= 1;
+        (arrived, known) = Arrive(Arriving(frame));
+        Assert.Equal(0u, known);
+        Assert.Equal(frame, arrived);
+
+        // What the wire has left undone is done.
+        byte[] part = Frames.CreateTcp(100);
+        TcpPseudo(part);
+        byte[] packet = Arriving(part);
+        (packet[0], packet[6], packet[8]) = (1, 34, 16);
+        (arrived, known) = Arrive(packet);
+        Assert.Equal(8u, known);
+        Assert.Equal(WithChecksum([.. part]), arrived);
+
+        // Frames for others, and too long ones.
+        frame[0] = 4;
+        Assert.True(_card.TryReceive(Arriving(frame)));
+        Assert.True(_card.TryReceive(Arriving(new byte[3000])));
+        Assert.Null(_guest.Take());
+        Assert.Equal(NetworkOffloads.Checksum, _wire.ReceiveOffloads);
+    }
+
+    [Fact]
+    public void WithoutPartsTheWireWaits()
+    {
+        BringUp();
+        SetFilter(0xb);
+        byte[] frame = Arriving(Frames.CreateTcp(10));
+        int taken = 0;
+        List<ulong> parts = [];
+        while (_card.TryReceive(frame))
+        {
+            Assert.True(taken++ < 1000, "More frames came than there are parts.");
+            parts.Add(_guest.Take()!.Transaction);
+        }
+
+        Assert.Equal((ReceivePages * 4096 / SectionSize) - 8, taken);
+        int before = _wire.Resumed;
+        _guest.Put(11, parts[5], [], Words(108, 1));
+        Assert.True(_wire.Resumed > before, "The wire was not told that there is room.");
+        Assert.True(_card.TryReceive(frame));
+        Assert.Equal(parts[5], _guest.Take()!.Transaction);
+
+        // A part that was not given out is not given back.
+        _guest.Put(11, parts[5], [], Words(108, 1));
+        _guest.Put(11, parts[5], [], Words(108, 1));
+        _guest.Put(11, 99999, [], Words(108, 1));
+        _guest.Put(11, 0, [], Words(108, 1));
+        Assert.True(_card.TryReceive(frame));
+        Assert.False(_card.TryReceive(frame));
+    }
+
+    [Fact]
+    public void TheDriverHearsOfTheLink()
+    {
+        BringUp();
+        SetFilter(0xb);
+        _card.OnLinkChanged(false);
+        Assert.Equal((7u, 0x4001_000cu), Indication());
+        _card.OnLinkChanged(true);
+        Assert.Equal((7u, 0x4001_000bu), Indication());
+    }
+
+    [Fact]
+    public void TheDriverSetsAnotherAddress()
+    {
+        BringUp();
+        SetFilter(0xb);
+        byte[] name = Encoding.Unicode.GetBytes("NetworkAddress");
+        byte[] value = Encoding.Unicode.GetBytes("06000000Ab01");
+        byte[] parameter = [.. Words(20, (uint)name.Length, 2, 20 + (uint)name.Length, (uint)value.Length), .. name, .. value];
+        Assert.Equal(0u, BitConverter.ToUInt32(Send(Message(5, [.. Words(9, 0x0001_021b, (uint)parameter.Length, 20, 0), .. parameter])), 12));
+        Assert.Equal([6, 0, 0, 0, 0xab, 1], Query(0x0101_0102));
+        value[2] = (byte)'x';
+        parameter = [.. parameter[..^value.Length], .. value];
+        Assert.NotEqual(0u, BitConverter.ToUInt32(Send(Message(5, [.. Words(9, 0x0001_021b, (uint)parameter.Length, 20, 0), .. parameter])), 12));
+    }
+
+    [Fact]
+    public void AFullRingDelaysAnswersAndLosesNone()
+    {
+        BringUp();
+        _guest.LeavesPackets = true;
+        byte[] message = Packet(Frames.CreateTcp(10));
+        _guest.Ram.Memory.TryWrite(SendBuffer, message);
+        ulong sent = 0;
+        ulong answered = 0;
+        for (int round = 0; round < 20; round++)
+        {
+            for (int i = 0; i < 20; i++)
+            {
+                _guest.Put(6, ++sent, [], Words(107, 0, 0, (uint)message.Length));
+            }
+
+            while (_guest.Take() is { } answer)
+            {
+                Assert.Equal(++answered, answer.Transaction);
+            }
+
+            _guest.ShowTaken();
+            _guest.Signal();
+        }
+
+        while (_guest.Take() is { } answer)
+        {
+            Assert.Equal(++answered, answer.Transaction);
+        }
+
+        Assert.Equal((sent, sent), (answered, (ulong)_wire.Sent.Count));
+    }
+
+    [Theory]
+    [InlineData(9999u, 100u)]
+    [InlineData(0u, 7000u)]
+    [InlineData(0u, 10u)]
+    [InlineData(5u, 6144u)]
+    public void MessagesThatCannotBeAreRefused(uint section, uint length)
+    {
+        BringUp();
+        VmBusGuest.Packet answer = Ask(107, 0, section, length);
+        Assert.Equal((108u, 5u), (answer.Word(0), answer.Word(4)));
+        Assert.Empty(_wire.Sent);
+    }
+
+    [Theory]
+    [InlineData(4, 0xffff_ffffu)]
+    [InlineData(4, 20u)]
+    [InlineData(8, 0xffff_fff0u)]
+    [InlineData(12, 0xffff_fff0u)]
+    [InlineData(12, 0x2000u)]
+    [InlineData(28, 0xffff_fff0u)]
+    [InlineData(32, 0xffff_fff0u)]
+    [InlineData(32, 300u)]
+    [InlineData(44, 0u)]
+    [InlineData(44, 0x1000u)]
+    [InlineData(52, 200u)]
+    public void FieldsThatCannotBeAreRefused(int field, uint value)
+    {
+        BringUp();
+        byte[] message = Packet(Frames.CreateTcp(100), (0, 5u));
+        BinaryPrimitives.WriteUInt32LittleEndian(message.AsSpan(field), value);
+        _guest.Ram.Memory.TryWrite(SendBuffer, message);
+        Assert.Equal(5u, Ask(107, 0, 0, (uint)message.Length).Word(4));
+        Assert.Empty(_wire.Sent);
+    }
+
+    [Fact]
+    public void NothingComesOfAClosedChannel()
+    {
+        BringUp();
+        SetFilter(0xb);
+        _guest.Close();
+        Assert.True(_card.TryReceive(Arriving(Frames.CreateTcp(10))));
+        _card.OnLinkChanged(false);
+        _card.OnTransmitReady();
+        Assert.Null(_guest.Take());
+    }
+
+    [Fact]
+    public void GarbageIsSurvived()
+    {
+        Random random = new(17);
+        uint[] messages = [1, 100, 101, 103, 104, 106, 107, 107, 107, 107, 125, 129, 133];
+        for (int i = 0; i < 4000; i++)
+        {
+            if (i % 200 == 0)
+            {
+                _guest.Bus.Reset();
+                BringUp();
+                SetFilter(0x2b);
+            }
+
+            byte[] junk = new byte[random.Next(8, 300)];
+            random.NextBytes(junk);
+            if (random.Next(3) != 0)
+            {
+                junk = Packet(Frames.CreateTcp(random.Next(300)), ((uint)random.Next(8), (uint)random.Next()));
+                BinaryPrimitives.WriteUInt32LittleEndian(junk.AsSpan(random.Next(junk.Length / 4) * 4), (uint)random.Next(random.Next(2) == 0 ? 100 : int.MaxValue));
+            }
+
+            _guest.Ram.Memory.TryWrite(SendBuffer, junk);
+            uint[] words = [messages[random.Next(messages.Length)], (uint)random.Next(2), (uint)random.Next(random.Next(2) == 0 ? 1 : 9), (uint)random.Next(400)];
+            _guest.Put((ushort)(random.Next(4) == 0 ? 11 : 6), (ulong)random.Next(600), [], Words(words));
+            if (random.Next(4) == 0)
+            {
+                _guest.Put(9, 5, VmBusGuest.Ranges((SendBuffer + (ulong)random.Next(5000), random.Next(1, 9000))), Words(107, (uint)random.Next(2), uint.MaxValue, 0));
+            }
+
+            _card.TryReceive(Arriving(junk));
+            while (_guest.Take() is not null)
+            {
+            }
+        }
+    }
+
+    private static byte[] Words(params uint[] words)
+    {
+        byte[] bytes = new byte[words.Length * 4];
+        Buffer.BlockCopy(words, 0, bytes, 0, bytes.Length);
+        return bytes;
+    }
+
+    private static byte[] Message(uint type, byte[] body) => [.. Words(type, (uint)body.Length + 8), .. body];
+
+    private static byte[] Packet(byte[] frame, params (uint Type, uint Value)[] elements) => Packet(frame, 0, elements);
+
+    private static byte[] Packet(byte[] frame, int padding, params (uint Type, uint Value)[] elements)
+    {
+        uint extra = (uint)elements.Length * 16;
+        byte[] body =
+        [
+            .. Words(36 + extra, (uint)frame.Length, 0, 0, 0, 36, extra, 0, 0), .. elements.SelectMany(e => Words(16, e.Type, 12, e.Value)), .. frame, .. new byte[padding],
+        ];
+        return Message(1, body);
+    }
+
+    private static byte[] Arriving(byte[] frame) => [.. new byte[12], .. frame];
+
+    private static void TcpPseudo(byte[] frame)
+    {
+        uint sum = 6 + (uint)(frame.Length - 34);
+        for (int i = 26; i < 34; i += 2)
+        {
+            sum += BinaryPrimitives.ReadUInt16BigEndian(frame.AsSpan(i));
+        }
+
+        BinaryPrimitives.WriteUInt16BigEndian(frame.AsSpan(50), (ushort)((sum & 0xffff) + (sum >> 16)));
+    }
+
+    private static byte[] WithChecksum(byte[] frame)
+    {
+        TcpPseudo(frame);
+        BinaryPrimitives.WriteUInt16BigEndian(frame.AsSpan(50), (ushort)~Sum(frame.AsSpan(34)));
+        return frame;
+    }
+
+    private static uint Sum(ReadOnlySpan<byte> bytes)
+    {
+        uint sum = 0;
+        for (int i = 0; i < bytes.Length; i += 2)
+        {
+            sum += (uint)(bytes[i] << 8) + (i + 1 < bytes.Length ? bytes[i + 1] : 0u);
+        }
+
+        while (sum > 0xffff)
+        {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+
+        return sum;
+    }
+
+    private VmBusGuest.Packet Ask(params uint[] words)
+    {
+        _guest.Put(6, 42, [], [.. Words(words), .. new byte[40 - (words.Length * 4)]]);
+        VmBusGuest.Packet? answer = _guest.Take();
+        Assert.NotNull(answer);
+        Assert.Equal((11, 42ul), (answer.Type, answer.Transaction));
+        return answer;
+    }
+
+    private void BringUp()
+    {
+        _guest.Open();
+        Assert.Equal(1u, Ask(1, 0x6_0001, 0x6_0001).Word(12));
+        _guest.Put(6, 1, [], Words(125, 1514, 0, 0x88, 0));
+        _guest.Put(6, 1, [], Words(100, 6, 30));
+        Assert.Equal(0u, _guest.CreateList(100, ReceiveBuffer, ReceivePages));
+        Assert.Equal(0u, _guest.CreateList(101, SendBuffer, 12));
+        VmBusGuest.Packet buffer = Ask(101, 100, 0xcafe);
+        Assert.Equal((102u, 1u, 1u, 0u, (uint)SectionSize), (buffer.Word(0), buffer.Word(4), buffer.Word(8), buffer.Word(12), buffer.Word(16)));
+        Assert.Equal((uint)(ReceivePages * 4096 / SectionSize), buffer.Word(20));
+        buffer = Ask(104, 101, 0);
+        Assert.Equal((105u, 1u, 6144u), (buffer.Word(0), buffer.Word(4), buffer.Word(8)));
+        byte[] initialized = Send(2, 1, 1, 0, 0x4000);
+        Assert.Equal((0x8000_0002u, 52, 0u, 8u), (BitConverter.ToUInt32(initialized), initialized.Length, BitConverter.ToUInt32(initialized, 12), BitConverter.ToUInt32(initialized, 32)));
+    }
+
+    private void SetFilter(uint filter) => Assert.Equal(0u, BitConverter.ToUInt32(Send(5, 2, 0x0001_010e, 4, 20, 0, filter), 12));
+
+    private byte[] Query(uint identifier)
+    {
+        byte[] answer = Send(4, 3, identifier, 0, 20, 0);
+        Assert.Equal((0x8000_0004u, 3u, 0u), (BitConverter.ToUInt32(answer), BitConverter.ToUInt32(answer, 8), BitConverter.ToUInt32(answer, 12)));
+        return answer.AsSpan(8 + BitConverter.ToInt32(answer, 20), BitConverter.ToInt32(answer, 16)).ToArray();
+    }
+
+    private byte[] Send(uint type, params uint[] words) => Send(Message(type, Words(words)));
+
+    // A request, and its answer.
+    private byte[] Send(byte[] message)
+    {
+        _guest.Ram.Memory.TryWrite(Request, message);
+        _guest.Put(9, 50, VmBusGuest.Ranges((Request, message.Length)), Words(107, 1, uint.MaxValue, 0));
+        byte[] answer = TakePart(1);
+        Assert.Equal((50ul, 108u, 1u), _guest.Take() is { } done ? (done.Transaction, done.Word(0), done.Word(4)) : default);
+        return answer;
+    }
+
+    private void Transmit(byte[] message)
+    {
+        _guest.Ram.Memory.TryWrite(Request, message);
+        _guest.Put(9, 50, VmBusGuest.Ranges((Request, message.Length)), Words(107, 0, uint.MaxValue, 0));
+        Assert.Equal(1u, _guest.Take()!.Word(4));
+    }
+
+    private byte[] TakePart(uint channelType)
+    {
+        VmBusGuest.Packet? packet = _guest.Take();
+        Assert.NotNull(packet);
+        Assert.Equal((7, 107u, channelType), (packet.Type, packet.Word(0), packet.Word(4)));
+        Assert.Equal((0xcafe, 1u), (BitConverter.ToUInt16(packet.Header), BitConverter.ToUInt32(packet.Header, 4)));
+        byte[] message = _guest.Ram.Get(ReceiveBuffer + BitConverter.ToUInt32(packet.Header, 12), BitConverter.ToInt32(packet.Header, 8));
+        Assert.Equal(message.Length, BitConverter.ToInt32(message, 4));
+        _guest.Put(11, packet.Transaction, [], Words(108, 1));
+        return message;
+    }
+
+    private (byte[] Frame, uint Checksum) Arrive(byte[] packet)
+    {
+        Assert.True(_card.TryReceive(packet));
+        byte[] message = TakePart(0);
+        int element = 8 + BitConverter.ToInt32(message, 28);
+        Assert.Equal((16, 0), (BitConverter.ToInt32(message, element), BitConverter.ToInt32(message, element + 4)));
+        uint known = BitConverter.ToUInt32(message, element + BitConverter.ToInt32(message, element + 8));
+        return (message.AsSpan(8 + BitConverter.ToInt32(message, 8), BitConverter.ToInt32(message, 12)).ToArray(), known);
+    }
+
+    private (uint Type, uint Status) Indication()
+    {
+        byte[] message = TakePart(1);
+        return (BitConverter.ToUInt32(message), BitConverter.ToUInt32(message, 8));
+    }
+}
