@@ -292,10 +292,10 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     /// <summary>On the event loop, so that it cannot come after the machine's end.</summary>
     internal void PressPowerButton() => _powerButton.Schedule();
 
-    // A guest that listens to its control domain is asked there.
+    // A guest that listens to its control domain, or its parent partition, is asked there.
     private void AskForPowerOff()
     {
-        if (Devices.Paravirtual?.ControlDomain?.TryPowerOff() != true)
+        if (Devices.Paravirtual?.ControlDomain?.TryPowerOff() != true && Devices.Paravirtual?.Services?.Shutdown.TryPowerOff() != true)
         {
             Devices.Power.PressPowerButton();
         }

@@ -168,7 +168,13 @@ public sealed class VirtualMachine : IDisposable
         return true;
     });
 
-    /// <summary>Presses the ACPI power button: the guest's operating system decides what follows.</summary>
+    /// <summary>What the guest's system says of itself; null if its personality has no services for that. Any thread.</summary>
+    public GuestReport? Guest => _controller.Devices.Paravirtual?.Services is { } services ? GuestReport.Create(services) : null;
+
+    /// <summary>
+    /// Asks the guest's operating system to stop, by its personality's way if it has one and the guest knows it (Xen's control domain, Hyper-V's shutdown service), or else by the ACPI power
+    /// button. The guest decides what follows.
+    /// </summary>
     public void PressPowerButton() => _controller.PressPowerButton();
 
     /// <summary>Presses the reset button: the machine boots again, whatever <see cref="MachineSettings.OnReboot"/> says of the guest's own resets.</summary>

@@ -37,7 +37,13 @@ public sealed class PersonalityTests : IDisposable
             Assert.Contains("hyperv_clocksource_tsc_page", guest.Run("cat /sys/devices/system/clocksource/clocksource0/available_clocksource"), StringComparison.Ordinal);
             Assert.Equal("0", guest.Run("awk '/Local timer interrupts/ { print $2 + $3 }' /proc/interrupts"));
             Assert.NotEqual("0", guest.Run("awk '/stimer0 interrupts/ { print $2 * $3 }' /proc/interrupts"));
-        });
+
+            // The services: the guest answers its heartbeat, knows the host's time, and is asked to stop in the end.
+            Assert.True(guest.Machine.Guest?.IsAlive, "The guest does not answer its heartbeat.");
+            Assert.Contains("hyperv", guest.Run("cat /sys/class/ptp/*/clock_name"), StringComparison.Ordinal);
+            Assert.Matches("^-?[0-5]$", guest.Run(string.Create(CultureInfo.InvariantCulture, $"echo $(($(date +%s) - {DateTimeOffset.UtcNow.ToUnixTimeSeconds()}))")));
+        },
+        end: static guest => guest.Machine.PressPowerButton());
     }
 
     [Fact]
@@ -56,10 +62,10 @@ public sealed class PersonalityTests : IDisposable
                 Assert.Equal("0", guest.Run("awk '/Local timer interrupts/ { print $2 + $3 }' /proc/interrupts"));
                 Assert.NotEqual("0", guest.Run("awk '/callfuncsingle1/ { print $3 }' /proc/interrupts"));
             },
-            "xvda");
+            disk: "xvda");
     }
 
-    private async Task CheckAsync(PersonalityKind personality, GuestHardware drivers, string name, Action<GuestMachine> check, string disk = "sda")
+    private async Task CheckAsync(PersonalityKind personality, GuestHardware drivers, string name, Action<GuestMachine> check, string disk = "sda", Action<GuestMachine>? end = null)
     {
         Assert.SkipUnless((Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(d => File.Exists(Path.Combine(d, "passt"))), "'passt' is not installed (package passt).");
         File.WriteAllBytes(_disk, new byte[32 << 20]);
@@ -96,7 +102,7 @@ public sealed class PersonalityTests : IDisposable
         await served;
 
         IReadOnlyList<string> complaints = KernelComplaints.Find(guest.Run("dmesg"));
-        guest.Type("exit\r");
+        (end ?? (static g => g.Type("exit\r")))(guest);
         Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
         Assert.True(complaints.Count == 0, $"The kernel complains:\n{string.Join('\n', complaints)}");
         using FileStream image = File.OpenRead(_disk);

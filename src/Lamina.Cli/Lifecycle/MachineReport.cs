@@ -37,6 +37,14 @@ internal static class MachineReport
         {
             Line(output, "withheld", string.Join(", ", status.WithheldFeatures));
         }
+
+        if (status.Guest is { } guest)
+        {
+            LineIfAny(output, "heartbeat", guest.Heartbeat);
+            LineIfAny(output, "guest", guest.OperatingSystem);
+            LineIfAny(output, "guest name", guest.HostName);
+            LineIfAny(output, "addresses", string.Join(", ", guest.Addresses));
+        }
     }
 
     /// <summary>Writes statistics.</summary>
@@ -78,6 +86,14 @@ internal static class MachineReport
                 output,
                 device.Name,
                 $"{Number(device.InCount)} {inward} ({MemorySize.Format(device.InBytes)}), {Number(device.OutCount)} {outward} ({MemorySize.Format(device.OutBytes)})");
+        }
+    }
+
+    private static void LineIfAny(TextWriter output, string name, string value)
+    {
+        if (value.Length > 0)
+        {
+            Line(output, name, value);
         }
     }
 

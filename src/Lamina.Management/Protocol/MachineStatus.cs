@@ -50,4 +50,7 @@ public sealed record MachineStatus
 
     /// <summary>Processor features of the model that its accelerators withhold.</summary>
     public IReadOnlyList<string> WithheldFeatures { get; set; } = [];
+
+    /// <summary>What its guest says of itself; null if it has no services for that.</summary>
+    public GuestStatus? Guest { get; set; }
 }

@@ -11,6 +11,7 @@ using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
 using Lamina.Networking;
 using Lamina.Personalities.HyperV;
+using Lamina.Personalities.HyperV.Integration;
 using Lamina.Personalities.HyperV.Network;
 using Lamina.Personalities.HyperV.Storage;
 using Lamina.Personalities.HyperV.VmBus;
@@ -61,6 +62,9 @@ internal sealed class ParavirtualCatalog
 
     /// <summary>The personality's own console; null if it has none.</summary>
     internal ConsoleRing? Console { get; private set; }
+
+    /// <summary>The services of Hyper-V's parent partition; null if the personality has none.</summary>
+    internal IntegrationServices? Services { get; private set; }
 
     /// <summary>The disks' limits.</summary>
     internal IReadOnlyList<LimitedDisk> Disks => _disks;
@@ -142,6 +146,8 @@ internal sealed class ParavirtualCatalog
         {
             _ = new NetworkProvider(bus, memory, i, Open(settings, i).Lines[0], HardwareAddress.Create(settings.Name, i));
         }
+
+        Services = new IntegrationServices(bus);
     }
 
     private LimitedNetwork Open(MachineSettings settings, int index)

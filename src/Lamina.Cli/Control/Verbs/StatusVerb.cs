@@ -30,7 +30,16 @@ internal sealed class StatusVerb(ControlledMachine machine) : IControlVerb
             Sandbox = machine.Sandbox.Describe(),
             SandboxMissing = machine.Sandbox.Missing,
             WithheldFeatures = vm.WithheldFeatures,
+            Guest = vm.Guest is { } guest ? Describe(guest) : null,
         };
         exchange.Reply(status, ControlJson.Default.MachineStatus);
     }
+
+    private static GuestStatus Describe(Vmm.GuestReport guest) => new()
+    {
+        Heartbeat = guest.IsAlive switch { true => "alive", false => "silent", null => "" },
+        HostName = guest.HostName ?? "",
+        OperatingSystem = guest.OperatingSystem ?? "",
+        Addresses = guest.Addresses,
+    };
 }

@@ -88,6 +88,8 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
 
     int IVmBusDevice.PageQuota => GpadlTable.MaximumPages + 4096 + 1024;
 
+    bool IVmBusDevice.IsPipe => false;
+
     bool IVmBusDevice.IsReady => !_sending && !_answerWaits && _indicationLength == 0;
 
     void IVmBusDevice.OnStarted()

@@ -89,6 +89,8 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
     int IVmBusDevice.PageQuota => 1024;
 
+    bool IVmBusDevice.IsPipe => false;
+
     bool IVmBusDevice.IsReady => Array.IndexOf(_slots, Slot.Free) >= 0;
 
     void IVmBusDevice.OnOpened(VmBusChannel channel) => _channel = channel;

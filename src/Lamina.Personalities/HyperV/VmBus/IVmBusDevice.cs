@@ -12,6 +12,9 @@ internal interface IVmBusDevice
     /// <summary>How many pages a driver lists for its rings and buffers at most.</summary>
     int PageQuota { get; }
 
+    /// <summary>Whether its packets are messages of a pipe.</summary>
+    bool IsPipe { get; }
+
     /// <summary>Whether it can take a packet. If it cannot, it has the channel look again later.</summary>
     bool IsReady { get; }
 

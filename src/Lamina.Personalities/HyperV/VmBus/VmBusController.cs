@@ -60,6 +60,9 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     /// <summary>The lock under which devices are called.</summary>
     internal ILock Gate => _gate;
 
+    /// <summary>The machine clock.</summary>
+    internal IMachineClock Clock => _hypervisor.Clock;
+
     /// <summary>Whether the machine stands still. With the lock held.</summary>
     internal bool IsStopped => _stopped;
 
@@ -360,11 +363,15 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
             const int IsDedicated = 190;
             const int Connection = 192;
             const int Flags = 56;
+            const int PipeMode = 60;
+            const ushort NamedPipe = 16;
+            const uint MessagePipe = 4;
             offer.Clear();
             BinaryPrimitives.WriteUInt32LittleEndian(offer, (uint)ChannelMessage.OfferChannel);
             channel!.Device.InterfaceType.TryWriteBytes(offer[8..]);
             channel.Device.InstanceId.TryWriteBytes(offer[24..]);
-            BinaryPrimitives.WriteUInt16LittleEndian(offer[Flags..], EnumerateInterface);
+            BinaryPrimitives.WriteUInt16LittleEndian(offer[Flags..], (ushort)(EnumerateInterface | (channel.Device.IsPipe ? NamedPipe : 0)));
+            BinaryPrimitives.WriteUInt32LittleEndian(offer[PipeMode..], channel.Device.IsPipe ? MessagePipe : 0);
             BinaryPrimitives.WriteUInt32LittleEndian(offer[Number..], channel.Number);
             BinaryPrimitives.WriteUInt16LittleEndian(offer[IsDedicated..], 1);
             BinaryPrimitives.WriteUInt32LittleEndian(offer[Connection..], channel.Connection);
