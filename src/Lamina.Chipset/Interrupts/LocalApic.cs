@@ -8,7 +8,7 @@ namespace Lamina.Chipset.Interrupts;
 /// Local APIC of one processor, as xAPIC page and as x2APIC registers (Intel SDM volume 3, chapter 11). The processor's thread owns its registers; other
 /// threads only set request bits and signal, without a lock. Version 0x14 with six local vectors and suppression of EOI broadcast.
 /// </summary>
-public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILocalApicRecord, IDirectVector
+public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILocalApicRecord, IDirectVectors
 {
     private const ulong BaseAddressAfterReset = 0xfee0_0000;
     private const ulong BootstrapFlag = 1 << 8;
@@ -46,7 +46,7 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
     private byte _taskPriority;
     private volatile bool _externalMessage;
     private volatile bool _initPending;
-    private volatile byte _directVector;
+    private readonly ulong[] _direct = new ulong[4];
 
     /// <summary>Makes it, in the state after power-on, and attaches it to the bus.</summary>
     /// <param name="name">Device name ("lapic0").</param>
@@ -84,10 +84,26 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
     public bool IsEnabled => (Volatile.Read(ref _base) & EnableFlag) != 0;
 
     /// <inheritdoc/>
-    public byte DirectVector
+    public void SetDirect(byte vector, bool isDirect)
     {
-        get => _directVector;
-        set => _directVector = value;
+        ulong bit = 1UL << (vector & 63);
+        if (isDirect)
+        {
+            Interlocked.Or(ref _direct[vector >> 6], bit);
+        }
+        else
+        {
+            Interlocked.And(ref _direct[vector >> 6], ~bit);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void ClearDirect()
+    {
+        for (int i = 0; i < _direct.Length; i++)
+        {
+            Volatile.Write(ref _direct[i], 0);
+        }
     }
 
     /// <inheritdoc/>
@@ -183,7 +199,7 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
 
         vector = (byte)highest;
         _requests.Clear(vector);
-        if (vector != _directVector)
+        if ((Volatile.Read(ref _direct[vector >> 6]) & (1UL << (vector & 63))) == 0)
         {
             _inService.Set(vector);
             _processorPriority = vector & 0xf0;

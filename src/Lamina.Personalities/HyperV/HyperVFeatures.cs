@@ -29,4 +29,5 @@ internal static class HyperVFeatures
     internal const uint RelaxedTiming = 1 << 5;
     internal const uint NoAutoEndOfInterrupt = 1 << 9;
     internal const uint UseIpiHypercall = 1 << 10;
+    internal const uint UseProcessorSets = 1 << 11;
 }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Numerics;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Personalities;
@@ -10,10 +11,13 @@ internal sealed class HyperVHypercalls(GuestMemory memory, IMessageInterruptSink
 {
     private const ushort NotifyLongSpinWait = 0x0008;
     private const ushort SendSyntheticClusterIpi = 0x000b;
+    private const ushort SendSyntheticClusterIpiEx = 0x0015;
     private const ushort PostMessage = 0x005c;
     private const ushort SignalEvent = 0x005d;
     private const ulong FastBit = 1 << 16;
     private const ulong RepMask = 0xfffUL << 32;
+    private const int VariableHeaderShift = 17;
+    private const int VariableHeaderMask = 0x3ff;
     private const int PostMessageLength = 256;
     private const ulong MessageAddress = 0xfee0_0000;
     private const int DestinationShift = 12;
@@ -33,6 +37,7 @@ internal sealed class HyperVHypercalls(GuestMemory memory, IMessageInterruptSink
         {
             NotifyLongSpinWait => HypercallStatus.Success,
             SendSyntheticClusterIpi => SendIpi(first, second, fast),
+            SendSyntheticClusterIpiEx => SendIpiEx(first, fast, (int)(control >> VariableHeaderShift) & VariableHeaderMask),
             PostMessage => Post(first, fast),
             SignalEvent => Signal(first, fast),
             _ => HypercallStatus.InvalidHypercallCode,
@@ -63,8 +68,44 @@ internal sealed class HyperVHypercalls(GuestMemory memory, IMessageInterruptSink
             return HypercallStatus.InvalidAlignment;
         }
 
+        return SendIpi(BinaryPrimitives.ReadUInt32LittleEndian(input), BinaryPrimitives.ReadUInt64LittleEndian(input[8..]));
+    }
+
+    // A set of processors as banks of 64 (section 7.8.7.3), of which there is one here.
+    private HypercallStatus SendIpiEx(ulong address, bool fast, int banks)
+    {
+        const int HeaderLength = 24;
+        const ulong SparseSet = 0;
+        const ulong AllProcessors = 1;
+        Span<byte> input = stackalloc byte[HeaderLength];
+        if (fast || !IsAligned(address) || !memory.TryRead(address, input))
+        {
+            return HypercallStatus.InvalidAlignment;
+        }
+
         uint vector = BinaryPrimitives.ReadUInt32LittleEndian(input);
-        ulong mask = BinaryPrimitives.ReadUInt64LittleEndian(input[8..]);
+        ulong format = BinaryPrimitives.ReadUInt64LittleEndian(input[8..]);
+        ulong valid = BinaryPrimitives.ReadUInt64LittleEndian(input[16..]);
+        ulong mask = ulong.MaxValue;
+        if (format == SparseSet)
+        {
+            if (BitOperations.PopCount(valid) != banks || ((valid & 1) != 0 && !memory.TryRead(address + HeaderLength, out mask)))
+            {
+                return HypercallStatus.InvalidParameter;
+            }
+
+            mask = (valid & 1) != 0 ? mask : 0;
+        }
+        else if (format != AllProcessors)
+        {
+            return HypercallStatus.InvalidParameter;
+        }
+
+        return SendIpi(vector, mask);
+    }
+
+    private HypercallStatus SendIpi(uint vector, ulong mask)
+    {
         if (vector is < FirstVector or > byte.MaxValue)
         {
             return HypercallStatus.InvalidParameter;

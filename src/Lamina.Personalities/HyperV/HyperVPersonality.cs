@@ -186,7 +186,7 @@ public sealed class HyperVPersonality : IPersonality
                 WriteHypercall(value);
                 break;
             case HyperVMsr.ReferenceTsc:
-                _time.Write(value, timeStamp);
+                _time.Write(value);
                 break;
             case >= HyperVMsr.CrashFirst and <= HyperVMsr.CrashLast:
                 _crash[index - HyperVMsr.CrashFirst] = value;
@@ -218,7 +218,7 @@ public sealed class HyperVPersonality : IPersonality
     public void OnTimeStampSet(int processor, ulong timeStamp)
     {
         _gate.Enter();
-        _time.Publish(timeStamp);
+        _time.OnTimeStampSet(timeStamp);
         _gate.Exit();
     }
 
@@ -344,7 +344,8 @@ public sealed class HyperVPersonality : IPersonality
         const uint Features = HyperVFeatures.TimeReferenceCount | HyperVFeatures.SyntheticInterruptController | HyperVFeatures.SyntheticTimers | HyperVFeatures.ApicAccess
             | HyperVFeatures.Hypercalls | HyperVFeatures.VpIndex | HyperVFeatures.Reset | HyperVFeatures.ReferenceTsc | HyperVFeatures.Frequencies | HyperVFeatures.TscInvariant;
         const uint Others = HyperVFeatures.FrequencyRegisters | HyperVFeatures.CrashRegisters | HyperVFeatures.DirectTimers;
-        const uint Hints = HyperVFeatures.UseApicRegisters | HyperVFeatures.RelaxedTiming | HyperVFeatures.NoAutoEndOfInterrupt | HyperVFeatures.UseIpiHypercall;
+        const uint Hints = HyperVFeatures.UseApicRegisters | HyperVFeatures.RelaxedTiming | HyperVFeatures.NoAutoEndOfInterrupt | HyperVFeatures.UseIpiHypercall
+            | HyperVFeatures.UseProcessorSets;
         return
         [
             HypervisorLeaves.CreateSignature(MaximumLeaf, "Microsoft Hv"),

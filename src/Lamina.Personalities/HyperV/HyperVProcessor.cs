@@ -37,10 +37,19 @@ internal sealed class HyperVProcessor
 
     internal void Connect(ILocalInterruptController controller) => _controller = controller;
 
+    private void ShowDirect()
+    {
+        if (_controller is IDirectVectors direct)
+        {
+            Interrupts.ShowDirect(direct);
+        }
+    }
+
     internal void Reset()
     {
         _assistPage = 0;
         Interrupts.Reset();
+        ShowDirect();
         foreach (SyntheticTimer timer in _timers)
         {
             timer.Reset();
@@ -107,8 +116,12 @@ internal sealed class HyperVProcessor
 
                 timer.WriteCount(value);
                 return true;
-            case >= HyperVMsr.SControl and <= HyperVMsr.EndOfMessage or (>= HyperVMsr.FirstSint and <= HyperVMsr.LastSint):
+            case >= HyperVMsr.SControl and <= HyperVMsr.EndOfMessage:
                 return Interrupts.TryWrite(index, value);
+            case >= HyperVMsr.FirstSint and <= HyperVMsr.LastSint:
+                bool allowed = Interrupts.TryWrite(index, value);
+                ShowDirect();
+                return allowed;
             default:
                 return false;
         }
@@ -182,6 +195,7 @@ internal sealed class HyperVProcessor
             valid &= _timers[i].Restore(state, (ushort)(field + 8 + (i * 4)));
         }
 
+        ShowDirect();
         return valid;
     }
 

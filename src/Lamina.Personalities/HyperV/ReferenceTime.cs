@@ -10,12 +10,14 @@ internal sealed class ReferenceTime(GuestMemory memory, IMachineClock clock, ulo
     /// <summary>Nanoseconds of a unit.</summary>
     internal const ulong Unit = 100;
 
+    private const ulong NanosecondsPerSecond = 1_000_000_000;
     private const ulong UnitsPerSecond = 10_000_000;
     private const ulong Enable = 1;
     private const ulong AddressMask = ~0xfffUL;
     private const int PageLength = 24;
     private readonly ulong _scale = (ulong)(((UInt128)UnitsPerSecond << 64) / tscFrequency);
     private uint _sequence;
+    private long _counterOffset;
 
     /// <summary>The register.</summary>
     internal ulong Register { get; private set; }
@@ -27,17 +29,25 @@ internal sealed class ReferenceTime(GuestMemory memory, IMachineClock clock, ulo
     {
         Register = 0;
         _sequence = 0;
+        _counterOffset = 0;
     }
 
     /// <summary>Writes the register.</summary>
-    internal void Write(ulong value, ulong timeStamp)
+    internal void Write(ulong value)
     {
         Register = value;
-        Publish(timeStamp);
+        Publish();
     }
 
     /// <summary>Writes the page again, after a counter was set.</summary>
-    internal void Publish(ulong timeStamp)
+    internal void OnTimeStampSet(ulong timeStamp)
+    {
+        // Until then a counter counts the machine's time from zero.
+        _counterOffset = (long)(timeStamp - (ulong)((UInt128)clock.Now * tscFrequency / NanosecondsPerSecond));
+        Publish();
+    }
+
+    private void Publish()
     {
         if ((Register & Enable) == 0)
         {
@@ -48,7 +58,7 @@ internal sealed class ReferenceTime(GuestMemory memory, IMachineClock clock, ulo
         Span<byte> page = stackalloc byte[PageLength];
         page.Clear();
         BinaryPrimitives.WriteUInt64LittleEndian(page[8..], _scale);
-        BinaryPrimitives.WriteUInt64LittleEndian(page[16..], Now - (ulong)(((UInt128)timeStamp * _scale) >> 64));
+        BinaryPrimitives.WriteUInt64LittleEndian(page[16..], (ulong)-(long)(((Int128)_counterOffset * _scale) >> 64));
 
         // While the sequence is zero, guests read the counter register.
         _sequence = _sequence == uint.MaxValue ? 1 : _sequence + 1;

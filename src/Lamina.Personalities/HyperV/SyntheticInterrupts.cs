@@ -6,8 +6,8 @@ using Lamina.Machine.Memory;
 namespace Lamina.Personalities.HyperV;
 
 /// <summary>
-/// The synthetic interrupt controller of one processor (Top-Level Functional Specification, chapter 11): sixteen sources, each with a place for a message and 2048 event flags. An end of
-/// interrupt is not automatic: guests are told to leave that be.
+/// The synthetic interrupt controller of one processor (Top-Level Functional Specification, chapter 11): sixteen sources, each with a place for a message and 2048 event flags. A source may have its
+/// interrupts end of themselves, which guests are told to leave be.
 /// </summary>
 internal sealed class SyntheticInterrupts(GuestMemory memory, IMessageInterruptSink messages, int processor)
 {
@@ -137,6 +137,19 @@ internal sealed class SyntheticInterrupts(GuestMemory memory, IMessageInterruptS
         if (TrySetFlag((_eventFlags & AddressMask) + ((uint)source * SlotLength) + ((uint)flag / 32 * sizeof(uint)), 1u << (flag % 32)))
         {
             Interrupt(source);
+        }
+    }
+
+    /// <summary>Has the local APIC leave the vectors out of its service that end of themselves.</summary>
+    internal void ShowDirect(IDirectVectors controller)
+    {
+        controller.ClearDirect();
+        foreach (ulong source in _sources)
+        {
+            if ((source & (Masked | AutoEnd)) == AutoEnd)
+            {
+                controller.SetDirect((byte)source, isDirect: true);
+            }
         }
     }
 

@@ -31,10 +31,7 @@ internal sealed class XenProcessor(PersonalitySettings settings, EventChannels e
         SingleShot.Cancel();
         Periodic.Cancel();
         TimeArea = 0;
-        if (Controller is IDirectVector direct)
-        {
-            direct.DirectVector = 0;
-        }
+        (Controller as IDirectVectors)?.ClearDirect();
     }
 
     internal void Start()

@@ -4,7 +4,7 @@ using Lamina.Machine.Interrupts;
 namespace Lamina.Personalities.Tests.Fakes;
 
 /// <summary>A local APIC that keeps what is written to its page.</summary>
-internal sealed class TestController : ILocalInterruptController
+internal class TestController : ILocalInterruptController
 {
     public List<(ulong Offset, uint Value)> Written { get; } = [];
 

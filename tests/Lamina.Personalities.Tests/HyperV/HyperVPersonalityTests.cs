@@ -48,10 +48,14 @@ public sealed class HyperVPersonalityTests : IDisposable
         _host.Clock.Advance(1_000_000);
         Assert.Equal(10_000UL, Read(HyperVMsr.TimeReferenceCount));
         Assert.Equal((2_000_000_000UL, 1_000_000_000UL), (Read(HyperVMsr.TscFrequency), Read(HyperVMsr.ApicFrequency)));
-        Assert.True(_hypervisor.TryWriteMsr(0, 4_000_000, HyperVMsr.ReferenceTsc, Page | 1));
+        Assert.True(_hypervisor.TryWriteMsr(0, 2_000_000, HyperVMsr.ReferenceTsc, Page | 1));
         Assert.NotEqual(0u, _host.Ram.Get<uint>(Page));
-        Assert.InRange(Compute(4_000_000), 9_999UL, 10_001UL);
-        Assert.InRange(Compute(4_000_000 + 2_000_000_000), 10_009_999UL, 10_010_001UL);
+        Assert.InRange(Compute(2_000_000), 9_999UL, 10_000UL);
+        Assert.InRange(Compute(2_000_000 + 2_000_000_000), 10_009_999UL, 10_010_000UL);
+
+        // The host was elsewhere between the readings of counter and clock.
+        Assert.True(_hypervisor.TryWriteMsr(0, 1_000_000, HyperVMsr.ReferenceTsc, Page | 1));
+        Assert.InRange(Compute(2_000_000), 9_999UL, 10_000UL);
         uint sequence = _host.Ram.Get<uint>(Page);
         _hypervisor.OnTimeStampSet(0, 0);
         Assert.NotEqual(sequence, _host.Ram.Get<uint>(Page));
@@ -129,6 +133,46 @@ public sealed class HyperVPersonalityTests : IDisposable
         _host.Ram.Set(Page + 0x808, 0b10UL);
         Assert.Equal(0u, Call(0x000b, Page + 0x800));
         Assert.Equal((0xfee0_1000UL, 0x51u), _host.Messages.Sent[^1]);
+    }
+
+    [Fact]
+    public void InterruptsGoToSetsOfProcessors()
+    {
+        EnableHypercalls();
+        byte[] input = new byte[32];
+        (input[0], input[16], input[24]) = (0x52, 1, 0b10);
+        _host.Ram.Memory.TryWrite(Page + 0x800, input);
+        Assert.Equal(0u, Call(0x0015 | (1 << 17), Page + 0x800));
+        Assert.Equal([(0xfee0_1000UL, 0x52u)], _host.Messages.Sent);
+        Assert.Equal(5u, Call(0x0015, Page + 0x800));
+        Assert.Equal(5u, Call(0x0015 | (2 << 17), Page + 0x800));
+        input[16] = 2;
+        _host.Ram.Memory.TryWrite(Page + 0x800, input);
+        Assert.Equal(0u, Call(0x0015 | (1 << 17), Page + 0x800));
+        Assert.Single(_host.Messages.Sent);
+        input[8] = 1;
+        _host.Ram.Memory.TryWrite(Page + 0x800, input);
+        Assert.Equal(0u, Call(0x0015, Page + 0x800));
+        Assert.Equal(3, _host.Messages.Sent.Count);
+        input[8] = 2;
+        _host.Ram.Memory.TryWrite(Page + 0x800, input);
+        Assert.Equal(5u, Call(0x0015, Page + 0x800));
+        Assert.Equal(4u, Call(0x0015, 0xdead_0000));
+    }
+
+    [Fact]
+    public void SourcesMayEndTheirInterruptsThemselves()
+    {
+        DirectController controller = new();
+        _hypervisor.Connect(0, new RecordingSignals(), controller);
+        Assert.True(Write(HyperVMsr.FirstSint + 3, 0xf2 | (1 << 17)));
+        Assert.True(Write(HyperVMsr.FirstSint + 2, 0xf1));
+        Assert.Equal([0xf2], controller.Direct);
+        Assert.True(Write(HyperVMsr.FirstSint + 3, 0xf2 | (1 << 16) | (1 << 17)));
+        Assert.Empty(controller.Direct);
+        Assert.True(Write(HyperVMsr.FirstSint + 3, 0xf3 | (1 << 17)));
+        _hypervisor.Reset();
+        Assert.Empty(controller.Direct);
     }
 
     [Fact]

@@ -77,7 +77,7 @@ internal sealed class HvmOperations(XenDomain domain)
 
         foreach (XenProcessor processor in domain.Processors)
         {
-            if (vector != 0 && processor.Controller is not IDirectVector)
+            if (vector != 0 && processor.Controller is not IDirectVectors)
             {
                 return XenError.InvalidArgument;
             }
@@ -99,9 +99,13 @@ internal sealed class HvmOperations(XenDomain domain)
 
     private static void SetDirect(XenProcessor processor, byte vector)
     {
-        if (processor.Controller is IDirectVector direct)
+        if (processor.Controller is IDirectVectors direct)
         {
-            direct.DirectVector = vector;
+            direct.ClearDirect();
+            if (vector != 0)
+            {
+                direct.SetDirect(vector, isDirect: true);
+            }
         }
     }
 
