@@ -1,4 +1,5 @@
 using Lamina.Personalities.HyperV.Integration;
+using Lamina.Personalities.VMware.GuestRpc;
 
 namespace Lamina.Vmm;
 
@@ -12,7 +13,13 @@ public sealed record GuestReport(bool? IsAlive, string? HostName, string? Operat
     private const int LongestWord = 256;
     private const int MostAddresses = 64;
 
-    /// <summary>Asks a personality's services.</summary>
+    /// <summary>Asks VMware's tools.</summary>
+    internal static GuestReport Create(ToolsService tools)
+    {
+        return new GuestReport(tools.IsAlive, CleanName(tools.HostName), Clean(tools.OperatingSystem), Clean(tools.Address) is { } address ? [address] : []);
+    }
+
+    /// <summary>Asks Hyper-V's services.</summary>
     internal static GuestReport Create(IntegrationServices services)
     {
         string? system = Clean(services.KeyValues.Find("OSName"));
@@ -20,10 +27,13 @@ public sealed record GuestReport(bool? IsAlive, string? HostName, string? Operat
         string addresses = $"{services.KeyValues.Find("NetworkAddressIPv4")};{services.KeyValues.Find("NetworkAddressIPv6")}";
         return new GuestReport(
             services.Heartbeat.IsAlive,
-            Clean(services.KeyValues.Find("FullyQualifiedDomainName")),
+            CleanName(services.KeyValues.Find("FullyQualifiedDomainName")),
             system is null || version is null ? system ?? version : $"{system}, kernel {version}",
             [.. addresses.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Take(MostAddresses).Select(static a => Clean(a)!)]);
     }
+
+    // Daemons put other things there, too.
+    private static string? CleanName(string? name) => name?.All(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-') == true ? Clean(name) : null;
 
     private static string? Clean(string? word)
     {

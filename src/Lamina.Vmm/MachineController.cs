@@ -8,6 +8,7 @@ using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
 using Lamina.Personalities;
+using Lamina.Personalities.VMware;
 using Lamina.Vmm.Devices;
 using Lamina.Vmm.Events;
 using Lamina.Vmm.Processors;
@@ -292,10 +293,11 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     /// <summary>On the event loop, so that it cannot come after the machine's end.</summary>
     internal void PressPowerButton() => _powerButton.Schedule();
 
-    // A guest that listens to its control domain, or its parent partition, is asked there.
+    // A guest that listens to its control domain, its parent partition, or its tools' host is asked there.
     private void AskForPowerOff()
     {
-        if (Devices.Paravirtual?.ControlDomain?.TryPowerOff() != true && Devices.Paravirtual?.Services?.Shutdown.TryPowerOff() != true)
+        if (Devices.Paravirtual?.ControlDomain?.TryPowerOff() != true && Devices.Paravirtual?.Services?.Shutdown.TryPowerOff() != true
+            && (Devices.Personality as VMwarePersonality)?.Tools.TryPowerOff() != true)
         {
             Devices.Power.PressPowerButton();
         }

@@ -5,6 +5,7 @@ using Lamina.Interop.Memory;
 using Lamina.Machine.Limits;
 using Lamina.Machine.Processors;
 using Lamina.Networking;
+using Lamina.Personalities.VMware;
 using Lamina.Storage;
 using Lamina.Vmm.Snapshots;
 
@@ -169,10 +170,11 @@ public sealed class VirtualMachine : IDisposable
     });
 
     /// <summary>What the guest's system says of itself; null if its personality has no services for that. Any thread.</summary>
-    public GuestReport? Guest => _controller.Devices.Paravirtual?.Services is { } services ? GuestReport.Create(services) : null;
+    public GuestReport? Guest => _controller.Devices.Paravirtual?.Services is { } services ? GuestReport.Create(services)
+        : _controller.Devices.Personality is VMwarePersonality vmware ? GuestReport.Create(vmware.Tools) : null;
 
     /// <summary>
-    /// Asks the guest's operating system to stop, by its personality's way if it has one and the guest knows it (Xen's control domain, Hyper-V's shutdown service), or else by the ACPI power
+    /// Asks the guest's operating system to stop, by its personality's way if it has one and the guest knows it (Xen's control domain, Hyper-V's shutdown service, VMware's tools), or else by the ACPI power
     /// button. The guest decides what follows.
     /// </summary>
     public void PressPowerButton() => _controller.PressPowerButton();

@@ -4,12 +4,13 @@ using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.Machine.Time;
 using Lamina.Personalities.VMware.Backdoor;
+using Lamina.Personalities.VMware.GuestRpc;
 
 namespace Lamina.Personalities.VMware;
 
 /// <summary>
-/// What a guest of VMware finds: the signature, the frequencies (Linux, arch/x86/kernel/cpu/vmware.c), and the backdoor port, which programs use as well as the kernel. It has no
-/// state of its own.
+/// What a guest of VMware finds: the signature, the frequencies (Linux, arch/x86/kernel/cpu/vmware.c), and the backdoor port, which programs use as well as the kernel,
+/// with the messages of open-vm-tools.
 /// </summary>
 public sealed class VMwarePersonality : IPersonality
 {
@@ -28,11 +29,14 @@ public sealed class VMwarePersonality : IPersonality
     private const uint MaximumTimeLag = 1_000_000;
 
     private readonly PersonalitySettings _settings;
+    private readonly RpcTransport _transport;
 
     /// <summary>Makes it.</summary>
     public VMwarePersonality(PersonalitySettings settings)
     {
         _settings = settings;
+        Tools = new ToolsService(settings.Gate, settings.Clock);
+        _transport = new RpcTransport(Tools, settings.Clock);
         Leaves =
         [
             HypervisorLeaves.CreateSignature(HypervisorLeaves.Timing, "VMwareVMware"),
@@ -42,6 +46,9 @@ public sealed class VMwarePersonality : IPersonality
 
     /// <inheritdoc/>
     public string Name => "vmware";
+
+    /// <summary>The host's side of open-vm-tools.</summary>
+    public ToolsService Tools { get; }
 
     /// <inheritdoc/>
     public IReadOnlyList<CpuidEntry> Leaves { get; }
@@ -106,6 +113,9 @@ public sealed class VMwarePersonality : IPersonality
     /// <inheritdoc/>
     public void Start()
     {
+        _settings.Gate.Enter();
+        Tools.OnContinued();
+        _settings.Gate.Exit();
     }
 
     /// <inheritdoc/>
@@ -116,6 +126,10 @@ public sealed class VMwarePersonality : IPersonality
     /// <inheritdoc/>
     public void Reset()
     {
+        _settings.Gate.Enter();
+        _transport.Reset();
+        Tools.Reset();
+        _settings.Gate.Exit();
     }
 
     /// <inheritdoc/>
@@ -144,6 +158,11 @@ public sealed class VMwarePersonality : IPersonality
             case BackdoorCommand.GetTime:
                 TellTime(call, _settings.Clock);
                 return (uint)(_settings.Clock.UnixTime / NanosecondsPerSecond);
+            case BackdoorCommand.Message:
+                _settings.Gate.Enter();
+                _transport.Step(call);
+                _settings.Gate.Exit();
+                return 0;
             case BackdoorCommand.AbsolutePointerStatus:
                 // There is no such pointer.
                 return 0;

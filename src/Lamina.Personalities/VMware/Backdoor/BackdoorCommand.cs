@@ -8,6 +8,7 @@ internal enum BackdoorCommand : ushort
     GetHardwareVersion = 17,
     GetMemorySize = 20,
     GetTime = 23,
+    Message = 30,
     AbsolutePointerStatus = 40,
     GetHertz = 45,
     GetTimeFull = 46,

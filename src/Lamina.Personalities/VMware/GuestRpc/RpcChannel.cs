@@ -1,0 +1,94 @@
+namespace Lamina.Personalities.VMware.GuestRpc;
+
+/// <summary>A channel that a program of the guest's has opened: a message that comes in, and one that waits to be fetched.</summary>
+internal sealed class RpcChannel
+{
+    /// <summary>Most bytes of a message.</summary>
+    internal const int MaximumLength = 16384;
+
+    private readonly byte[] _incoming = new byte[MaximumLength];
+    private readonly byte[] _outgoing = new byte[MaximumLength];
+    private int _expected;
+    private int _received;
+    private int _outgoingLength;
+    private int _fetched;
+
+    /// <summary>Whether a program has it.</summary>
+    internal bool IsOpen { get; private set; }
+
+    /// <summary>Whether commands go to the guest on it, rather than requests to the host.</summary>
+    internal bool IsForCommands { get; private set; }
+
+    /// <summary>A number that its program has to say; 0 for none.</summary>
+    internal ulong Cookie { get; private set; }
+
+    /// <summary>When it was last used.</summary>
+    internal ulong UsedAt { get; set; }
+
+    /// <summary>The message that has come in.</summary>
+    internal ReadOnlySpan<byte> Incoming => _incoming.AsSpan(0, _received);
+
+    /// <summary>Room for the message that is to go out.</summary>
+    internal Span<byte> Room => _outgoing;
+
+    /// <summary>Bytes of the message that waits to be fetched.</summary>
+    internal int OutgoingLength => _outgoingLength;
+
+    internal void Open(bool isForCommands, ulong cookie)
+    {
+        (IsOpen, IsForCommands, Cookie) = (true, isForCommands, cookie);
+        _expected = _received = _outgoingLength = _fetched = 0;
+    }
+
+    internal void Close() => IsOpen = false;
+
+    /// <summary>A message of so many bytes is to come.</summary>
+    /// <returns><c>false</c> if it is too long.</returns>
+    internal bool TryExpect(uint length)
+    {
+        (_expected, _received) = (0, 0);
+        if (length > MaximumLength)
+        {
+            return false;
+        }
+
+        _expected = (int)length;
+        return true;
+    }
+
+    /// <summary>Takes the next four bytes.</summary>
+    /// <param name="word">They.</param>
+    /// <param name="complete">Whether the message is whole.</param>
+    /// <returns><c>false</c> if none are expected.</returns>
+    internal bool TryAdd(uint word, out bool complete)
+    {
+        complete = false;
+        if (_received == _expected)
+        {
+            return false;
+        }
+
+        for (int i = 0; i < sizeof(uint) && _received < _expected; i++)
+        {
+            _incoming[_received++] = (byte)(word >> (8 * i));
+        }
+
+        complete = _received == _expected;
+        return true;
+    }
+
+    /// <summary>Has what is in <see cref="Room"/> fetched.</summary>
+    internal void Put(int length) => (_outgoingLength, _fetched) = (length, 0);
+
+    /// <summary>The next four bytes for the guest; zeroes behind the end.</summary>
+    internal uint Fetch()
+    {
+        uint word = 0;
+        for (int i = 0; i < sizeof(uint) && _fetched < _outgoingLength; i++)
+        {
+            word |= (uint)_outgoing[_fetched++] << (8 * i);
+        }
+
+        return word;
+    }
+}

@@ -1,0 +1,164 @@
+using Lamina.Machine.Personalities;
+using Lamina.Machine.Time;
+
+namespace Lamina.Personalities.VMware.GuestRpc;
+
+/// <summary>
+/// Messages between programs of the guest's and the host through the backdoor port, four bytes at a time (open-vm-tools, lib/message/message.c). Any program may open channels: there are so many, and
+/// the one that was not used for longest gives way. With the personality's lock held.
+/// </summary>
+internal sealed class RpcTransport(ToolsService tools, IMachineClock clock)
+{
+    private const int ChannelCount = 8;
+    private const uint RequestProtocol = 0x4943_5052;
+    private const uint CommandProtocol = 0x4f4c_4354;
+    private const uint WithCookie = 1u << 31;
+    private const uint Success = 1;
+    private const uint HasMessage = 2;
+
+    private readonly RpcChannel[] _channels = CreateChannels();
+    private ulong _opened;
+
+    internal void Reset()
+    {
+        foreach (RpcChannel channel in _channels)
+        {
+            channel.Close();
+        }
+    }
+
+    /// <summary>Takes a step. The registers are those of the call.</summary>
+    internal void Step(in GuestCall call)
+    {
+        MessageType type = (MessageType)((uint)call.Registers[GuestCall.Rcx] >> 16);
+        uint status = type == MessageType.Open ? Open(call) : Step(call, type);
+        call.Set32(GuestCall.Rcx, (status << 16) | (ushort)call.Registers[GuestCall.Rcx]);
+    }
+
+    private static RpcChannel[] CreateChannels()
+    {
+        RpcChannel[] channels = new RpcChannel[ChannelCount];
+        for (int i = 0; i < ChannelCount; i++)
+        {
+            channels[i] = new RpcChannel();
+        }
+
+        return channels;
+    }
+
+    private static void SetHigh(in GuestCall call, uint value) => call.Set32(GuestCall.Rdx, (value << 16) | (ushort)call.Registers[GuestCall.Rdx]);
+
+    private uint Open(in GuestCall call)
+    {
+        uint protocol = (uint)call.Registers[GuestCall.Rbx];
+        bool withCookie = (protocol & WithCookie) != 0;
+        protocol &= ~WithCookie;
+        if (protocol is not (RequestProtocol or CommandProtocol))
+        {
+            return 0;
+        }
+
+        int number = FindPlace();
+        RpcChannel channel = _channels[number];
+        Close(channel);
+
+        // The cookie keeps programs from mistaking each other's channels for their own.
+        ulong cookie = withCookie ? (clock.UnixTime ^ (++_opened << 48)) | 1 : 0;
+        channel.Open(protocol == CommandProtocol, cookie);
+        channel.UsedAt = clock.Now;
+        if (channel.IsForCommands)
+        {
+            tools.OnOpened(channel);
+        }
+
+        SetHigh(call, (uint)number);
+        call.Set32(GuestCall.Rsi, (uint)(cookie >> 32));
+        call.Set32(GuestCall.Rdi, (uint)cookie);
+        return Success;
+    }
+
+    private int FindPlace()
+    {
+        int oldest = 0;
+        for (int i = 0; i < ChannelCount; i++)
+        {
+            if (!_channels[i].IsOpen)
+            {
+                return i;
+            }
+
+            oldest = _channels[i].UsedAt < _channels[oldest].UsedAt ? i : oldest;
+        }
+
+        return oldest;
+    }
+
+    private void Close(RpcChannel channel)
+    {
+        if (channel.IsOpen)
+        {
+            channel.Close();
+            tools.OnClosed(channel);
+        }
+    }
+
+    private uint Step(in GuestCall call, MessageType type)
+    {
+        uint number = (uint)call.Registers[GuestCall.Rdx] >> 16;
+        ulong cookie = (call.Registers[GuestCall.Rsi] << 32) | (uint)call.Registers[GuestCall.Rdi];
+        if (number >= ChannelCount || !_channels[number].IsOpen || (_channels[number].Cookie != 0 && _channels[number].Cookie != cookie))
+        {
+            return 0;
+        }
+
+        RpcChannel channel = _channels[number];
+        channel.UsedAt = clock.Now;
+        uint value = (uint)call.Registers[GuestCall.Rbx];
+        bool complete;
+        switch (type)
+        {
+            case MessageType.SendSize:
+                bool fits = channel.TryExpect(value);
+                complete = fits && value == 0;
+                Complete(channel, complete);
+                return fits ? Success : 0;
+            case MessageType.SendPayload:
+                bool expected = channel.TryAdd(value, out complete);
+                Complete(channel, complete);
+                return expected ? Success : 0;
+            case MessageType.ReceiveSize:
+                if (channel.OutgoingLength == 0 && channel.IsForCommands)
+                {
+                    channel.Put(tools.WriteCommand(channel));
+                }
+
+                call.Set32(GuestCall.Rbx, (uint)channel.OutgoingLength);
+                SetHigh(call, (uint)MessageType.SendSize);
+                return channel.OutgoingLength == 0 ? Success : Success | HasMessage;
+            case MessageType.ReceivePayload:
+                call.Set32(GuestCall.Rbx, channel.Fetch());
+                SetHigh(call, (uint)MessageType.SendPayload);
+                return Success;
+            case MessageType.ReceiveStatus:
+                channel.Put(0);
+                return Success;
+            case MessageType.Close:
+                Close(channel);
+                return Success;
+            default:
+                return 0;
+        }
+    }
+
+    private void Complete(RpcChannel channel, bool complete)
+    {
+        if (complete && channel.IsForCommands)
+        {
+            tools.OnReply(channel);
+        }
+        else if (complete)
+        {
+            channel.Put(tools.Execute(channel.Incoming, channel.Room));
+        }
+    }
+}

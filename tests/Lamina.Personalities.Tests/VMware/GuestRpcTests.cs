@@ -1,0 +1,215 @@
+using System.Text;
+using Lamina.Machine.Personalities;
+using Lamina.Personalities.Tests.Fakes;
+using Lamina.Personalities.VMware;
+
+namespace Lamina.Personalities.Tests.VMware;
+
+/// <summary>Messages through the backdoor as open-vm-tools sends and fetches them, good and hostile.</summary>
+public sealed class GuestRpcTests : IDisposable
+{
+    private const uint Requests = 0x4943_5052;
+    private const uint Commands = 0x4f4c_4354;
+    private const uint WithCookie = 1u << 31;
+    private const ulong Second = 1_000_000_000;
+    private readonly TestHost _host = new();
+    private readonly ulong[] _registers = new ulong[16];
+    private readonly VMwarePersonality _personality;
+    private ulong _cookie;
+
+    public GuestRpcTests()
+    {
+        _personality = new VMwarePersonality(_host.CreateSettings());
+        _personality.Start();
+    }
+
+    public void Dispose() => _host.Dispose();
+
+    [Fact]
+    public void ProgramsSetAndReadValues()
+    {
+        uint channel = Open(Requests | WithCookie);
+        Assert.Equal("1 ", Ask(channel, "info-set guestinfo.color dark blue"));
+        Assert.Equal("1 dark blue", Ask(channel, "info-get guestinfo.color"));
+        Assert.Equal("1 ", Ask(channel, "info-set guestinfo.color red"));
+        Assert.Equal("1 red", Ask(channel, "info-get guestinfo.color\0"));
+        Assert.Equal("0 No value found", Ask(channel, "info-get guestinfo.size"));
+        Assert.StartsWith("0 ", Ask(channel, "info-set other.color red"), StringComparison.Ordinal);
+        Assert.Equal("0 No value found", Ask(channel, "info-get lamina.system"));
+        Assert.Equal("1 ", Ask(channel, "tools.set.version 12325"));
+        Assert.StartsWith("0 ", Ask(channel, "unknown"), StringComparison.Ordinal);
+        Assert.Equal(1u, Step(6, channel, 0) >> 16);
+        Assert.Equal(0u, Step(1, channel, 5) >> 16);
+    }
+
+    [Fact]
+    public void TheToolsSayWhatTheGuestIs()
+    {
+        Assert.Null(_personality.Tools.HostName);
+        uint channel = Open(Requests);
+        Ask(channel, "SetGuestInfo  1 web");
+        Ask(channel, "SetGuestInfo  5 Debian GNU/Linux 12");
+        Ask(channel, "info-set guestinfo.ip 192.0.2.2");
+        Assert.Equal("1 ", Ask(channel, "SetGuestInfo  10 \u0001\u0002"));
+        Assert.Equal(("web", "Debian GNU/Linux 12", "192.0.2.2"), (_personality.Tools.HostName, _personality.Tools.OperatingSystem, _personality.Tools.Address));
+        Assert.StartsWith("0 ", Ask(channel, "SetGuestInfo  11 \u0001 bitness='64'"), StringComparison.Ordinal);
+        Assert.Equal("1 ", Ask(channel, "SetGuestInfo  11 \u0001 bitness='64' prettyName='Debian 13' x"));
+        Assert.Equal("Debian 13", _personality.Tools.OperatingSystem);
+        _personality.Reset();
+        Assert.Null(_personality.Tools.OperatingSystem);
+    }
+
+    [Fact]
+    public void TheToolsAreKnownAliveAndAskedToStop()
+    {
+        Assert.Null(_personality.Tools.IsAlive);
+        Assert.False(_personality.Tools.TryPowerOff());
+        uint channel = Open(Commands | WithCookie);
+        Assert.Equal("reset", Fetch(channel));
+        Assert.Equal("", Fetch(channel));
+        Send(channel, "OK ATR toolbox");
+        Assert.True(_personality.Tools.IsAlive);
+        Assert.Equal("Capabilities_Register", Reply(channel, ""));
+        Assert.Equal("Set_Option broadcastIP 1", Reply(channel, "OK "));
+        _host.Clock.Advance(2 * Second);
+        Assert.Equal("ping", Reply(channel, "OK "));
+        Assert.Equal("", Reply(channel, "OK "));
+        _personality.Stop();
+        _personality.Start();
+        Assert.Equal("Time_Synchronize 1", Fetch(channel));
+        Assert.True(_personality.Tools.TryPowerOff());
+        Assert.Equal("OS_Halt", Reply(channel, "OK "));
+        _host.Clock.Advance(31 * Second);
+        Assert.False(_personality.Tools.IsAlive);
+        Assert.False(_personality.Tools.TryPowerOff());
+        Assert.Equal(1u, Step(6, channel, 0) >> 16);
+        Assert.Null(_personality.Tools.IsAlive);
+    }
+
+    [Fact]
+    public void ChannelsAreTheirProgramsOwnAndFew()
+    {
+        uint first = Open(Requests | WithCookie);
+        ulong cookie = _cookie;
+        _host.Clock.Advance(Second);
+        for (int i = 0; i < 7; i++)
+        {
+            Open(Requests | WithCookie);
+        }
+
+        _host.Clock.Advance(Second);
+        _cookie = cookie + 1;
+        Assert.Equal(0u, Step(1, first, 4) >> 16);
+        _cookie = cookie;
+        Assert.Equal(1u, Step(1, first, 4) >> 16);
+        Assert.NotEqual(first, Open(Requests));
+        Assert.Equal(0u, Step(0, 0, 0x1234_5678) >> 16);
+        Assert.Equal(0u, Step(1, 99, 4) >> 16);
+        Assert.Equal(0u, Step(9, first, 4) >> 16);
+    }
+
+    [Fact]
+    public void QuotasHold()
+    {
+        uint channel = Open(Requests);
+        Assert.Equal(0u, Step(1, channel, 16385) >> 16);
+        Assert.Equal(0u, Step(2, channel, 1) >> 16);
+        Assert.StartsWith("0 ", Ask(channel, "info-set guestinfo.x " + new string('x', 1025)), StringComparison.Ordinal);
+        Assert.StartsWith("0 ", Ask(channel, "info-set guestinfo." + new string('x', 60) + " 1"), StringComparison.Ordinal);
+        for (int i = 0; i < 32; i++)
+        {
+            Assert.Equal("1 ", Ask(channel, $"info-set guestinfo.{i} 1"));
+        }
+
+        Assert.StartsWith("0 ", Ask(channel, "info-set guestinfo.more 1"), StringComparison.Ordinal);
+        Assert.Equal("1 ", Ask(channel, "info-set guestinfo.5 2"));
+    }
+
+    [Fact]
+    public void GarbageIsSurvived()
+    {
+        Random random = new(3);
+        string[] words = ["info-set guestinfo.", "info-get guestinfo.", "SetGuestInfo ", "tools.", "log ", "OK ", "ERROR ", " ", "\0", "99999999999999999999 "];
+        for (int i = 0; i < 20000; i++)
+        {
+            uint type = (uint)random.Next(8);
+            uint value = random.Next(4) switch { 0 => (uint)random.Next(), 1 => Requests, 2 => Commands, _ => (uint)random.Next(20) };
+            Step(type, (uint)random.Next(9), value);
+            if (random.Next(10) == 0)
+            {
+                uint channel = Open(random.Next(2) == 0 ? Requests : Commands);
+                Send(channel, string.Concat(Enumerable.Range(0, random.Next(1, 6)).Select(_ => words[random.Next(words.Length)])));
+                Fetch(channel);
+            }
+
+            _host.Clock.Advance((ulong)random.Next(1_000_000_000));
+        }
+    }
+
+    private uint Open(uint protocol)
+    {
+        uint status = Step(0, 0, protocol);
+        Assert.Equal(1u, status >> 16);
+        _cookie = (_registers[GuestCall.Rsi] << 32) | (uint)_registers[GuestCall.Rdi];
+        return (uint)_registers[GuestCall.Rdx] >> 16;
+    }
+
+    private string Ask(uint channel, string request)
+    {
+        Send(channel, request);
+        return Fetch(channel);
+    }
+
+    private string Reply(uint channel, string reply)
+    {
+        Send(channel, reply);
+        return Fetch(channel);
+    }
+
+    private void Send(uint channel, string text)
+    {
+        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        Assert.Equal(1u, Step(1, channel, (uint)bytes.Length) >> 16);
+        for (int i = 0; i < bytes.Length; i += 4)
+        {
+            byte[] word = new byte[4];
+            bytes.AsSpan(i, Math.Min(4, bytes.Length - i)).CopyTo(word);
+            Assert.Equal(1u, Step(2, channel, BitConverter.ToUInt32(word)) >> 16);
+        }
+    }
+
+    private string Fetch(uint channel)
+    {
+        uint status = Step(3, channel, 0) >> 16;
+        if (status == 1)
+        {
+            return "";
+        }
+
+        Assert.Equal((3u, 1u), (status, (uint)_registers[GuestCall.Rdx] >> 16));
+        int length = (int)_registers[GuestCall.Rbx];
+        List<byte> bytes = [];
+        while (bytes.Count < length)
+        {
+            Assert.Equal((1u, 2u), (Step(4, channel, 1) >> 16, (uint)_registers[GuestCall.Rdx] >> 16));
+            bytes.AddRange(BitConverter.GetBytes((uint)_registers[GuestCall.Rbx]));
+        }
+
+        Assert.Equal(1u, Step(5, channel, 1) >> 16);
+        return Encoding.UTF8.GetString([.. bytes.Take(length)]);
+    }
+
+    // The answer is ECX.
+    private uint Step(uint type, uint channel, uint value)
+    {
+        Array.Clear(_registers);
+        _registers[GuestCall.Rax] = 0x564d_5868;
+        _registers[GuestCall.Rbx] = value;
+        _registers[GuestCall.Rcx] = (type << 16) | 30;
+        _registers[GuestCall.Rdx] = (channel << 16) | 0x5658;
+        _registers[GuestCall.Rsi] = _cookie >> 32;
+        _registers[GuestCall.Rdi] = (uint)_cookie;
+        _personality.ReadPort(new GuestCall(0, _registers, 3, is64Bit: true), 0x5658, new byte[4]);
+        return (uint)_registers[GuestCall.Rcx];
+    }
+}
