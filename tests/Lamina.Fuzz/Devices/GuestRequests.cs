@@ -21,6 +21,17 @@ internal static class GuestRequests
         // Numbers of hypercalls and commands are small.
         registers[GuestCall.Rax] = random.Next(2) == 0 ? (ulong)random.Next(64) : registers[GuestCall.Rax];
         registers[GuestCall.Rcx] = random.Next(2) == 0 ? (ulong)(random.Next(0x110) + (random.Next(4) << 16)) : registers[GuestCall.Rcx];
+        if (random.Next(2) == 0)
+        {
+            // VMware's port wants its number first; the most of what it does is messages.
+            const ulong Magic = 0x564d_5868;
+            const ulong Message = 30;
+            registers[GuestCall.Rax] = personality.PortCount > 0 ? Magic : registers[GuestCall.Rax];
+            registers[GuestCall.Rcx] = personality.PortCount > 0 && random.Next(4) != 0 ? Message | ((ulong)random.Next(8) << 16) : registers[GuestCall.Rcx];
+            registers[GuestCall.Rbx] = random.Next(3) switch { 0 => 0x4943_5052, 1 => 0x4f4c_4354, _ => (ulong)random.Next(64) };
+            registers[GuestCall.Rdx] = personality.PortCount > 0 ? (ulong)random.Next(9) << 16 : registers[GuestCall.Rdx];
+        }
+
         GuestCall call = new(processor, registers, random.Next(4) == 0 ? 3 : 0, random.Next(2) == 0);
         uint register = Registers[random.Next(Registers.Length)] + (uint)random.Next(random.Next(2) == 0 ? 8 : 0xb8);
         ulong time = (ulong)random.NextInt64(1L << 50);

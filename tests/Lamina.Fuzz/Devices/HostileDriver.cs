@@ -20,6 +20,7 @@ internal sealed class HostileDriver(FuzzedMachine machine, Random random)
     private static readonly int[] Widths = [1, 2, 4, 8];
     private readonly List<(int Function, ulong Window, List<ulong[]> Queues)> _virtio = [];
     private readonly List<int> _functions = [];
+    private readonly HostileVmBus _bus = new(machine, random);
 
     /// <summary>Finds the functions, and gives them addresses.</summary>
     public void BringUp()
@@ -53,12 +54,14 @@ internal sealed class HostileDriver(FuzzedMachine machine, Random random)
                 _virtio.Add((function, first, BringUpVirtio(first)));
             }
         }
+
+        _bus.BringUp();
     }
 
     /// <summary>Does one thing.</summary>
     public void Step()
     {
-        switch (random.Next(12))
+        switch (random.Next(16))
         {
             case 0 or 1 or 2:
                 Touch(machine.Ports, isPort: true);
@@ -83,6 +86,9 @@ internal sealed class HostileDriver(FuzzedMachine machine, Random random)
                 break;
             case 10:
                 FillPage();
+                break;
+            case 12 or 13 or 14 or 15:
+                _bus.Step();
                 break;
             default:
                 TouchProcessor();
