@@ -107,8 +107,10 @@ public abstract class VirtioDevice
             added &= acceptable ? ~DeviceStatus.None : ~(DeviceStatus.FeaturesOk | DeviceStatus.DriverOk);
         }
 
+        // Features come first (section 3.1.1): a driver that has none does not get to be one.
+        added &= ((Status | added) & DeviceStatus.FeaturesOk) != 0 ? ~DeviceStatus.None : ~DeviceStatus.DriverOk;
         Status |= added;
-        if ((added & DeviceStatus.DriverOk) != 0 && (Status & DeviceStatus.FeaturesOk) != 0)
+        if ((added & DeviceStatus.DriverOk) != 0)
         {
             foreach (Virtqueue queue in _queues)
             {

@@ -59,6 +59,14 @@ public sealed class PciTransportTests : IDisposable
     }
 
     [Fact]
+    public void ADriverThatHasNotAgreedOnFeaturesDoesNotRun()
+    {
+        _bus.Status = 7;
+        Assert.Equal(3, _bus.Status);
+        _bus.Begin(Version1, _queue);
+    }
+
+    [Fact]
     public void AgreedFeaturesStay()
     {
         _bus.Begin(Version1, _queue);
