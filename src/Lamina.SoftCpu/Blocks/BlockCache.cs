@@ -13,7 +13,8 @@ namespace Lamina.SoftCpu.Blocks;
 /// </summary>
 internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
 {
-    private const int BucketCount = 1 << 16;
+    private const int BucketBits = 18;
+    private const int BucketCount = 1 << BucketBits;
     private const int PageSize = 0x1000;
     private const int LongestInstruction = 15;
 
@@ -278,6 +279,6 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
     private ref Block* Bucket(ulong physical, int codeSize)
     {
         ulong hash = (physical + (ulong)codeSize) * 0x9e37_79b9_7f4a_7c15;
-        return ref _buckets[hash >> 48];
+        return ref _buckets[hash >> (64 - BucketBits)];
     }
 }

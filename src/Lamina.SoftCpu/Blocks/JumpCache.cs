@@ -17,10 +17,12 @@ internal sealed unsafe class JumpCache : IDisposable
     private const int ArrayCount = 4;
     private const int JournalSize = 8192;
     private const int PageWords = 512;
+    private const int Alignment = 64;
     private const ulong PageMask = ~0xfffUL;
 
     private readonly FlushJournal<ushort> _local = new(JournalSize);
     private readonly FlushJournal<ushort> _global = new(JournalSize);
+    private readonly byte* _memory;
     private readonly JumpEntry* _entries;
     private readonly Block** _blocks;
     private readonly uint* _mappings;
@@ -43,10 +45,14 @@ internal sealed unsafe class JumpCache : IDisposable
         _mappings = mappings;
         _noCode = noCode;
 
-        // SAFETY: freed in Dispose.
-        _entries = (JumpEntry*)NativeMemory.AlignedAlloc((nuint)(sizeof(JumpEntry) * Count * ArrayCount), 64);
+        // SAFETY: freed in Dispose. Zeroes are empty but where address zero itself would be found; so nothing is touched before it is used.
+        _memory = (byte*)NativeMemory.AllocZeroed((nuint)((sizeof(JumpEntry) * Count * ArrayCount) + Alignment));
+        _entries = (JumpEntry*)(((nuint)_memory + Alignment - 1) & ~(nuint)(Alignment - 1));
         _blocks = (Block**)NativeMemory.AllocZeroed(Count * ArrayCount, (nuint)sizeof(Block*));
-        Clear();
+        for (int array = 0; array < ArrayCount; array++)
+        {
+            Empty(array * Count);
+        }
     }
 
     /// <summary>The array for a mode.</summary>
@@ -152,7 +158,7 @@ internal sealed unsafe class JumpCache : IDisposable
 
     public void Dispose()
     {
-        NativeMemory.AlignedFree(_entries);
+        NativeMemory.Free(_memory);
         NativeMemory.Free(_blocks);
     }
 
