@@ -78,7 +78,7 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         double seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{coverage.Cases} cases in {seconds:F1} s, {coverage.Cases / (Environment.CpuUsage.TotalTime - used).TotalSeconds:F0} for each second of processor time, {coverage.Invalid} of them no instructions, {failures} differences, {coverage.Missing.Count()} forms not met"));
+            $"{coverage.Cases} cases in {seconds:F1} s, {coverage.Cases / (Environment.CpuUsage.TotalTime - used).TotalSeconds:F0} for each second of processor time, {coverage.Invalid} of them no instructions, {failures} differences, {comparer.Unconfirmed} that did not show again, {coverage.Missing.Count()} forms not met"));
         if (options.CoverageFile != null)
         {
             using StreamWriter file = new(options.CoverageFile);
