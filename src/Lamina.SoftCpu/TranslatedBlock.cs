@@ -1,6 +1,6 @@
 namespace Lamina.SoftCpu;
 
-/// <summary>A block of guest code and the host code that was made from it. The spans are good during the call that hands it over.</summary>
+/// <summary>A block of guest code, or several that follow each other, and the host code that was made from it. The spans are good during the call that hands it over.</summary>
 public readonly ref struct TranslatedBlock
 {
     /// <summary>Guest address (RIP) for which it was made.</summary>
@@ -9,8 +9,11 @@ public readonly ref struct TranslatedBlock
     /// <summary>Guest-physical address.</summary>
     public ulong Physical { get; init; }
 
-    /// <summary>The guest's instructions.</summary>
+    /// <summary>The guest's instructions, those of all blocks behind each other.</summary>
     public ReadOnlySpan<byte> GuestCode { get; init; }
+
+    /// <summary>Which of them are at which guest address, block by block; empty if there is one block.</summary>
+    public ReadOnlySpan<TranslatedPart> Parts { get; init; }
 
     /// <summary>Where the host code is executed.</summary>
     public nint HostAddress { get; init; }

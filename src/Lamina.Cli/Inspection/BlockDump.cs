@@ -18,7 +18,14 @@ internal sealed class BlockDump(string path) : ITranslationObserver, IDisposable
         _file.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"block {_count}: guest {block.Rip:x}, physical {block.Physical:x}, {block.GuestCode.Length} bytes; host {block.HostAddress:x}, {block.HostCode.Length} bytes"));
-        CodeListing.WriteGuest(_file, block.GuestCode, block.Rip);
+        ReadOnlySpan<TranslatedPart> parts = block.Parts.IsEmpty ? [new TranslatedPart(block.Rip, block.GuestCode.Length)] : block.Parts;
+        ReadOnlySpan<byte> code = block.GuestCode;
+        foreach (TranslatedPart part in parts)
+        {
+            CodeListing.WriteGuest(_file, code[..part.Length], part.Rip);
+            code = code[part.Length..];
+        }
+
         _file.WriteLine(" host:");
         CodeListing.WriteHost(_file, block.HostCode, (ulong)block.HostAddress, block.CallData);
         _file.WriteLine();

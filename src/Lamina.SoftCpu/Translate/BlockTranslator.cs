@@ -19,8 +19,9 @@ internal unsafe ref partial struct BlockTranslator
     private const uint All = Flags.Status;
     private const int MaximumCold = 160;
 
-    // A loop's body is written this many times at most: the accesses of all copies share their windows, and attention is paid once for all.
+    // A loop's body is written this many times at most, and no more often than makes this many instructions: the accesses of all copies share their windows, and attention is paid once for all.
     private const int MaximumCopies = 4;
+    private const int MaximumUnrolled = 28;
 
     /// <summary>Sites of one translation at most.</summary>
     public const int MaximumSites = 256;
@@ -78,7 +79,7 @@ internal unsafe ref partial struct BlockTranslator
         _rips = space.Rips;
         _count = ListInstructions();
         _isLoop = !_compact && IsDirect(InstructionAt(_count - 1)) && Target(_count - 1) == _start;
-        _copies = _isLoop && mayUnroll ? Math.Clamp(BlockCache.MaximumInstructions / _count, 1, MaximumCopies) : 1;
+        _copies = _isLoop && mayUnroll && AccessesMemory() ? Math.Clamp(MaximumUnrolled / _count, 1, MaximumCopies) : 1;
     }
 
     private enum ColdKind
@@ -123,6 +124,19 @@ internal unsafe ref partial struct BlockTranslator
         bool mayUnroll = translation->Plain != null && !cache.IsCompared;
         int length = new BlockTranslator(cache, translation, wideVectors, asm, space, mayUnroll).Run();
         return length != 0 || !mayUnroll ? length : new BlockTranslator(cache, translation, wideVectors, asm, space, mayUnroll: false).Run();
+    }
+
+    private readonly bool AccessesMemory()
+    {
+        for (int n = 0; n < _count; n++)
+        {
+            if (InstructionAt(n)->IsMemory)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private readonly int ListInstructions()

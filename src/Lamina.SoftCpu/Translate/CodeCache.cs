@@ -188,16 +188,11 @@ internal sealed unsafe partial class CodeCache : IDisposable
 
             Revive(block, t);
 
-            _observer?.Translated(new TranslatedBlock
+            if (_observer != null)
             {
-                Rip = rip,
-                Physical = block->Physical,
-                GuestCode = new ReadOnlySpan<byte>(PageOf(block->Physical) + (block->Physical & 0xfff), block->ByteLength),
-                HostAddress = (nint)t->NativeEntry,
-                HostCode = new ReadOnlySpan<byte>(t->NativeEntry, (int)(t->End - t->NativeEntry)),
-                Duration = Stopwatch.GetElapsedTime(begun, ended),
-                CallData = Routines.CallData,
-            });
+                Report(_observer, t, Stopwatch.GetElapsedTime(begun, ended));
+            }
+
             return t;
         }
     }
@@ -289,6 +284,43 @@ internal sealed unsafe partial class CodeCache : IDisposable
         _code.Dispose();
     }
 
+    private void Report(ITranslationObserver observer, Translation* t, TimeSpan duration)
+    {
+        byte[] code = new byte[GuestBytesOf(t)];
+        TranslatedPart[] parts = new TranslatedPart[t->PartCount];
+        int used = 0;
+        for (int n = 0; n < t->PartCount; n++)
+        {
+            TranslationPart part = t->Parts[n];
+            new ReadOnlySpan<byte>(PageOf(part.Block->Physical) + (part.Block->Physical & 0xfff), part.Block->ByteLength).CopyTo(code.AsSpan(used));
+            used += part.Block->ByteLength;
+            parts[n] = new TranslatedPart(part.Rip, part.Block->ByteLength);
+        }
+
+        observer.Translated(new TranslatedBlock
+        {
+            Rip = t->Rip,
+            Physical = t->Block->Physical,
+            GuestCode = code,
+            Parts = parts,
+            HostAddress = (nint)t->NativeEntry,
+            HostCode = new ReadOnlySpan<byte>(t->NativeEntry, (int)(t->End - t->NativeEntry)),
+            Duration = duration,
+            CallData = Routines.CallData,
+        });
+    }
+
+    private static int GuestBytesOf(Translation* t)
+    {
+        int bytes = 0;
+        for (int n = 0; n < t->PartCount; n++)
+        {
+            bytes += t->Parts[n].Block->ByteLength;
+        }
+
+        return bytes;
+    }
+
     // Behind an instruction in the compact translation of its part.
     private static byte* ResumeInPlain(Translation* t, int index)
     {
@@ -327,11 +359,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
         _siteCount += t->SiteCount;
         _startCount += t->IsCompact ? t->Block->Count + 1 : 0;
         Count++;
-        for (int n = 0; n < t->PartCount; n++)
-        {
-            GuestBytes += t->Parts[n].Block->ByteLength;
-        }
-
+        GuestBytes += GuestBytesOf(t);
         HostBytes += length;
     }
 

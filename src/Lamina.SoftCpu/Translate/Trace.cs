@@ -13,7 +13,7 @@ internal static unsafe class Trace
     public const int MaximumParts = 6;
 
     // What follows in less than this part of the times is not worth its place.
-    private const int LeastShare = 4;
+    private const int LeastShare = 2;
 
     /// <summary>Fills in the parts of a translation; the first is there.</summary>
     /// <param name="blocks">Where blocks are found.</param>
