@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Lamina.Interop.Memory;
 using Lamina.Machine.Memory;
@@ -284,15 +285,17 @@ internal sealed unsafe partial class CodeCache : IDisposable
         _code.Dispose();
     }
 
+    [SkipLocalsInit]
     private void Report(ITranslationObserver observer, Translation* t, TimeSpan duration)
     {
-        byte[] code = new byte[GuestBytesOf(t)];
-        TranslatedPart[] parts = new TranslatedPart[t->PartCount];
+        const int longestInstruction = 15;
+        Span<byte> code = stackalloc byte[BlockCache.MaximumInstructions * longestInstruction];
+        Span<TranslatedPart> parts = stackalloc TranslatedPart[Trace.MaximumParts];
         int used = 0;
         for (int n = 0; n < t->PartCount; n++)
         {
             TranslationPart part = t->Parts[n];
-            new ReadOnlySpan<byte>(PageOf(part.Block->Physical) + (part.Block->Physical & 0xfff), part.Block->ByteLength).CopyTo(code.AsSpan(used));
+            new ReadOnlySpan<byte>(PageOf(part.Block->Physical) + (part.Block->Physical & 0xfff), part.Block->ByteLength).CopyTo(code[used..]);
             used += part.Block->ByteLength;
             parts[n] = new TranslatedPart(part.Rip, part.Block->ByteLength);
         }
@@ -301,8 +304,8 @@ internal sealed unsafe partial class CodeCache : IDisposable
         {
             Rip = t->Rip,
             Physical = t->Block->Physical,
-            GuestCode = code,
-            Parts = parts,
+            GuestCode = code[..used],
+            Parts = parts[..t->PartCount],
             HostAddress = (nint)t->NativeEntry,
             HostCode = new ReadOnlySpan<byte>(t->NativeEntry, (int)(t->End - t->NativeEntry)),
             Duration = duration,
