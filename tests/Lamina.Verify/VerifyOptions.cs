@@ -69,7 +69,7 @@ internal sealed record VerifyOptions
                 case "--vectors": options.Vectors = value; break;
                 case "--coverage": options.CoverageFile = value; break;
                 case "--failures": options.Failures = (int)Math.Min(Number(name, value), int.MaxValue); break;
-                case "--subject": options.Subject = Enum.TryParse(value, ignoreCase: true, out Subject subject) && Enum.IsDefined(subject) ? subject : throw new FormatException($"There is no subject '{value}'."); break;
+                case "--subject": options.Subject = Enum.TryParse(value, ignoreCase: true, out Subject subject) && Enum.IsDefined(subject) ? subject : throw new FormatException($"There is no subject '{value}': interpreter, translator or optimized."); break;
                 case "--mutate": options.Mutate = value; break;
                 case "--progress": options.Progress = value; break;
                 default: throw new FormatException($"There is no option {name}.");

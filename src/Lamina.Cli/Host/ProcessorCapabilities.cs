@@ -65,12 +65,16 @@ internal static class ProcessorCapabilities
     // In the unit of KVM's own line.
     private static Capability DescribeSoftware(IAccelerator accelerator, string consequence)
     {
-        return new Capability(
-            Accelerators,
-            accelerator.Name,
-            CapabilityState.Yes,
-            string.Create(CultureInfo.InvariantCulture, $"part of Lamina, {AcceleratorSpeed.Measure(accelerator):F1} ns an instruction of a guest's kernel"),
-            consequence);
+        try
+        {
+            string detail = string.Create(CultureInfo.InvariantCulture, $"part of Lamina, {AcceleratorSpeed.Measure(accelerator):F1} ns an instruction of a guest's kernel");
+            return new Capability(Accelerators, accelerator.Name, CapabilityState.Yes, detail, consequence);
+        }
+        catch (Exception e) when (e is SystemCallException or NotSupportedException)
+        {
+            // A host may forbid code that is made at run time.
+            return new Capability(Accelerators, accelerator.Name, CapabilityState.No, $"does not work here: {e.Message}", $"--accel {accelerator.Name} cannot be used");
+        }
     }
 
     // What KVM keeps from guests of each CPU model, and who has the interrupt controllers.
