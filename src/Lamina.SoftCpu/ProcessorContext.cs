@@ -13,6 +13,15 @@ internal unsafe struct ProcessorContext
     /// <summary>Index in <see cref="Registers"/> that always holds zero: the base or index of an address that has none.</summary>
     public const int ZeroRegister = 16;
 
+    /// <summary>
+    /// Index in <see cref="Registers"/> of what translated code that is shared by several linear addresses (<see cref="Translate.Translation.IsShared"/>) keeps its place in: the linear address of its page. Only
+    /// while such code runs.
+    /// </summary>
+    public const int CodePageRegister = 17;
+
+    /// <summary>Entries of <see cref="Places"/>; a power of two.</summary>
+    public const int PlaceCount = 4096;
+
     /// <summary>Entries of <see cref="Mappings"/> for the lower half of the address space.</summary>
     public const int MappingsBelow = 1024;
 
@@ -39,8 +48,8 @@ internal unsafe struct ProcessorContext
     /// <summary>Aligned scratch for operands that native stubs read and write, and for instruction bytes that cross a page.</summary>
     public fixed byte Scratch[1024];
 
-    /// <summary>RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15, zero.</summary>
-    public fixed ulong Registers[17];
+    /// <summary>RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15, zero, and the page of shared code.</summary>
+    public fixed ulong Registers[18];
 
     /// <summary>Address of the instruction that is being executed; between blocks, of the next one. In 16- and 32-bit code the offset in CS.</summary>
     public ulong Rip;
@@ -273,6 +282,12 @@ internal unsafe struct ProcessorContext
     /// none. A direct jump to another page is taken only while the number is the one with which it was linked.
     /// </summary>
     public fixed uint Mappings[MappingCount];
+
+    /// <summary>
+    /// Where pages of code are: by the low bits of a physical page's number (<see cref="Translate.CodeCache.PlaceNumber"/>), the linear page through which it was fetched, with the number's other bits in
+    /// bits 11:0; 0: not known. A direct jump from shared code to another page is taken only while its target's page is there.
+    /// </summary>
+    public fixed ulong Places[PlaceCount];
 
     /// <summary>
     /// Copies of entries of <see cref="Tlb"/>, each a <see cref="TlbEntry"/>, beside which translated code looks first: the page of the stack, and those that

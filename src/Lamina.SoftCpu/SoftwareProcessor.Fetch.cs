@@ -151,7 +151,7 @@ internal sealed unsafe partial class SoftwareProcessor
         }
 
         ulong frame = t.Physical & PageMask;
-        return _fetches.Add(page, user, frame, t.Global, _code?.MappingNumber(page, user, frame) ?? 0).Physical;
+        return Remember(page, user, frame, t.Global).Physical;
     }
 
     // The instruction at RIP, if it crosses a page and is known, its pages are mapped as they were, and its bytes are the same.

@@ -42,6 +42,9 @@ internal sealed unsafe partial class SoftwareProcessor
         }
 
         int position = 0;
+
+        // What is taken back and begun in the middle has it too.
+        c->Registers[ProcessorContext.CodePageRegister] = c->Rip & PageMask;
         if (c->VectorsOff == 0)
         {
             SwitchVectorsOn(c);
@@ -141,7 +144,7 @@ internal sealed unsafe partial class SoftwareProcessor
             if (exit != TranslationExit.Dispatch)
             {
                 place = _code.FindPlace(exit, (byte*)c->ExitData);
-                c->Rip = interprets ? place.Rip : exit == TranslationExit.Link ? CodeCache.TargetOf(place.Translation, (byte*)c->ExitData) : place.Translation->Rip;
+                c->Rip = interprets ? place.RipIn(c) : exit == TranslationExit.Link ? CodeCache.TargetOf(c, place.Translation, (byte*)c->ExitData) : place.Translation->RipIn(c);
             }
 
             if (exit == TranslationExit.Hot)

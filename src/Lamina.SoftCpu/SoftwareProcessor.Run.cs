@@ -54,7 +54,7 @@ internal sealed unsafe partial class SoftwareProcessor
                 Translation* t = FindCode(c, block);
                 if (t != null && ProvideUnits(c, t))
                 {
-                    if (!(_lockstep == null ? RunTranslated(c, t->Entry) : RunLockstep(c, block, t->Entry)))
+                    if (!(_lockstep == null ? RunTranslated(c, t->LookUpEntry) : RunLockstep(c, block, t->LookUpEntry)))
                     {
                         exit = ExitOfFailedRun();
                         break;
@@ -161,12 +161,13 @@ internal sealed unsafe partial class SoftwareProcessor
             }
 
             ulong frame = t.Physical & PageMask;
-            fetch = _fetches.Add(page, user, frame, t.Global, _code?.MappingNumber(page, user, frame) ?? 0);
+            fetch = Remember(page, user, frame, t.Global);
         }
 
         if (_code != null && c->CodeSize == 8)
         {
             Jumps.SetMapping(linear, fetch.Mapping, fetch.Global);
+            Jumps.SetPlace(linear, fetch.Place);
         }
 
         ulong physical = fetch.Physical | (linear & 0xfff);
@@ -184,6 +185,11 @@ internal sealed unsafe partial class SoftwareProcessor
 
         Jumps.Fill(c->Jumps, linear, block, fetch.Global);
         return c->CodeSize == 8 || c->Rip + block->ByteLength - 1 <= c->Segments[SegmentRegister.Cs].Limit ? block : null;
+    }
+
+    private FetchCache.Entry Remember(ulong page, bool user, ulong frame, bool global)
+    {
+        return _fetches.Add(page, user, frame, global, _code?.MappingNumber(page, user, frame) ?? 0, _code?.PlaceNumber(user, frame) ?? 0);
     }
 
     private void ForgetOldEpoch()

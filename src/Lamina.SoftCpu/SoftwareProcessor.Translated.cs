@@ -18,10 +18,10 @@ internal sealed unsafe partial class SoftwareProcessor
     /// <summary>Instructions interpreted for translated code.</summary>
     public ulong Assisted { get; private set; }
 
-    /// <summary>The block's translation for the current address, if it has been executed often enough; null: interpret.</summary>
-    private Translation* FindCode(ProcessorContext* c, Block* block)
+    /// <summary>The block's translation for the current address, if it has been executed often enough; null: interpret. <paramref name="shared"/>: no other will do.</summary>
+    private Translation* FindCode(ProcessorContext* c, Block* block, bool shared = false)
     {
-        Translation* t = CodeCache.Find(block, c->Rip);
+        Translation* t = shared ? CodeCache.Find(block, c->Rip & 0xfff, shared) : CodeCache.Find(block, c->Rip);
         if (t == null)
         {
             if (block->Heat < TranslationThreshold && _lockstep == null)
@@ -36,7 +36,7 @@ internal sealed unsafe partial class SoftwareProcessor
                 return null;
             }
 
-            t = _code.Translate(block, c->Rip, (c->Gates & UnitGates.Avx) != 0);
+            t = _code.Translate(block, c->Rip, shared, (c->Gates & UnitGates.Avx) != 0);
             if (t == null)
             {
                 return null;
@@ -45,7 +45,7 @@ internal sealed unsafe partial class SoftwareProcessor
 
         if (_lockstep == null)
         {
-            Jumps.SetCode(c->Jumps, c->Rip, block, t->Entry);
+            Jumps.SetCode(c->Jumps, c->Rip, block, t->LookUpEntry);
         }
 
         return t;
@@ -107,11 +107,11 @@ internal sealed unsafe partial class SoftwareProcessor
             {
                 case TranslationExit.Start:
                     Translation* begun = _code.FindPlace(exit, data).Translation;
-                    c->Rip = begun->Rip;
-                    if (c->Attention == 0 && CodeCache.Find(begun->Block, begun->Rip) == begun && ProvideUnits(c, begun) && KeepUnits(c))
+                    c->Rip = begun->RipIn(c);
+                    if (c->Attention == 0 && CodeCache.Find(begun->Block, begun->Rip, begun->IsShared) == begun && ProvideUnits(c, begun) && KeepUnits(c))
                     {
                         // It wanted registers that were elsewhere.
-                        code = begun->Entry;
+                        code = begun->LookUpEntry;
                         entered = c->Rip;
                         continue;
                     }
@@ -148,7 +148,7 @@ internal sealed unsafe partial class SoftwareProcessor
                     return alive;
                 case TranslationExit.Link:
                     CodePlace jump = _code.FindPlace(exit, data);
-                    c->Rip = CodeCache.TargetOf(jump.Translation, data);
+                    c->Rip = CodeCache.TargetOf(c, jump.Translation, data);
                     if (_lockstep != null)
                     {
                         return true;
@@ -172,7 +172,7 @@ internal sealed unsafe partial class SoftwareProcessor
 
             CodePlace place = _code.FindPlace(exit, data);
             Instruction* i = place.Instruction;
-            ulong rip = place.Rip;
+            ulong rip = place.RipIn(c);
             code = place.Resume;
             c->Rip = rip;
             Assisted++;
@@ -213,8 +213,8 @@ internal sealed unsafe partial class SoftwareProcessor
     private bool Promote(ProcessorContext* c, Translation* t, out byte* code)
     {
         code = null;
-        c->Rip = t->Rip;
-        c->Heat[ContextLayout.HeatIndex(t->Rip)] = _code!.HotThreshold;
+        c->Rip = t->RipIn(c);
+        c->Heat[ContextLayout.HeatIndex(t)] = _code!.HotThreshold;
         Block* block = t->Block;
         if (_code!.IsFull)
         {
@@ -235,7 +235,7 @@ internal sealed unsafe partial class SoftwareProcessor
         if (better != null && better->IsCompact)
         {
             // It does not fit in: never again.
-            c->Heat[ContextLayout.HeatIndex(t->Rip)] = int.MaxValue;
+            c->Heat[ContextLayout.HeatIndex(t)] = int.MaxValue;
         }
 
         if (better == null || c->Attention != 0 || !ProvideUnits(c, better) || !KeepUnits(c))
@@ -245,10 +245,10 @@ internal sealed unsafe partial class SoftwareProcessor
 
         if (_lockstep == null)
         {
-            Jumps.SetCode(c->Jumps, c->Rip, block, better->Entry);
+            Jumps.SetCode(c->Jumps, c->Rip, block, better->LookUpEntry);
         }
 
-        code = better->Entry;
+        code = better->LookUpEntry;
         return true;
     }
 
@@ -303,7 +303,7 @@ internal sealed unsafe partial class SoftwareProcessor
             return;
         }
 
-        Translation* target = FindCode(c, to);
+        Translation* target = FindCode(c, to, from->IsShared);
         if (target == null || epoch != _blocks.Epoch)
         {
             return;
@@ -313,8 +313,14 @@ internal sealed unsafe partial class SoftwareProcessor
         {
             if (((to->Physical ^ from->Block->Physical) & PageMask) == 0)
             {
-                _code!.Link(from, data, to, target, 0);
+                _code!.Link(from, data, to, target, c->Rip, 0);
             }
+        }
+        else if (from->IsShared)
+        {
+            uint number = _code!.PlaceNumber(c->Cpl == 3, to->Physical & PageMask);
+            Jumps.SetPlace(c->Rip, number);
+            _code.Link(from, data, to, target, c->Rip, number);
         }
         else
         {
@@ -325,7 +331,7 @@ internal sealed unsafe partial class SoftwareProcessor
                 Jumps.SetMapping(c->Rip, number, global: false);
             }
 
-            _code.Link(from, data, to, target, number);
+            _code.Link(from, data, to, target, c->Rip, number);
         }
     }
 

@@ -46,7 +46,7 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILin
         _context->X87Off = 1;
         _context->HostMxcsr = DefaultMxcsr;
         _context->Owner = GCHandle.ToIntPtr(_handle);
-        Jumps = new JumpCache(_context->Mappings, _code == null ? null : _code.Routines.DispatchExit);
+        Jumps = new JumpCache(_context->Mappings, _context->Places, _code == null ? null : _code.Routines.DispatchExit);
         _singleInstructions = (Decode.Instruction*)NativeMemory.AllocZeroed(SingleCount, (nuint)sizeof(Decode.Instruction));
         for (int n = 0; n < SingleCount; n++)
         {

@@ -14,4 +14,7 @@ public sealed record TranslatorOptions
 
     /// <summary>Runs of a block after which its first, compact translation is replaced by a faster one. 0 to 2^30.</summary>
     public int HotThreshold { get; init; } = 256;
+
+    /// <summary>Translates everything without regard for its address, as is done otherwise with what is met at a second one. For tests.</summary>
+    internal bool SharesAll { get; init; }
 }

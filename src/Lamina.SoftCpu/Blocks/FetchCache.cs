@@ -19,7 +19,7 @@ internal sealed class FetchCache
     }
 
     /// <summary>Remembers a page.</summary>
-    public Entry Add(ulong page, bool user, ulong physical, bool global, uint mapping)
+    public Entry Add(ulong page, bool user, ulong physical, bool global, uint mapping, uint place)
     {
         return _entries[IndexOf(page, user)] = new Entry
         {
@@ -28,6 +28,7 @@ internal sealed class FetchCache
             Physical = physical,
             Global = global,
             Mapping = mapping,
+            Place = place,
         };
     }
 
@@ -64,6 +65,9 @@ internal sealed class FetchCache
 
         /// <summary>The number of the mapping, 0 if it has none.</summary>
         public uint Mapping;
+
+        /// <summary>The number of the physical page, 0 if it has none.</summary>
+        public uint Place;
 
         /// <summary>It outlives a load of CR3.</summary>
         public bool Global;

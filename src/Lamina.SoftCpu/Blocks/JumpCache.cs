@@ -26,6 +26,10 @@ internal sealed unsafe class JumpCache : IDisposable
     private readonly JumpEntry* _entries;
     private readonly Block** _blocks;
     private readonly uint* _mappings;
+    private readonly ulong* _places;
+
+    // Which places have been filled in since the last flush.
+    private readonly FlushJournal<ushort> _placeJournal = new(ProcessorContext.PlaceCount);
     private readonly byte* _noCode;
 
     // A bit for each page (by the low bits of its number) of which some look-up may be cached: named in the one journal, in the other.
@@ -39,10 +43,12 @@ internal sealed unsafe class JumpCache : IDisposable
     private bool _localMappingsAbove;
 
     /// <param name="mappings">See <see cref="ProcessorContext.Mappings"/>.</param>
+    /// <param name="places">See <see cref="ProcessorContext.Places"/>.</param>
     /// <param name="noCode">What an entry without translated code holds.</param>
-    public JumpCache(uint* mappings, byte* noCode)
+    public JumpCache(uint* mappings, ulong* places, byte* noCode)
     {
         _mappings = mappings;
+        _places = places;
         _noCode = noCode;
 
         // SAFETY: freed in Dispose. Zeroes are empty but where address zero itself would be found; so nothing is touched before it is used.
@@ -115,9 +121,33 @@ internal sealed unsafe class JumpCache : IDisposable
         _localMappingsAbove |= !global && slot >= ProcessorContext.MappingsBelow;
     }
 
+    /// <summary>Says where a physical page of code is, by its number; 0: it has none.</summary>
+    public void SetPlace(ulong linear, uint number)
+    {
+        ulong* place = _places + ContextLayout.PlaceSlot(number);
+        ulong content = (linear & PageMask) | (uint)ContextLayout.PlaceCheck(number);
+        if (number == 0 || *place == content)
+        {
+            return;
+        }
+
+        if (*place == 0)
+        {
+            _placeJournal.Add((ushort)ContextLayout.PlaceSlot(number));
+        }
+
+        *place = content;
+        _localPages[PageWord(linear)] |= PageBit(linear);
+    }
+
     /// <summary>Forgets one page.</summary>
     public void FlushPage(ulong linear)
     {
+        if (((_localPages[PageWord(linear)] | _globalPages[PageWord(linear)]) & PageBit(linear)) != 0)
+        {
+            FlushPlaces(linear & PageMask);
+        }
+
         _mappings[ContextLayout.MappingSlot(linear)] = 0;
         FlushPage(_local, _localPages, linear);
         FlushPage(_global, _globalPages, linear);
@@ -127,6 +157,7 @@ internal sealed unsafe class JumpCache : IDisposable
     public void FlushLocal()
     {
         Flush(_local);
+        FlushPlaces();
         NextStamps(global: false);
         System.Array.Clear(_localPages);
         new Span<uint>(_mappings, _localMappingsAbove ? ProcessorContext.MappingCount : ProcessorContext.MappingsBelow).Clear();
@@ -138,6 +169,7 @@ internal sealed unsafe class JumpCache : IDisposable
     {
         Flush(_local);
         Flush(_global);
+        FlushPlaces();
         NextStamps(global: true);
         new Span<uint>(_mappings, ProcessorContext.MappingCount).Clear();
         _localMappingsAbove = false;
@@ -208,6 +240,38 @@ internal sealed unsafe class JumpCache : IDisposable
         if ((_entries[index].Linear & PageMask) == page)
         {
             Empty(index);
+        }
+    }
+
+    private void FlushPlaces()
+    {
+        if (_placeJournal.Overflowed)
+        {
+            new Span<ulong>(_places, ProcessorContext.PlaceCount).Clear();
+        }
+
+        foreach (ushort slot in _placeJournal.Entries)
+        {
+            _places[slot] = 0;
+        }
+
+        _placeJournal.Reset();
+    }
+
+    // What is forgotten stays named, and may be named again.
+    private void FlushPlaces(ulong page)
+    {
+        if (_placeJournal.Overflowed)
+        {
+            FlushPlaces();
+        }
+
+        foreach (ushort slot in _placeJournal.Entries)
+        {
+            if ((_places[slot] & PageMask) == page)
+            {
+                _places[slot] = 0;
+            }
         }
     }
 

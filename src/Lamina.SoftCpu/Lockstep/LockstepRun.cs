@@ -148,7 +148,7 @@ internal sealed unsafe class LockstepRun(LockstepMonitor monitor) : IDisposable
 
     public void Report(Block* block, Translation* translation, int position, List<string> differences, CodeCache cache)
     {
-        ulong rip = translation == null ? Start.Rip : translation->Rip;
+        ulong rip = translation == null ? Start.Rip : translation->IsShared ? (Start.Rip & ~0xfffUL) | translation->Rip : translation->Rip;
         Monitor.Difference ??= new LockstepDifference
         {
             Summary = string.Create(CultureInfo.InvariantCulture, $"lockstep: the block at {rip:x}, from instruction {position}: {differences[0]}"),

@@ -107,9 +107,14 @@ internal unsafe ref partial struct BlockTranslator
         long distance = (long)(target - _start);
         if (distance != (int)distance)
         {
-            _asm.MoveImmediate(Host.Address, (long)target);
+            EmitKnownAddress(Host.Address, target);
             _asm.Jump(_routines.LookUpJump);
             return;
+        }
+
+        if (kind == LinkKind.Guarded && _shared)
+        {
+            EmitKnownAddress(Host.Address, target & ~0xfffUL);
         }
 
         _asm.AlignPatch();
@@ -130,7 +135,7 @@ internal unsafe ref partial struct BlockTranslator
         ulong next = _rip + i->Length;
         ulong target = next + (ulong)i->Immediate;
         int offset = EmitStackOperand(-8, true);
-        _asm.MoveImmediate(Host.Value, (long)next);
+        EmitKnownAddress(Host.Value, next);
         _asm.MemoryForm(0x89, Host.Value, Host.Address, offset, true);
         _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);
         if (!_compact)
@@ -190,7 +195,7 @@ internal unsafe ref partial struct BlockTranslator
             _asm.StoreContext(Host.Address, ContextLayout.Rip);
             _asm.Lea(Host.Address, Host.GuestStack, -1, 0, -8);
             EmitTranslate(8, true, slot: MissRoutines.Stack);
-            _asm.MoveImmediate(Host.Value, (long)(_rip + i->Length));
+            EmitKnownAddress(Host.Value, _rip + i->Length);
             _asm.MemoryForm(0x89, Host.Value, Host.Address, 0, true);
             _asm.Lea(Host.GuestStack, Host.GuestStack, -1, 0, -8);
             EmitPair(_rip + i->Length);

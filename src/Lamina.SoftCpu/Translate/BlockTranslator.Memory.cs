@@ -17,7 +17,7 @@ internal unsafe ref partial struct BlockTranslator
             MemoryAccess access = new()
             {
                 Size = size,
-                Base = i->Base,
+                Base = _shared && (i->Flags & InstructionFlags.RipRelative) != 0 ? ProcessorContext.CodePageRegister : i->Base,
                 Index = i->Index,
                 Scale = i->Index == ProcessorContext.ZeroRegister ? 0 : i->Scale,
                 Displacement = (i->Flags & InstructionFlags.RipRelative) != 0 ? (long)_rip + i->Length + i->Displacement : i->Displacement,
@@ -101,7 +101,7 @@ internal unsafe ref partial struct BlockTranslator
         if ((i->Flags & InstructionFlags.RipRelative) != 0)
         {
             ulong address = _rip + i->Length + (ulong)(long)i->Displacement;
-            _asm.MoveImmediate(target, (long)(wide ? address : (uint)address));
+            EmitKnownAddress(target, address, wide);
         }
         else
         {

@@ -25,11 +25,16 @@ internal unsafe ref partial struct BlockTranslator
         _asm.Push(Host.Value);
         int over = _asm.CallForward();
         _asm.Lea(Host.Rsp, Host.Rsp, -1, 0, 8);
+        if (_shared)
+        {
+            EmitPage(next);
+        }
+
         EmitDirectJump(next, All);
         _asm.Bind(over);
     }
 
-    // Returns if the target in the address register is that of the pair on top, or of the one below: the return of that one may have been made by a compact translation.
+    // Returns, with the target in the address register, if that is the address of the pair on top, or of the one below: the return of that one may have been made by a compact translation.
     private void EmitReturn(int bytes)
     {
         for (int depth = 0; depth < 2; depth++)

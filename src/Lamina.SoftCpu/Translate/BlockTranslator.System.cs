@@ -206,7 +206,7 @@ internal unsafe ref partial struct BlockTranslator
         _asm.Dword((int)(Flags.AlignmentCheck | Flags.Trap));
         AddCold(ColdKind.Interpret, _asm.JumpIf(5));
         _asm.StoreContext(Host.Temporary, ContextLayout.Register(11));
-        _asm.MoveImmediate(Host.Rcx, (long)(_rip + i->Length));
+        EmitKnownAddress(Host.Rcx, _rip + i->Length);
         EmitStoreFlags();
         _asm.ContextForm(0x0fb7, Host.Value, ContextLayout.Star + 4, false);
         _asm.RegisterForm(0x81, 4, Host.Value, false);

@@ -47,7 +47,7 @@ internal unsafe ref partial struct BlockTranslator
     private void GroupAccesses()
     {
         // How far each register is from where it was.
-        Span<long> moved = stackalloc long[ProcessorContext.ZeroRegister + 1];
+        Span<long> moved = stackalloc long[ProcessorContext.CodePageRegister + 1];
         moved.Clear();
         int count = 0;
         for (int copy = 0; copy < _copies; copy++)
@@ -143,7 +143,7 @@ internal unsafe ref partial struct BlockTranslator
     {
         long from = Math.Min(window.Low, low);
         long to = Math.Max(window.High, low + access.Size);
-        if (to - from > AccessWindow.MaximumSpan || (access.IsFixed && ((from ^ (to - 1)) & ~0xfffL) != 0))
+        if (to - from > AccessWindow.MaximumSpan || (access.HasKnownOffset && ((from ^ (to - 1)) & ~0xfffL) != 0))
         {
             return false;
         }

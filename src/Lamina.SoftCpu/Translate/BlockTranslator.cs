@@ -32,6 +32,7 @@ internal unsafe ref partial struct BlockTranslator
     private readonly Block* _block;
     private readonly ulong _start;
     private readonly bool _compact;
+    private readonly bool _shared;
     private readonly bool _isLoop;
     private readonly ProcessorFeatures _features;
     private readonly bool _wideVectors;
@@ -69,6 +70,7 @@ internal unsafe ref partial struct BlockTranslator
         _block = translation->Block;
         _start = translation->Rip;
         _compact = translation->IsCompact;
+        _shared = translation->IsShared;
         _asm = asm;
         _cold = space.Cold;
         _liveAfter = space.LiveAfter;
@@ -181,6 +183,7 @@ internal unsafe ref partial struct BlockTranslator
         }
 
         EmitColdPaths();
+        EmitLookUpEntry();
         _translation->SiteCount = _siteCount;
         return _asm.Overflowed || _coldCount > MaximumCold || _siteCount > MaximumSites ? 0 : _asm.Length;
     }
@@ -242,7 +245,7 @@ internal unsafe ref partial struct BlockTranslator
         _translation->Entry = _asm.Here;
         if (_compact)
         {
-            _asm.ContextForm(0xff, 1, ContextLayout.HeatOf(_start), false); // DEC
+            _asm.ContextForm(0xff, 1, ContextLayout.HeatOf(_translation), false); // DEC
             _asm.Call(_routines.Entered(_translation->UsesVectors, _translation->UsesX87));
             return;
         }
@@ -254,6 +257,52 @@ internal unsafe ref partial struct BlockTranslator
             CodeRoutines.EmitX87Needed(ref _asm);
             AddCold(ColdKind.Start, _asm.JumpIf(5));
         }
+    }
+
+    // Where those enter who know the address but have not said in which page it is.
+    private void EmitLookUpEntry()
+    {
+        _translation->LookUpEntry = _translation->Entry;
+        if (_shared)
+        {
+            _translation->LookUpEntry = _asm.Here;
+            EmitPage(_start);
+            _asm.Jump(_translation->Entry);
+        }
+    }
+
+    // Says in which page the code is, from the linear address of something that it knows, in the address register. Flags are lost.
+    private void EmitPage(ulong address)
+    {
+        _asm.RegisterForm(0x81, 4, Host.Address, true); // AND
+        _asm.Dword(~0xfff);
+        if (address >= 0x1000)
+        {
+            _asm.Lea(Host.Address, Host.Address, -1, 0, -(int)(address & ~0xfffUL));
+        }
+
+        _asm.StoreContext(Host.Address, ContextLayout.Register(ProcessorContext.CodePageRegister));
+    }
+
+    // An address that the code knows, in shared code by its distance from the page, or its low 32 bits. Flags stay.
+    private void EmitKnownAddress(int target, ulong address, bool wide = true)
+    {
+        if (!_shared)
+        {
+            _asm.MoveImmediate(target, (long)(wide ? address : (uint)address));
+            return;
+        }
+
+        _asm.LoadContext(target, ContextLayout.Register(ProcessorContext.CodePageRegister));
+        long distance = (long)address;
+        if (distance != (int)distance)
+        {
+            // A displacement of 32 bits, and the offset in the page.
+            _asm.Lea(target, target, -1, 0, distance < 0 ? int.MinValue : int.MaxValue);
+            distance -= distance < 0 ? int.MinValue : int.MaxValue;
+        }
+
+        _asm.Lea(target, target, -1, 0, (int)distance, wide);
     }
 
     /// <summary>Moves the flags to the context. The address register is lost.</summary>

@@ -16,11 +16,15 @@ internal sealed unsafe partial class CodeCache
     private const byte JumpOpcode = 0xe9;
     private const byte CallOpcode = 0xe8;
 
-    private readonly Dictionary<(ulong Page, ulong Physical), uint> _mappings = [];
-    private uint _lastMapping;
+    private const uint LastPlace = (ProcessorContext.PlaceCount * 0x1000U) - 1;
 
-    /// <summary>The target of a direct jump that has left by a link exit.</summary>
-    public static ulong TargetOf(Translation* from, byte* data) => from->Rip + (ulong)(long)(KindOf(data) == LinkKind.Guarded ? *(int*)(data + 2) : *(short*)(data + 2));
+    private readonly Dictionary<(ulong Page, ulong Physical), uint> _mappings = [];
+    private readonly Dictionary<ulong, uint> _places = [];
+    private uint _lastMapping;
+    private uint _lastPlace = ProcessorContext.PlaceCount - 1;
+
+    /// <summary>The target of a direct jump of a processor that has left by a link exit.</summary>
+    public static ulong TargetOf(ProcessorContext* c, Translation* from, byte* data) => from->RipIn(c) + (ulong)(long)(KindOf(data) == LinkKind.Guarded ? *(int*)(data + 2) : *(short*)(data + 2));
 
     /// <summary>How a direct jump that has left by a link exit wants to be connected.</summary>
     public static LinkKind KindOf(byte* data) => (LinkKind)(*(ushort*)data >> LinkKindShift);
@@ -30,22 +34,32 @@ internal sealed unsafe partial class CodeCache
     /// <param name="data">What it left with.</param>
     /// <param name="to">Its target's block.</param>
     /// <param name="target">Its target.</param>
-    /// <param name="mapping">For a jump to another page, how that is mapped (<see cref="MappingNumber"/>).</param>
-    public void Link(Translation* from, byte* data, Block* to, Translation* target, uint mapping)
+    /// <param name="rip">Where that is.</param>
+    /// <param name="number">For a jump to another page, how that is mapped (<see cref="MappingNumber"/>), or from shared code where it is (<see cref="PlaceNumber"/>).</param>
+    public void Link(Translation* from, byte* data, Block* to, Translation* target, ulong rip, uint number)
     {
         lock (_lock)
         {
-            if (!from->Block->Valid || from->Block->Translations == null || !to->Valid || Find(to, target->Rip) != target)
+            if (!from->Block->Valid || from->Block->Translations == null || !to->Valid || Find(to, target->Rip, target->IsShared) != target)
             {
                 return;
             }
 
-            byte* entry = KindOf(data) switch
+            LinkKind kind = KindOf(data);
+            byte* entry;
+            if (kind == LinkKind.Guarded)
             {
-                LinkKind.Native => target->NativeEntry,
-                LinkKind.Saved => target->Entry,
-                _ => FindGuard(target, mapping),
-            };
+                entry = number == 0 ? null : FindGuard(target, from->IsShared ? GuardKind.Place : GuardKind.Mapping, number, rip);
+            }
+            else if (target->IsShared && !from->IsShared)
+            {
+                entry = FindGuard(target, kind == LinkKind.Native ? GuardKind.NativeBridge : GuardKind.Bridge, rip & ~0xfffUL, rip);
+            }
+            else
+            {
+                entry = kind == LinkKind.Native ? target->NativeEntry : target->Entry;
+            }
+
             if (entry != null)
             {
                 Patch(data - CallLength, JumpOpcode, entry);
@@ -79,38 +93,97 @@ internal sealed unsafe partial class CodeCache
         }
     }
 
-    // The code that goes to a translation while its page is mapped so, made when it is first wanted.
-    private byte* FindGuard(Translation* t, uint mapping)
+    /// <summary>The number of a physical page of code and a privilege, by which it is found in <see cref="ProcessorContext.Places"/>. 0 if there are no more.</summary>
+    public uint PlaceNumber(bool user, ulong physical)
+    {
+        lock (_lock)
+        {
+            ulong key = physical | (user ? 1UL : 0);
+            if (!_places.TryGetValue(key, out uint number) && _lastPlace < LastPlace)
+            {
+                number = ++_lastPlace;
+                _places.Add(key, number);
+            }
+
+            return number;
+        }
+    }
+
+    // What stands between a jump and a translation, made when it is first wanted.
+    private byte* FindGuard(Translation* t, GuardKind kind, ulong key, ulong rip)
     {
         for (TranslationGuard* guard = t->Guards; guard != null; guard = guard->Next)
         {
-            if (guard->Mapping == mapping)
+            if (guard->Kind == kind && guard->Key == key)
             {
                 return guard->Entry;
             }
         }
 
-        if (mapping == 0 || _used + MaximumBlock > _size)
+        if (_used + MaximumBlock > _size)
         {
             return null;
         }
 
         TranslationGuard* made = (TranslationGuard*)NativeMemory.AllocZeroed((nuint)sizeof(TranslationGuard));
-        made->Mapping = mapping;
+        made->Kind = kind;
+        made->Key = key;
         made->Entry = _base + _used;
         made->Next = t->Guards;
         HostAssembler asm = new(made->Entry, GuardSpace, _writeDistance);
-        asm.ContextForm(0x81, 7, ContextLayout.Mappings + (4 * ContextLayout.MappingSlot(t->Rip)), false); // CMP DWORD
-        asm.Dword((int)mapping);
-        int other = asm.JumpIfShort(5);
-        asm.Jump(t->Entry);
-        asm.BindShort(other);
-        asm.MoveImmediate(Host.Address, (long)t->Rip);
-        asm.Jump(Routines.LookUpJump);
+        switch (kind)
+        {
+            case GuardKind.Mapping:
+                EmitMappingGuard(ref asm, t, (uint)key, rip);
+                break;
+            case GuardKind.Place:
+                EmitPlaceGuard(ref asm, t, (uint)key);
+                break;
+            default:
+                EmitPage(ref asm, rip);
+                asm.Jump(kind == GuardKind.NativeBridge ? t->NativeEntry : t->Entry);
+                break;
+        }
+
         _used = (_used + (nuint)asm.Length + 15) & ~(nuint)15;
         HostBytes += asm.Length;
         t->Guards = made;
         return made->Entry;
+    }
+
+    private void EmitMappingGuard(ref HostAssembler asm, Translation* t, uint mapping, ulong rip)
+    {
+        asm.ContextForm(0x81, 7, ContextLayout.Mappings + (4 * ContextLayout.MappingSlot(rip)), false); // CMP DWORD
+        asm.Dword((int)mapping);
+        int other = asm.JumpIfShort(5);
+        if (t->IsShared)
+        {
+            EmitPage(ref asm, rip);
+        }
+
+        asm.Jump(t->Entry);
+        asm.BindShort(other);
+        asm.MoveImmediate(Host.Address, (long)rip);
+        asm.Jump(Routines.LookUpJump);
+    }
+
+    private void EmitPlaceGuard(ref HostAssembler asm, Translation* t, uint place)
+    {
+        asm.Lea(Host.Temporary, Host.Address, -1, 0, ContextLayout.PlaceCheck(place));
+        asm.ContextForm(0x3b, Host.Temporary, ContextLayout.Place(place), true); // CMP
+        int other = asm.JumpIfShort(5);
+        asm.StoreContext(Host.Address, ContextLayout.Register(ProcessorContext.CodePageRegister));
+        asm.Jump(t->Entry);
+        asm.BindShort(other);
+        asm.Lea(Host.Address, Host.Address, -1, 0, (int)t->Rip);
+        asm.Jump(Routines.LookUpJump);
+    }
+
+    // Flags stay.
+    private static void EmitPage(ref HostAssembler asm, ulong rip)
+    {
+        asm.MoveImmediate(Host.Address, (long)(rip & ~0xfffUL));
+        asm.StoreContext(Host.Address, ContextLayout.Register(ProcessorContext.CodePageRegister));
     }
 
     private static void FreeGuards(Translation* t)
@@ -140,7 +213,7 @@ internal sealed unsafe partial class CodeCache
         while (*link != null)
         {
             Translation* dropped = *link;
-            if (dropped->Rip == t->Rip)
+            if (dropped->Rip == t->Rip && dropped->IsShared == t->IsShared)
             {
                 Replace(dropped, t);
                 *link = dropped->Next;

@@ -40,7 +40,11 @@ internal sealed unsafe partial class CodeCache : IDisposable
 
     // Every Translation in memory, in the order of their code. Read without the lock: the count is written after what it counts.
     private readonly Translation** _translations;
+
+    // Where the code of each of them begins, from the base.
+    private readonly uint* _begins;
     private readonly ITranslationObserver? _observer;
+    private readonly bool _sharesAll;
     private readonly nuint _routinesEnd;
     private readonly nuint _size;
 
@@ -62,6 +66,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
         _memory = memory;
         _observer = options?.Observer;
         IsCompared = options?.Lockstep != null;
+        _sharesAll = options?.SharesAll ?? false;
         HotThreshold = options?.HotThreshold ?? new TranslatorOptions().HotThreshold;
         _size = (nuint)size;
         _code = ExecutableMemory.Map(_size, strict: options?.StrictCode ?? false);
@@ -72,6 +77,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
         _startCapacity = size / BytesPerStart;
         _starts = (ushort*)NativeMemory.AllocZeroed((nuint)_startCapacity, sizeof(ushort));
         _translations = (Translation**)NativeMemory.AllocZeroed((nuint)(size / BytesPerTranslation), (nuint)sizeof(Translation*));
+        _begins = (uint*)NativeMemory.AllocZeroed((nuint)(size / BytesPerTranslation), sizeof(uint));
         _granules = (int*)NativeMemory.AllocZeroed((_size >> GranuleShift) + 1, sizeof(int));
         HostAssembler asm = new(_base, RoutineSpace, _writeDistance);
         Routines = new CodeRoutines(ref asm);
@@ -122,11 +128,26 @@ internal sealed unsafe partial class CodeCache : IDisposable
     /// <summary>Host address of the page that holds a guest-physical address.</summary>
     public byte* PageOf(ulong physical) => (byte*)_memory.GetHostAddress(physical & ~0xfffUL, 0x1000);
 
-    /// <summary>Finds the translation of a block for an address, the best one.</summary>
+    /// <summary>Finds the translation of a block for an address, the best one: made for it, or shared.</summary>
     public static Translation* Find(Block* block, ulong rip)
     {
-        Translation* t = (Translation*)Volatile.Read(ref *(nint*)&block->Translations);
-        while (t != null && t->Rip != rip)
+        Translation* t = First(block);
+        while (t != null && !t->IsShared && t->Rip != rip)
+        {
+            t = t->Next;
+        }
+
+        return t;
+    }
+
+    /// <summary>Finds a translation of that kind, the best one.</summary>
+    /// <param name="block">The block.</param>
+    /// <param name="rip">See <see cref="Translation.Rip"/>.</param>
+    /// <param name="shared">See <see cref="Translation.IsShared"/>.</param>
+    public static Translation* Find(Block* block, ulong rip, bool shared)
+    {
+        Translation* t = First(block);
+        while (t != null && (t->IsShared != shared || t->Rip != rip))
         {
             t = t->Next;
         }
@@ -135,24 +156,38 @@ internal sealed unsafe partial class CodeCache : IDisposable
     }
 
     /// <summary>
-    /// Translates a valid block quickly and small, with its heat counted; <paramref name="wideVectors"/>: AVX is switched on. Null if there is no room, or it was dropped meanwhile.
+    /// Translates a valid block quickly and small, with its heat counted: for its address, or if it has been translated for another one before, for all. Null if there is no room, or it was
+    /// dropped meanwhile.
     /// </summary>
-    public Translation* Translate(Block* block, ulong rip, bool wideVectors)
+    /// <param name="block">The block.</param>
+    /// <param name="rip">Where it is.</param>
+    /// <param name="shared">Only a shared translation will do.</param>
+    /// <param name="wideVectors">AVX is switched on.</param>
+    public Translation* Translate(Block* block, ulong rip, bool shared, bool wideVectors)
     {
+        shared |= _sharesAll || First(block) != null;
         TranslationParts parts = default;
-        parts[0] = new TranslationPart { Block = block, Rip = rip };
-        return Translate(parts, 1, wideVectors);
+        parts[0] = new TranslationPart { Block = block, Rip = shared ? rip & 0xfff : rip };
+        return Translate(parts, 1, shared, shared ? rip & ~0xfffUL : 0, wideVectors);
     }
 
     /// <summary>Translates what has run often, better: the first part has a compact translation, which is answered if there is no other one.</summary>
     public Translation* Translate(in TranslationParts parts, int count, bool wideVectors)
+    {
+        Translation* plain = parts[0].Plain;
+        return Translate(parts, count, plain->IsShared, plain->FirstPage, wideVectors);
+    }
+
+    private static Translation* First(Block* block) => (Translation*)Volatile.Read(ref *(nint*)&block->Translations);
+
+    private Translation* Translate(in TranslationParts parts, int count, bool shared, ulong page, bool wideVectors)
     {
         Block* block = parts[0].Block;
         ulong rip = parts[0].Rip;
         bool compact = parts[0].Plain == null;
         lock (_lock)
         {
-            Translation* old = Find(block, rip);
+            Translation* old = Find(block, rip, shared);
             if ((old != null && (compact || !old->IsCompact)) || IsFull || !block->Valid)
             {
                 return old;
@@ -160,6 +195,8 @@ internal sealed unsafe partial class CodeCache : IDisposable
 
             Translation* t = (Translation*)NativeMemory.AllocZeroed((nuint)sizeof(Translation));
             t->Rip = rip;
+            t->IsShared = shared;
+            t->FirstPage = page;
             t->Block = block;
             t->Parts = parts;
             t->PartCount = count;
@@ -282,6 +319,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
         NativeMemory.Free(_sites);
         NativeMemory.Free(_starts);
         NativeMemory.Free(_translations);
+        NativeMemory.Free(_begins);
         _code.Dispose();
     }
 
@@ -297,12 +335,12 @@ internal sealed unsafe partial class CodeCache : IDisposable
             TranslationPart part = t->Parts[n];
             new ReadOnlySpan<byte>(PageOf(part.Block->Physical) + (part.Block->Physical & 0xfff), part.Block->ByteLength).CopyTo(code[used..]);
             used += part.Block->ByteLength;
-            parts[n] = new TranslatedPart(part.Rip, part.Block->ByteLength);
+            parts[n] = new TranslatedPart(part.Rip + t->FirstPage, part.Block->ByteLength);
         }
 
         observer.Translated(new TranslatedBlock
         {
-            Rip = t->Rip,
+            Rip = t->Rip + t->FirstPage,
             Physical = t->Block->Physical,
             GuestCode = code[..used],
             Parts = parts[..t->PartCount],
@@ -347,6 +385,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
     {
         t->End = t->NativeEntry + length;
         _translations[_translationCount] = t;
+        _begins[_translationCount] = (uint)(t->NativeEntry - _base);
         int number = _translationCount + 1;
         Volatile.Write(ref _translationCount, number);
         nuint last = (nuint)(t->End - 1 - _base) >> GranuleShift;
@@ -371,7 +410,8 @@ internal sealed unsafe partial class CodeCache : IDisposable
         // Others add to them meanwhile; what has run is there.
         int number = Volatile.Read(ref _granules[(nuint)(code - _base) >> GranuleShift]) - 1;
         int count = Volatile.Read(ref _translationCount);
-        while (number + 1 < count && _translations[number + 1]->NativeEntry <= code)
+        uint offset = (uint)(code - _base);
+        while (number + 1 < count && _begins[number + 1] <= offset)
         {
             number++;
         }

@@ -23,20 +23,17 @@ internal unsafe ref struct CodePlace
         }
     }
 
-    /// <summary>The instruction's address.</summary>
-    public readonly ulong Rip
+    /// <summary>The instruction's address in the processor that has left.</summary>
+    public readonly ulong RipIn(ProcessorContext* c)
     {
-        get
+        TranslationPart part = Translation->PartOf(Index);
+        ulong rip = part.Rip + Translation->PageIn(c);
+        Instruction* i = Block.Instructions(part.Block);
+        for (int n = part.First; n < Index; n++, i++)
         {
-            TranslationPart part = Translation->PartOf(Index);
-            ulong rip = part.Rip;
-            Instruction* i = Block.Instructions(part.Block);
-            for (int n = part.First; n < Index; n++, i++)
-            {
-                rip += i->Length;
-            }
-
-            return rip;
+            rip += i->Length;
         }
+
+        return rip;
     }
 }

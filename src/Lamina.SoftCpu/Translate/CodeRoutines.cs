@@ -47,7 +47,7 @@ internal sealed unsafe class CodeRoutines
         CallData = new Dictionary<nint, int> { [(nint)InterpretExit] = InterpretData, [(nint)LinkExit] = LinkData, [(nint)SavedLinkExit] = LinkData, [(nint)GuardedLinkExit] = GuardedLinkData };
     }
 
-    /// <summary>Runs code with the registers of the context at the GS base.</summary>
+    /// <summary>Runs code with the registers of the context at the GS base, and RIP in the address register.</summary>
     public delegate* unmanaged<ProcessorContext*, byte*, TranslationExit> Enter { get; }
 
     /// <summary>Called by code that leaves an instruction to the interpreter. Behind the call stand the instruction's index and the distance from there to the translation's beginning, then what comes next.</summary>
@@ -177,7 +177,7 @@ internal sealed unsafe class CodeRoutines
         // SUB RSP, 8
         asm.RegisterForm(0x83, 5, Host.Rsp, true);
         asm.Byte(8);
-        asm.Move(Host.Address, Host.Rsi);
+        asm.Move(Host.Value, Host.Rsi);
         asm.StoreContext(Host.Rsp, ContextLayout.HostStack);
         asm.MoveImmediate(Host.Temporary, noReturn);
         asm.Push(Host.Temporary);
@@ -197,7 +197,8 @@ internal sealed unsafe class CodeRoutines
             }
         }
 
-        asm.RegisterForm(0xff, 4, Host.Address, false);
+        asm.LoadContext(Host.Address, ContextLayout.Rip);
+        asm.RegisterForm(0xff, 4, Host.Value, false);
         return start;
     }
 

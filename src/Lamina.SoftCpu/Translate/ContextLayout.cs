@@ -35,6 +35,7 @@ internal static unsafe class ContextLayout
     public static readonly int Tlb;
     public static readonly int Jumps;
     public static readonly int Mappings;
+    public static readonly int Places;
     public static readonly int Slots;
     public static readonly int Windows;
     public static readonly int BranchTarget;
@@ -77,6 +78,7 @@ internal static unsafe class ContextLayout
         Tlb = (int)((byte*)&c->Tlb - (byte*)c);
         Jumps = (int)((byte*)&c->Jumps - (byte*)c);
         Mappings = (int)((byte*)c->Mappings - (byte*)c);
+        Places = (int)((byte*)c->Places - (byte*)c);
         Slots = (int)((byte*)c->Slots - (byte*)c);
         Windows = (int)((byte*)c->Windows - (byte*)c);
         BranchTarget = (int)((byte*)&c->BranchTarget - (byte*)c);
@@ -124,6 +126,15 @@ internal static unsafe class ContextLayout
         return (int)((linear >> 12) & (ProcessorContext.MappingsBelow - 1)) | ((long)linear < 0 ? ProcessorContext.MappingsBelow : 0);
     }
 
+    /// <summary>Of the place of a physical page, by its number.</summary>
+    public static int Place(uint number) => Places + (8 * PlaceSlot(number));
+
+    /// <summary>Index in <see cref="ProcessorContext.Places"/> of a physical page, by its number.</summary>
+    public static int PlaceSlot(uint number) => (int)(number & (ProcessorContext.PlaceCount - 1));
+
+    /// <summary>What stands there beside the linear page.</summary>
+    public static int PlaceCheck(uint number) => (int)(number / ProcessorContext.PlaceCount);
+
     /// <summary>Offsets in a <see cref="SegmentCache"/>, whose base comes first.</summary>
     public const int Limit = 8;
 
@@ -143,10 +154,12 @@ internal static unsafe class ContextLayout
     public static int Window(int window) => Windows + (8 * window);
 
     /// <summary>Of the heat of a translation.</summary>
-    public static int HeatOf(ulong rip) => Heat + (4 * HeatIndex(rip));
+    public static int HeatOf(Translation* t) => Heat + (4 * HeatIndex(t));
 
     /// <summary>Index in <see cref="ProcessorContext.Heat"/> of a translation.</summary>
-    public static int HeatIndex(ulong rip) => (int)((rip ^ (rip >> 13)) & (ProcessorContext.HeatCount - 1));
+    public static int HeatIndex(Translation* t) => HeatIndex(t->IsShared ? t->Block->Physical : t->Rip);
+
+    private static int HeatIndex(ulong address) => (int)((address ^ (address >> 13)) & (ProcessorContext.HeatCount - 1));
 
     /// <summary>Of a general register.</summary>
     public static int Register(int guest) => Registers + (8 * guest);

@@ -24,11 +24,11 @@ internal static class Host
     /// <summary>Guest RSP.</summary>
     public const int GuestStack = 15;
 
-    /// <summary>The host register of a guest register, or -1 if it lives in the context: R10, R11, R14 and R15.</summary>
+    /// <summary>The host register of a guest register, or -1 if it lives in the context: R10, R11, R14, R15 and the page of shared code.</summary>
     public static int Of(int guest) => guest switch
     {
         4 => GuestStack,
-        10 or 11 or 14 or 15 => -1,
+        10 or 11 or 14 or 15 or ProcessorContext.CodePageRegister => -1,
         _ => guest,
     };
 }

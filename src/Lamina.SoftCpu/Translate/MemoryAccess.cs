@@ -33,6 +33,9 @@ internal struct MemoryAccess
     /// <summary>Its address is known.</summary>
     public readonly bool IsFixed => Base == ProcessorContext.ZeroRegister && Index == ProcessorContext.ZeroRegister;
 
+    /// <summary>Its offset in its page is known.</summary>
+    public readonly bool HasKnownOffset => Base is ProcessorContext.ZeroRegister or ProcessorContext.CodePageRegister && Index == ProcessorContext.ZeroRegister;
+
     /// <summary>Whether its address is formed from the same registers as that of another one.</summary>
     public readonly bool HasSameRegisters(in MemoryAccess other) => Base == other.Base && Index == other.Index && Scale == other.Scale;
 }

@@ -85,7 +85,7 @@ internal static unsafe class Trace
         }
 
         Block* block = blocks.Find((first.Block->Physical & ~0xfffUL) | (rip & 0xfff), first.Block->CodeSize);
-        Translation* t = block == null ? null : CodeCache.Find(block, rip);
+        Translation* t = block == null ? null : CodeCache.Find(block, rip, first.Plain->IsShared);
         Translation* plain = t == null || t->IsCompact ? t : t->Plain;
         if (plain == null || (plain->UsesVectors && !first.Plain->UsesVectors) || (plain->UsesX87 && !first.Plain->UsesX87))
         {
@@ -101,6 +101,6 @@ internal static unsafe class Trace
         }
 
         part = new TranslationPart { Block = block, Rip = rip, Plain = plain };
-        return t == plain ? Math.Max(threshold - heat[ContextLayout.HeatIndex(rip)], 1) : Math.Max(threshold, 1);
+        return t == plain ? Math.Max(threshold - heat[ContextLayout.HeatIndex(plain)], 1) : Math.Max(threshold, 1);
     }
 }

@@ -3,15 +3,29 @@ using Lamina.SoftCpu.Blocks;
 
 namespace Lamina.SoftCpu.Translate;
 
-/// <summary>Host code made from one block for one virtual address, in native memory. A pointer to it stands in the eight bytes before <see cref="NativeEntry"/>.</summary>
+/// <summary>
+/// Host code made from a block, or several, in native memory: for one linear address, or, from the second address at which a block is met, for all of them. A pointer to it stands in the eight bytes before <see cref="NativeEntry"/>.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Translation
 {
     /// <summary>In <see cref="Starts"/>: the flags are in the host's.</summary>
     public const int NativeFlags = 0x8000;
 
-    /// <summary>RIP for which it was made.</summary>
+    /// <summary>RIP for which it was made; of a shared one, its offset in the page.</summary>
     public ulong Rip;
+
+    /// <summary>
+    /// It is good wherever its page is mapped: what depends on the address is formed from <see cref="ProcessorContext.CodePageRegister"/>, which whoever enters it has set. It is
+    /// linked with shared ones only.
+    /// </summary>
+    public bool IsShared;
+
+    /// <summary>The linear page for which a shared one was made, to be told to people; of others 0.</summary>
+    public ulong FirstPage;
+
+    /// <summary>Entry for those who come with the linear address in <see cref="Host.Address"/> and have not set the page: look-ups, and managed code. Flags saved.</summary>
+    public byte* LookUpEntry;
 
     /// <summary>Entry that expects the guest's status flags in <see cref="ProcessorContext.SavedFlags"/>. Aligned to 8.</summary>
     public byte* Entry;
@@ -63,6 +77,12 @@ internal unsafe struct Translation
 
     /// <summary>Guards through which other pages jump here.</summary>
     public TranslationGuard* Guards;
+
+    /// <summary>Its RIP in a processor that runs it.</summary>
+    public readonly ulong RipIn(ProcessorContext* c) => Rip + PageIn(c);
+
+    /// <summary>What is to be added to the addresses that it knows, in a processor that runs it.</summary>
+    public readonly ulong PageIn(ProcessorContext* c) => IsShared ? c->Registers[ProcessorContext.CodePageRegister] : 0;
 
     /// <summary>The place of a compact one where an instruction begins.</summary>
     public readonly byte* StartOf(int index) => NativeEntry + (Starts[index] & ~NativeFlags);

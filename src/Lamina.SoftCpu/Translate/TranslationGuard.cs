@@ -2,12 +2,15 @@ using System.Runtime.InteropServices;
 
 namespace Lamina.SoftCpu.Translate;
 
-/// <summary>Code that goes to a translation if its page is mapped as it was when this was made. Jumps between pages lead to it.</summary>
+/// <summary>Code that goes to a translation, if its page is mapped as it was when this was made, and says in which page it is if it does not know.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct TranslationGuard
 {
-    /// <summary>Number of that mapping.</summary>
-    public uint Mapping;
+    /// <summary>For whom it is.</summary>
+    public GuardKind Kind;
+
+    /// <summary>Number of the mapping or place that it asks for; of a bridge, the linear page that it sets.</summary>
+    public ulong Key;
 
     /// <summary>The code.</summary>
     public byte* Entry;

@@ -8,7 +8,7 @@ internal unsafe struct TranslationPart
     /// <summary>The block.</summary>
     public Block* Block;
 
-    /// <summary>Its RIP.</summary>
+    /// <summary>Its RIP; in a shared translation, its offset in the page.</summary>
     public ulong Rip;
 
     /// <summary>Its compact translation, or null if this is it.</summary>

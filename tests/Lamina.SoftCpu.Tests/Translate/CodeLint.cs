@@ -89,6 +89,9 @@ internal sealed unsafe class CodeLint
     /// <summary>Instructions seen.</summary>
     public long Instructions { get; private set; }
 
+    /// <summary>Guards seen.</summary>
+    public long Guards { get; private set; }
+
     /// <summary>Guest accesses seen.</summary>
     public long Accesses { get; private set; }
 
@@ -100,8 +103,38 @@ internal sealed unsafe class CodeLint
         }
     }
 
+    // What stands between jumps and translations: a comparison with a number, the page that it may say, and jumps to the translation or the look-up.
+    private void Check(Translation* t, TranslationGuard* guard)
+    {
+        Guards++;
+        Iced.Intel.Decoder decoder = Iced.Intel.Decoder.Create(64, new ByteArrayCodeReader(new Span<byte>(guard->Entry, 64).ToArray()));
+        decoder.IP = (ulong)guard->Entry;
+        for (int jumps = guard->Kind is GuardKind.Mapping or GuardKind.Place ? 2 : 1; jumps > 0;)
+        {
+            decoder.Decode(out Instruction i);
+            byte* target = (byte*)i.NearBranchTarget;
+            bool page = i.MemorySegment == Register.GS && i.MemoryBase == Register.None && i.MemoryDisplacement64 == (ulong)ContextLayout.Register(ProcessorContext.CodePageRegister);
+            bool fits = i.Mnemonic switch
+            {
+                Mnemonic.Cmp => i.MemorySegment == Register.GS && i.MemoryBase == Register.None && i.MemoryDisplacement64 < (ulong)sizeof(ProcessorContext) - 8,
+                Mnemonic.Mov => i.Op0Register.GetFullRegister() == Register.R10 || (page && i.Op1Register == Register.R10),
+                Mnemonic.Lea => i.Op0Register is Register.R10 or Register.R11,
+                Mnemonic.Jne => target < guard->Entry + 64 && target > guard->Entry,
+                Mnemonic.Jmp => target == t->Entry || target == t->NativeEntry || target == _routines.LookUpJump,
+                _ => false,
+            };
+            Assert.True(fits, $"{i} in a guard of kind {guard->Kind}");
+            jumps -= i.Mnemonic == Mnemonic.Jmp ? 1 : 0;
+        }
+    }
+
     private void Check(Translation* t)
     {
+        for (TranslationGuard* guard = t->Guards; guard != null; guard = guard->Next)
+        {
+            Check(t, guard);
+        }
+
         Read(t);
         _plainStarts.Clear();
         for (int part = 0; t->Plain != null && part < t->PartCount; part++)

@@ -58,18 +58,27 @@ internal sealed class Comparison : IDisposable
     }
 
     /// <summary>Runs a random program in both. Null if they agree, else a report.</summary>
-    public string? Run(RandomProgram program)
+    public string? Run(RandomProgram program) => Run(program, program.Start.Rip - program.Physical, again: false);
+
+    /// <summary>The same through another mapping of its memory. The program is there already, if it is to be run <paramref name="again"/>.</summary>
+    public string? Run(RandomProgram program, ulong alias, bool again)
     {
+        ulong rip = program.Start.Rip;
+        ulong moved = alias + program.Physical - rip;
         new Random(program.Seed).NextBytes(_data);
         foreach (ConformanceMachine machine in Both)
         {
-            // As a device writes them: translations of what lay there before must go.
-            machine.Write(program.Physical, program.Bytes);
+            if (!again)
+            {
+                // As a device writes them: translations of what lay there before must go.
+                machine.Write(program.Physical, program.Bytes);
+            }
+
             _data.CopyTo(machine.Ram[(int)Map.Data..]);
             _data.AsSpan(0, 0x4000).CopyTo(machine.Ram[(int)(Map.Stack - 0x2000)..]);
             foreach ((ulong address, ulong value) in program.Pointers)
             {
-                machine.Write(address, value);
+                machine.Write(address, value + moved);
             }
 
             if (program.Faults)
@@ -79,7 +88,9 @@ internal sealed class Comparison : IDisposable
                 machine.SetPage(Map.Data + 0x3000, Map.Device | 3);
             }
 
+            program.Start.Rip = rip + moved;
             machine.Start(program.Start);
+            program.Start.Rip = rip;
         }
 
         ProcessorExitReason a = Interpreter.Run();

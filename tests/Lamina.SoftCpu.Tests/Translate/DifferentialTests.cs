@@ -85,6 +85,50 @@ public sealed class DifferentialTests
         }
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    [InlineData(1 << 20)]
+    public void SharedTranslationsDoTheSame(int threshold)
+    {
+        int seed = Setting("LAMINA_SEED", 1);
+        int count = Setting("LAMINA_COUNT", 3000) / 5;
+        for (int first = seed; first < seed + count; first += Group)
+        {
+            using Comparison machines = new(options: new TranslatorOptions { HotThreshold = threshold, SharesAll = true });
+            machines.ReverseFrames();
+            for (int n = first; n < Math.Min(first + Group, seed + count); n++)
+            {
+                string? difference = machines.Run(new RandomProgram(n, faults: n % 4 == 0));
+                Assert.True(difference == null, difference);
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    [InlineData(1 << 20)]
+    public void WhatIsExecutedAtSeveralAddressesDoesTheSameAtEach(int threshold)
+    {
+        int seed = Setting("LAMINA_SEED", 1);
+        int count = Setting("LAMINA_COUNT", 3000) / 10;
+        for (int first = seed; first < seed + count; first += Group)
+        {
+            using Comparison machines = new(options: new TranslatorOptions { HotThreshold = threshold });
+            for (int n = first; n < Math.Min(first + Group, seed + count); n++)
+            {
+                bool again = false;
+                foreach (ulong alias in (ulong[])[0, 0x10_0000, Map.High, 0, Map.High])
+                {
+                    string? difference = machines.Run(new RandomProgram(n, faults: n % 4 == 0), alias, again);
+                    Assert.True(difference == null, $"at {alias:x}: {difference}");
+                    again = true;
+                }
+            }
+        }
+    }
+
     // Whether the seed alone shows the difference, or only what was there before; and where lockstep finds it.
     private static string Alone(int seed, bool faults)
     {

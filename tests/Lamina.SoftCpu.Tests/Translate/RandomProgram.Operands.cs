@@ -77,6 +77,8 @@ internal sealed partial class RandomProgram
         }
     }
 
+    private ulong _lastRip;
+
     private Rm Rip(ulong address) => new() { Base = -1, Index = -1, RipTarget = (_code.Origin & ~(ulong)(Map.MemorySize - 1)) + address };
 
     private Rm Memory()
@@ -88,7 +90,9 @@ internal sealed partial class RandomProgram
         switch (kind)
         {
             case 0 when segment is 0 or 0x3e:
-                return Rip(place) with { SegmentPrefix = segment };
+                // Near the last one, so that both may be looked up together.
+                _lastRip = _lastRip != 0 && Chance(2) ? Math.Clamp(_lastRip + (ulong)_random.Next(64) - 32, Map.Data, Map.Data + Map.DataSize - 64) : place;
+                return Rip(_lastRip) with { SegmentPrefix = segment };
             case 0 or 1:
                 return Rm.Absolute(place) with { SegmentPrefix = segment, Address32 = narrow };
             case 2:
