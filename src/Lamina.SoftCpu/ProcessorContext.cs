@@ -227,8 +227,11 @@ internal unsafe struct ProcessorContext
     /// <summary>The first-level TLB of the current privilege (one of <see cref="TlbArrays"/>).</summary>
     public TlbEntry* Tlb;
 
-    /// <summary>The TLBs by privilege: supervisor, user, supervisor with RFLAGS.AC (SMAP off), always-miss.</summary>
+    /// <summary>The TLBs by privilege: supervisor, user in space 0, supervisor with RFLAGS.AC (SMAP off), always-miss, user in other spaces.</summary>
     public TlbEntry* TlbArrays;
+
+    /// <summary>The one of user accesses in the current space.</summary>
+    public TlbEntry* UserTlb;
 
     /// <summary>Instructions retired in completed blocks.</summary>
     public ulong InstructionsRetired;
@@ -244,6 +247,9 @@ internal unsafe struct ProcessorContext
 
     /// <summary>See <see cref="Blocks.JumpCache"/>: 64-bit supervisor code, 64-bit user code, the same for other code.</summary>
     public Blocks.JumpEntry* JumpArrays;
+
+    /// <summary>The one of 64-bit user code in the current space.</summary>
+    public Blocks.JumpEntry* UserJumps;
 
     /// <summary>What an instruction keeps while it looks further: the target of an indirect call, what PUSH has read, a control word.</summary>
     public ulong BranchTarget;

@@ -102,6 +102,27 @@ internal sealed unsafe partial class SoftwareProcessor
         }
     }
 
+    /// <summary>Forgets cached block look-ups of all address spaces, but those in global pages.</summary>
+    public void FlushFetchSpaces()
+    {
+        Jumps.FlushSpaces();
+        _fetches.FlushSpaces();
+    }
+
+    /// <summary>Forgets cached block look-ups of a space that is not the current one, but those in global pages.</summary>
+    public void FlushFetchSpace(int space)
+    {
+        Jumps.FlushSpace(space);
+        _fetches.FlushSpace(space);
+    }
+
+    /// <summary>Makes another space the current one.</summary>
+    public void SwitchFetches(int space)
+    {
+        Jumps.SwitchSpace(space);
+        _fetches.SwitchSpace(space);
+    }
+
     // Executes a block to its end. False: a handler wants out, with the reason in Outcome.
     private static bool Execute(ProcessorContext* c, Block* block)
     {
@@ -167,7 +188,7 @@ internal sealed unsafe partial class SoftwareProcessor
         if (_code != null && c->CodeSize == 8)
         {
             Jumps.SetMapping(linear, fetch.Mapping, fetch.Global);
-            Jumps.SetPlace(linear, fetch.Place);
+            Jumps.SetPlace(linear, fetch.Place, fetch.Global);
         }
 
         ulong physical = fetch.Physical | (linear & 0xfff);

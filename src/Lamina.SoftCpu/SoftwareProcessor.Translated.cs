@@ -316,22 +316,19 @@ internal sealed unsafe partial class SoftwareProcessor
                 _code!.Link(from, data, to, target, c->Rip, 0);
             }
         }
-        else if (from->IsShared)
+        else if (FindPage(c, c->Rip & PageMask) is not NoFrame && _fetches.TryFind(c->Rip & PageMask, c->Cpl == 3, out FetchCache.Entry page))
         {
-            uint number = _code!.PlaceNumber(c->Cpl == 3, to->Physical & PageMask);
-            Jumps.SetPlace(c->Rip, number);
-            _code.Link(from, data, to, target, c->Rip, number);
-        }
-        else
-        {
-            // The slot may hold the number of another page, and the block may have been found without a look at it.
-            uint number = _code!.MappingNumber(c->Rip & PageMask, c->Cpl == 3, to->Physical & PageMask);
-            if (c->Mappings[ContextLayout.MappingSlot(c->Rip)] != number)
+            // What the guard asks for may be that of another page, and the block may have been found without a look at it.
+            if (from->IsShared)
             {
-                Jumps.SetMapping(c->Rip, number, global: false);
+                Jumps.SetPlace(c->Rip, page.Place, page.Global);
+            }
+            else if (c->Mappings[ContextLayout.MappingSlot(c->Rip)] != page.Mapping)
+            {
+                Jumps.SetMapping(c->Rip, page.Mapping, page.Global);
             }
 
-            _code.Link(from, data, to, target, c->Rip, number);
+            _code!.Link(from, data, to, target, c->Rip, from->IsShared ? page.Place : page.Mapping);
         }
     }
 

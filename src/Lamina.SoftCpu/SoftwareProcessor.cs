@@ -42,6 +42,7 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILin
         *_context = default;
         Tlb = new Tlb(_context->Slots);
         _context->TlbArrays = Tlb.Entries;
+        _context->UserTlb = Tlb.UserArray;
         _context->VectorsOff = 1;
         _context->X87Off = 1;
         _context->HostMxcsr = DefaultMxcsr;
@@ -55,6 +56,7 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILin
 
         new Span<int>(_context->Heat, ProcessorContext.HeatCount).Fill(_code?.HotThreshold ?? 0);
         _context->JumpArrays = Jumps.Array(8, user: false);
+        _context->UserJumps = Jumps.Array(8, user: true);
         ResetState.PowerOn(_context, this);
     }
 
@@ -66,6 +68,9 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILin
 
     /// <inheritdoc/>
     public ProcessorCounters Counters => default;
+
+    /// <summary>The address spaces of which translations are kept.</summary>
+    public SpaceTable Spaces { get; } = new();
 
     public ProcessorContext* Context => _context;
 

@@ -1,12 +1,30 @@
+using Lamina.SoftCpu.Memory;
+
 namespace Lamina.SoftCpu.Blocks;
 
-/// <summary>The pages that one processor has lately fetched instructions from: where they are, for which privilege. Flushed with the TLB.</summary>
+/// <summary>
+/// The pages that one processor has lately fetched instructions from: where they are, for which privilege. Flushed with the TLB, and like it kept for user code of other spaces
+/// (<see cref="SpaceTable"/>).
+/// </summary>
 internal sealed class FetchCache
 {
     private const int Count = 512;
     private readonly Entry[] _entries = new Entry[Count];
-    private ulong _localEpoch = 1;
-    private ulong _globalEpoch = 1;
+
+    // An entry is good while its epoch is the present one of its kind. No number is used twice.
+    private readonly ulong[] _userEpochs = new ulong[SpaceTable.Count];
+    private ulong _supervisorEpoch = 1;
+    private ulong _globalEpoch = 2;
+    private ulong _lastEpoch = 2;
+    private int _space;
+
+    public FetchCache()
+    {
+        foreach (ref ulong epoch in _userEpochs.AsSpan())
+        {
+            epoch = ++_lastEpoch;
+        }
+    }
 
     /// <summary>Finds a page.</summary>
     /// <param name="page">Its linear address.</param>
@@ -15,7 +33,7 @@ internal sealed class FetchCache
     public bool TryFind(ulong page, bool user, out Entry entry)
     {
         entry = _entries[IndexOf(page, user)];
-        return entry.Name == NameOf(page, user) && entry.Epoch == (entry.Global ? _globalEpoch : _localEpoch);
+        return entry.Name == NameOf(page, user) && entry.Epoch == EpochOf(user, entry.Global);
     }
 
     /// <summary>Remembers a page.</summary>
@@ -24,7 +42,7 @@ internal sealed class FetchCache
         return _entries[IndexOf(page, user)] = new Entry
         {
             Name = NameOf(page, user),
-            Epoch = global ? _globalEpoch : _localEpoch,
+            Epoch = EpochOf(user, global),
             Physical = physical,
             Global = global,
             Mapping = mapping,
@@ -40,19 +58,45 @@ internal sealed class FetchCache
         _entries[IndexOf(page, user: true)].Epoch = 0;
     }
 
-    /// <summary>Forgets all pages that are not global.</summary>
-    public void FlushLocal() => _localEpoch++;
+    /// <summary>Forgets all pages of the current space that are not global.</summary>
+    public void FlushLocal()
+    {
+        _supervisorEpoch = ++_lastEpoch;
+        FlushSpace(_space);
+    }
+
+    /// <summary>Forgets what is kept of a space's user code.</summary>
+    public void FlushSpace(int space) => _userEpochs[space] = ++_lastEpoch;
+
+    /// <summary>Forgets all pages of all spaces that are not global.</summary>
+    public void FlushSpaces()
+    {
+        _supervisorEpoch = ++_lastEpoch;
+        for (int space = 0; space < SpaceTable.Count; space++)
+        {
+            FlushSpace(space);
+        }
+    }
+
+    /// <summary>Makes another space the current one.</summary>
+    public void SwitchSpace(int space)
+    {
+        _supervisorEpoch = ++_lastEpoch;
+        _space = space;
+    }
 
     /// <summary>Forgets everything.</summary>
     public void FlushAll()
     {
-        _localEpoch++;
-        _globalEpoch++;
+        FlushSpaces();
+        _globalEpoch = ++_lastEpoch;
     }
 
     private static ulong NameOf(ulong page, bool user) => page | (user ? 3UL : 1UL);
 
     private static int IndexOf(ulong page, bool user) => (int)((page >> 12) ^ (page >> 21) ^ (user ? 0x100UL : 0)) & (Count - 1);
+
+    private ulong EpochOf(bool user, bool global) => global ? _globalEpoch : user ? _userEpochs[_space] : _supervisorEpoch;
 
     /// <summary>One page.</summary>
     public struct Entry

@@ -1,68 +1,67 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Lamina.SoftCpu.Memory;
-using Lamina.SoftCpu.Translate;
 
 namespace Lamina.SoftCpu.Blocks;
 
 /// <summary>
 /// The cached block look-ups of one processor, in native memory that emitted code reads: an array for each mode in which an address may mean something else, and
-/// the mapping numbers that guard direct jumps between pages. What was found in global pages outlives a load of CR3.
+/// the numbers that guard direct jumps between pages (<see cref="PageNumbers"/>). What was found in global pages outlives a load of CR3; so does what was found for 64-bit user code in spaces that are kept
+/// (<see cref="SpaceTable"/>), which have arrays of their own.
 /// </summary>
 internal sealed unsafe class JumpCache : IDisposable
 {
     /// <summary>Entries of one array.</summary>
     public const int Count = 16384;
 
-    private const int ArrayCount = 4;
-    private const int JournalSize = 8192;
-    private const int PageWords = 512;
+    // 64-bit supervisor code, 64-bit user code in space 0, the same for other code, 64-bit user code in the other spaces.
+    private const int UserArray = 1;
+    private const int ModeCount = 4;
+    private const int ArrayCount = ModeCount + SpaceTable.Count - 1;
     private const int Alignment = 64;
     private const ulong PageMask = ~0xfffUL;
 
-    private readonly FlushJournal<ushort> _local = new(JournalSize);
-    private readonly FlushJournal<ushort> _global = new(JournalSize);
     private readonly byte* _memory;
     private readonly JumpEntry* _entries;
     private readonly Block** _blocks;
-    private readonly uint* _mappings;
-    private readonly ulong* _places;
-
-    // Which places have been filled in since the last flush.
-    private readonly FlushJournal<ushort> _placeJournal = new(ProcessorContext.PlaceCount);
     private readonly byte* _noCode;
+    private readonly PageNumbers _numbers;
 
-    // A bit for each page (by the low bits of its number) of which some look-up may be cached: named in the one journal, in the other.
-    private readonly ulong[] _localPages = new ulong[PageWords];
-    private readonly ulong[] _globalPages = new ulong[PageWords];
+    // Of user code in each space that has been current; of other code; and of global pages.
+    private readonly JumpJournal?[] _spaces = new JumpJournal?[SpaceTable.Count];
+    private readonly JumpJournal _local = new(2);
+    private readonly JumpJournal _global = new(3);
 
-    // In which journal an entry is named since its last flush: even numbers are the local one's.
-    private readonly uint[] _stamps = new uint[Count * ArrayCount];
-    private uint _localStamp = 2;
-    private uint _globalStamp = 3;
-    private bool _localMappingsAbove;
+    // By which journal an entry is named since its last flush.
+    private readonly uint* _stamps;
+    private int _space;
 
     /// <param name="mappings">See <see cref="ProcessorContext.Mappings"/>.</param>
     /// <param name="places">See <see cref="ProcessorContext.Places"/>.</param>
     /// <param name="noCode">What an entry without translated code holds.</param>
     public JumpCache(uint* mappings, ulong* places, byte* noCode)
     {
-        _mappings = mappings;
-        _places = places;
+        _numbers = new PageNumbers(mappings, places);
         _noCode = noCode;
 
         // SAFETY: freed in Dispose. Zeroes are empty but where address zero itself would be found; so nothing is touched before it is used.
         _memory = (byte*)NativeMemory.AllocZeroed((nuint)((sizeof(JumpEntry) * Count * ArrayCount) + Alignment));
         _entries = (JumpEntry*)(((nuint)_memory + Alignment - 1) & ~(nuint)(Alignment - 1));
         _blocks = (Block**)NativeMemory.AllocZeroed(Count * ArrayCount, (nuint)sizeof(Block*));
-        for (int array = 0; array < ArrayCount; array++)
+        _stamps = (uint*)NativeMemory.AllocZeroed(Count * ArrayCount, sizeof(uint));
+        for (int array = 0; array < ModeCount; array++)
         {
             Empty(array * Count);
         }
+
+        UseSpace(0);
     }
 
-    /// <summary>The array for a mode.</summary>
-    public JumpEntry* Array(int codeSize, bool user) => _entries + (((codeSize == 8 ? 0 : 2) + (user ? 1 : 0)) * Count);
+    /// <summary>The array for a mode, in the current space.</summary>
+    public JumpEntry* Array(int codeSize, bool user)
+    {
+        return _entries + ((codeSize != 8 ? (user ? 3 : 2) : user ? UserArrayOf(_space) : 0) * Count);
+    }
 
     /// <summary>Where a linear address may be found in an array.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -90,14 +89,14 @@ internal sealed unsafe class JumpCache : IDisposable
     {
         JumpEntry* entry = array + IndexOf(linear);
         int index = (int)(entry - _entries);
-        uint stamp = global ? _globalStamp : _localStamp;
-        if (_stamps[index] != stamp)
+        JumpJournal journal = global ? _global : JournalOf(index / Count);
+        if (_stamps[index] != journal.Stamp)
         {
-            _stamps[index] = stamp;
-            (global ? _global : _local).Add((ushort)index);
+            _stamps[index] = journal.Stamp;
+            journal.Entries.Add(index);
         }
 
-        (global ? _globalPages : _localPages)[PageWord(linear)] |= PageBit(linear);
+        journal.NotePage(linear);
         entry->Code = _noCode;
         entry->Linear = linear;
         _blocks[index] = block;
@@ -114,75 +113,73 @@ internal sealed unsafe class JumpCache : IDisposable
     }
 
     /// <summary>Says how a page of code is mapped.</summary>
-    public void SetMapping(ulong linear, uint number, bool global)
-    {
-        int slot = ContextLayout.MappingSlot(linear);
-        _mappings[slot] = number;
-        _localMappingsAbove |= !global && slot >= ProcessorContext.MappingsBelow;
-    }
+    public void SetMapping(ulong linear, uint number, bool global) => _numbers.SetMapping(linear, number, global);
 
     /// <summary>Says where a physical page of code is, by its number; 0: it has none.</summary>
-    public void SetPlace(ulong linear, uint number)
-    {
-        ulong* place = _places + ContextLayout.PlaceSlot(number);
-        ulong content = (linear & PageMask) | (uint)ContextLayout.PlaceCheck(number);
-        if (number == 0 || *place == content)
-        {
-            return;
-        }
+    public void SetPlace(ulong linear, uint number, bool global) => _numbers.SetPlace(linear, number, global);
 
-        if (*place == 0)
-        {
-            _placeJournal.Add((ushort)ContextLayout.PlaceSlot(number));
-        }
-
-        *place = content;
-        _localPages[PageWord(linear)] |= PageBit(linear);
-    }
-
-    /// <summary>Forgets one page.</summary>
+    /// <summary>Forgets one page of the current space, and of all others if it is global.</summary>
     public void FlushPage(ulong linear)
     {
-        if (((_localPages[PageWord(linear)] | _globalPages[PageWord(linear)]) & PageBit(linear)) != 0)
-        {
-            FlushPlaces(linear & PageMask);
-        }
-
-        _mappings[ContextLayout.MappingSlot(linear)] = 0;
-        FlushPage(_local, _localPages, linear);
-        FlushPage(_global, _globalPages, linear);
+        _numbers.FlushPage(linear);
+        FlushPage(_local, linear);
+        FlushPage(_spaces[_space]!, linear);
+        FlushPage(_global, linear);
     }
 
-    /// <summary>Forgets all pages that are not global.</summary>
+    /// <summary>Forgets all pages of the current space that are not global.</summary>
     public void FlushLocal()
     {
+        _numbers.FlushLocal();
         Flush(_local);
-        FlushPlaces();
-        NextStamps(global: false);
-        System.Array.Clear(_localPages);
-        new Span<uint>(_mappings, _localMappingsAbove ? ProcessorContext.MappingCount : ProcessorContext.MappingsBelow).Clear();
-        _localMappingsAbove = false;
+        Flush(_spaces[_space]!);
+    }
+
+    /// <summary>Forgets what is kept of a space that is not the current one.</summary>
+    public void FlushSpace(int space)
+    {
+        _numbers.FlushSpace(space);
+        if (_spaces[space] is { } journal)
+        {
+            Flush(journal);
+        }
+    }
+
+    /// <summary>Forgets all pages of all spaces that are not global.</summary>
+    public void FlushSpaces()
+    {
+        FlushLocal();
+        for (int space = 0; space < SpaceTable.Count; space++)
+        {
+            FlushSpace(space);
+        }
+    }
+
+    /// <summary>Makes another space the current one; what is kept of it must be flushed if it is a new one.</summary>
+    public void SwitchSpace(int space)
+    {
+        Flush(_local);
+        _numbers.SwitchSpace(_space, space);
+        UseSpace(space);
     }
 
     /// <summary>Forgets everything.</summary>
     public void FlushAll()
     {
-        Flush(_local);
+        FlushSpaces();
         Flush(_global);
-        FlushPlaces();
-        NextStamps(global: true);
-        new Span<uint>(_mappings, ProcessorContext.MappingCount).Clear();
-        _localMappingsAbove = false;
-        System.Array.Clear(_localPages);
-        System.Array.Clear(_globalPages);
+        _numbers.FlushAll();
     }
 
     /// <summary>Forgets everything, entry by entry: the blocks are gone.</summary>
     public void Clear()
     {
-        for (int i = 0; i < Count * ArrayCount; i++)
+        for (int array = 0; array < ArrayCount; array++)
         {
-            Empty(i);
+            if (IsUsed(array))
+            {
+                Clear(array);
+            }
         }
 
         FlushAll();
@@ -192,43 +189,45 @@ internal sealed unsafe class JumpCache : IDisposable
     {
         NativeMemory.Free(_memory);
         NativeMemory.Free(_blocks);
+        NativeMemory.Free(_stamps);
     }
 
-    private static int PageWord(ulong linear) => (int)(linear >> 18) & (PageWords - 1);
+    private static int UserArrayOf(int space) => space == 0 ? UserArray : ModeCount - 1 + space;
 
-    private static ulong PageBit(ulong linear) => 1UL << (int)((linear >> 12) & 63);
+    private JumpJournal JournalOf(int array) => array == UserArray ? _spaces[0]! : array < ModeCount ? _local : _spaces[array - ModeCount + 1]!;
 
-    // From now on no entry is named in the journal that was flushed. When the numbers begin again, no old one may be taken for a new one.
-    private void NextStamps(bool global)
+    private void UseSpace(int space)
     {
-        _localStamp += 2;
-        _globalStamp += global ? 2u : 0;
-        if (_localStamp == 0 || _globalStamp == 1)
+        if (_spaces[space] == null)
         {
-            System.Array.Clear(_stamps);
-            _localStamp = Math.Max(_localStamp, 2);
-            _globalStamp = Math.Max(_globalStamp, 3);
+            _spaces[space] = new JumpJournal(2);
+            Empty(UserArrayOf(space) * Count);
         }
+
+        _space = space;
     }
 
-    private void FlushPage(FlushJournal<ushort> journal, ulong[] pages, ulong linear)
+    private void FlushPage(JumpJournal journal, ulong linear)
     {
-        if ((pages[PageWord(linear)] & PageBit(linear)) == 0)
+        if (!journal.MayHavePage(linear))
         {
             return;
         }
 
         ulong page = linear & PageMask;
-        if (journal.Overflowed)
+        if (journal.Entries.Overflowed)
         {
             for (int i = 0; i < Count * ArrayCount; i++)
             {
-                EmptyIf(i, page);
+                if (Holds(journal, i / Count))
+                {
+                    EmptyIf(i, page);
+                }
             }
         }
         else
         {
-            foreach (ushort i in journal.Entries)
+            foreach (int i in journal.Entries.Entries)
             {
                 EmptyIf(i, page);
             }
@@ -243,56 +242,44 @@ internal sealed unsafe class JumpCache : IDisposable
         }
     }
 
-    private void FlushPlaces()
+    private void Flush(JumpJournal journal)
     {
-        if (_placeJournal.Overflowed)
+        if (journal.Entries.Overflowed)
         {
-            new Span<ulong>(_places, ProcessorContext.PlaceCount).Clear();
-        }
-
-        foreach (ushort slot in _placeJournal.Entries)
-        {
-            _places[slot] = 0;
-        }
-
-        _placeJournal.Reset();
-    }
-
-    // What is forgotten stays named, and may be named again.
-    private void FlushPlaces(ulong page)
-    {
-        if (_placeJournal.Overflowed)
-        {
-            FlushPlaces();
-        }
-
-        foreach (ushort slot in _placeJournal.Entries)
-        {
-            if ((_places[slot] & PageMask) == page)
+            for (int array = 0; array < ArrayCount; array++)
             {
-                _places[slot] = 0;
-            }
-        }
-    }
-
-    private void Flush(FlushJournal<ushort> journal)
-    {
-        if (journal.Overflowed)
-        {
-            for (int i = 0; i < Count * ArrayCount; i++)
-            {
-                Empty(i);
+                if (Holds(journal, array))
+                {
+                    Clear(array);
+                }
             }
         }
         else
         {
-            foreach (ushort index in journal.Entries)
+            foreach (int index in journal.Entries.Entries)
             {
                 Empty(index);
             }
         }
 
-        journal.Reset();
+        if (!journal.Reset())
+        {
+            // Some entries may be named twice then.
+            new Span<uint>(_stamps, Count * ArrayCount).Clear();
+        }
+    }
+
+    // Whether entries of an array may be named in a journal.
+    private bool Holds(JumpJournal journal, int array) => IsUsed(array) && (journal == _global || journal == JournalOf(array));
+
+    private bool IsUsed(int array) => array < ModeCount || _spaces[array - ModeCount + 1] != null;
+
+    private void Clear(int array)
+    {
+        for (int i = array * Count; i < (array + 1) * Count; i++)
+        {
+            Empty(i);
+        }
     }
 
     private void Empty(int index)

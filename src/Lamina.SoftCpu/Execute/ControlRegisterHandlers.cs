@@ -272,10 +272,9 @@ internal static unsafe class ControlRegisterHandlers
     public static bool WriteCr3(ProcessorContext* c, ulong value)
     {
         SoftwareProcessor p = SoftwareProcessor.Of(c);
-        if ((c->Cr4 & Cr4Pcide) != 0)
-        {
-            value &= ~(1UL << 63);
-        }
+        const ulong noFlush = 1UL << 63;
+        bool keep = (c->Cr4 & Cr4Pcide) != 0 && (value & noFlush) != 0;
+        value &= keep ? ~noFlush : ulong.MaxValue;
 
         if (c->LongMode && (value & (p.ReservedAddressBits | 0xfff0_0000_0000_0000)) != 0)
         {
@@ -288,8 +287,7 @@ internal static unsafe class ControlRegisterHandlers
             return Fault.GeneralProtection(c);
         }
 
-        c->Cr3 = value;
-        MemoryUnit.FlushTlbLocal(c);
+        MemoryUnit.LoadCr3(c, value, keep);
         return true;
     }
 

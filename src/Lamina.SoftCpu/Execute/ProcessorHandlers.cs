@@ -162,18 +162,21 @@ internal static unsafe class ProcessorHandlers
             return Fault.GeneralProtection(c);
         }
 
-        // Translations of other address spaces are not kept, so that only the current one has anything to drop.
-        if (type == 0)
+        switch (type)
         {
-            MemoryUnit.FlushTlbPage(c, linear);
-        }
-        else if (type == 2)
-        {
-            MemoryUnit.FlushTlb(c);
-        }
-        else
-        {
-            MemoryUnit.FlushTlbLocal(c);
+            case 0 when (int)pcid == MemoryUnit.SpaceOf(c):
+                MemoryUnit.FlushTlbPage(c, linear);
+                break;
+            case 0 or 1:
+                // More than the page of another space may go.
+                MemoryUnit.FlushTlbSpace(c, (int)pcid);
+                break;
+            case 2:
+                MemoryUnit.FlushTlb(c);
+                break;
+            default:
+                MemoryUnit.FlushTlbSpaces(c);
+                break;
         }
 
         return true;

@@ -54,7 +54,7 @@ internal static unsafe class ProcessorMode
             : !user ? (ac && (c->Cr4 & Smap) != 0 ? Tlb.SupervisorWithoutSmap : Tlb.Supervisor)
             : ac && (c->Cr0 & AlignmentMask) != 0 ? Tlb.AlwaysMiss : Tlb.User;
         SoftwareProcessor p = SoftwareProcessor.Of(c);
-        c->Tlb = c->TlbArrays + (array * TlbEntry.Stride);
+        c->Tlb = array == Tlb.User ? c->UserTlb : c->TlbArrays + (array * TlbEntry.Stride);
         c->Jumps = p.Jumps.Array(c->CodeSize, user);
         p.Tlb.ForgetSlots();
     }

@@ -50,13 +50,13 @@ internal static unsafe class MemoryUnit
     /// <summary>Reads with the given privilege, whatever the CPL; a supervisor access is an implicit one (SMAP applies).</summary>
     public static bool LoadAs(ProcessorContext* c, ulong linear, byte* destination, int size, bool user)
     {
-        return CheckCanonical(c, linear, size) && Access(c, linear, destination, size, PageAccess.Read, user, false, c->TlbArrays + ((user ? Tlb.User : Tlb.Supervisor) * TlbEntry.Stride));
+        return CheckCanonical(c, linear, size) && Access(c, linear, destination, size, PageAccess.Read, user, false, user ? c->UserTlb : c->TlbArrays + (Tlb.Supervisor * TlbEntry.Stride));
     }
 
     /// <summary>Writes with the given privilege, whatever the CPL.</summary>
     public static bool StoreAs(ProcessorContext* c, ulong linear, byte* source, int size, bool user)
     {
-        return CheckCanonical(c, linear, size) && Access(c, linear, source, size, PageAccess.Write, user, false, c->TlbArrays + ((user ? Tlb.User : Tlb.Supervisor) * TlbEntry.Stride));
+        return CheckCanonical(c, linear, size) && Access(c, linear, source, size, PageAccess.Write, user, false, user ? c->UserTlb : c->TlbArrays + (Tlb.Supervisor * TlbEntry.Stride));
     }
 
     /// <summary>Translates a canonical instruction address with the current privilege, recording #PF if it fails.</summary>
@@ -86,6 +86,70 @@ internal static unsafe class MemoryUnit
         SoftwareProcessor p = SoftwareProcessor.Of(c);
         p.Tlb.FlushLocal();
         p.FlushFetches(global: false);
+    }
+
+    /// <summary>Drops the translations of all address spaces, but those of global pages.</summary>
+    public static void FlushTlbSpaces(ProcessorContext* c)
+    {
+        SoftwareProcessor p = SoftwareProcessor.Of(c);
+        p.Tlb.FlushSpaces();
+        p.FlushFetchSpaces();
+    }
+
+    /// <summary>Drops the translations of one process-context identifier, but those of global pages.</summary>
+    public static void FlushTlbSpace(ProcessorContext* c, int identifier)
+    {
+        SoftwareProcessor p = SoftwareProcessor.Of(c);
+        if (identifier == SpaceOf(c))
+        {
+            FlushTlbLocal(c);
+        }
+        else if (p.Spaces.Find(identifier) is var space and >= 0)
+        {
+            p.Tlb.FlushSpace(space);
+            p.FlushFetchSpace(space);
+        }
+    }
+
+    /// <summary>Loads CR3 with a valid value, in the bits that may be set.</summary>
+    /// <param name="c">The processor.</param>
+    /// <param name="value">The value.</param>
+    /// <param name="keep">Nothing of the space that it names is to be dropped.</param>
+    public static void LoadCr3(ProcessorContext* c, ulong value, bool keep)
+    {
+        SoftwareProcessor p = SoftwareProcessor.Of(c);
+        int from = SpaceOf(c);
+        c->Cr3 = value;
+        int to = SpaceOf(c);
+        if (from == to)
+        {
+            if (!keep)
+            {
+                FlushTlbLocal(c);
+            }
+
+            return;
+        }
+
+        keep &= p.Spaces.Switch(from, to);
+        int space = p.Spaces.Current;
+        p.Tlb.SwitchSpace(space);
+        p.SwitchFetches(space);
+        if (!keep)
+        {
+            FlushTlbLocal(c);
+        }
+
+        c->UserTlb = p.Tlb.UserArray;
+        c->UserJumps = p.Jumps.Array(8, user: true);
+        ProcessorMode.SelectTlb(c);
+    }
+
+    /// <summary>The current process-context identifier; 0 if there are none.</summary>
+    public static int SpaceOf(ProcessorContext* c)
+    {
+        const ulong pcide = 1 << 17;
+        return (c->Cr4 & pcide) != 0 ? (int)(c->Cr3 & 0xfff) : 0;
     }
 
     /// <summary>Drops the translations of one linear address.</summary>

@@ -6,14 +6,14 @@ namespace Lamina.SoftCpu.Memory;
 /// <summary>
 /// The TLBs of one processor, in native memory that emitted code reads: a first level indexed by the page's low bits, and behind it a larger one that catches what
 /// pages with equal low bits displace. A flush clears the entries that were filled since the last one; those of global pages outlive a load of CR3
-/// (Intel SDM volume 3, section 4.10.2.4).
+/// (Intel SDM volume 3, section 4.10.2.4), and so do those of user accesses in spaces that are kept (<see cref="SpaceTable"/>).
 /// </summary>
 internal sealed unsafe class Tlb : IDisposable
 {
     /// <summary>The array of supervisor accesses.</summary>
     public const int Supervisor = 0;
 
-    /// <summary>The array of user accesses.</summary>
+    /// <summary>The array of user accesses, in space 0.</summary>
     public const int User = 1;
 
     /// <summary>The array of supervisor accesses while RFLAGS.AC switches SMAP off.</summary>
@@ -25,10 +25,15 @@ internal sealed unsafe class Tlb : IDisposable
     private const int JournalSize = 8192;
     private const ulong PageMask = ~0xfffUL;
     private const ulong WriteBit = 1;
+    private const int ArrayMask = 0xf;
 
-    // What was filled, in either level: the page, its array in bits 2:1, and whether for writes in bit 0.
+    // What was filled, in either level: the page, its array in bits 4:1, and whether for writes in bit 0. In the arrays of supervisor accesses, of global pages in any, and in those of
+    // each space that has been current.
     private readonly FlushJournal<ulong> _local = new(JournalSize);
     private readonly FlushJournal<ulong> _global = new(JournalSize);
+    private readonly FlushJournal<ulong>?[] _spaces = new FlushJournal<ulong>?[SpaceTable.Count];
+    private int _space;
+    private bool _hasGlobalUser;
 
     // A bit for each 2 MiB and each 1 GiB of linear addresses, hashed, of which a part of a larger page may be cached.
     private readonly ulong[] _large = new ulong[16];
@@ -43,7 +48,11 @@ internal sealed unsafe class Tlb : IDisposable
 
         // SAFETY: freed in Dispose; every entry is made invalid before anyone sees it.
         Entries = (TlbEntry*)NativeMemory.AlignedAlloc((nuint)(sizeof(TlbEntry) * TlbEntry.Total), 64);
-        Clear();
+        Clear(Supervisor);
+        Clear(SupervisorWithoutSmap);
+        Clear(AlwaysMiss);
+        UseSpace(0);
+        ForgetSlots();
     }
 
     /// <summary>All arrays, one behind the other.</summary>
@@ -52,12 +61,45 @@ internal sealed unsafe class Tlb : IDisposable
     /// <summary>One array.</summary>
     public TlbEntry* Array(int array) => Entries + (array * TlbEntry.Stride);
 
+    /// <summary>The array of user accesses in the current space.</summary>
+    public TlbEntry* UserArray => Array(UserArrayOf(_space));
+
+    /// <summary>
+    /// Makes another space the current one. What is local in supervisor accesses is dropped, for it belongs to the space that is left. The space's own array must be flushed if it is a new one's.
+    /// </summary>
+    public void SwitchSpace(int space)
+    {
+        Flush(_local);
+        UseSpace(space);
+    }
+
+    /// <summary>Drops what is kept of a space, but for global pages.</summary>
+    public void FlushSpace(int space)
+    {
+        if (_spaces[space] is { } journal)
+        {
+            Flush(journal);
+        }
+    }
+
+    /// <summary>Drops the translations of all spaces, but for global pages.</summary>
+    public void FlushSpaces()
+    {
+        Flush(_local);
+        for (int space = 0; space < SpaceTable.Count; space++)
+        {
+            FlushSpace(space);
+        }
+    }
+
     /// <summary>Remembers a translation in both levels of an array.</summary>
     public void Fill(TlbEntry* array, ulong page, nint addend, bool write, bool global)
     {
         ulong number = (ulong)((array - Entries) / TlbEntry.Stride);
         ulong name = page | (number << 1) | (write ? WriteBit : 0);
-        (global ? _global : _local).Add(name);
+        bool user = number is User or > AlwaysMiss;
+        (global ? _global : user ? _spaces[SpaceOf((int)number)]! : _local).Add(name);
+        _hasGlobalUser |= global && user;
         if (write)
         {
             _writers.Add((nint)page + addend, name);
@@ -115,21 +157,29 @@ internal sealed unsafe class Tlb : IDisposable
     {
         for (int array = 0; array < TlbEntry.ArrayCount; array++)
         {
-            Drop(Array(array), linear, write: false);
-            Drop(Array(array), linear, write: true);
+            if (array is Supervisor or SupervisorWithoutSmap || array == UserArrayOf(_space) || (_hasGlobalUser && IsUsed(array)))
+            {
+                Drop(Array(array), linear, write: false);
+                Drop(Array(array), linear, write: true);
+            }
         }
 
         ForgetSlots();
     }
 
-    /// <summary>Drops the translations of all pages that are not global.</summary>
-    public void FlushLocal() => Flush(_local);
+    /// <summary>Drops the translations of all pages of the current space that are not global.</summary>
+    public void FlushLocal()
+    {
+        Flush(_local);
+        FlushSpace(_space);
+    }
 
     /// <summary>Drops everything.</summary>
     public void FlushAll()
     {
-        Flush(_local);
+        FlushSpaces();
         Flush(_global);
+        _hasGlobalUser = false;
         System.Array.Clear(_large);
         System.Array.Clear(_huge);
     }
@@ -149,6 +199,11 @@ internal sealed unsafe class Tlb : IDisposable
             _writers.Begin(host);
             for (int array = 0; array < TlbEntry.ArrayCount; array++)
             {
+                if (!IsUsed(array))
+                {
+                    continue;
+                }
+
                 DropWrites(array, TlbEntry.ForWrite(Array(array), 0), TlbEntry.Count, host);
                 DropWrites(array, TlbEntry.SecondSet(Array(array), 0, write: true), TlbEntry.SecondSets * TlbEntry.Ways, host);
             }
@@ -192,7 +247,25 @@ internal sealed unsafe class Tlb : IDisposable
         }
     }
 
-    private void Drop(ulong name) => Drop(Array((int)(name >> 1) & 3), name, (name & WriteBit) != 0);
+    private static int UserArrayOf(int space) => space == 0 ? User : AlwaysMiss + space;
+
+    private static int SpaceOf(int array) => array == User ? 0 : array - AlwaysMiss;
+
+    // Arrays of spaces that have never been current hold nothing, not even empty entries.
+    private bool IsUsed(int array) => array is Supervisor or SupervisorWithoutSmap or AlwaysMiss || _spaces[SpaceOf(array)] != null;
+
+    private void UseSpace(int space)
+    {
+        if (_spaces[space] == null)
+        {
+            _spaces[space] = new FlushJournal<ulong>(JournalSize);
+            Clear(UserArrayOf(space));
+        }
+
+        _space = space;
+    }
+
+    private void Drop(ulong name) => Drop(Array((int)(name >> 1) & ArrayMask), name, (name & WriteBit) != 0);
 
     // Whatever is in the first level's place: that is this page, or may as well be looked up again.
     private static void Drop(TlbEntry* array, ulong linear, bool write)
@@ -212,7 +285,13 @@ internal sealed unsafe class Tlb : IDisposable
     {
         if (journal.Overflowed)
         {
-            Clear();
+            for (int array = 0; array < TlbEntry.ArrayCount; array++)
+            {
+                if (IsUsed(array) && (journal == _global || (array is User or > AlwaysMiss ? journal == _spaces[SpaceOf(array)] : journal == _local)))
+                {
+                    Clear(array);
+                }
+            }
         }
         else
         {
@@ -226,9 +305,5 @@ internal sealed unsafe class Tlb : IDisposable
         ForgetSlots();
     }
 
-    private void Clear()
-    {
-        new Span<TlbEntry>(Entries, TlbEntry.Total).Fill(TlbEntry.Invalid);
-        ForgetSlots();
-    }
+    private void Clear(int array) => new Span<TlbEntry>(Array(array), TlbEntry.Stride).Fill(TlbEntry.Invalid);
 }

@@ -36,8 +36,8 @@ internal unsafe struct TlbEntry
     /// <summary>Entries of one array, both levels.</summary>
     public const int Stride = Second + (2 * SecondSets * Ways);
 
-    /// <summary>Arrays of a <see cref="Tlb"/>.</summary>
-    public const int ArrayCount = 4;
+    /// <summary>Arrays of a <see cref="Tlb"/>: three, and one of user accesses for each space.</summary>
+    public const int ArrayCount = 3 + SpaceTable.Count;
 
     /// <summary>All entries.</summary>
     public const int Total = Stride * ArrayCount;

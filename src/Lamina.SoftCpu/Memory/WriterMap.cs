@@ -6,7 +6,7 @@ namespace Lamina.SoftCpu.Memory;
 /// </summary>
 internal sealed unsafe class WriterMap
 {
-    private const int Buckets = 1024;
+    private const int Buckets = 2048;
     private const int Depth = 4;
 
     private readonly (nint Host, ulong Name)[] _writers = new (nint, ulong)[Buckets * Depth];

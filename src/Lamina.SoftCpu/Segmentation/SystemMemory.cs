@@ -43,7 +43,7 @@ internal static unsafe class SystemMemory
             linear = (uint)linear;
         }
 
-        TlbEntry* entry = TlbEntry.ForWrite(c->TlbArrays + ((user ? Tlb.User : Tlb.Supervisor) * TlbEntry.Stride), linear);
+        TlbEntry* entry = TlbEntry.ForWrite(user ? c->UserTlb : c->TlbArrays + (Tlb.Supervisor * TlbEntry.Stride), linear);
         if (((linear + (ulong)(size - 1)) & PageMask) == entry->Tag && !c->WatchesData)
         {
             // SAFETY: as in Load, and the page is writable and holds no code.

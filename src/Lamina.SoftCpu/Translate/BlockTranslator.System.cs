@@ -1,4 +1,3 @@
-using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Decode;
 using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Memory;
@@ -323,20 +322,11 @@ internal unsafe ref partial struct BlockTranslator
     {
         _asm.ContextForm(0xc6, 0, ContextLayout.Cpl, false);
         _asm.Byte(user ? UserRing : 0);
-        _asm.LoadContext(Host.Value, ContextLayout.TlbArrays);
-        if (user)
-        {
-            _asm.Lea(Host.Value, Host.Value, -1, 0, Tlb.User * TlbEntry.Stride * sizeof(TlbEntry));
-        }
-
+        _asm.LoadContext(Host.Value, user ? ContextLayout.UserTlb : ContextLayout.TlbArrays);
         _asm.StoreContext(Host.Value, ContextLayout.Tlb);
         _asm.Call(_routines.ForgetSlots);
         _asm.Call(_routines.ForgetReturns);
-        _asm.LoadContext(Host.Value, ContextLayout.JumpArrays);
-        if (user)
-        {
-            _asm.Lea(Host.Value, Host.Value, -1, 0, JumpCache.Count * sizeof(JumpEntry));
-        }
+        _asm.LoadContext(Host.Value, user ? ContextLayout.UserJumps : ContextLayout.JumpArrays);
 
         _asm.StoreContext(Host.Value, ContextLayout.Jumps);
     }

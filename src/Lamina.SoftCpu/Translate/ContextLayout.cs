@@ -21,7 +21,9 @@ internal static unsafe class ContextLayout
     public static readonly int Lstar;
     public static readonly int Fmask;
     public static readonly int TlbArrays;
+    public static readonly int UserTlb;
     public static readonly int JumpArrays;
+    public static readonly int UserJumps;
     public static readonly int Segments;
     public static readonly int VectorsOff;
     public static readonly int X87Off;
@@ -64,6 +66,8 @@ internal static unsafe class ContextLayout
         Lstar = (int)((byte*)&c->Lstar - (byte*)c);
         Fmask = (int)((byte*)&c->Fmask - (byte*)c);
         TlbArrays = (int)((byte*)&c->TlbArrays - (byte*)c);
+        UserTlb = (int)((byte*)&c->UserTlb - (byte*)c);
+        UserJumps = (int)((byte*)&c->UserJumps - (byte*)c);
         JumpArrays = (int)((byte*)&c->JumpArrays - (byte*)c);
         Segments = (int)((byte*)&c->Segments - (byte*)c);
         X87Off = (int)((byte*)&c->X87Off - (byte*)c);

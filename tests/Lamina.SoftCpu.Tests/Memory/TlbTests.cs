@@ -55,6 +55,26 @@ public sealed unsafe class TlbTests : IDisposable
     }
 
     [Fact]
+    public void WhatUsersAccessInASpaceIsKeptWhileAnotherIsCurrent()
+    {
+        _tlb.Fill(_tlb.UserArray, Page, Addend, write: false, global: false);
+        _tlb.Fill(_tlb.Array(Tlb.Supervisor), Page, Addend, write: false, global: false);
+        _tlb.SwitchSpace(3);
+        Assert.True(Tlb.Refill(_tlb.UserArray, Page, write: false) == null, "it is seen from another space");
+        Assert.True(Tlb.Refill(_tlb.Array(Tlb.Supervisor), Page, write: false) == null, "a supervisor's is seen from another space");
+        _tlb.Fill(_tlb.UserArray, Page, 2 * Addend, write: false, global: false);
+        _tlb.FlushLocal();
+        Assert.True(Tlb.Refill(_tlb.UserArray, Page, write: false) == null, "the flush of the current space leaves it");
+        _tlb.SwitchSpace(0);
+        TlbEntry* kept = Tlb.Refill(_tlb.UserArray, Page, write: false);
+        Assert.True(kept != null && kept->Addend == Addend, "it is not kept");
+        _tlb.SwitchSpace(3);
+        _tlb.FlushSpace(0);
+        _tlb.SwitchSpace(0);
+        Assert.True(Tlb.Refill(_tlb.UserArray, Page, write: false) == null, "it outlives a flush of its space");
+    }
+
+    [Fact]
     public void AFlushedPageIsGoneFromEveryArrayAndLevel()
     {
         for (int array = 0; array < Tlb.AlwaysMiss; array++)

@@ -453,7 +453,8 @@ internal sealed unsafe class CodeLint
 
             // The tables in use may only become others of their kind.
             bool table = i.Mnemonic == Mnemonic.Mov && i.Op1Register == Register.R14
-                && ((displacement == ContextLayout.Tlb && _pointer == ContextLayout.TlbArrays) || (displacement == ContextLayout.Jumps && _pointer == ContextLayout.JumpArrays));
+                && ((displacement == ContextLayout.Tlb && (_pointer == ContextLayout.TlbArrays || _pointer == ContextLayout.UserTlb))
+                    || (displacement == ContextLayout.Jumps && (_pointer == ContextLayout.JumpArrays || _pointer == ContextLayout.UserJumps)));
             return table ? null : "changes a pointer";
         }
 
@@ -481,7 +482,7 @@ internal sealed unsafe class CodeLint
 
     private static bool IsPointer(int displacement, int size)
     {
-        foreach (int pointer in (int[])[ContextLayout.Tlb, ContextLayout.TlbArrays, ContextLayout.Jumps, ContextLayout.JumpArrays, ContextLayout.Mappings, ContextLayout.HostStack, ContextLayout.ReturnStack, ContextLayout.ReturnLimit, .. Enumerable.Range(0, 2 * ProcessorContext.SlotCount).Select(n => ContextLayout.Slots + (8 * n)), .. Enumerable.Range(0, AccessWindow.Maximum).Select(ContextLayout.Window)])
+        foreach (int pointer in (int[])[ContextLayout.Tlb, ContextLayout.TlbArrays, ContextLayout.UserTlb, ContextLayout.Jumps, ContextLayout.JumpArrays, ContextLayout.UserJumps, ContextLayout.Mappings, ContextLayout.HostStack, ContextLayout.ReturnStack, ContextLayout.ReturnLimit, .. Enumerable.Range(0, 2 * ProcessorContext.SlotCount).Select(n => ContextLayout.Slots + (8 * n)), .. Enumerable.Range(0, AccessWindow.Maximum).Select(ContextLayout.Window)])
         {
             if (displacement < pointer + 8 && displacement + size > pointer)
             {
@@ -677,8 +678,8 @@ internal sealed unsafe class CodeLint
                     _value = value;
                     _boundedBit = i.Mnemonic == Mnemonic.And && i.Op0Register == Register.R14D && i.Op1Kind == OpKind.Immediate8to32 && i.GetImmediate(1) is 31 or 63;
                     bool offset = i.Mnemonic == Mnemonic.Lea && i.MemoryBase == Register.R14 && i.MemoryIndex == Register.None
-                        && (field == Tlb.User * TlbEntry.Stride * sizeof(TlbEntry) || field == Tlb.SupervisorWithoutSmap * TlbEntry.Stride * sizeof(TlbEntry) || field == JumpCache.Count * sizeof(JumpEntry));
-                    _pointer = i.Mnemonic == Mnemonic.Mov && gs && field is var f && (f == ContextLayout.TlbArrays || f == ContextLayout.JumpArrays) ? f : offset ? _pointer : 0;
+                        && field == Tlb.SupervisorWithoutSmap * TlbEntry.Stride * sizeof(TlbEntry);
+                    _pointer = i.Mnemonic == Mnemonic.Mov && gs && field is var f && (f == ContextLayout.TlbArrays || f == ContextLayout.UserTlb || f == ContextLayout.JumpArrays || f == ContextLayout.UserJumps) ? f : offset ? _pointer : 0;
                     break;
             }
         }

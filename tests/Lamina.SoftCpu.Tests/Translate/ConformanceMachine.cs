@@ -31,8 +31,8 @@ internal sealed unsafe class ConformanceMachine : IDisposable
             PhysicalAddressBits = 40,
             Cpuid =
             [
-                new CpuidEntry(1, CpuidEntry.AnySubleaf, 0x0001_0600, 0, 0x36d8_3203, 0x0788_a931),
-                new CpuidEntry(7, 0, 0, 0x2018_0129, 0, 0),
+                new CpuidEntry(1, CpuidEntry.AnySubleaf, 0x0001_0600, 0, 0x36da_3203, 0x0788_a931),
+                new CpuidEntry(7, 0, 0, 0x2018_0529, 0, 0),
                 new CpuidEntry(0x8000_0001, CpuidEntry.AnySubleaf, 0, 0, 0x21, 0x2c10_0800),
             ],
         };
