@@ -254,14 +254,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
         Translation* found = FindTranslation(data - 1);
         if (exit == TranslationExit.Site)
         {
-            TranslationSite* site = found->Sites;
-            int offset = (int)(data - found->NativeEntry);
-            while (site->Return != offset)
-            {
-                site++;
-                Debug.Assert(site < found->Sites + found->SiteCount, "every call that may leave has a site");
-            }
-
+            TranslationSite* site = found->FindSite((int)(data - found->NativeEntry));
             return new CodePlace { Translation = found, Index = site->Index, Resume = found->Plain != null ? ResumeInPlain(found, site->Index) : found->NativeEntry + site->Resume };
         }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Lamina.SoftCpu.Blocks;
 
@@ -86,6 +87,28 @@ internal unsafe struct Translation
 
     /// <summary>The place of a compact one where an instruction begins.</summary>
     public readonly byte* StartOf(int index) => NativeEntry + (Starts[index] & ~NativeFlags);
+
+    /// <summary>The site whose call returns at a place of the code. They stand in the order of their calls.</summary>
+    public readonly TranslationSite* FindSite(int offset)
+    {
+        int low = 0;
+        int high = SiteCount - 1;
+        while (low < high)
+        {
+            int middle = (low + high) >>> 1;
+            if (Sites[middle].Return < offset)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                high = middle;
+            }
+        }
+
+        Debug.Assert(Sites[low].Return == offset, "every call that may leave has a site");
+        return Sites + low;
+    }
 
     /// <summary>The part that an instruction is in.</summary>
     public readonly TranslationPart PartOf(int index)
