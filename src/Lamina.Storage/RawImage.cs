@@ -13,8 +13,8 @@ public sealed class RawImage : DiskImage
     private readonly BlockFile? _direct;
     private readonly ulong _alignment;
     private ulong _length;
+    private readonly PromptWriter? _writer;
     private volatile bool _canRead;
-    private volatile bool _canWrite;
     private volatile bool _canDiscard = true;
 
     private RawImage(BlockFile file, BlockFile? direct, ulong alignment, bool writable, ulong length)
@@ -25,7 +25,7 @@ public sealed class RawImage : DiskImage
         _length = length;
         IsReadOnly = !writable;
         _canRead = direct == null;
-        _canWrite = writable && direct == null;
+        _writer = writable && direct == null ? new PromptWriter(file) : null;
     }
 
     /// <inheritdoc/>
@@ -138,14 +138,7 @@ public sealed class RawImage : DiskImage
     /// <inheritdoc/>
     public override bool TryWriteNow(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length)
     {
-        if (!_canWrite)
-        {
-            return false;
-        }
-
-        int error = _file.TryWriteNow(offset, buffers, length);
-        _canWrite = error != ErrorNumber.NotSupported;
-        return error == 0;
+        return _writer != null && _writer.TryWrite(offset, buffers, length);
     }
 
     /// <inheritdoc/>

@@ -82,6 +82,47 @@ public sealed class DiskBackendTests : IDisposable, IBlockCompletion
         Assert.Equal(expected, File.ReadAllBytes(path));
     }
 
+    // Also where the host has no way to say that a write would wait (ext4). One that took long keeps others from it for a second.
+    [Theory]
+    [InlineData("disk.img")]
+    [InlineData("disk.qcow2")]
+    public void SmallWritesOfWhatTheHostHasInMemoryAreDoneOnTheThreadThatAsks(string name)
+    {
+        string path = _directory[name];
+        DiskImages.Create(path, DiskImages.GetFormatByName(path), DiskLength, null);
+        using HostBuffer memory = new(Block);
+        using DiskBackend backend = new(DiskImages.Open(path, null, writable: true));
+        BlockRequest request = new(0, 1, this);
+        long deadline = Environment.TickCount64 + 30_000;
+        for (int attempt = 0; ; attempt++)
+        {
+            memory.Bytes.Fill((byte)attempt);
+            request.Clear();
+            request.Operation = BlockOperation.Write;
+            Assert.True(request.TryAdd(memory.Guest(0, Block)));
+            if (backend.Submit(request))
+            {
+                break;
+            }
+
+            backend.Drain();
+            Assert.Equal(BlockResult.Done, request.Result);
+            Assert.True(Environment.TickCount64 < deadline, $"None of {attempt} writes was done at once.");
+        }
+
+        byte last = memory.Bytes[0];
+        memory.Bytes.Clear();
+        request.Clear();
+        request.Operation = BlockOperation.Read;
+        Assert.True(request.TryAdd(memory.Guest(0, Block)));
+        if (!backend.Submit(request))
+        {
+            backend.Drain();
+        }
+
+        Assert.True(memory.Bytes.IndexOfAnyExcept(last) < 0, "The disk does not hold what was written.");
+    }
+
     [Fact]
     public void AFailureIsAResult()
     {

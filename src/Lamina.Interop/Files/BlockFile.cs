@@ -158,14 +158,18 @@ public sealed unsafe class BlockFile : SafeHandle
         }
     }
 
-    /// <summary>Writes into the host's memory, if that needs no waiting. What was not written entirely is to be written again.</summary>
-    /// <returns>0; EAGAIN if it would have to wait; another errno value if it cannot do this at all.</returns>
-    public int TryWriteNow(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length)
+    /// <summary>Writes into the host's memory, all in one call. What was not written entirely is to be written again.</summary>
+    /// <param name="offset">Where.</param>
+    /// <param name="buffers">What.</param>
+    /// <param name="length">Bytes of it.</param>
+    /// <param name="mayWait">It may take its time.</param>
+    /// <returns>0; EAGAIN if it would have to wait, or was not written entirely; another errno value if it cannot do this at all.</returns>
+    public int TryWriteNow(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length, bool mayWait)
     {
         // SAFETY: the caller vouches for the memory; the kernel reads at most what the vectors say.
         fixed (IoVector* p = buffers)
         {
-            nint count = NativeMethods.WriteVectorNow(Descriptor, p, buffers.Length, (long)offset, NoWait);
+            nint count = NativeMethods.WriteVectorNow(Descriptor, p, buffers.Length, (long)offset, mayWait ? 0 : NoWait);
             return count < 0 ? Marshal.GetLastPInvokeError() : (ulong)count == length ? 0 : ErrorNumber.TryAgain;
         }
     }

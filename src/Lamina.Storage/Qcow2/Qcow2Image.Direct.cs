@@ -40,21 +40,14 @@ internal sealed partial class Qcow2Image
     /// <inheritdoc/>
     public override bool TryWriteNow(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length)
     {
-        if (!_canWriteNow || IsReadOnly || !_lock.TryEnterReadLock(0))
+        if (IsReadOnly || !_lock.TryEnterReadLock(0))
         {
             return false;
         }
 
         try
         {
-            if (!TryGetPlace(offset, length, mustOwn: true, out ulong place))
-            {
-                return false;
-            }
-
-            int error = _file.TryWriteNow(place, buffers, length);
-            _canWriteNow = error != ErrorNumber.NotSupported;
-            return error == 0;
+            return TryGetPlace(offset, length, mustOwn: true, out ulong place) && _writer.TryWrite(place, buffers, length);
         }
         finally
         {

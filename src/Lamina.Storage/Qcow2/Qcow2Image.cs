@@ -21,6 +21,7 @@ internal sealed partial class Qcow2Image : DiskImage
     private const int MaximumReleased = 4096;
 
     private readonly BlockFile _file;
+    private readonly PromptWriter _writer;
     private readonly Qcow2Header _header;
     private readonly Qcow2Refcounts? _refcounts;
     private readonly DiskImage? _backing;
@@ -37,11 +38,11 @@ internal sealed partial class Qcow2Image : DiskImage
     private int _dirtyTables;
     private bool _hasDirtyEntries;
     private volatile bool _canReadNow = true;
-    private volatile bool _canWriteNow = true;
 
     private Qcow2Image(BlockFile file, Qcow2Header header, Qcow2Refcounts? refcounts, DiskImage? backing, ulong[] l1)
     {
         _file = file;
+        _writer = new PromptWriter(file);
         _header = header;
         _refcounts = refcounts;
         _backing = backing;

@@ -1,0 +1,50 @@
+using System.Diagnostics;
+using Lamina.Interop;
+using Lamina.Interop.Files;
+
+namespace Lamina.Storage;
+
+/// <summary>
+/// Writes into the host's memory on the thread that asks. A host that can say that a write would have to wait is asked to (RWF_NOWAIT); file systems that cannot (ext4) are written to all the same, because a
+/// copy into memory is over before another thread has even begun with it. A write that takes long shows that the host holds writers back: then nobody writes so for a while. Any thread.
+/// </summary>
+internal sealed class PromptWriter(BlockFile file)
+{
+    /// <summary>Bytes of a write at most that may have to wait.</summary>
+    public const ulong MaximumLength = 256 << 10;
+
+    private static readonly TimeSpan Long = TimeSpan.FromMilliseconds(2);
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
+    private volatile bool _hostTells = true;
+    private long _pausedUntil;
+
+    /// <summary>Writes. What was not written entirely is to be written again.</summary>
+    /// <returns>Whether all was written.</returns>
+    public bool TryWrite(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length)
+    {
+        if (_hostTells)
+        {
+            int error = file.TryWriteNow(offset, buffers, length, mayWait: false);
+            _hostTells = error != ErrorNumber.NotSupported;
+            if (_hostTells)
+            {
+                return error == 0;
+            }
+        }
+
+        long began = Stopwatch.GetTimestamp();
+        if (length > MaximumLength || began < Volatile.Read(ref _pausedUntil))
+        {
+            return false;
+        }
+
+        bool written = file.TryWriteNow(offset, buffers, length, mayWait: true) == 0;
+        long ended = Stopwatch.GetTimestamp();
+        if (Stopwatch.GetElapsedTime(began, ended) > Long)
+        {
+            Volatile.Write(ref _pausedUntil, ended + (long)(Pause.TotalSeconds * Stopwatch.Frequency));
+        }
+
+        return written;
+    }
+}
