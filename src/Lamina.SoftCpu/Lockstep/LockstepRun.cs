@@ -52,6 +52,9 @@ internal sealed unsafe class LockstepRun(LockstepMonitor monitor) : IDisposable
         // Those that let interrupts in: POPF, IRET, STI
         0x9d or 0xcf or 0xfb => true,
 
+        // MOV to control registers: what is kept of which address space is not taken back
+        0x122 => true,
+
         // MOV to and from debug registers, WRMSR, RDTSC, RDPMC, CPUID, RDRAND, RDSEED; VM calls, MONITOR, MWAIT, RDTSCP and their like
         0x121 or 0x123 or 0x130 or 0x131 or 0x133 or 0x1a2 => true,
         0x1c7 => !i.IsMemory,
