@@ -34,9 +34,16 @@ public readonly ref struct GuestCall
     public const int R10 = 10;
 
     /// <summary>Makes one.</summary>
-    public GuestCall(int processor, Span<ulong> registers, int privilegeLevel, bool is64Bit, ILinearTranslation? translation = null)
+    public GuestCall(
+        int processor,
+        Span<ulong> registers,
+        int privilegeLevel,
+        bool is64Bit,
+        ILinearTranslation? translation = null,
+        ICallingProcessor? caller = null)
     {
         Translation = translation;
+        Caller = caller;
         Processor = processor;
         Registers = registers;
         PrivilegeLevel = privilegeLevel;
@@ -51,6 +58,9 @@ public readonly ref struct GuestCall
 
     /// <summary>Translates addresses that the guest passes; null if it passes none that are linear.</summary>
     public ILinearTranslation? Translation { get; }
+
+    /// <summary>What else the processor can do for the call; null if nothing.</summary>
+    public ICallingProcessor? Caller { get; }
 
     /// <summary>0 for the kernel to 3 for programs.</summary>
     public int PrivilegeLevel { get; }

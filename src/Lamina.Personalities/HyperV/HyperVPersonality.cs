@@ -38,7 +38,7 @@ public sealed class HyperVPersonality : IPersonality
         _settings = settings;
         _gate = settings.Gate;
         _time = new ReferenceTime(settings.Memory, settings.Clock, settings.TscFrequency);
-        _hypercalls = new HyperVHypercalls(settings.Memory, settings.Messages, settings.ProcessorCount);
+        _hypercalls = new HyperVHypercalls(this, settings.Memory, settings.Messages);
         _processors = new HyperVProcessor[settings.ProcessorCount];
         for (int i = 0; i < _processors.Length; i++)
         {
@@ -343,15 +343,17 @@ public sealed class HyperVPersonality : IPersonality
         const uint MaximumProcessors = 64;
         const uint Features = HyperVFeatures.TimeReferenceCount | HyperVFeatures.SyntheticInterruptController | HyperVFeatures.SyntheticTimers | HyperVFeatures.ApicAccess
             | HyperVFeatures.Hypercalls | HyperVFeatures.VpIndex | HyperVFeatures.Reset | HyperVFeatures.ReferenceTsc | HyperVFeatures.Frequencies | HyperVFeatures.TscInvariant;
-        const uint Others = HyperVFeatures.FrequencyRegisters | HyperVFeatures.CrashRegisters | HyperVFeatures.DirectTimers;
-        const uint Hints = HyperVFeatures.UseApicRegisters | HyperVFeatures.RelaxedTiming | HyperVFeatures.NoAutoEndOfInterrupt | HyperVFeatures.UseIpiHypercall
+        const uint Others = HyperVFeatures.FrequencyRegisters | HyperVFeatures.CrashRegisters | HyperVFeatures.DirectTimers | HyperVFeatures.VectorInput
+            | HyperVFeatures.VectorOutput;
+        const uint Privileges = HyperVFeatures.PostMessages | HyperVFeatures.SignalEvents | HyperVFeatures.VpRegisters | HyperVFeatures.ExtendedHypercalls;
+        const uint Hints = HyperVFeatures.UseRemoteFlush | HyperVFeatures.UseApicRegisters | HyperVFeatures.RelaxedTiming | HyperVFeatures.NoAutoEndOfInterrupt | HyperVFeatures.UseIpiHypercall
             | HyperVFeatures.UseProcessorSets;
         return
         [
             HypervisorLeaves.CreateSignature(MaximumLeaf, "Microsoft Hv"),
             new CpuidEntry(0x4000_0001, Any, InterfaceSignature, 0, 0, 0),
             new CpuidEntry(0x4000_0002, Any, Build, Version, 0, 0),
-            new CpuidEntry(0x4000_0003, Any, Features, HyperVFeatures.PostMessages | HyperVFeatures.SignalEvents, 0, Others),
+            new CpuidEntry(0x4000_0003, Any, Features, Privileges, 0, Others),
             new CpuidEntry(0x4000_0004, Any, Hints, NeverSpin, 0, 0),
             new CpuidEntry(0x4000_0005, Any, MaximumProcessors, MaximumProcessors, 0, 0),
             new CpuidEntry(0x4000_0006, Any, 0, 0, 0, 0),
