@@ -210,6 +210,35 @@ public sealed class VmBusTests : IDisposable
         Assert.False(new VmBusController("vmbus", new CheckedLock(), _host.Ram.Memory, _hypervisor).Restore(new StateBag()));
     }
 
+    [Fact]
+    public void TheAdapterHasAChannelForEachProcessor()
+    {
+        const ulong SubOut = GuestRam.Start + 0x20_0000;
+        const ulong SubIn = SubOut + 0x2000;
+        Open();
+        Assert.Equal(0u, Control(10));
+        Assert.Equal((1, 1u), (BitConverter.ToUInt16(_answer, 16), BitConverter.ToUInt32(_answer, 20)));
+        Assert.NotEqual(0u, Control(11, 2));
+        Assert.Equal(0u, Control(11, 1));
+        byte[] offer = Receive();
+        Assert.Equal((1u, 1, 2u), (BitConverter.ToUInt32(offer), BitConverter.ToUInt16(offer, 180), BitConverter.ToUInt32(offer, 184)));
+        Assert.Equal(0u, Gpadl(2, 78, pages: 4, frame: SubOut >> 12));
+        Assert.Equal(0u, OpenChannel(2, 78, 2));
+
+        // What comes by the second channel is answered there.
+        byte[] request = [.. new byte[16], .. Request("000000000000", 0)];
+        (request[0], request[2], request[4], request[6], request[8]) = (6, 2, 10, 1, 55);
+        _host.Ram.Memory.TryWrite(SubOut + 0x1000, request);
+        _host.Ram.Set(SubOut, 88u);
+        Assert.True(_port.TrySignalEvent(0x1_0002));
+        Assert.Equal((88u, 55u, 1u), (_host.Ram.Get<uint>(SubIn), _host.Ram.Get<uint>(SubIn + 0x1008), _host.Ram.Get<uint>(SubIn + 0x1010)));
+        Assert.False(TryTake(out _));
+        Post(7, 1);
+        byte[] rescind = Receive();
+        Assert.Equal((2u, 2u), (BitConverter.ToUInt32(rescind), BitConverter.ToUInt32(rescind, 8)));
+        Assert.NotEqual(0u, OpenChannel(2, 78, 2));
+    }
+
     private byte[] _answer = [];
 
     private void Connect()

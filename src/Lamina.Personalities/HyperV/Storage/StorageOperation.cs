@@ -12,4 +12,6 @@ internal enum StorageOperation : uint
     EndInitialization = 8,
     QueryProtocolVersion = 9,
     QueryProperties = 10,
+    CreateSubChannels = 11,
+    EnumerateBus = 12,
 }

@@ -13,6 +13,7 @@ namespace Lamina.Personalities.HyperV.Storage;
 public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 {
     private const int RequestSlots = 64;
+    private const int MaximumSubChannels = 7;
     private const int PacketLength = 64;
     private const int StatusOffset = 8;
     private const int PayloadOffset = 12;
@@ -50,8 +51,8 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
     private readonly ulong[] _transactions = new ulong[RequestSlots];
     private readonly byte[][] _packets = new byte[RequestSlots][];
     private readonly Slot[] _slots = new Slot[RequestSlots];
+    private readonly VmBusChannel?[] _origins = new VmBusChannel?[RequestSlots];
     private readonly byte[] _answer = new byte[PacketLength];
-    private VmBusChannel? _channel;
 
     /// <summary>Makes it and puts it on the bus.</summary>
     /// <param name="bus">The bus.</param>
@@ -89,18 +90,27 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
     int IVmBusDevice.PageQuota => 1024;
 
+    int IVmBusDevice.SubChannelCount => Math.Min(_bus.ProcessorCount - 1, MaximumSubChannels);
+
+    int IVmBusDevice.SubChannelPages => 512;
+
     bool IVmBusDevice.IsPipe => false;
 
     bool IVmBusDevice.IsReady => Array.IndexOf(_slots, Slot.Free) >= 0;
 
-    void IVmBusDevice.OnOpened(VmBusChannel channel) => _channel = channel;
-
-    void IVmBusDevice.OnClosed()
+    void IVmBusDevice.OnOpened(VmBusChannel channel)
     {
-        _channel = null;
+    }
+
+    void IVmBusDevice.OnClosed(VmBusChannel channel)
+    {
         for (int i = 0; i < RequestSlots; i++)
         {
-            _slots[i] = _slots[i] is Slot.Submitted or Slot.Orphaned ? Slot.Orphaned : Slot.Free;
+            if (_origins[i] == channel)
+            {
+                _origins[i] = null;
+                _slots[i] = _slots[i] is Slot.Submitted or Slot.Orphaned ? Slot.Orphaned : Slot.Free;
+            }
         }
     }
 
@@ -128,14 +138,14 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
     {
         for (int i = 0; i < RequestSlots; i++)
         {
-            if (_slots[i] == Slot.Ended && !TryAnswer(i))
+            if (_slots[i] == Slot.Ended)
             {
-                return;
+                TryAnswer(i);
             }
         }
     }
 
-    void IVmBusDevice.OnPacket(in VmBusPacket packet)
+    void IVmBusDevice.OnPacket(VmBusChannel channel, in VmBusPacket packet)
     {
         ReadOnlySpan<byte> data = packet.Data;
         if (data.Length < PacketLength)
@@ -146,31 +156,33 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
         StorageOperation operation = (StorageOperation)BinaryPrimitives.ReadUInt32LittleEndian(data);
         if (operation == StorageOperation.ExecuteSrb)
         {
-            Execute(packet);
+            Execute(channel, packet);
             return;
         }
 
         _answer.AsSpan().Clear();
-        uint status = operation switch
+        uint status = channel.Primary is not null ? Unsuccessful : operation switch
         {
             StorageOperation.BeginInitialization or StorageOperation.EndInitialization => 0,
             StorageOperation.ResetUnit or StorageOperation.ResetAdapter or StorageOperation.ResetBus => 0,
             StorageOperation.QueryProtocolVersion =>
                 BinaryPrimitives.ReadUInt16LittleEndian(data[PayloadOffset..]) is Version62 or Version60 or Version51 ? 0 : Unsuccessful,
             StorageOperation.QueryProperties => DescribeChannel(),
+            StorageOperation.CreateSubChannels => OfferSubChannels(channel, BinaryPrimitives.ReadUInt16LittleEndian(data[PayloadOffset..])),
             _ => Unsuccessful,
         };
         BinaryPrimitives.WriteUInt32LittleEndian(_answer, (uint)StorageOperation.CompleteIo);
         BinaryPrimitives.WriteUInt32LittleEndian(_answer.AsSpan(StatusOffset), status);
         if (packet.WantsCompletion)
         {
-            _channel?.TrySend(VmBusPacket.Completion, packet.TransactionId, _answer);
+            channel.TrySend(VmBusPacket.Completion, packet.TransactionId, _answer);
         }
     }
 
     void IScsiCompletion.OnCompleted(ScsiRequest request)
     {
         _bus.Gate.Enter();
+        bool waits = !((IVmBusDevice)this).IsReady;
         if (_slots[request.Tag] == Slot.Orphaned)
         {
             _slots[request.Tag] = Slot.Free;
@@ -179,13 +191,12 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
         {
             Finish(request);
             TryAnswer(request.Tag);
-
         }
 
-        // There may have been no place for what waits in the ring.
-        if (_channel is { } channel)
+        // There was no place for what waits in the rings.
+        if (waits)
         {
-            _bus.Process(channel);
+            _bus.ProcessAll(this);
         }
 
         _bus.Gate.Exit();
@@ -193,12 +204,23 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
     private uint DescribeChannel()
     {
+        const int ChannelCountOffset = PayloadOffset + 4;
+        const int FlagsOffset = PayloadOffset + 8;
         const int MaximumTransferOffset = PayloadOffset + 12;
+        const uint SupportsSubChannels = 1;
+        int count = ((IVmBusDevice)this).SubChannelCount;
+        BinaryPrimitives.WriteUInt16LittleEndian(_answer.AsSpan(ChannelCountOffset), (ushort)count);
+        BinaryPrimitives.WriteUInt32LittleEndian(_answer.AsSpan(FlagsOffset), count == 0 ? 0 : SupportsSubChannels);
         BinaryPrimitives.WriteUInt32LittleEndian(_answer.AsSpan(MaximumTransferOffset), MaximumTransfer);
         return 0;
     }
 
-    private void Execute(in VmBusPacket packet)
+    private uint OfferSubChannels(VmBusChannel channel, int count)
+    {
+        return count <= ((IVmBusDevice)this).SubChannelCount && _bus.OfferSubChannels(channel, count) == count ? 0 : Unsuccessful;
+    }
+
+    private void Execute(VmBusChannel channel, in VmBusPacket packet)
     {
         int tag = Array.IndexOf(_slots, Slot.Free);
         ReadOnlySpan<byte> data = packet.Data[..PacketLength];
@@ -206,6 +228,7 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
         request.Clear();
         data.CopyTo(_packets[tag]);
         _transactions[tag] = packet.TransactionId;
+        _origins[tag] = channel;
         uint transfer = BinaryPrimitives.ReadUInt32LittleEndian(data[TransferLengthOffset..]);
         byte unit = data[UnitOffset];
         ScsiTarget target = data[PathOffset] == 0 && data[TargetOffset] == 0 ? _target : _absent;
@@ -282,9 +305,10 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
     private bool TryAnswer(int tag)
     {
-        if (_channel is not { } channel || channel.TrySend(VmBusPacket.Completion, _transactions[tag], _packets[tag]))
+        if (_origins[tag] is not { } channel || channel.TrySend(VmBusPacket.Completion, _transactions[tag], _packets[tag]))
         {
             _slots[tag] = Slot.Free;
+            _origins[tag] = null;
             return true;
         }
 

@@ -15,8 +15,8 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     /// <summary>The connection of a channel's events is its number and this.</summary>
     internal const uint FirstConnection = 0x1_0000;
 
-    /// <summary>Most devices.</summary>
-    internal const int MaximumChannels = 32;
+    /// <summary>Most channels.</summary>
+    internal const int MaximumChannels = 192;
 
     private const uint MessageType = 1;
     private const uint OldMessageConnection = 1;
@@ -26,7 +26,13 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     private const uint Failed = 0xc000_0001;
     private const ushort EnumerateInterface = 1;
     private const int OfferLength = 196;
+    private const ushort SavedQueue = 256;
     private const ushort SavedLists = 1024;
+    private const ushort SavedChannels = 2048;
+    private const int SavedPerChannel = 8;
+
+    // A sub-channel that was withdrawn is the guest's until it gives it back, and it may want others by then.
+    private const int PlacesPerSubChannel = 2;
 
     private readonly ILock _gate;
     private readonly GuestMemory _memory;
@@ -62,6 +68,9 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
 
     /// <summary>The machine clock.</summary>
     internal IMachineClock Clock => _hypervisor.Clock;
+
+    /// <summary>Number of processors.</summary>
+    internal int ProcessorCount => _hypervisor.ProcessorCount;
 
     /// <summary>Whether the machine stands still. With the lock held.</summary>
     internal bool IsStopped => _stopped;
@@ -105,6 +114,7 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         _gate.Enter();
         VmBusChannel channel = _channels[number - 1]!;
         Process(channel);
+        Flush();
         _gate.Exit();
         channel.Device.OnProcessed();
         return true;
@@ -127,6 +137,36 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         }
     }
 
+    /// <summary>Has all channels of a device look. With the lock held.</summary>
+    internal void ProcessAll(IVmBusDevice device)
+    {
+        foreach (VmBusChannel? channel in Channels)
+        {
+            if (channel!.Device == device && channel.IsOpen)
+            {
+                Process(channel);
+            }
+        }
+    }
+
+    /// <summary>Offers sub-channels of a channel's. With the lock held; the offers go out when it is given up.</summary>
+    /// <returns>How many there are.</returns>
+    internal int OfferSubChannels(VmBusChannel primary, int count)
+    {
+        int offered = 0;
+        foreach (VmBusChannel? channel in Channels)
+        {
+            if (offered < count && channel!.Primary == primary && channel.Offer == ChannelOffer.None)
+            {
+                channel.Offer = ChannelOffer.Offered;
+                channel.SubIndex = ++offered;
+                Offer(channel);
+            }
+        }
+
+        return offered;
+    }
+
     /// <summary>The pages of a list of a channel's; empty if it has no such list. With the lock held.</summary>
     internal ReadOnlySpan<ulong> GetPages(VmBusChannel channel, uint gpadl) => _gpadls.GetPages(gpadl, channel.Number);
 
@@ -146,14 +186,19 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     /// <returns><c>false</c> if there is no place.</returns>
     internal bool TryAdd(IVmBusDevice device)
     {
-        if (_channelCount == MaximumChannels)
+        int places = device.SubChannelCount * PlacesPerSubChannel;
+        if (_channelCount + 1 + places > MaximumChannels)
         {
             return false;
         }
 
-        _channels[_channelCount] = new VmBusChannel(_memory, _hypervisor, device, (uint)_channelCount + 1);
-        _channelCount++;
-        _gpadls.Extend(device.PageQuota);
+        VmBusChannel primary = Add(device, null);
+        for (int i = 0; i < places; i++)
+        {
+            Add(device, primary);
+        }
+
+        _gpadls.Extend(device.PageQuota + (places * device.SubChannelPages));
         return true;
     }
 
@@ -208,18 +253,20 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         for (int i = 0; i < _queued; i++)
         {
             int place = (_first + i) % QueueLength;
-            state.Write((ushort)(256 + i), _queue.AsSpan(place * SyntheticInterrupts.MaximumPayload, _lengths[place]));
+            state.Write((ushort)(SavedQueue + i), _queue.AsSpan(place * SyntheticInterrupts.MaximumPayload, _lengths[place]));
         }
 
         _gpadls.Save(state, SavedLists);
         for (int i = 0; i < _channelCount; i++)
         {
             VmBusChannel channel = _channels[i]!;
-            ushort field = (ushort)(64 + (i * 4));
+            ushort field = (ushort)(SavedChannels + (i * SavedPerChannel));
             state.Write(field, channel.IsOpen);
             state.Write((ushort)(field + 1), (ulong)channel.Gpadl);
             state.Write((ushort)(field + 2), (ulong)channel.OutPages);
             state.Write((ushort)(field + 3), (ulong)(uint)channel.Target);
+            state.Write((ushort)(field + 4), (ulong)channel.Offer);
+            state.Write((ushort)(field + 5), (ulong)(uint)channel.SubIndex);
         }
     }
 
@@ -233,7 +280,7 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         _first = _queued = 0;
         for (int i = 0; i < queued && valid; i++)
         {
-            _lengths[i] = state.TryRead((ushort)(256 + i), _queue.AsSpan(i * SyntheticInterrupts.MaximumPayload, SyntheticInterrupts.MaximumPayload));
+            _lengths[i] = state.TryRead((ushort)(SavedQueue + i), _queue.AsSpan(i * SyntheticInterrupts.MaximumPayload, SyntheticInterrupts.MaximumPayload));
             valid = _lengths[i] >= 0;
             _queued = i + 1;
         }
@@ -244,10 +291,20 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
             uint gpadl = 0;
             uint pages = 0;
             uint processor = 0;
-            ushort field = (ushort)(64 + (i * 4));
+            byte offer = 0;
+            byte subIndex = 0;
+            VmBusChannel channel = _channels[i]!;
+            ushort field = (ushort)(SavedChannels + (i * SavedPerChannel));
             valid = state.TryTake(field, ref open) & state.TryTake((ushort)(field + 1), ref gpadl) & state.TryTake((ushort)(field + 2), ref pages)
-                & state.TryTake((ushort)(field + 3), ref processor);
-            valid = valid && (!open || _channels[i]!.TryOpen(_gpadls.GetPages(gpadl, (uint)i + 1), gpadl, pages, (int)processor));
+                & state.TryTake((ushort)(field + 3), ref processor) & state.TryTake((ushort)(field + 4), (byte)ChannelOffer.Withdrawn, ref offer)
+                & state.TryTake((ushort)(field + 5), (byte)channel.Device.SubChannelCount, ref subIndex);
+            if (channel.Primary is not null)
+            {
+                (channel.Offer, channel.SubIndex) = ((ChannelOffer)offer, subIndex);
+                valid &= subIndex != 0 || channel.Offer == ChannelOffer.None;
+            }
+
+            valid = valid && (!open || channel.TryOpen(_gpadls.GetPages(gpadl, (uint)i + 1), gpadl, pages, (int)processor));
         }
 
         return valid;
@@ -268,9 +325,10 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
 
     private void Disconnect()
     {
-        foreach (VmBusChannel? channel in Channels)
+        for (int i = _channelCount - 1; i >= 0; i--)
         {
-            channel!.Close();
+            _channels[i]!.Close();
+            _channels[i]!.Offer = _channels[i]!.Primary is null ? ChannelOffer.Offered : ChannelOffer.None;
         }
 
         _gpadls.Reset();
@@ -293,8 +351,17 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
                 Open(message);
                 break;
             case ChannelMessage.CloseChannel:
-                Find(Word(message, 8))?.Close();
+                Close(Find(Word(message, 8)));
                 return true;
+            case ChannelMessage.RelidReleased:
+                if (Find(Word(message, 8)) is { Primary: not null } released)
+                {
+                    released.Close();
+                    released.Offer = ChannelOffer.None;
+                    return true;
+                }
+
+                break;
             case ChannelMessage.GpadlHeader when message.Length >= 28:
                 uint handle = Word(message, 12);
                 if (Find(Word(message, 8)) is not null && _gpadls.TryBegin(handle, Word(message, 8), BinaryPrimitives.ReadUInt16LittleEndian(message[16..]), BinaryPrimitives.ReadUInt16LittleEndian(message[18..]), message[20..]))
@@ -338,6 +405,32 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
 
     private VmBusChannel? Find(uint number) => number - 1 < (uint)_channelCount ? _channels[number - 1] : null;
 
+    private VmBusChannel Add(IVmBusDevice device, VmBusChannel? primary)
+    {
+        VmBusChannel channel = new(_memory, _hypervisor, device, (uint)_channelCount + 1, primary);
+        _channels[_channelCount++] = channel;
+        return channel;
+    }
+
+    // With a device's first channel the others go.
+    private void Close(VmBusChannel? closed)
+    {
+        foreach (VmBusChannel? channel in Channels)
+        {
+            if (closed is not null && channel!.Primary == closed)
+            {
+                channel.Close();
+                if (channel.Offer == ChannelOffer.Offered)
+                {
+                    channel.Offer = ChannelOffer.Withdrawn;
+                    Send(ChannelMessage.RescindOffer, channel.Number);
+                }
+            }
+        }
+
+        closed?.Close();
+    }
+
     private void InitiateContact(ReadOnlySpan<byte> message)
     {
         Disconnect();
@@ -356,29 +449,39 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
             return;
         }
 
-        Span<byte> offer = stackalloc byte[OfferLength];
         foreach (VmBusChannel? channel in Channels)
         {
-            const int Number = 184;
-            const int IsDedicated = 190;
-            const int Connection = 192;
-            const int Flags = 56;
-            const int PipeMode = 60;
-            const ushort NamedPipe = 16;
-            const uint MessagePipe = 4;
-            offer.Clear();
-            BinaryPrimitives.WriteUInt32LittleEndian(offer, (uint)ChannelMessage.OfferChannel);
-            channel!.Device.InterfaceType.TryWriteBytes(offer[8..]);
-            channel.Device.InstanceId.TryWriteBytes(offer[24..]);
-            BinaryPrimitives.WriteUInt16LittleEndian(offer[Flags..], (ushort)(EnumerateInterface | (channel.Device.IsPipe ? NamedPipe : 0)));
-            BinaryPrimitives.WriteUInt32LittleEndian(offer[PipeMode..], channel.Device.IsPipe ? MessagePipe : 0);
-            BinaryPrimitives.WriteUInt32LittleEndian(offer[Number..], channel.Number);
-            BinaryPrimitives.WriteUInt16LittleEndian(offer[IsDedicated..], 1);
-            BinaryPrimitives.WriteUInt32LittleEndian(offer[Connection..], channel.Connection);
-            Enqueue(offer);
+            if (channel!.Primary is null)
+            {
+                Offer(channel);
+            }
         }
 
         Send(ChannelMessage.AllOffersDelivered);
+    }
+
+    private void Offer(VmBusChannel channel)
+    {
+        const int Flags = 56;
+        const int PipeMode = 60;
+        const int SubIndex = 180;
+        const int Number = 184;
+        const int IsDedicated = 190;
+        const int Connection = 192;
+        const ushort NamedPipe = 16;
+        const uint MessagePipe = 4;
+        Span<byte> offer = stackalloc byte[OfferLength];
+        offer.Clear();
+        BinaryPrimitives.WriteUInt32LittleEndian(offer, (uint)ChannelMessage.OfferChannel);
+        channel.Device.InterfaceType.TryWriteBytes(offer[8..]);
+        channel.Device.InstanceId.TryWriteBytes(offer[24..]);
+        BinaryPrimitives.WriteUInt16LittleEndian(offer[Flags..], (ushort)(EnumerateInterface | (channel.Device.IsPipe ? NamedPipe : 0)));
+        BinaryPrimitives.WriteUInt32LittleEndian(offer[PipeMode..], channel.Device.IsPipe ? MessagePipe : 0);
+        BinaryPrimitives.WriteUInt16LittleEndian(offer[SubIndex..], (ushort)channel.SubIndex);
+        BinaryPrimitives.WriteUInt32LittleEndian(offer[Number..], channel.Number);
+        BinaryPrimitives.WriteUInt16LittleEndian(offer[IsDedicated..], 1);
+        BinaryPrimitives.WriteUInt32LittleEndian(offer[Connection..], channel.Connection);
+        Enqueue(offer);
     }
 
     private void Open(ReadOnlySpan<byte> message)
