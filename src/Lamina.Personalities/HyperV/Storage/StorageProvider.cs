@@ -10,7 +10,7 @@ namespace Lamina.Personalities.HyperV.Storage;
 /// The SCSI adapter of the parent partition (Linux, drivers/scsi/storvsc_drv.c), with all disks as logical units of one target. A request has its data as pages of the guest; it ends on the
 /// processor's thread or on a back end's, in any order.
 /// </summary>
-public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
+public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
 {
     private const int RequestSlots = 64;
     private const int MaximumSubChannels = 7;
@@ -37,11 +37,16 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
     private const byte SrbSuccess = 0x01;
     private const byte SrbError = 0x04;
     private const byte SrbInvalidRequest = 0x06;
+    private const byte SrbInvalidUnit = 0x20;
     private const byte SrbSenseValid = 0x80;
 
     private readonly VmBusController _bus;
     private readonly GuestMemory _memory;
-    private readonly ScsiDisk[] _disks;
+    private readonly ScsiDisk?[] _disks = new ScsiDisk?[ScsiTarget.MaximumUnits];
+
+    // Those that the guest may find: the disks that nobody wants gone.
+    private readonly ScsiDisk?[] _shown = new ScsiDisk?[ScsiTarget.MaximumUnits];
+    private readonly Change[] _changes = new Change[ScsiTarget.MaximumUnits];
     private readonly ScsiTarget _target;
 
     // Answers for all other targets. Drivers take what an inquiry gives, whatever its status says.
@@ -64,14 +69,13 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
         ArgumentNullException.ThrowIfNull(disks);
         _bus = bus;
         _memory = memory;
-        _disks = new ScsiDisk[disks.Count];
         for (int i = 0; i < disks.Count; i++)
         {
-            _disks[i] = new ScsiDisk(memory, disks[i].Backend, disks[i].Serial.Span);
+            _disks[i] = _shown[i] = new ScsiDisk(memory, disks[i].Backend, disks[i].Serial.Span);
         }
 
-        _target = new ScsiTarget(memory, _disks);
-        _absent = new ScsiTarget(memory, ReadOnlyMemory<ScsiDisk>.Empty);
+        _target = new ScsiTarget(memory, _shown);
+        _absent = new ScsiTarget(memory, ReadOnlyMemory<ScsiDisk?>.Empty);
         for (int i = 0; i < RequestSlots; i++)
         {
             _requests[i] = new ScsiRequest(i, this);
@@ -96,14 +100,18 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
     bool IVmBusDevice.IsPipe => false;
 
-    bool IVmBusDevice.IsReady => Array.IndexOf(_slots, Slot.Free) >= 0;
+    bool IVmBusDevice.IsReady => !_paused && Array.IndexOf(_slots, Slot.Free) >= 0;
 
-    void IVmBusDevice.OnOpened(VmBusChannel channel)
-    {
-    }
+    void IVmBusDevice.OnOpened(VmBusChannel channel) => _channel = channel.Primary ?? channel;
 
     void IVmBusDevice.OnClosed(VmBusChannel channel)
     {
+        if (channel.Primary is null)
+        {
+            _channel = null;
+            _announces = false;
+        }
+
         for (int i = 0; i < RequestSlots; i++)
         {
             if (_origins[i] == channel)
@@ -116,9 +124,9 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
     void IVmBusDevice.Drain()
     {
-        foreach (ScsiDisk disk in _disks)
+        foreach (ScsiDisk? disk in _disks)
         {
-            disk.Drain();
+            disk?.Drain();
         }
     }
 
@@ -136,6 +144,7 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
     void IVmBusDevice.OnRoom()
     {
+        Announce();
         for (int i = 0; i < RequestSlots; i++)
         {
             if (_slots[i] == Slot.Ended)
@@ -242,7 +251,11 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
         data.Slice(CommandOffset, ScsiRequest.CommandLength).CopyTo(request.Command);
         _slots[tag] = Slot.Submitted;
-        if (target.Submit(request, unit))
+        if (target == _target && unit < _changes.Length && _changes[unit].IsPending)
+        {
+            SubmitChanged(request, tag, unit);
+        }
+        else if (target.Submit(request, unit))
         {
             Finish(request);
             TryAnswer(tag);
@@ -282,6 +295,7 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
         }
 
         _slots[request.Tag] = Slot.Ended;
+        NoteFlush(request);
         byte[] packet = _packets[request.Tag];
         bool failed = request.Status == ScsiStatus.CheckCondition;
         Complete(packet, failed ? (byte)(SrbError | SrbSenseValid) : SrbSuccess, request.Status, request.Transferred);

@@ -134,6 +134,9 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
         return false;
     }
 
+    /// <summary>Whether there is room for a packet with so much data.</summary>
+    internal bool HasRoom(int length) => _out.HasRoom((uint)(VmBusPacket.DescriptorLength + length));
+
     /// <summary>Sends a packet.</summary>
     /// <param name="type">Its type.</param>
     /// <param name="transaction">The transaction.</param>
