@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Lamina.Machine.Personalities;
 
 /// <summary>The registers of a processor whose guest asks the hypervisor for something: a hypercall, or a port that answers in registers. What is written to them is what the guest finds.</summary>
@@ -33,14 +35,29 @@ public readonly ref struct GuestCall
     /// <summary>R10.</summary>
     public const int R10 = 10;
 
-    /// <summary>Makes one.</summary>
+    private readonly ref bool _waits;
+
+    /// <summary>Makes one of a processor that cannot wait.</summary>
     public GuestCall(int processor, Span<ulong> registers, int privilegeLevel, bool is64Bit, ILinearTranslation? translation = null)
+        : this(processor, registers, privilegeLevel, is64Bit, translation, ref Unsafe.NullRef<bool>())
+    {
+    }
+
+    /// <summary>Makes one.</summary>
+    /// <param name="processor">Which processor.</param>
+    /// <param name="registers">Its registers.</param>
+    /// <param name="privilegeLevel">0 for the kernel to 3 for programs.</param>
+    /// <param name="is64Bit">Whether it is in 64-bit mode.</param>
+    /// <param name="translation">Translates linear addresses.</param>
+    /// <param name="waits">Set by <see cref="Wait"/>.</param>
+    public GuestCall(int processor, Span<ulong> registers, int privilegeLevel, bool is64Bit, ILinearTranslation? translation, ref bool waits)
     {
         Translation = translation;
         Processor = processor;
         Registers = registers;
         PrivilegeLevel = privilegeLevel;
         Is64Bit = is64Bit;
+        _waits = ref waits;
     }
 
     /// <summary>Which processor.</summary>
@@ -57,6 +74,18 @@ public readonly ref struct GuestCall
 
     /// <summary>The processor is in 64-bit mode.</summary>
     public bool Is64Bit { get; }
+
+    /// <summary>Whether <see cref="Wait"/> has an effect.</summary>
+    public bool CanWait => !Unsafe.IsNullRef(ref _waits);
+
+    /// <summary>Of a hypercall: the processor is to halt, and to execute the instruction again after an interrupt or a kick. The registers must be as they were.</summary>
+    public void Wait()
+    {
+        if (CanWait)
+        {
+            _waits = true;
+        }
+    }
 
     /// <summary>A register as the mode sees it.</summary>
     public ulong Get(int register) => Is64Bit ? Registers[register] : (uint)Registers[register];
