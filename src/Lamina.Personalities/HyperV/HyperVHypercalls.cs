@@ -23,6 +23,9 @@ internal sealed class HyperVHypercalls(HyperVPersonality personality, GuestMemor
     /// <summary>Who takes messages and events; null for nobody.</summary>
     internal IPartitionPort? Port { get; set; }
 
+    /// <summary>Takes memory that the guest says it does not use; null if it is not to say.</summary>
+    internal FreePages? FreePages { get; set; }
+
     /// <summary>Executes one.</summary>
     internal void Execute(in GuestCall call)
     {
@@ -41,7 +44,7 @@ internal sealed class HyperVHypercalls(HyperVPersonality personality, GuestMemor
 
     private ulong Execute(in GuestCall call, HypercallControl control)
     {
-        if (!HypercallShape.TryFind(control.Code, out HypercallShape shape))
+        if (!HypercallShape.TryFind(control.Code, out HypercallShape shape) || (control.Code == HypercallCode.MemoryHeatHint && FreePages is null))
         {
             return (ulong)(control.Code is >= HypercallCode.FirstOfParent and <= HypercallCode.LastOfParent ? HypercallStatus.AccessDenied : HypercallStatus.InvalidHypercallCode);
         }
@@ -111,9 +114,10 @@ internal sealed class HyperVHypercalls(HyperVPersonality personality, GuestMemor
                 return Post(input);
             case HypercallCode.SignalEvent:
                 return Signal(input.Get64(0));
+            case HypercallCode.MemoryHeatHint:
+                return FreePages!.Take(input, out completed);
             default:
-                // Of the extended calls there is the one that says that there are no others.
-                BinaryPrimitives.WriteUInt64LittleEndian(output, 0);
+                BinaryPrimitives.WriteUInt64LittleEndian(output, FreePages is null ? 0 : FreePages.Capability);
                 return HypercallStatus.Success;
         }
     }

@@ -1,9 +1,11 @@
 using Lamina.Machine;
+using Lamina.Machine.Backends;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.Machine.Time;
+using Lamina.Personalities.HyperV.Memory;
 
 namespace Lamina.Personalities.HyperV;
 
@@ -70,11 +72,18 @@ public sealed class HyperVPersonality : IPersonality
         set => _hypercalls.Port = value;
     }
 
+    /// <summary>Bytes of free memory that the guest has reported; what is used and freed again counts again. Any thread.</summary>
+    public ulong ReportedBytes => _hypercalls.FreePages?.Bytes ?? 0;
+
     /// <summary>The machine clock.</summary>
     internal IMachineClock Clock => _settings.Clock;
 
     /// <summary>Number of processors.</summary>
     internal int ProcessorCount => _processors.Length;
+
+    /// <summary>Has the guest told that it may report free memory. Before it runs.</summary>
+    /// <param name="reclaimer">Takes it.</param>
+    public void TakeFreePages(IMemoryReclaimer reclaimer) => _hypercalls.FreePages = new FreePages(new PageReclaim(_settings.Memory, reclaimer));
 
     /// <inheritdoc/>
     public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller) => _processors[processor].Connect(controller);

@@ -21,4 +21,5 @@ internal enum HypercallCode : ushort
     /// <summary>The last of those of parent partitions.</summary>
     LastOfParent = 0x00ff,
     QueryCapabilities = 0x8001,
+    MemoryHeatHint = 0x8003,
 }

@@ -28,6 +28,7 @@ internal readonly record struct HypercallShape(int Header, bool IsVariable = fal
             HypercallCode.PostMessage => new(MessageLength),
             HypercallCode.SignalEvent => new(8),
             HypercallCode.QueryCapabilities => new(0, Output: 8),
+            HypercallCode.MemoryHeatHint => new(8, Element: 8),
             _ => null,
         };
         shape = found.GetValueOrDefault();

@@ -130,6 +130,26 @@ public sealed class HypercallTests : IDisposable
     }
 
     [Fact]
+    public void FreeMemoryIsReported()
+    {
+        Recorder recorder = new();
+        Assert.Equal(2UL, Call(0x8003 | OneElement, 2, 0));
+        _hypervisor.TakeFreePages(recorder);
+        Assert.Equal(0UL, Execute(0x8001, 0, Output));
+        Assert.Equal(0x100UL, _host.Ram.Get<ulong>(Output));
+
+        // A page and the one behind it, and 2 MiB of which all is RAM.
+        Assert.Equal(2UL << 32, Call(0x8003 | (2 * OneElement), 2, (GuestRam.Start + 0x1_0000) | 1, 0x20_0800));
+        Assert.Equal([(GuestRam.Start + 0x1_0000, 0x2000u), (0x20_0000UL, 0x20_0000u)], recorder.Taken);
+        Assert.Equal(0x20_2000UL, _hypervisor.ReportedBytes);
+        Assert.Equal(5UL, Call(0x8003 | OneElement, 1, 0x20_0800));
+        Assert.Equal(5UL, Call(0x8003 | OneElement, 2, ulong.MaxValue));
+        Assert.Equal(5UL, Call(0x8003 | OneElement, 2, 0xdead_0000));
+        Assert.Equal(1UL << 32, Call(0x8003 | OneElement, 2, 0x1000));
+        Assert.Equal(5UL | (1UL << 32), Call(0x8003 | (2 * OneElement), 2, 0x800 + 0x3ff, 0x800 + 0x3ff));
+    }
+
+    [Fact]
     public void InterruptsAreEndedByTheAssistPage()
     {
         FlaggedController controller = new();
@@ -142,6 +162,13 @@ public sealed class HypercallTests : IDisposable
         Assert.False(controller.Flag.Lower());
         Assert.True(_hypervisor.TryWriteMsr(1, 0, HyperVMsr.VpAssistPage, Output));
         Assert.False(controller.Flag.TryRaise());
+    }
+
+    private sealed class Recorder : Lamina.Machine.Backends.IMemoryReclaimer
+    {
+        public List<(ulong Address, uint Length)> Taken { get; } = [];
+
+        public void Reclaim(Lamina.Machine.Backends.GuestBuffer pages) => Taken.Add((pages.Address, pages.Length));
     }
 
     private ulong Call(ulong control, params ReadOnlySpan<ulong> input)

@@ -14,6 +14,9 @@ public sealed class NetworkProviderTests : IDisposable
     private const ulong Request = VmBusGuest.Free + 0x12_0000;
     private const int ReceivePages = 200;
     private const int SectionSize = 1728;
+
+    // The first sub-channel's number.
+    private const uint Second = 33;
     private static readonly byte[] Address = [2, 2, 2, 2, 2, 2];
     private readonly VmBusGuest _guest = new();
     private readonly TestNetwork _wire;
@@ -123,7 +126,7 @@ public sealed class NetworkProviderTests : IDisposable
         // What the driver sends there is answered there, and only frames go there.
         uint taken = _guest.Ram.Get<uint>(In);
         _guest.Ram.Memory.TryWrite(SendBuffer, Packet(Frames.CreateTcp(10)));
-        _guest.PutFirst(2, Out, 9, [.. Words(107, 0, 0, (uint)Packet(Frames.CreateTcp(10)).Length), .. new byte[24]]);
+        _guest.PutFirst(Second, Out, 9, [.. Words(107, 0, 0, (uint)Packet(Frames.CreateTcp(10)).Length), .. new byte[24]]);
         Assert.Single(_wire.Sent);
         Assert.Equal((11, 9ul, 108u), (_guest.Ram.Get<ushort>(In + 0x1000 + taken), _guest.Ram.Get<ulong>(In + 0x1000 + taken + 8), _guest.Ram.Get<uint>(In + 0x1000 + taken + 16)));
         Assert.NotEqual(0u, SetScaling(2));
@@ -134,9 +137,9 @@ public sealed class NetworkProviderTests : IDisposable
         // With the first channel the other goes, and comes again.
         _guest.Close();
         byte[] rescind = _guest.Receive();
-        Assert.Equal((2u, 2u), (BitConverter.ToUInt32(rescind), BitConverter.ToUInt32(rescind, 8)));
-        _guest.Post(13, 2);
-        _guest.Post(5, 2, 7, 300, 0, 2);
+        Assert.Equal((2u, Second), (BitConverter.ToUInt32(rescind), BitConverter.ToUInt32(rescind, 8)));
+        _guest.Post(13, Second);
+        _guest.Post(5, Second, 7, 300, 0, 2);
         Assert.NotEqual(0u, BitConverter.ToUInt32(_guest.Receive(), 16));
 
         void OpenSecond()
@@ -146,9 +149,9 @@ public sealed class NetworkProviderTests : IDisposable
             VmBusGuest.Packet table = _guest.Take()!;
             Assert.Equal((6, 134u, 16u, 12u, 0u, 1u, 0u), (table.Type, table.Word(0), table.Word(4), table.Word(8), table.Word(12), table.Word(16), table.Word(20)));
             byte[] offer = _guest.Receive();
-            Assert.Equal((1u, 1, 2u), (BitConverter.ToUInt32(offer), BitConverter.ToUInt16(offer, 180), BitConverter.ToUInt32(offer, 184)));
-            Assert.Equal(0u, _guest.CreateList(300, Out, 4, channel: 2));
-            _guest.Post(5, 2, 7, 300, 1, 2);
+            Assert.Equal((1u, 1, Second), (BitConverter.ToUInt32(offer), BitConverter.ToUInt16(offer, 180), BitConverter.ToUInt32(offer, 184)));
+            Assert.Equal(0u, _guest.CreateList(300, Out, 4, channel: Second));
+            _guest.Post(5, Second, 7, 300, 1, 2);
             Assert.Equal(0u, BitConverter.ToUInt32(_guest.Receive(), 16));
         }
     }
@@ -161,8 +164,8 @@ public sealed class NetworkProviderTests : IDisposable
         Assert.Equal(2u, Ask(133, 1, 0).Word(4));
 
         // One that was not offered cannot be opened.
-        Assert.Equal(0u, _guest.CreateList(300, VmBusGuest.Free + 0x18_0000, 4, channel: 2));
-        _guest.Post(5, 2, 7, 300, 1, 2);
+        Assert.Equal(0u, _guest.CreateList(300, VmBusGuest.Free + 0x18_0000, 4, channel: Second));
+        _guest.Post(5, Second, 7, 300, 1, 2);
         Assert.NotEqual(0u, BitConverter.ToUInt32(_guest.Receive(), 16));
         Assert.NotEqual(0u, SetScaling(1, tableOffset: 5000));
         Assert.NotEqual(0u, SetScaling(1, tableBytes: 12));

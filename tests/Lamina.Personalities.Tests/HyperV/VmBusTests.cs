@@ -15,6 +15,9 @@ public sealed class VmBusTests : IDisposable
     private const ulong In = GuestRam.Start + 0x6000;
     private const ulong Data = GuestRam.Start + 0x1_0000;
     private const uint RingSize = 0x3000;
+
+    // The first sub-channel's number.
+    private const uint Second = 33;
     private readonly TestHost _host = new();
     private readonly TestDisk _disk = new(1 << 20);
     private readonly HyperVPersonality _hypervisor;
@@ -287,22 +290,22 @@ public sealed class VmBusTests : IDisposable
         Assert.NotEqual(0u, Control(13, 2));
         Assert.Equal(0u, Control(13, 1));
         byte[] offer = Receive();
-        Assert.Equal((1u, 1, 2u), (BitConverter.ToUInt32(offer), BitConverter.ToUInt16(offer, 180), BitConverter.ToUInt32(offer, 184)));
-        Assert.Equal(0u, Gpadl(2, 78, pages: 4, frame: SubOut >> 12));
-        Assert.Equal(0u, OpenChannel(2, 78, 2));
+        Assert.Equal((1u, 1, Second), (BitConverter.ToUInt32(offer), BitConverter.ToUInt16(offer, 180), BitConverter.ToUInt32(offer, 184)));
+        Assert.Equal(0u, Gpadl(Second, 78, pages: 4, frame: SubOut >> 12));
+        Assert.Equal(0u, OpenChannel(Second, 78, 2));
 
         // What comes by the second channel is answered there.
         byte[] request = [.. new byte[16], .. Request("000000000000", 0)];
         (request[0], request[2], request[4], request[6], request[8]) = (6, 2, 10, 1, 55);
         _host.Ram.Memory.TryWrite(SubOut + 0x1000, request);
         _host.Ram.Set(SubOut, 88u);
-        Assert.True(_port.TrySignalEvent(0x1_0002));
+        Assert.True(_port.TrySignalEvent(0x1_0000 + Second));
         Assert.Equal((88u, 55u, 1u), (_host.Ram.Get<uint>(SubIn), _host.Ram.Get<uint>(SubIn + 0x1008), _host.Ram.Get<uint>(SubIn + 0x1010)));
         Assert.False(TryTake(out _));
         Post(7, 1);
         byte[] rescind = Receive();
-        Assert.Equal((2u, 2u), (BitConverter.ToUInt32(rescind), BitConverter.ToUInt32(rescind, 8)));
-        Assert.NotEqual(0u, OpenChannel(2, 78, 2));
+        Assert.Equal((2u, Second), (BitConverter.ToUInt32(rescind), BitConverter.ToUInt32(rescind, 8)));
+        Assert.NotEqual(0u, OpenChannel(Second, 78, 2));
     }
 
     private byte[] _answer = [];

@@ -8,6 +8,9 @@ internal sealed class PageReclaim(GuestMemory memory, IMemoryReclaimer reclaimer
 {
     private const ulong LongestPart = 2 << 20;
 
+    /// <summary>The first address behind all RAM.</summary>
+    internal ulong End => memory.Regions[^1].End;
+
     /// <summary>Gives whole pages back.</summary>
     /// <returns>Bytes that were RAM.</returns>
     internal ulong Reclaim(ulong address, ulong length)

@@ -15,8 +15,10 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     /// <summary>The connection of a channel's events is its number and this.</summary>
     internal const uint FirstConnection = 0x1_0000;
 
-    /// <summary>Most channels.</summary>
-    internal const int MaximumChannels = 192;
+    /// <summary>Most devices. Their first channels have the first numbers, and sub-channels the others.</summary>
+    internal const int MaximumDevices = 32;
+
+    private const int MaximumChannels = 192;
 
     private const uint MessageType = 1;
     private const uint OldMessageConnection = 1;
@@ -42,7 +44,8 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     private readonly byte[] _queue = new byte[QueueLength * SyntheticInterrupts.MaximumPayload];
     private readonly int[] _lengths = new int[QueueLength];
     private readonly IClockTimer _again;
-    private int _channelCount;
+    private int _deviceCount;
+    private int _subChannelCount;
     private int _queued;
     private int _first;
     private uint _version;
@@ -75,7 +78,10 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     /// <summary>Whether the machine stands still. With the lock held.</summary>
     internal bool IsStopped => _stopped;
 
-    private ReadOnlySpan<VmBusChannel?> Channels => _channels.AsSpan(0, _channelCount);
+    private ReadOnlySpan<VmBusChannel?> Devices => _channels.AsSpan(0, _deviceCount);
+
+    // Null where there is none.
+    private ReadOnlySpan<VmBusChannel?> Channels => _channels.AsSpan(0, _subChannelCount == 0 ? _deviceCount : MaximumDevices + _subChannelCount);
 
     /// <inheritdoc/>
     bool IPartitionPort.TryPostMessage(uint connection, ReadOnlySpan<byte> payload)
@@ -105,14 +111,12 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     /// <inheritdoc/>
     bool IPartitionPort.TrySignalEvent(uint connection)
     {
-        uint number = connection - FirstConnection;
-        if (number - 1 >= (uint)_channelCount)
+        if (Find(connection - FirstConnection) is not { } channel)
         {
             return false;
         }
 
         _gate.Enter();
-        VmBusChannel channel = _channels[number - 1]!;
         Process(channel);
         Flush();
         _gate.Exit();
@@ -142,7 +146,7 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     {
         foreach (VmBusChannel? channel in Channels)
         {
-            if (channel!.Device == device && channel.IsOpen)
+            if (channel?.Device == device && channel.IsOpen)
             {
                 Process(channel);
             }
@@ -156,7 +160,7 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         int offered = 0;
         foreach (VmBusChannel? channel in Channels)
         {
-            if (offered < count && channel!.Primary == primary && channel.Offer == ChannelOffer.None)
+            if (offered < count && channel?.Primary == primary && channel.Offer == ChannelOffer.None)
             {
                 channel.Offer = ChannelOffer.Offered;
                 channel.SubIndex = ++offered;
@@ -175,10 +179,13 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     {
         foreach (VmBusChannel? channel in Channels)
         {
-            _gate.Enter();
-            Process(channel!);
-            _gate.Exit();
-            channel!.Device.OnProcessed();
+            if (channel is not null)
+            {
+                _gate.Enter();
+                Process(channel);
+                _gate.Exit();
+                channel.Device.OnProcessed();
+            }
         }
     }
 
@@ -187,15 +194,15 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     internal bool TryAdd(IVmBusDevice device)
     {
         int places = device.SubChannelCount * PlacesPerSubChannel;
-        if (_channelCount + 1 + places > MaximumChannels)
+        if (_deviceCount == MaximumDevices || MaximumDevices + _subChannelCount + places > MaximumChannels)
         {
             return false;
         }
 
-        VmBusChannel primary = Add(device, null);
+        VmBusChannel primary = Add(device, _deviceCount++, null);
         for (int i = 0; i < places; i++)
         {
-            Add(device, primary);
+            Add(device, MaximumDevices + _subChannelCount++, primary);
         }
 
         _gpadls.Extend(device.PageQuota + (places * device.SubChannelPages));
@@ -209,12 +216,15 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         _stopped = false;
         foreach (VmBusChannel? channel in Channels)
         {
-            Process(channel!);
+            if (channel is not null)
+            {
+                Process(channel);
+            }
         }
 
         Flush();
         _gate.Exit();
-        foreach (VmBusChannel? channel in Channels)
+        foreach (VmBusChannel? channel in Devices)
         {
             channel!.Device.OnStarted();
         }
@@ -223,7 +233,7 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     /// <inheritdoc/>
     public void Stop()
     {
-        foreach (VmBusChannel? channel in Channels)
+        foreach (VmBusChannel? channel in Devices)
         {
             channel!.Device.OnStopping();
         }
@@ -257,9 +267,13 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         }
 
         _gpadls.Save(state, SavedLists);
-        for (int i = 0; i < _channelCount; i++)
+        for (int i = 0; i < Channels.Length; i++)
         {
-            VmBusChannel channel = _channels[i]!;
+            if (_channels[i] is not { } channel)
+            {
+                continue;
+            }
+
             ushort field = (ushort)(SavedChannels + (i * SavedPerChannel));
             state.Write(field, channel.IsOpen);
             state.Write((ushort)(field + 1), (ulong)channel.Gpadl);
@@ -285,15 +299,19 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
             _queued = i + 1;
         }
 
-        for (int i = 0; i < _channelCount && valid; i++)
+        for (int i = 0; i < Channels.Length && valid; i++)
         {
+            if (_channels[i] is not { } channel)
+            {
+                continue;
+            }
+
             bool open = false;
             uint gpadl = 0;
             uint pages = 0;
             uint processor = 0;
             byte offer = 0;
             byte subIndex = 0;
-            VmBusChannel channel = _channels[i]!;
             ushort field = (ushort)(SavedChannels + (i * SavedPerChannel));
             valid = state.TryTake(field, ref open) & state.TryTake((ushort)(field + 1), ref gpadl) & state.TryTake((ushort)(field + 2), ref pages)
                 & state.TryTake((ushort)(field + 3), ref processor) & state.TryTake((ushort)(field + 4), (byte)ChannelOffer.Withdrawn, ref offer)
@@ -317,7 +335,7 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
 
     private void Drain()
     {
-        foreach (VmBusChannel? channel in Channels)
+        foreach (VmBusChannel? channel in Devices)
         {
             channel!.Device.Drain();
         }
@@ -325,10 +343,14 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
 
     private void Disconnect()
     {
-        for (int i = _channelCount - 1; i >= 0; i--)
+        // Sub-channels first.
+        for (int i = Channels.Length - 1; i >= 0; i--)
         {
-            _channels[i]!.Close();
-            _channels[i]!.Offer = _channels[i]!.Primary is null ? ChannelOffer.Offered : ChannelOffer.None;
+            if (_channels[i] is { } channel)
+            {
+                channel.Close();
+                channel.Offer = channel.Primary is null ? ChannelOffer.Offered : ChannelOffer.None;
+            }
         }
 
         _gpadls.Reset();
@@ -403,12 +425,12 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         return false;
     }
 
-    private VmBusChannel? Find(uint number) => number - 1 < (uint)_channelCount ? _channels[number - 1] : null;
+    private VmBusChannel? Find(uint number) => number - 1 < MaximumChannels ? _channels[number - 1] : null;
 
-    private VmBusChannel Add(IVmBusDevice device, VmBusChannel? primary)
+    private VmBusChannel Add(IVmBusDevice device, int index, VmBusChannel? primary)
     {
-        VmBusChannel channel = new(_memory, _hypervisor, device, (uint)_channelCount + 1, primary);
-        _channels[_channelCount++] = channel;
+        VmBusChannel channel = new(_memory, _hypervisor, device, (uint)index + 1, primary);
+        _channels[index] = channel;
         return channel;
     }
 
@@ -417,7 +439,7 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     {
         foreach (VmBusChannel? channel in Channels)
         {
-            if (closed is not null && channel!.Primary == closed)
+            if (closed is not null && channel?.Primary == closed)
             {
                 channel.Close();
                 if (channel.Offer == ChannelOffer.Offered)
@@ -449,12 +471,9 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
             return;
         }
 
-        foreach (VmBusChannel? channel in Channels)
+        foreach (VmBusChannel? channel in Devices)
         {
-            if (channel!.Primary is null)
-            {
-                Offer(channel);
-            }
+            Offer(channel!);
         }
 
         Send(ChannelMessage.AllOffersDelivered);
