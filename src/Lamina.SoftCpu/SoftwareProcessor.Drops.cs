@@ -134,12 +134,28 @@ internal sealed unsafe partial class SoftwareProcessor
             SpinWait spin = default;
             while (((_awaits >> n) & 1) != 0 && all[n]._present && Volatile.Read(ref all[n]._notesDone) < _awaited[n])
             {
-                TakeNote(c);
+                if ((Volatile.Read(ref c->Attention) & (int)AttentionBits.Drop) != 0)
+                {
+                    // Whoever has the machine to itself changes what a processor at a safe point has cached.
+                    _partition.EnterGuest(this);
+                    TakeNote(c);
+                    _inGuest = false;
+                }
+
+                if ((Volatile.Read(ref c->Attention) & (int)AttentionBits.Exit) != 0)
+                {
+                    // The next run waits on: nothing that a processor does or fails to do keeps the machine from standing still.
+                    Attend(AttentionBits.AwaitDrops);
+                    _partition.EnterGuest(this);
+                    return;
+                }
+
                 spin.SpinOnce(sleep1Threshold: -1);
             }
+
+            _awaits &= ~(1UL << n);
         }
 
-        _awaits = 0;
         _partition.EnterGuest(this);
     }
 

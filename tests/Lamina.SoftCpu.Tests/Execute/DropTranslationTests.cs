@@ -40,7 +40,7 @@ public sealed unsafe class DropTranslationTests
         dropper.Page = machine.Map(0, Frames | 3);
         ulong* writer = machine.Get(0).Context->Registers;
         ulong* reader = machine.Get(1).Context->Registers;
-        writer[Rcx] = 400;
+        writer[Rcx] = 200;
         writer[Rbx] = reader[Rbx] = Data;
         writer[Rsi] = Layout.PageTables + 0x5000;
         reader[Rsi] = dropper.Page;
@@ -57,7 +57,7 @@ public sealed unsafe class DropTranslationTests
         machine.Load(Code, Convert.FromHexString("0f01c1" + "ffc9" + "75f9" + "cd80"));
         for (int n = 0; n < 2; n++)
         {
-            machine.Get(n).Context->Registers[Rcx] = 1000;
+            machine.Get(n).Context->Registers[Rcx] = 300;
         }
 
         Both(machine, Code, Code);
