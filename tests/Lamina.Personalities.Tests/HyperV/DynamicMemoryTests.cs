@@ -17,7 +17,7 @@ public sealed class DynamicMemoryTests : IDisposable, IMemoryReclaimer
 
     public void Dispose() => _guest.Dispose();
 
-    public void Reclaim(GuestBuffer pages) => _reclaimed.Add((pages.Address, pages.Length));
+    void IMemoryReclaimer.Reclaim(GuestBuffer pages) => _reclaimed.Add((pages.Address, pages.Length));
 
     [Fact]
     public void AGuestGivesPagesAndHasThemAgain()
