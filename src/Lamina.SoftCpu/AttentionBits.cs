@@ -30,4 +30,10 @@ internal enum AttentionBits
 
     /// <summary>The processor has halted or waits for a start-up message.</summary>
     Halt = 128,
+
+    /// <summary>Translations are to be dropped, because another processor asks for it.</summary>
+    Drop = 256,
+
+    /// <summary>Other processors were asked to drop translations, and nothing is executed until they have.</summary>
+    AwaitDrops = 512,
 }

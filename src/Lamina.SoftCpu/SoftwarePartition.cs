@@ -32,6 +32,7 @@ internal sealed unsafe class SoftwarePartition : IPartition
         _lockstep = options?.Lockstep;
         Memory = settings.Memory;
         Personality = settings.Personality;
+        Presence = Personality as IProcessorPresence;
         Features = CpuidTable.GetFeatures(settings.Cpuid) | (Personality is { HasHypercalls: true } ? ProcessorFeatures.Hypercalls : 0);
         Blocks = new BlockCache(this, settings.Memory, blockArenaSize);
         Stubs = new StubCache();
@@ -47,6 +48,12 @@ internal sealed unsafe class SoftwarePartition : IPartition
 
     /// <summary>The hypervisor that the guest sees; null if there is none.</summary>
     public IPersonality? Personality { get; }
+
+    /// <summary>Who is told when processors execute; null for nobody.</summary>
+    public IProcessorPresence? Presence { get; }
+
+    /// <summary>All processors, by number.</summary>
+    public ReadOnlySpan<SoftwareProcessor> Processors => _running;
 
     public BlockCache Blocks { get; }
 

@@ -20,6 +20,7 @@ internal sealed unsafe partial class SoftwareProcessor
     public ProcessorExit Run()
     {
         ProcessorContext* c = _context;
+        BeginPresence(c);
         _partition.EnterGuest(this);
         if (_code != null)
         {
@@ -77,6 +78,7 @@ internal sealed unsafe partial class SoftwareProcessor
         }
 
         _inGuest = false;
+        EndPresence();
         return exit;
     }
 
@@ -318,6 +320,11 @@ internal sealed unsafe partial class SoftwareProcessor
         {
             _inGuest = false;
             _partition.EnterGuest(this);
+        }
+
+        if ((c->Attention & (int)(AttentionBits.Drop | AttentionBits.AwaitDrops)) != 0)
+        {
+            AttendDrops(c);
         }
 
         TakeResets();

@@ -11,7 +11,7 @@ using Lamina.SoftCpu.Memory;
 namespace Lamina.SoftCpu;
 
 /// <summary>One vCPU of the software CPU: the managed half of a <see cref="ProcessorContext"/>.</summary>
-internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILinearTranslation
+internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILinearTranslation, ICallingProcessor
 {
     private const ulong PageMask = ~0xfffUL;
     private const uint DefaultMxcsr = 0x1f80;
@@ -109,7 +109,10 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILin
     public static SoftwareProcessor Of(ProcessorContext* c) => Unsafe.As<SoftwareProcessor>(GCHandle.FromIntPtr(c->Owner).Target!);
 
     /// <summary>The registers for the personality.</summary>
-    public GuestCall CreateCall() => new(Index, new Span<ulong>(_context->Registers, 16), _context->Cpl, _context->CodeSize == 8, this);
+    public GuestCall CreateCall() => new(Index, new Span<ulong>(_context->Registers, 16), _context->Cpl, _context->CodeSize == 8, this, this);
+
+    /// <summary>The same for a hypercall, which may have the processor wait.</summary>
+    public GuestCall CreateCall(ref bool waits) => new(Index, new Span<ulong>(_context->Registers, 16), _context->Cpl, _context->CodeSize == 8, this, ref waits, this);
 
     /// <inheritdoc/>
     public bool TryTranslate(ulong linear, bool write, out ulong physical)

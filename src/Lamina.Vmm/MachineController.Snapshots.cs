@@ -225,7 +225,7 @@ internal sealed partial class MachineController
         Balloon = _settings.Balloon is { } balloon
             ? new SavedBalloon
             {
-                Target = Devices.Virtio.Balloon?.Target ?? balloon.Target,
+                Target = Devices.Balloon?.Target ?? balloon.Target,
                 DeflatesOnOutOfMemory = balloon.DeflatesOnOutOfMemory,
                 ReportsFreePages = balloon.ReportsFreePages,
             }

@@ -1,12 +1,15 @@
+using Lamina.Machine.Devices;
 using Lamina.Virtio.Balloon;
 
 namespace Lamina.Vmm;
 
-/// <summary>The memory balloon of a running machine. Any thread.</summary>
+/// <summary>The memory balloon of a running machine: a virtio device, or that of Xen, VMware or Hyper-V. Any thread.</summary>
 public sealed class MemoryBalloon : IBalloonObserver
 {
     private const int PageShift = 12;
-    private readonly BalloonDevice _device;
+    private readonly BalloonDevice? _device;
+    private readonly IBalloon? _balloon;
+    private readonly Func<ulong>? _reported;
     private readonly Lock _lock = new();
     private TaskCompletionSource? _answered;
 
@@ -16,23 +19,47 @@ public sealed class MemoryBalloon : IBalloonObserver
         device.SetObserver(this);
     }
 
+    /// <summary>Makes it over a personality's.</summary>
+    /// <param name="balloon">The balloon.</param>
+    /// <param name="reported">How much free memory the guest has reported; null if it cannot.</param>
+    internal MemoryBalloon(IBalloon balloon, Func<ulong>? reported = null)
+    {
+        _balloon = balloon;
+        _reported = reported;
+    }
+
     /// <summary>Bytes that the guest is to give back, in whole pages of 4 KiB. A guest without a driver, or without so much to spare, does not.</summary>
     public ulong Target
     {
-        get => (ulong)_device.TargetPages << PageShift;
-        set => _device.TargetPages = (uint)Math.Min(value >> PageShift, uint.MaxValue);
+        get => _balloon?.Target ?? (ulong)_device!.TargetPages << PageShift;
+        set
+        {
+            if (_balloon != null)
+            {
+                _balloon.Target = value;
+            }
+            else
+            {
+                _device!.TargetPages = (uint)Math.Min(value >> PageShift, uint.MaxValue);
+            }
+        }
     }
 
     /// <summary>Bytes that the guest has given back by its own account.</summary>
-    public ulong Size => (ulong)_device.ActualPages << PageShift;
+    public ulong Size => _balloon?.Size ?? (ulong)_device!.ActualPages << PageShift;
 
-    /// <summary>Bytes of free memory that the guest has reported since the start; what is used and freed again counts again.</summary>
-    public ulong ReportedBytes => _device.ReportedBytes;
+    /// <summary>Bytes of free memory that the guest has reported since the start; what is used and freed again counts again. Only of virtio's and Hyper-V's.</summary>
+    public ulong ReportedBytes => _device?.ReportedBytes ?? _reported?.Invoke() ?? 0;
 
     /// <summary>Asks the guest for statistics of its memory.</summary>
-    /// <returns>What it tells; empty if it has no driver.</returns>
+    /// <returns>What it tells; empty if it has no driver, and of another balloon than virtio's.</returns>
     public async Task<IReadOnlyDictionary<BalloonStatistic, ulong>> ReadStatisticsAsync(CancellationToken cancellation)
     {
+        if (_device == null)
+        {
+            return new Dictionary<BalloonStatistic, ulong>();
+        }
+
         Task answer;
         lock (_lock)
         {
@@ -69,5 +96,5 @@ public sealed class MemoryBalloon : IBalloonObserver
         }
     }
 
-    private bool IsKnown => _device.TryGetStatistic(BalloonStatistic.TotalMemory, out _);
+    private bool IsKnown => _device!.TryGetStatistic(BalloonStatistic.TotalMemory, out _);
 }

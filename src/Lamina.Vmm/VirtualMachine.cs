@@ -64,7 +64,7 @@ public sealed class VirtualMachine : IDisposable
     public IReadOnlyList<SerialPort> Ports => _controller.Ports;
 
     /// <summary>The memory balloon; null if the machine has none.</summary>
-    public MemoryBalloon? Balloon => _controller.Devices.Virtio.Balloon;
+    public MemoryBalloon? Balloon => _controller.Devices.Balloon;
 
     /// <summary>Completes, never faults, when the machine has ended and its processors have stopped.</summary>
     public Task<MachineResult> Completion => _controller.Completion;
@@ -129,7 +129,7 @@ public sealed class VirtualMachine : IDisposable
     }
 
     /// <summary>The settings with which the same machine would be made now, with the devices that have come and without those that have gone.</summary>
-    public MachineSettings CurrentSettings => _controller.Devices.Paravirtual == null ? _controller.Devices.Virtio.CurrentSettings : Settings;
+    public MachineSettings CurrentSettings => _controller.Devices.Paravirtual?.CurrentSettings ?? _controller.Devices.Virtio.CurrentSettings;
 
     /// <summary>Attaches a disk to a machine that has been started, and tells the guest.</summary>
     /// <returns>The device's name, such as "disk1".</returns>

@@ -29,7 +29,7 @@ public sealed class PersonalityTests : IDisposable
     [Fact]
     public async Task Under_HyperV_disks_and_cards_are_on_VMBus_and_timers_are_synthetic()
     {
-        await CheckAsync(PersonalityKind.HyperV, GuestHardware.HyperV, "Microsoft Hyper-V", guest =>
+        await CheckAsync(PersonalityKind.HyperV, GuestHardware.HyperV | GuestHardware.Balloon, "Microsoft Hyper-V", guest =>
         {
             Assert.Contains("Vmbus version:5.3", guest.Run("dmesg"), StringComparison.Ordinal);
             Assert.NotEqual("", guest.Run("ls -d /sys/bus/vmbus/drivers/hv_storvsc/*-*-*-*-*"));
@@ -37,6 +37,29 @@ public sealed class PersonalityTests : IDisposable
             Assert.Contains("hyperv_clocksource_tsc_page", guest.Run("cat /sys/devices/system/clocksource/clocksource0/available_clocksource"), StringComparison.Ordinal);
             Assert.Equal("0", guest.Run("awk '/Local timer interrupts/ { print $2 + $3 }' /proc/interrupts"));
             Assert.NotEqual("0", guest.Run("awk '/stimer0 interrupts/ { print $2 * $3 }' /proc/interrupts"));
+
+            // Translations are flushed by hypercall, and there is a channel for each processor.
+            Assert.Contains("Using hypercall for remote TLB flush", guest.Run("dmesg"), StringComparison.Ordinal);
+            Assert.Equal("0", guest.Run("awk '/TLB shootdowns/ { print $2 + $3 }' /proc/interrupts"));
+            Assert.Equal("2", guest.Run("ls /sys/class/net/eth0/device/channels | wc -l"));
+            Assert.Equal("2", guest.Run("ls /sys/bus/vmbus/drivers/hv_storvsc/*-*-*-*-*/channels | wc -l"));
+
+            // A disk comes, is used, and goes.
+            string second = Path.GetTempFileName();
+            File.WriteAllBytes(second, new byte[8 << 20]);
+            Assert.Equal("disk1", guest.Machine.AttachDisk(new DiskSettings { Path = second }));
+            Until(guest, () => guest.Run("ls /sys/block").Contains("sdb", StringComparison.Ordinal), "The guest does not find the disk.");
+            Assert.Equal("2+0 records out", guest.Run("dd if=/dev/zero of=/dev/sdb bs=1M count=2 2>&1 | grep out"));
+            Assert.True(guest.Machine.Detach("disk1", TimeSpan.FromMinutes(1)), "The guest does not give the disk up.");
+            Until(guest, () => !guest.Run("ls /sys/block").Contains("sdb", StringComparison.Ordinal), "The guest keeps the disk.");
+            File.Delete(second);
+
+            // Memory goes to the host and comes back.
+            MemoryBalloon balloon = guest.Machine.Balloon!;
+            balloon.Target = 32 << 20;
+            Until(guest, () => balloon.Size == 32 << 20, "The guest gives no memory.");
+            balloon.Target = 0;
+            Until(guest, () => balloon.Size == 0, "The guest does not take its memory again.");
 
             // The services: the guest answers its heartbeat, knows the host's time, and is asked to stop in the end.
             Assert.True(guest.Machine.Guest?.IsAlive, "The guest does not answer its heartbeat.");
@@ -75,7 +98,7 @@ public sealed class PersonalityTests : IDisposable
             "translator",
             2,
             GuestHardware.Disk | GuestHardware.Network | drivers,
-            s => s with { Personality = personality, Networks = [network], Disks = [new DiskSettings { Path = _disk }] });
+            s => s with { Personality = personality, Networks = [network], Disks = [new DiskSettings { Path = _disk }], Balloon = drivers.HasFlag(GuestHardware.Balloon) ? new BalloonSettings() : null });
         guest.ExpectPrompt();
         string messages = guest.Run("dmesg; dmesg -n 1");
         Assert.Contains($"Hypervisor detected: {name}", messages, StringComparison.Ordinal);
@@ -109,6 +132,16 @@ public sealed class PersonalityTests : IDisposable
         byte[] written = new byte[16 << 20];
         image.ReadExactly(written);
         Assert.Equal(sum, Convert.ToHexStringLower(SHA256.HashData(written)));
+    }
+
+    private static void Until(GuestMachine guest, Func<bool> condition, string complaint)
+    {
+        for (int i = 0; i < 100 && !condition(); i++)
+        {
+            guest.Run("sleep 0.1");
+        }
+
+        Assert.True(condition(), $"{complaint}\n{guest.Run("dmesg | tail -n 20")}");
     }
 
     private static async Task ServeAsync(TcpListener listener, byte[] content)

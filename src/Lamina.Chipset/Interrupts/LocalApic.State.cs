@@ -19,11 +19,12 @@ public sealed partial class LocalApic
     private const ushort RequestFields = 30; // to 33
     private const ushort InServiceFields = 34; // to 37
     private const ushort TriggerModeFields = 38; // to 41
+    private const ushort FlagField = 42;
 
     /// <inheritdoc/>
     public void Save(IStateWriter state)
     {
-        ApplyInit();
+        ApplyPendingInit();
         state.Write(BaseField, _base);
         state.Write(CommandField, _command);
         state.Write(TaskPriorityField, _taskPriority);
@@ -33,6 +34,7 @@ public sealed partial class LocalApic
         state.Write(ErrorStatusField, _errorStatus);
         state.Write(PendingErrorsField, (uint)_pendingErrors);
         state.Write(ExternalMessageField, _externalMessage);
+        state.Write(FlagField, _flagUp);
         _timer.Save(state, TimerFields);
         for (int i = 0; i < EntryCount; i++)
         {
@@ -82,6 +84,9 @@ public sealed partial class LocalApic
         _logicalDestination &= 0xff00_0000;
         _pendingErrors = (int)errors;
         _externalMessage = external;
+
+        // Machines of before have none.
+        _flagUp = state.TryRead(FlagField, out ulong flag) && flag == 1;
         SetBase(address);
         UpdateProcessorPriority();
         return true;

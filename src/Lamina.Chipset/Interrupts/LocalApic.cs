@@ -8,7 +8,7 @@ namespace Lamina.Chipset.Interrupts;
 /// Local APIC of one processor, as xAPIC page and as x2APIC registers (Intel SDM volume 3, chapter 11). The processor's thread owns its registers; other
 /// threads only set request bits and signal, without a lock. Version 0x14 with six local vectors and suppression of EOI broadcast.
 /// </summary>
-public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILocalApicRecord, IDirectVectors
+public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILocalApicRecord, IDirectVectors, IFlaggedEndOfInterrupt
 {
     private const ulong BaseAddressAfterReset = 0xfee0_0000;
     private const ulong BootstrapFlag = 1 << 8;
@@ -203,6 +203,7 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
         {
             _inService.Set(vector);
             _processorPriority = vector & 0xf0;
+            RaiseFlag(vector);
         }
 
         return true;
@@ -397,6 +398,15 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
 
     private void ApplyInit()
     {
+        ApplyPendingInit();
+        if (_flagUp)
+        {
+            LowerFlag();
+        }
+    }
+
+    private void ApplyPendingInit()
+    {
         if (_initPending)
         {
             _initPending = false;
@@ -408,6 +418,7 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
     private void ResetRegisters()
     {
         _timer.Reset();
+        _flagUp = false;
         _requests.ClearAll();
         _inService.ClearAll();
         _triggerMode.ClearAll();

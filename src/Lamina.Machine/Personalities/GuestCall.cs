@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Lamina.Machine.Personalities;
 
 /// <summary>The registers of a processor whose guest asks the hypervisor for something: a hypercall, or a port that answers in registers. What is written to them is what the guest finds.</summary>
@@ -33,14 +35,44 @@ public readonly ref struct GuestCall
     /// <summary>R10.</summary>
     public const int R10 = 10;
 
+    private readonly ref bool _waits;
+
+    /// <summary>Makes one of a processor that cannot wait.</summary>
+    public GuestCall(
+        int processor,
+        Span<ulong> registers,
+        int privilegeLevel,
+        bool is64Bit,
+        ILinearTranslation? translation = null,
+        ICallingProcessor? caller = null)
+        : this(processor, registers, privilegeLevel, is64Bit, translation, ref Unsafe.NullRef<bool>(), caller)
+    {
+    }
+
     /// <summary>Makes one.</summary>
-    public GuestCall(int processor, Span<ulong> registers, int privilegeLevel, bool is64Bit, ILinearTranslation? translation = null)
+    /// <param name="processor">Which processor.</param>
+    /// <param name="registers">Its registers.</param>
+    /// <param name="privilegeLevel">0 for the kernel to 3 for programs.</param>
+    /// <param name="is64Bit">Whether it is in 64-bit mode.</param>
+    /// <param name="translation">Translates linear addresses.</param>
+    /// <param name="waits">Set by <see cref="Wait"/>.</param>
+    /// <param name="caller">What else the processor can do for the call.</param>
+    public GuestCall(
+        int processor,
+        Span<ulong> registers,
+        int privilegeLevel,
+        bool is64Bit,
+        ILinearTranslation? translation,
+        ref bool waits,
+        ICallingProcessor? caller = null)
     {
         Translation = translation;
+        Caller = caller;
         Processor = processor;
         Registers = registers;
         PrivilegeLevel = privilegeLevel;
         Is64Bit = is64Bit;
+        _waits = ref waits;
     }
 
     /// <summary>Which processor.</summary>
@@ -52,11 +84,26 @@ public readonly ref struct GuestCall
     /// <summary>Translates addresses that the guest passes; null if it passes none that are linear.</summary>
     public ILinearTranslation? Translation { get; }
 
+    /// <summary>What else the processor can do for the call; null if nothing.</summary>
+    public ICallingProcessor? Caller { get; }
+
     /// <summary>0 for the kernel to 3 for programs.</summary>
     public int PrivilegeLevel { get; }
 
     /// <summary>The processor is in 64-bit mode.</summary>
     public bool Is64Bit { get; }
+
+    /// <summary>Whether <see cref="Wait"/> has an effect.</summary>
+    public bool CanWait => !Unsafe.IsNullRef(ref _waits);
+
+    /// <summary>Of a hypercall: the processor is to halt, and to execute the instruction again after an interrupt or a kick. The registers must be as they were.</summary>
+    public void Wait()
+    {
+        if (CanWait)
+        {
+            _waits = true;
+        }
+    }
 
     /// <summary>A register as the mode sees it.</summary>
     public ulong Get(int register) => Is64Bit ? Registers[register] : (uint)Registers[register];

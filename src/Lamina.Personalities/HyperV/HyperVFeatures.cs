@@ -18,13 +18,18 @@ internal static class HyperVFeatures
     // EBX of 4000_0003H.
     internal const uint PostMessages = 1 << 4;
     internal const uint SignalEvents = 1 << 5;
+    internal const uint VpRegisters = 1 << 17;
+    internal const uint ExtendedHypercalls = 1 << 20;
 
     // EDX of 4000_0003H.
+    internal const uint VectorInput = 1 << 4;
     internal const uint FrequencyRegisters = 1 << 8;
     internal const uint CrashRegisters = 1 << 10;
+    internal const uint VectorOutput = 1 << 15;
     internal const uint DirectTimers = 1 << 19;
 
     // EAX of 4000_0004H.
+    internal const uint UseRemoteFlush = 1 << 2;
     internal const uint UseApicRegisters = 1 << 3;
     internal const uint RelaxedTiming = 1 << 5;
     internal const uint NoAutoEndOfInterrupt = 1 << 9;

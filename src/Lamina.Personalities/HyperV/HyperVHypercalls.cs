@@ -1,107 +1,162 @@
 using System.Buffers.Binary;
-using System.Numerics;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Personalities;
 
 namespace Lamina.Personalities.HyperV;
 
-/// <summary>Hypercalls (Top-Level Functional Specification, chapter 3): with parameters in memory, or "fast" ones in registers.</summary>
-internal sealed class HyperVHypercalls(GuestMemory memory, IMessageInterruptSink messages, int processorCount)
+/// <summary>
+/// Hypercalls (Top-Level Functional Specification, chapter 3): with parameters in memory, or "fast" ones in two general and six XMM registers. The input is copied before it is looked at; a call with a list
+/// begins where the caller says, and does all of it.
+/// </summary>
+internal sealed class HyperVHypercalls(HyperVPersonality personality, GuestMemory memory, IMessageInterruptSink messages)
 {
-    private const ushort NotifyLongSpinWait = 0x0008;
-    private const ushort SendSyntheticClusterIpi = 0x000b;
-    private const ushort SendSyntheticClusterIpiEx = 0x0015;
-    private const ushort PostMessage = 0x005c;
-    private const ushort SignalEvent = 0x005d;
-    private const ulong FastBit = 1 << 16;
-    private const ulong RepMask = 0xfffUL << 32;
-    private const int VariableHeaderShift = 17;
-    private const int VariableHeaderMask = 0x3ff;
-    private const int PostMessageLength = 256;
+    private const int RegisterBytes = 2 * sizeof(ulong);
+    private const int FastBytes = RegisterBytes + (6 * 16);
+    private const int RepsShift = 32;
     private const ulong MessageAddress = 0xfee0_0000;
     private const int DestinationShift = 12;
     private const uint FirstVector = 16;
 
+    private readonly RegisterCalls _registers = new(personality);
+
     /// <summary>Who takes messages and events; null for nobody.</summary>
     internal IPartitionPort? Port { get; set; }
+
+    /// <summary>Takes memory that the guest says it does not use; null if it is not to say.</summary>
+    internal FreePages? FreePages { get; set; }
 
     /// <summary>Executes one.</summary>
     internal void Execute(in GuestCall call)
     {
-        ulong control = call.Is64Bit ? call.Registers[GuestCall.Rcx] : Join(call, GuestCall.Rdx, GuestCall.Rax);
-        ulong first = call.Is64Bit ? call.Registers[GuestCall.Rdx] : Join(call, GuestCall.Rbx, GuestCall.Rcx);
-        ulong second = call.Is64Bit ? call.Registers[GuestCall.R8] : Join(call, GuestCall.Rdi, GuestCall.Rsi);
-        bool fast = (control & FastBit) != 0;
-        HypercallStatus status = (control & RepMask) != 0 ? HypercallStatus.InvalidHypercallCode : (ushort)control switch
-        {
-            NotifyLongSpinWait => HypercallStatus.Success,
-            SendSyntheticClusterIpi => SendIpi(first, second, fast),
-            SendSyntheticClusterIpiEx => SendIpiEx(first, fast, (int)(control >> VariableHeaderShift) & VariableHeaderMask),
-            PostMessage => Post(first, fast),
-            SignalEvent => Signal(first, fast),
-            _ => HypercallStatus.InvalidHypercallCode,
-        };
+        ulong value = call.Is64Bit ? call.Registers[GuestCall.Rcx] : Join(call, GuestCall.Rdx, GuestCall.Rax);
+        ulong result = Execute(call, new HypercallControl(value));
         if (call.Is64Bit)
         {
-            call.Registers[GuestCall.Rax] = (ulong)status;
+            call.Registers[GuestCall.Rax] = result;
         }
         else
         {
-            call.Set32(GuestCall.Rax, (uint)status);
-            call.Set32(GuestCall.Rdx, 0);
+            call.Set32(GuestCall.Rax, (uint)result);
+            call.Set32(GuestCall.Rdx, (uint)(result >> 32));
         }
+    }
+
+    private ulong Execute(in GuestCall call, HypercallControl control)
+    {
+        if (!HypercallShape.TryFind(control.Code, out HypercallShape shape) || (control.Code == HypercallCode.MemoryHeatHint && FreePages is null))
+        {
+            return (ulong)(control.Code is >= HypercallCode.FirstOfParent and <= HypercallCode.LastOfParent ? HypercallStatus.AccessDenied : HypercallStatus.InvalidHypercallCode);
+        }
+
+        if (!shape.Fits(control))
+        {
+            return (ulong)HypercallStatus.InvalidHypercallInput;
+        }
+
+        ulong first = call.Is64Bit ? call.Registers[GuestCall.Rdx] : Join(call, GuestCall.Rbx, GuestCall.Rcx);
+        ulong second = call.Is64Bit ? call.Registers[GuestCall.R8] : Join(call, GuestCall.Rdi, GuestCall.Rsi);
+        int inputLength = shape.GetInputLength(control);
+        int outputLength = shape.GetOutputLength(control);
+        Span<byte> inputPage = stackalloc byte[GuestMemory.PageSize];
+        Span<byte> outputPage = stackalloc byte[GuestMemory.PageSize];
+        HypercallStatus status = control.IsFast ? TakeRegisters(call, first, second, inputLength, outputLength, inputPage)
+            : IsPage(first, inputLength) && IsPage(second, outputLength) && (inputLength == 0 || memory.TryRead(first, inputPage[..inputLength])) ? HypercallStatus.Success
+            : HypercallStatus.InvalidAlignment;
+        if (status != HypercallStatus.Success)
+        {
+            return (ulong)status;
+        }
+
+        Span<byte> output = outputPage[..outputLength];
+        output.Clear();
+        status = Dispatch(call, new HypercallInput(control, shape, inputPage[..inputLength]), output, out int completed);
+
+        // What is given for the elements before the first, and after the last that was dealt with, is left as it was.
+        int from = shape.Output * control.RepStart;
+        int to = shape.Element == 0 ? outputLength : shape.Output * completed;
+        if (to > from && (shape.Element != 0 || status == HypercallStatus.Success))
+        {
+            if (control.IsFast)
+            {
+                call.Caller?.WriteVectors(OutputOffset(inputLength) - RegisterBytes + from, output[from..to]);
+            }
+            else
+            {
+                memory.TryWrite(second + (ulong)from, output[from..to]);
+            }
+        }
+
+        return (ulong)status | ((ulong)(uint)completed << RepsShift);
+    }
+
+    private HypercallStatus Dispatch(in GuestCall call, in HypercallInput input, Span<byte> output, out int completed)
+    {
+        completed = input.Control.RepCount;
+        switch (input.Control.Code)
+        {
+            case HypercallCode.FlushVirtualAddressSpace or HypercallCode.FlushVirtualAddressList:
+                return Complete(TranslationFlushes.Flush(call.Caller, input), input, ref completed);
+            case HypercallCode.FlushVirtualAddressSpaceEx or HypercallCode.FlushVirtualAddressListEx:
+                return Complete(TranslationFlushes.FlushSet(call.Caller, input), input, ref completed);
+            case HypercallCode.NotifyLongSpinWait:
+                call.Caller?.GiveWay();
+                return HypercallStatus.Success;
+            case HypercallCode.SendSyntheticClusterIpi:
+                return SendIpi(input.Get32(0), input.Get64(8));
+            case HypercallCode.SendSyntheticClusterIpiEx:
+                return ProcessorSet.TryRead(input.Get64(8), input.Get64(16), input.Variable, out ulong mask) ? SendIpi(input.Get32(0), mask) : HypercallStatus.InvalidParameter;
+            case HypercallCode.GetVpRegisters:
+                return _registers.Get(call.Processor, input, output, out completed);
+            case HypercallCode.SetVpRegisters:
+                return _registers.Set(call.Processor, input, out completed);
+            case HypercallCode.PostMessage:
+                return Post(input);
+            case HypercallCode.SignalEvent:
+                return Signal(input.Get64(0));
+            case HypercallCode.MemoryHeatHint:
+                return FreePages!.Take(input, out completed);
+            default:
+                BinaryPrimitives.WriteUInt64LittleEndian(output, FreePages is null ? 0 : FreePages.Capability);
+                return HypercallStatus.Success;
+        }
+    }
+
+    private static HypercallStatus Complete(HypercallStatus status, in HypercallInput input, ref int completed)
+    {
+        completed = status == HypercallStatus.Success ? completed : input.Control.RepStart;
+        return status;
     }
 
     private static ulong Join(in GuestCall call, int high, int low) => (call.Registers[high] << 32) | (uint)call.Registers[low];
 
-    private HypercallStatus SendIpi(ulong first, ulong second, bool fast)
+    // The parameters of a fast call are in pairs of registers, and what it gives is in the pairs behind them.
+    private static HypercallStatus TakeRegisters(in GuestCall call, ulong first, ulong second, int inputLength, int outputLength, Span<byte> input)
     {
-        Span<byte> input = stackalloc byte[16];
-        if (fast)
+        int needed = outputLength == 0 ? inputLength : OutputOffset(inputLength) + outputLength;
+        if (needed > FastBytes || (needed > RegisterBytes && call.Caller == null))
         {
-            BinaryPrimitives.WriteUInt64LittleEndian(input, first);
-            BinaryPrimitives.WriteUInt64LittleEndian(input[8..], second);
-        }
-        else if (!IsAligned(first) || !memory.TryRead(first, input))
-        {
-            return HypercallStatus.InvalidAlignment;
+            return HypercallStatus.InvalidHypercallInput;
         }
 
-        return SendIpi(BinaryPrimitives.ReadUInt32LittleEndian(input), BinaryPrimitives.ReadUInt64LittleEndian(input[8..]));
+        BinaryPrimitives.WriteUInt64LittleEndian(input, first);
+        BinaryPrimitives.WriteUInt64LittleEndian(input[sizeof(ulong)..], second);
+        if (inputLength > RegisterBytes)
+        {
+            call.Caller!.ReadVectors(input[RegisterBytes..FastBytes]);
+        }
+
+        return HypercallStatus.Success;
     }
 
-    // A set of processors as banks of 64 (section 7.8.7.3), of which there is one here.
-    private HypercallStatus SendIpiEx(ulong address, bool fast, int banks)
+    // The general registers are never written.
+    private static int OutputOffset(int inputLength) => Math.Max(RegisterBytes, (inputLength + 15) & ~15);
+
+    // Parameters are in one page.
+    private bool IsPage(ulong address, int length)
     {
-        const int HeaderLength = 24;
-        const ulong SparseSet = 0;
-        const ulong AllProcessors = 1;
-        Span<byte> input = stackalloc byte[HeaderLength];
-        if (fast || !IsAligned(address) || !memory.TryRead(address, input))
-        {
-            return HypercallStatus.InvalidAlignment;
-        }
-
-        uint vector = BinaryPrimitives.ReadUInt32LittleEndian(input);
-        ulong format = BinaryPrimitives.ReadUInt64LittleEndian(input[8..]);
-        ulong valid = BinaryPrimitives.ReadUInt64LittleEndian(input[16..]);
-        ulong mask = ulong.MaxValue;
-        if (format == SparseSet)
-        {
-            if (BitOperations.PopCount(valid) != banks || ((valid & 1) != 0 && !memory.TryRead(address + HeaderLength, out mask)))
-            {
-                return HypercallStatus.InvalidParameter;
-            }
-
-            mask = (valid & 1) != 0 ? mask : 0;
-        }
-        else if (format != AllProcessors)
-        {
-            return HypercallStatus.InvalidParameter;
-        }
-
-        return SendIpi(vector, mask);
+        return length == 0
+            || ((address & 7) == 0 && (int)(address % GuestMemory.PageSize) + length <= GuestMemory.PageSize && memory.GetHostAddress(address, (ulong)length) != 0);
     }
 
     private HypercallStatus SendIpi(uint vector, ulong mask)
@@ -111,7 +166,7 @@ internal sealed class HyperVHypercalls(GuestMemory memory, IMessageInterruptSink
             return HypercallStatus.InvalidParameter;
         }
 
-        for (int i = 0; i < processorCount; i++)
+        for (int i = 0; i < personality.ProcessorCount; i++)
         {
             if (((mask >> i) & 1) != 0)
             {
@@ -122,33 +177,20 @@ internal sealed class HyperVHypercalls(GuestMemory memory, IMessageInterruptSink
         return HypercallStatus.Success;
     }
 
-    private HypercallStatus Post(ulong address, bool fast)
+    private HypercallStatus Post(in HypercallInput input)
     {
+        const int SizeOffset = 12;
         const int PayloadOffset = 16;
-        Span<byte> input = stackalloc byte[PostMessageLength];
-        if (fast || !IsAligned(address) || !memory.TryRead(address, input))
-        {
-            return HypercallStatus.InvalidAlignment;
-        }
-
-        uint size = BinaryPrimitives.ReadUInt32LittleEndian(input[12..]);
+        uint size = input.Get32(SizeOffset);
         return size > SyntheticInterrupts.MaximumPayload ? HypercallStatus.InvalidParameter
-            : Port?.TryPostMessage(BinaryPrimitives.ReadUInt32LittleEndian(input), input.Slice(PayloadOffset, (int)size)) == true ? HypercallStatus.Success
+            : Port?.TryPostMessage(input.Get32(0), input.Header.Slice(PayloadOffset, (int)size)) == true ? HypercallStatus.Success
             : HypercallStatus.InvalidConnectionId;
     }
 
-    private HypercallStatus Signal(ulong first, bool fast)
+    // Each connection has one flag here.
+    private HypercallStatus Signal(ulong input)
     {
-        ulong input = first;
-        if (!fast && (!IsAligned(first) || !memory.TryRead(first, out input)))
-        {
-            return HypercallStatus.InvalidAlignment;
-        }
-
-        // Each connection has one flag here.
         return input >> 32 != 0 ? HypercallStatus.InvalidParameter
             : Port?.TrySignalEvent((uint)input) == true ? HypercallStatus.Success : HypercallStatus.InvalidConnectionId;
     }
-
-    private static bool IsAligned(ulong address) => (address & 7) == 0;
 }

@@ -1,9 +1,11 @@
 using Lamina.Machine;
+using Lamina.Machine.Backends;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.Machine.Time;
+using Lamina.Personalities.HyperV.Memory;
 
 namespace Lamina.Personalities.HyperV;
 
@@ -38,7 +40,7 @@ public sealed class HyperVPersonality : IPersonality
         _settings = settings;
         _gate = settings.Gate;
         _time = new ReferenceTime(settings.Memory, settings.Clock, settings.TscFrequency);
-        _hypercalls = new HyperVHypercalls(settings.Memory, settings.Messages, settings.ProcessorCount);
+        _hypercalls = new HyperVHypercalls(this, settings.Memory, settings.Messages);
         _processors = new HyperVProcessor[settings.ProcessorCount];
         for (int i = 0; i < _processors.Length; i++)
         {
@@ -70,11 +72,18 @@ public sealed class HyperVPersonality : IPersonality
         set => _hypercalls.Port = value;
     }
 
+    /// <summary>Bytes of free memory that the guest has reported; what is used and freed again counts again. Any thread.</summary>
+    public ulong ReportedBytes => _hypercalls.FreePages?.Bytes ?? 0;
+
     /// <summary>The machine clock.</summary>
     internal IMachineClock Clock => _settings.Clock;
 
     /// <summary>Number of processors.</summary>
     internal int ProcessorCount => _processors.Length;
+
+    /// <summary>Has the guest told that it may report free memory. Before it runs.</summary>
+    /// <param name="reclaimer">Takes it.</param>
+    public void TakeFreePages(IMemoryReclaimer reclaimer) => _hypercalls.FreePages = new FreePages(new PageReclaim(_settings.Memory, reclaimer));
 
     /// <inheritdoc/>
     public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller) => _processors[processor].Connect(controller);
@@ -343,15 +352,17 @@ public sealed class HyperVPersonality : IPersonality
         const uint MaximumProcessors = 64;
         const uint Features = HyperVFeatures.TimeReferenceCount | HyperVFeatures.SyntheticInterruptController | HyperVFeatures.SyntheticTimers | HyperVFeatures.ApicAccess
             | HyperVFeatures.Hypercalls | HyperVFeatures.VpIndex | HyperVFeatures.Reset | HyperVFeatures.ReferenceTsc | HyperVFeatures.Frequencies | HyperVFeatures.TscInvariant;
-        const uint Others = HyperVFeatures.FrequencyRegisters | HyperVFeatures.CrashRegisters | HyperVFeatures.DirectTimers;
-        const uint Hints = HyperVFeatures.UseApicRegisters | HyperVFeatures.RelaxedTiming | HyperVFeatures.NoAutoEndOfInterrupt | HyperVFeatures.UseIpiHypercall
+        const uint Others = HyperVFeatures.FrequencyRegisters | HyperVFeatures.CrashRegisters | HyperVFeatures.DirectTimers | HyperVFeatures.VectorInput
+            | HyperVFeatures.VectorOutput;
+        const uint Privileges = HyperVFeatures.PostMessages | HyperVFeatures.SignalEvents | HyperVFeatures.VpRegisters | HyperVFeatures.ExtendedHypercalls;
+        const uint Hints = HyperVFeatures.UseRemoteFlush | HyperVFeatures.UseApicRegisters | HyperVFeatures.RelaxedTiming | HyperVFeatures.NoAutoEndOfInterrupt | HyperVFeatures.UseIpiHypercall
             | HyperVFeatures.UseProcessorSets;
         return
         [
             HypervisorLeaves.CreateSignature(MaximumLeaf, "Microsoft Hv"),
             new CpuidEntry(0x4000_0001, Any, InterfaceSignature, 0, 0, 0),
             new CpuidEntry(0x4000_0002, Any, Build, Version, 0, 0),
-            new CpuidEntry(0x4000_0003, Any, Features, HyperVFeatures.PostMessages | HyperVFeatures.SignalEvents, 0, Others),
+            new CpuidEntry(0x4000_0003, Any, Features, Privileges, 0, Others),
             new CpuidEntry(0x4000_0004, Any, Hints, NeverSpin, 0, 0),
             new CpuidEntry(0x4000_0005, Any, MaximumProcessors, MaximumProcessors, 0, 0),
             new CpuidEntry(0x4000_0006, Any, 0, 0, 0, 0),

@@ -18,6 +18,7 @@ internal sealed class HyperVProcessor
 
     private readonly PersonalitySettings _settings;
     private readonly SyntheticTimer[] _timers = new SyntheticTimer[TimerCount];
+    private readonly EndOfInterruptFlag _flag;
     private ulong _assistPage;
     private ILocalInterruptController? _controller;
 
@@ -26,6 +27,7 @@ internal sealed class HyperVProcessor
         _settings = settings;
         Interrupts = new SyntheticInterrupts(settings.Memory, settings.Messages, index);
         Interrupts.Reset();
+        _flag = new EndOfInterruptFlag(settings.Memory);
         for (uint i = 0; i < TimerCount; i++)
         {
             _timers[i] = new SyntheticTimer(settings.Gate, settings.Clock, time, Interrupts, i);
@@ -35,7 +37,11 @@ internal sealed class HyperVProcessor
     /// <summary>The synthetic interrupt controller.</summary>
     internal SyntheticInterrupts Interrupts { get; }
 
-    internal void Connect(ILocalInterruptController controller) => _controller = controller;
+    internal void Connect(ILocalInterruptController controller)
+    {
+        _controller = controller;
+        (controller as IFlaggedEndOfInterrupt)?.Connect(_flag);
+    }
 
     private void ShowDirect()
     {
@@ -48,6 +54,7 @@ internal sealed class HyperVProcessor
     internal void Reset()
     {
         _assistPage = 0;
+        _flag.Address = null;
         Interrupts.Reset();
         ShowDirect();
         foreach (SyntheticTimer timer in _timers)
@@ -106,6 +113,7 @@ internal sealed class HyperVProcessor
             case HyperVMsr.VpAssistPage:
                 _assistPage = value;
                 ClearAssistPage();
+                _flag.Address = GetFlag();
                 return true;
             case >= HyperVMsr.FirstTimer and <= HyperVMsr.LastTimer:
                 SyntheticTimer timer = _timers[(index - HyperVMsr.FirstTimer) / 2];
@@ -195,6 +203,7 @@ internal sealed class HyperVProcessor
             valid &= _timers[i].Restore(state, (ushort)(field + 8 + (i * 4)));
         }
 
+        _flag.Restore(GetFlag());
         ShowDirect();
         return valid;
     }
@@ -212,7 +221,10 @@ internal sealed class HyperVProcessor
         return _controller?.ReadPage(offset, data) == AccessResult.Done ? LittleEndian.Get(data) : 0;
     }
 
-    // Nothing is offered in it: the guest finds zeroes.
+    // The page begins with the flag.
+    private ulong? GetFlag() => (_assistPage & Enable) != 0 ? _assistPage & AddressMask : null;
+
+    // Of the rest nothing is offered: the guest finds zeroes.
     private void ClearAssistPage()
     {
         if ((_assistPage & Enable) != 0)

@@ -5,7 +5,12 @@ internal enum HypercallStatus : ushort
 {
     Success = 0,
     InvalidHypercallCode = 2,
+    InvalidHypercallInput = 3,
     InvalidAlignment = 4,
     InvalidParameter = 5,
+    AccessDenied = 6,
+    InvalidPartitionId = 13,
+    InvalidVpIndex = 14,
     InvalidConnectionId = 18,
+    InvalidVpState = 21,
 }

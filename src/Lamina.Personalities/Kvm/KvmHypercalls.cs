@@ -9,6 +9,7 @@ internal sealed class KvmHypercalls(IMessageInterruptSink messages, int processo
     private const ulong VapicPollIrq = 1;
     private const ulong KickCpu = 5;
     private const ulong SendIpi = 10;
+    private const ulong SchedYield = 11;
     private const long NoSuchCall = -1000;
     private const long NotPermitted = -1;
     private const long InvalidArgument = -22;
@@ -30,6 +31,7 @@ internal sealed class KvmHypercalls(IMessageInterruptSink messages, int processo
             VapicPollIrq => 0,
             KickCpu => Kick(call.Get(GuestCall.Rcx)),
             SendIpi => Send(call.Get(GuestCall.Rbx), call.Get(GuestCall.Rcx), call.Get(GuestCall.Rdx), call.Get(GuestCall.Rsi), call.Is64Bit ? 64 : 32),
+            SchedYield => Yield(call),
             _ => NoSuchCall,
         };
         call.Registers[GuestCall.Rax] = call.Is64Bit ? (ulong)result : (uint)result;
@@ -43,6 +45,13 @@ internal sealed class KvmHypercalls(IMessageInterruptSink messages, int processo
             _signals[apicId]?.SignalKick();
         }
 
+        return 0;
+    }
+
+    // Which processor is to have it instead, the host's scheduler decides.
+    private static long Yield(in GuestCall call)
+    {
+        call.Caller?.GiveWay();
         return 0;
     }
 

@@ -10,15 +10,21 @@ namespace Lamina.Personalities.Kvm;
 
 /// <summary>
 /// What a guest of KVM finds (Linux, Documentation/virt/kvm/x86: cpuid.rst, msr.rst, hypercalls.rst): the clock, stolen time, interrupts between processors and wake-ups by
-/// hypercall, and poll control. Page faults that wait, and TLB flushes that a sleeping processor does when it wakes, are not offered: nothing here would become faster by them.
+/// hypercall, poll control, ends of interrupts by a flag, and translations that a sleeping processor drops when it wakes. Page faults that wait are not offered: guest RAM is there.
 /// </summary>
-public sealed class KvmPersonality : IPersonality, ITimerTarget
+public sealed class KvmPersonality : IPersonality, IProcessorPresence, ITimerTarget
 {
     // How often stolen time is looked at, in nanoseconds.
     private const ulong StealPeriod = 250_000_000;
     private const int StealLength = 64;
     private const ulong StealReserved = 0x3e;
     private const ulong DefaultPollControl = 1;
+
+    // The record's "preempted", whose first bit tells the guest, and whose second is the guest's answer.
+    private const ulong PreemptedOffset = 16;
+    private const uint Preempted = 1;
+    private const uint FlushTranslations = 2;
+    private const ulong FlagReserved = 2;
 
     private readonly PersonalitySettings _settings;
     private readonly ILock _gate;
@@ -32,6 +38,8 @@ public sealed class KvmPersonality : IPersonality, ITimerTarget
     private readonly ulong[] _stealTime;
     private readonly ulong[] _stolenBefore;
     private readonly ulong[] _pollControl;
+    private readonly ulong[] _endOfInterrupt;
+    private readonly EndOfInterruptFlag[] _flags;
     private readonly bool[] _counterSet;
     private ulong _wallClock;
     private bool _hasFirstTime;
@@ -57,11 +65,18 @@ public sealed class KvmPersonality : IPersonality, ITimerTarget
         _stealTime = new ulong[settings.ProcessorCount];
         _stolenBefore = new ulong[settings.ProcessorCount];
         _pollControl = new ulong[settings.ProcessorCount];
+        _endOfInterrupt = new ulong[settings.ProcessorCount];
+        _flags = new EndOfInterruptFlag[settings.ProcessorCount];
+        for (int i = 0; i < _flags.Length; i++)
+        {
+            _flags[i] = new EndOfInterruptFlag(settings.Memory);
+        }
+
         _counterSet = new bool[settings.ProcessorCount];
         _timer = settings.Clock.CreateTimer(this);
         Array.Fill(_pollControl, DefaultPollControl);
         const KvmFeatures Features = KvmFeatures.ClockSource | KvmFeatures.NoIoDelay | KvmFeatures.ClockSource2 | KvmFeatures.StealTime | KvmFeatures.PvUnhalt
-            | KvmFeatures.PvSendIpi | KvmFeatures.PollControl | KvmFeatures.ClockSourceStable;
+            | KvmFeatures.PvSendIpi | KvmFeatures.PollControl | KvmFeatures.ClockSourceStable | KvmFeatures.PvEndOfInterrupt | KvmFeatures.PvTlbFlush | KvmFeatures.PvSchedYield;
         Leaves =
         [
             HypervisorLeaves.CreateSignature(HypervisorLeaves.Timing, "KVMKVMKVM\0\0\0"),
@@ -86,7 +101,31 @@ public sealed class KvmPersonality : IPersonality, ITimerTarget
     public bool HasHypercalls => _isServed;
 
     /// <inheritdoc/>
-    public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller) => _hypercalls.Connect(processor, signals);
+    public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller)
+    {
+        _hypercalls.Connect(processor, signals);
+        (controller as IFlaggedEndOfInterrupt)?.Connect(_flags[processor]);
+    }
+
+    /// <inheritdoc/>
+    public bool OnEnter(int processor)
+    {
+        // Others see that it executes before it does, or it sees what they ask for.
+        ulong record = Volatile.Read(ref _stealTime[processor]);
+        return (record & KvmMsr.Enabled) != 0
+            && _memory.TryAnd((record & ~KvmMsr.Enabled) + PreemptedOffset, ~(Preempted | FlushTranslations), out uint before)
+            && (before & FlushTranslations) != 0;
+    }
+
+    /// <inheritdoc/>
+    public void OnLeave(int processor)
+    {
+        ulong record = Volatile.Read(ref _stealTime[processor]);
+        if ((record & KvmMsr.Enabled) != 0)
+        {
+            _memory.TryOr((record & ~KvmMsr.Enabled) + PreemptedOffset, Preempted, out _);
+        }
+    }
 
     /// <inheritdoc/>
     public bool TryReadMsr(int processor, ulong timeStamp, uint index, out ulong value)
@@ -107,6 +146,9 @@ public sealed class KvmPersonality : IPersonality, ITimerTarget
                 break;
             case KvmMsr.PollControl:
                 value = _pollControl[processor];
+                break;
+            case KvmMsr.EndOfInterrupt:
+                value = _endOfInterrupt[processor];
                 break;
             default:
                 known = false;
@@ -142,6 +184,15 @@ public sealed class KvmPersonality : IPersonality, ITimerTarget
                 if (allowed)
                 {
                     SetStealTime(processor, value);
+                }
+
+                break;
+            case KvmMsr.EndOfInterrupt:
+                allowed = (value & FlagReserved) == 0;
+                if (allowed)
+                {
+                    _endOfInterrupt[processor] = value;
+                    _flags[processor].Address = GetFlag(value);
                 }
 
                 break;
@@ -229,6 +280,12 @@ public sealed class KvmPersonality : IPersonality, ITimerTarget
         Array.Clear(_systemTime);
         Array.Clear(_stealTime);
         Array.Fill(_pollControl, DefaultPollControl);
+        Array.Clear(_endOfInterrupt);
+        foreach (EndOfInterruptFlag flag in _flags)
+        {
+            flag.Address = null;
+        }
+
         _gate.Exit();
     }
 
@@ -242,6 +299,7 @@ public sealed class KvmPersonality : IPersonality, ITimerTarget
             state.Write(field, _systemTime[i]);
             state.Write((ushort)(field + 1), _stealTime[i]);
             state.Write((ushort)(field + 2), _pollControl[i]);
+            state.Write((ushort)(field + 3), _endOfInterrupt[i]);
         }
     }
 
@@ -255,12 +313,19 @@ public sealed class KvmPersonality : IPersonality, ITimerTarget
             valid &= state.TryTake(field, ref _systemTime[i]) & state.TryTake((ushort)(field + 1), ref _stealTime[i]) & state.TryTake((ushort)(field + 2), ref _pollControl[i]);
             valid &= (_stealTime[i] & StealReserved) == 0 && _pollControl[i] <= 1;
 
+            // Machines of before have none.
+            _endOfInterrupt[i] = valid && state.TryRead((ushort)(field + 3), out ulong flag) ? flag : 0;
+            valid &= (_endOfInterrupt[i] & FlagReserved) == 0;
+            _flags[i].Restore(GetFlag(_endOfInterrupt[i]));
+
             // Stolen from here on.
             _stolenBefore[i] = valid && _stealTime[i] != 0 ? _stolen.GetStolen(i) : 0;
         }
 
         return valid;
     }
+
+    private static ulong? GetFlag(ulong register) => (register & KvmMsr.Enabled) != 0 ? register & ~KvmMsr.Enabled : null;
 
     // Sixteen fields a processor.
     private static ushort GetField(int processor) => (ushort)((processor + 1) * 16);

@@ -5,7 +5,7 @@ using Lamina.Machine.Memory;
 namespace Lamina.Personalities.Scsi;
 
 /// <summary>A SCSI target with its logical units, which are disks.</summary>
-internal sealed class ScsiTarget(GuestMemory memory, ReadOnlyMemory<ScsiDisk> units)
+internal sealed class ScsiTarget(GuestMemory memory, ReadOnlyMemory<ScsiDisk?> units)
 {
     /// <summary>Most logical units.</summary>
     internal const int MaximumUnits = 64;
@@ -13,8 +13,8 @@ internal sealed class ScsiTarget(GuestMemory memory, ReadOnlyMemory<ScsiDisk> un
     private const byte NoSuchUnit = 0x7f;
     private const int InquiryLength = 36;
 
-    /// <summary>The disks by their logical unit number.</summary>
-    internal ReadOnlySpan<ScsiDisk> Units => units.Span;
+    /// <summary>The disks by their logical unit number; null where there is none.</summary>
+    internal ReadOnlySpan<ScsiDisk?> Units => units.Span;
 
     /// <summary>Begins a command. Any thread, several at once.</summary>
     /// <returns><c>true</c> if it has ended already.</returns>
@@ -27,9 +27,9 @@ internal sealed class ScsiTarget(GuestMemory memory, ReadOnlyMemory<ScsiDisk> un
             return true;
         }
 
-        if (unit < (uint)Units.Length)
+        if (unit < (uint)Units.Length && Units[(int)unit] is { } disk)
         {
-            return Units[(int)unit].Submit(request);
+            return disk.Submit(request);
         }
 
         if (operation == ScsiOperation.Inquiry)
@@ -51,9 +51,9 @@ internal sealed class ScsiTarget(GuestMemory memory, ReadOnlyMemory<ScsiDisk> un
     /// <summary>Waits until every command has ended. Not with a lock held that completions take.</summary>
     internal void Drain()
     {
-        foreach (ScsiDisk disk in Units)
+        foreach (ScsiDisk? disk in Units)
         {
-            disk.Drain();
+            disk?.Drain();
         }
     }
 
@@ -70,12 +70,17 @@ internal sealed class ScsiTarget(GuestMemory memory, ReadOnlyMemory<ScsiDisk> un
         const int Entry = 8;
         Span<byte> answer = stackalloc byte[Header + (MaximumUnits * Entry)];
         answer.Clear();
-        BinaryPrimitives.WriteUInt32BigEndian(answer, (uint)(Units.Length * Entry));
+        int length = 0;
         for (int i = 0; i < Units.Length; i++)
         {
-            answer[Header + (i * Entry) + 1] = (byte)i;
+            if (Units[i] is not null)
+            {
+                answer[Header + length + 1] = (byte)i;
+                length += Entry;
+            }
         }
 
-        Answer(memory, request, answer[..(Header + (Units.Length * Entry))], BinaryPrimitives.ReadUInt32BigEndian(request.Command[6..]));
+        BinaryPrimitives.WriteInt32BigEndian(answer, length);
+        Answer(memory, request, answer[..(Header + length)], BinaryPrimitives.ReadUInt32BigEndian(request.Command[6..]));
     }
 }

@@ -1,21 +1,25 @@
+using Lamina.Machine.Backends;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.Machine.Time;
 using Lamina.Personalities.VMware.Backdoor;
+using Lamina.Personalities.VMware.Balloon;
 using Lamina.Personalities.VMware.GuestRpc;
 
 namespace Lamina.Personalities.VMware;
 
 /// <summary>
-/// What a guest of VMware finds: the signature, the frequencies (Linux, arch/x86/kernel/cpu/vmware.c), and the backdoor port, which programs use as well as the kernel,
-/// with the messages of open-vm-tools.
+/// What a guest of VMware finds: the signature, the frequencies (Linux, arch/x86/kernel/cpu/vmware.c), and the backdoor ports: one that programs use as well as the kernel,
+/// with the messages of open-vm-tools, and one for the kernel's memory balloon.
 /// </summary>
 public sealed class VMwarePersonality : IPersonality
 {
     private const ushort BackdoorPort = 0x5658;
     private const uint Magic = 0x564d_5868;
+    private const ushort BalloonPort = 0x5670;
+    private const uint BalloonMagic = 0x456c_6d6f;
     private const uint Refused = uint.MaxValue;
 
     // Of the interface, as every product of today answers; and a server.
@@ -30,13 +34,18 @@ public sealed class VMwarePersonality : IPersonality
 
     private readonly PersonalitySettings _settings;
     private readonly RpcTransport _transport;
+    private readonly BalloonService _balloon;
 
     /// <summary>Makes it.</summary>
-    public VMwarePersonality(PersonalitySettings settings)
+    /// <param name="settings">The machine.</param>
+    /// <param name="reclaimer">Takes pages that the guest gives back; null for nobody.</param>
+    public VMwarePersonality(PersonalitySettings settings, IMemoryReclaimer? reclaimer = null)
     {
+        ArgumentNullException.ThrowIfNull(settings);
         _settings = settings;
         Tools = new ToolsService(settings.Gate, settings.Clock);
         _transport = new RpcTransport(Tools, settings.Clock);
+        _balloon = new BalloonService(settings.Gate, settings.Memory, reclaimer);
         Leaves =
         [
             HypervisorLeaves.CreateSignature(HypervisorLeaves.Timing, "VMwareVMware"),
@@ -50,6 +59,9 @@ public sealed class VMwarePersonality : IPersonality
     /// <summary>The host's side of open-vm-tools.</summary>
     public ToolsService Tools { get; }
 
+    /// <summary>The memory balloon.</summary>
+    public IBalloon Balloon => _balloon;
+
     /// <inheritdoc/>
     public IReadOnlyList<CpuidEntry> Leaves { get; }
 
@@ -57,7 +69,7 @@ public sealed class VMwarePersonality : IPersonality
     public ushort FirstPort => BackdoorPort;
 
     /// <inheritdoc/>
-    public int PortCount => 1;
+    public int PortCount => BalloonPort - BackdoorPort + 1;
 
     /// <inheritdoc/>
     public bool HasHypercalls => false;
@@ -90,7 +102,12 @@ public sealed class VMwarePersonality : IPersonality
     {
         // Whoever does not know the magic number reads a port at which there is nothing.
         uint answer = Refused;
-        if (data.Length == sizeof(uint) && (uint)call.Registers[GuestCall.Rax] == Magic)
+        if (data.Length == sizeof(uint) && port == BalloonPort && (uint)call.Registers[GuestCall.Rax] == BalloonMagic)
+        {
+            // It takes pages of memory, which is not for programs.
+            answer = call.PrivilegeLevel == 0 ? _balloon.Execute(call) : Refused;
+        }
+        else if (data.Length == sizeof(uint) && port == BackdoorPort && (uint)call.Registers[GuestCall.Rax] == Magic)
         {
             answer = Answer(call, (BackdoorCommand)(ushort)call.Registers[GuestCall.Rcx]);
         }
@@ -129,6 +146,7 @@ public sealed class VMwarePersonality : IPersonality
         _settings.Gate.Enter();
         _transport.Reset();
         Tools.Reset();
+        _balloon.Reset();
         _settings.Gate.Exit();
     }
 

@@ -19,6 +19,9 @@ internal readonly ref struct CallArguments
     /// <summary>The processor that calls.</summary>
     internal int Processor => _call.Processor;
 
+    /// <summary>Whether the processor can wait, and ask again.</summary>
+    internal bool CanWait => _call.CanWait;
+
     /// <summary>The first argument: of most calls the operation.</summary>
     internal uint Command => (uint)_call.Registers[GuestCall.Rdi];
 

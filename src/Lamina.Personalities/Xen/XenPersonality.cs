@@ -75,6 +75,7 @@ public sealed class XenPersonality : IPersonality, ITimerTarget
     public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller)
     {
         Domain.Events.Connect(processor, signals);
+        Domain.Processors[processor].PollLimit.Signals = signals;
         Domain.Processors[processor].Controller = controller;
     }
 
@@ -104,7 +105,14 @@ public sealed class XenPersonality : IPersonality, ITimerTarget
     /// <inheritdoc/>
     public bool TryHypercall(in GuestCall call)
     {
-        long result = call.PrivilegeLevel != 0 ? XenError.NotPermitted : call.Is64Bit ? Execute(call) : XenError.NoSuchCall;
+        bool waits = false;
+        long result = call.PrivilegeLevel != 0 ? XenError.NotPermitted : call.Is64Bit ? Execute(call, ref waits) : XenError.NoSuchCall;
+        if (waits)
+        {
+            call.Wait();
+            return true;
+        }
+
         if (call.Is64Bit)
         {
             call.Registers[GuestCall.Rax] = (ulong)result;
@@ -191,11 +199,10 @@ public sealed class XenPersonality : IPersonality, ITimerTarget
     /// <summary>Says whose window may show grant frames.</summary>
     internal void Connect(PlatformDevice device) => _memory.Platform = device;
 
-    private long Execute(in GuestCall call)
+    private long Execute(in GuestCall call, ref bool waits)
     {
-        uint number = (uint)call.Registers[GuestCall.Rax];
         CallArguments arguments = new(call, Domain.Memory);
-        return (Hypercall)(number & ~HypercallPage.CanWait) switch
+        return (Hypercall)(uint)call.Registers[GuestCall.Rax] switch
         {
             Hypercall.MemoryOp => _memory.Execute(arguments),
             Hypercall.SetTimerOp => _processors.SetTimer(arguments, call.Registers[GuestCall.Rdi]),
@@ -204,7 +211,7 @@ public sealed class XenPersonality : IPersonality, ITimerTarget
             Hypercall.GrantTableOp => _grants.Execute(arguments),
             Hypercall.VmAssist => Assist(arguments),
             Hypercall.VcpuOp => _processors.Execute(arguments),
-            Hypercall.SchedOp => _scheduler.Execute(arguments, (number & HypercallPage.CanWait) != 0),
+            Hypercall.SchedOp => _scheduler.Execute(arguments, ref waits),
             Hypercall.EventChannelOp => _events.Execute(arguments),
             Hypercall.HvmOp => _hvm.Execute(arguments),
             _ => XenError.NoSuchCall,

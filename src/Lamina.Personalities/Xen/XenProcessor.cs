@@ -18,6 +18,9 @@ internal sealed class XenProcessor(PersonalitySettings settings, EventChannels e
     /// <summary>The timer that fires again and again.</summary>
     internal XenTimer Periodic { get; } = new(settings.Gate, settings.Clock, events, index);
 
+    /// <summary>The end of its waiting for event channels.</summary>
+    internal PollLimit PollLimit { get; } = new(settings.Gate, settings.Clock);
+
     /// <summary>Its local APIC.</summary>
     internal ILocalInterruptController? Controller { get; set; }
 
@@ -30,6 +33,7 @@ internal sealed class XenProcessor(PersonalitySettings settings, EventChannels e
         RunState.Reset();
         SingleShot.Cancel();
         Periodic.Cancel();
+        PollLimit.Cancel();
         TimeArea = 0;
         (Controller as IDirectVectors)?.ClearDirect();
     }
@@ -38,11 +42,13 @@ internal sealed class XenProcessor(PersonalitySettings settings, EventChannels e
     {
         SingleShot.Start();
         Periodic.Start();
+        PollLimit.Start();
     }
 
     internal void Stop()
     {
         SingleShot.Stop();
         Periodic.Stop();
+        PollLimit.Stop();
     }
 }

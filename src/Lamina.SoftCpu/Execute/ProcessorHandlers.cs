@@ -119,9 +119,18 @@ internal static unsafe class ProcessorHandlers
     {
         SoftwareProcessor p = SoftwareProcessor.Of(c);
         ulong next = BranchHandlers.Next(c, i);
-        if (p.Partition.Personality is not { } personality || !personality.TryHypercall(p.CreateCall()))
+        bool waits = false;
+        if (p.Partition.Personality is not { } personality || !personality.TryHypercall(p.CreateCall(ref waits)))
         {
             return Fault.InvalidOpcode(c);
+        }
+
+        if (waits)
+        {
+            // As HLT before the instruction, where RIP stays: an interrupt or a kick has it executed again.
+            c->Halted = true;
+            Interlocked.Or(ref c->Attention, (int)AttentionBits.Halt);
+            return true;
         }
 
         c->Rip = next;

@@ -150,6 +150,9 @@ internal sealed class DeviceCatalog
     /// <summary>The network cards' limits.</summary>
     internal IReadOnlyList<LimitedNetwork> Networks => Paravirtual is { Networks.Count: > 0 } own ? own.Networks : Virtio.Networks;
 
+    /// <summary>The memory balloon; null if there is none.</summary>
+    internal MemoryBalloon? Balloon => Paravirtual?.Balloon ?? Virtio.Balloon;
+
     /// <summary>The virtio devices.</summary>
     internal VirtioCatalog Virtio { get; }
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Lamina.Chipset.Pci;
 using Lamina.Interop;
+using Lamina.Storage;
 using Lamina.Virtio.Transport;
 using Lamina.Vmm.Events;
 
@@ -45,7 +46,7 @@ internal sealed class DeviceChanges : IHotPlugEvents
 
     /// <summary>Attaches a disk.</summary>
     /// <returns>The device's name.</returns>
-    internal string AttachDisk(DiskSettings settings) => Attach(() => Devices.Virtio.CreateDisk(settings));
+    internal string AttachDisk(DiskSettings settings) => Devices.Paravirtual is { Places: { } places } own ? AttachDisk(own, places, settings) : Attach(() => Devices.Virtio.CreateDisk(settings));
 
     /// <summary>Attaches a network card.</summary>
     /// <returns>The device's name.</returns>
@@ -55,6 +56,11 @@ internal sealed class DeviceChanges : IHotPlugEvents
     /// <returns>Whether it is gone.</returns>
     internal bool Detach(string name, TimeSpan patience)
     {
+        if (Devices.Paravirtual is { Places: { } places } own)
+        {
+            return Detach(own, places, name, patience);
+        }
+
         CheckChangeable();
         AttachedDevice attached = Find(name);
         Do(() =>
@@ -68,10 +74,16 @@ internal sealed class DeviceChanges : IHotPlugEvents
     /// <summary>Makes a disk larger, and tells the guest.</summary>
     internal void ResizeDisk(string name, ulong length)
     {
-        AttachedDevice attached = Find(name);
-        if (attached.DiskBackend is not { } backend)
+        AttachedDevice? attached = null;
+        DiskBackend backend;
+        if (Devices.Paravirtual is { Places: not null } own)
         {
-            throw new MachineConfigurationException($"'{name}' is not a disk.");
+            backend = Find(own, name).Backend;
+        }
+        else
+        {
+            attached = Find(name);
+            backend = attached.DiskBackend ?? throw new MachineConfigurationException($"'{name}' is not a disk.");
         }
 
         if (backend.IsReadOnly || length < backend.Length || length % 512 != 0)
@@ -82,17 +94,90 @@ internal sealed class DeviceChanges : IHotPlugEvents
         }
 
         int error = 0;
+        bool possible = true;
         Do(() =>
         {
             // Nothing may be under way while the image's tables change.
+            if (attached == null)
+            {
+                possible = Devices.Paravirtual!.Places!.TryResize(Find(Devices.Paravirtual, name).Number, () => error = backend.Resize(length));
+                return;
+            }
+
             attached.Transport!.Stop();
             error = backend.Resize(length);
             attached.Block!.Resize();
             attached.Transport.Start();
         });
+        if (!possible)
+        {
+            throw new MachineConfigurationException("A disk of this machine cannot be made larger while it runs: its adapter has no word for that.");
+        }
+
         if (error != 0)
         {
             throw new MachineConfigurationException($"The disk '{name}' cannot be made larger: {new SystemCallException("resize", error).Reason}.");
+        }
+    }
+
+    private static ParavirtualDisk Find(ParavirtualCatalog own, string name)
+    {
+        return own.AttachedDisks.FirstOrDefault(d => d.Name == name)
+            ?? throw new MachineConfigurationException($"The machine has no disk '{name}'{(own.AttachedDisks.Count > 0 ? $"; it has {string.Join(", ", own.AttachedDisks.Select(static d => d.Name))}" : "")}.");
+    }
+
+    private string AttachDisk(ParavirtualCatalog own, IDiskPlaces places, DiskSettings settings)
+    {
+        lock (_attaching)
+        {
+            ParavirtualDisk disk = own.CreateDisk(settings, places);
+            try
+            {
+                Do(() => own.Insert(disk, places));
+                return disk.Name;
+            }
+            catch
+            {
+                disk.Dispose();
+                throw;
+            }
+        }
+    }
+
+    private bool Detach(ParavirtualCatalog own, IDiskPlaces places, string name, TimeSpan patience)
+    {
+        ParavirtualDisk disk = Find(own, name);
+        Do(() =>
+        {
+            if (!disk.RemovalRequested)
+            {
+                disk.RemovalRequested = true;
+                _ = Task.Run(() => FinishAsync(own, places, disk));
+            }
+        });
+        return Task.WaitAny([disk.Removed, _end], patience) == 0;
+    }
+
+    // Front ends say in memory that they have let go, and tell nobody. A machine whose guest cannot be asked yet is asked again, and gives the disk up with its next reset at the latest.
+    private async Task FinishAsync(ParavirtualCatalog own, IDiskPlaces places, ParavirtualDisk disk)
+    {
+        TimeSpan pause = TimeSpan.FromMilliseconds(20);
+        TimeSpan longest = TimeSpan.FromSeconds(1);
+        bool asked = false;
+        while (!_end.IsCompleted && !disk.Removed.IsCompleted)
+        {
+            _work.Run(
+                () =>
+                {
+                    asked = asked || places.RequestRemoval(disk.Number);
+                    if (places.IsGivenUp(disk.Number))
+                    {
+                        own.Remove(disk, places);
+                    }
+                },
+                _end);
+            await Task.WhenAny(_end, disk.Removed, Task.Delay(pause)).ConfigureAwait(false);
+            pause = pause + pause < longest ? pause + pause : longest;
         }
     }
 
@@ -148,7 +233,7 @@ internal sealed class DeviceChanges : IHotPlugEvents
     {
         if (Devices.Paravirtual != null)
         {
-            throw new MachineConfigurationException("Only virtio devices can come and go, and this machine's disks and network cards are another hypervisor's.");
+            throw new MachineConfigurationException("Of a machine that shows another hypervisor than KVM only disks can come and go.");
         }
 
         if (!Devices.Virtio.CanChange)

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using Lamina.Chipset.Pci;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Backends;
@@ -12,9 +11,11 @@ using Lamina.Machine.Time;
 using Lamina.Networking;
 using Lamina.Personalities.HyperV;
 using Lamina.Personalities.HyperV.Integration;
+using Lamina.Personalities.HyperV.Memory;
 using Lamina.Personalities.HyperV.Network;
 using Lamina.Personalities.HyperV.Storage;
 using Lamina.Personalities.HyperV.VmBus;
+using Lamina.Personalities.VMware;
 using Lamina.Personalities.VMware.Pvscsi;
 using Lamina.Personalities.VMware.Vmxnet3;
 using Lamina.Personalities.Xen;
@@ -28,17 +29,19 @@ using Lamina.Storage;
 namespace Lamina.Vmm.Devices;
 
 /// <summary>The disks and network cards of a machine that are its personality's, rather than virtio devices.</summary>
-internal sealed class ParavirtualCatalog
+internal sealed class ParavirtualCatalog : IDisposable
 {
     /// <summary>The place of VMware's and Xen's devices on the PCI bus; virtio devices take the places from the first on.</summary>
     internal const int Slot = 31;
 
     private const int MaximumNetworks = 7;
     private readonly List<IDevice> _devices = [];
-    private readonly List<LimitedDisk> _disks = [];
+    private ParavirtualDisk[] _disks = [];
     private readonly List<LimitedNetwork> _networks = [];
     private readonly IMachineClock _clock;
     private readonly Action<IDisposable> _own;
+    private readonly Action<string> _notice;
+    private readonly MachineSettings _settings;
 
     /// <summary>Opens the disks.</summary>
     /// <exception cref="StorageException">A disk cannot be opened.</exception>
@@ -46,11 +49,12 @@ internal sealed class ParavirtualCatalog
     {
         _clock = clock;
         _own = own;
-        foreach (DiskSettings disk in settings.Disks)
+        _notice = notice;
+        _settings = settings;
+        own(this);
+        for (int i = 0; i < settings.Disks.Count; i++)
         {
-            DiskBackend backend = new(DiskImages.Open(disk.Path, disk.Format, !disk.IsReadOnly, disk.IsDirect), disk.OnNoSpace, notice);
-            own(backend);
-            _disks.Add(new LimitedDisk(backend, clock, new MonitorLock(), disk.Limits));
+            _disks = [.. _disks, new ParavirtualDisk(settings.Disks[i], i, clock, notice)];
         }
     }
 
@@ -66,8 +70,24 @@ internal sealed class ParavirtualCatalog
     /// <summary>The services of Hyper-V's parent partition; null if the personality has none.</summary>
     internal IntegrationServices? Services { get; private set; }
 
+    /// <summary>The personality's own memory balloon; null if it has none.</summary>
+    internal MemoryBalloon? Balloon { get; private set; }
+
     /// <summary>The disks' limits.</summary>
-    internal IReadOnlyList<LimitedDisk> Disks => _disks;
+    internal IReadOnlyList<LimitedDisk> Disks => [.. AttachedDisks.Select(static d => d.Limited)];
+
+    /// <summary>The disks. The list is replaced whole, on the control thread; any thread may read it.</summary>
+    internal IReadOnlyList<ParavirtualDisk> AttachedDisks => Volatile.Read(ref _disks);
+
+    /// <summary>Where disks can come and go; null if they cannot.</summary>
+    internal IDiskPlaces? Places { get; private set; }
+
+    /// <summary>The settings with which the same machine would be made now.</summary>
+    internal MachineSettings CurrentSettings => _settings with
+    {
+        Disks = [.. AttachedDisks.Select(static d => d.Settings)],
+        Networks = [.. _settings.Networks.Select(static (n, i) => n with { Number = i, Wires = [] })],
+    };
 
     /// <summary>The network cards' limits.</summary>
     internal IReadOnlyList<LimitedNetwork> Networks => _networks;
@@ -81,22 +101,59 @@ internal sealed class ParavirtualCatalog
         if (personality is XenPersonality xen)
         {
             AddXen(settings, xen, bus, ports);
-            return settings with { Disks = [], Networks = [], Console = null };
+            Balloon = new MemoryBalloon(ControlDomain!) { Target = settings.Balloon?.Target ?? 0 };
+            return settings with { Disks = [], Networks = [], Console = null, Balloon = null };
         }
 
         if (personality is HyperVPersonality hypervisor)
         {
             AddVmBus(settings, hypervisor, memory);
-            return settings with { Disks = [], Networks = [] };
+            return settings with { Disks = [], Networks = [], Balloon = null };
         }
 
         AddVMware(settings, memory, bus, messages);
-        return settings with { Disks = [], Networks = [] };
+        Balloon = new MemoryBalloon(((VMwarePersonality)personality).Balloon) { Target = settings.Balloon?.Target ?? 0 };
+        return settings with { Disks = [], Networks = [], Balloon = null };
     }
 
-    private static byte[] GetSerial(MachineSettings settings, int disk)
+    /// <inheritdoc/>
+    public void Dispose()
     {
-        return Encoding.ASCII.GetBytes(settings.Disks[disk].Serial ?? string.Create(CultureInfo.InvariantCulture, $"disk{disk}"));
+        foreach (ParavirtualDisk disk in _disks)
+        {
+            disk.Dispose();
+        }
+    }
+
+    /// <summary>Makes a disk that no guest sees yet, at the first free place. Any thread, one call at a time.</summary>
+    /// <exception cref="StorageException">It cannot be opened.</exception>
+    /// <exception cref="MachineConfigurationException">There is no place.</exception>
+    internal ParavirtualDisk CreateDisk(DiskSettings settings, IDiskPlaces places)
+    {
+        int number = 0;
+        while (AttachedDisks.Any(d => d.Number == number))
+        {
+            number++;
+        }
+
+        return number < places.Count
+            ? new ParavirtualDisk(settings, number, _clock, _notice)
+            : throw new MachineConfigurationException($"The machine has places for {places.Count} disks, and all are taken.");
+    }
+
+    /// <summary>Shows the guest a disk. On the control thread.</summary>
+    internal void Insert(ParavirtualDisk disk, IDiskPlaces places)
+    {
+        places.Insert(disk.Number, disk.Limited, disk.Serial);
+        Volatile.Write(ref _disks, [.. _disks, disk]);
+    }
+
+    /// <summary>Takes a disk away that the guest has given up, and closes it. On the control thread.</summary>
+    internal void Remove(ParavirtualDisk disk, IDiskPlaces places)
+    {
+        places.Remove(disk.Number);
+        Volatile.Write(ref _disks, [.. _disks.Where(d => d != disk)]);
+        disk.Dispose();
     }
 
     private void AddXen(MachineSettings settings, XenPersonality hypervisor, PciBus bus, AddressSpace ports)
@@ -112,14 +169,16 @@ internal sealed class ParavirtualCatalog
         _devices.Add(platform);
         ControlDomain = new XenBusController(hypervisor, new MonitorLock(), settings.Name);
         _devices.Add(ControlDomain);
-        for (int i = 0; i < _disks.Count; i++)
+        XenDiskPlaces places = new(ControlDomain);
+        Places = places;
+        foreach (ParavirtualDisk disk in _disks)
         {
-            _ = new BlockBackEnd(ControlDomain, new MonitorLock(), i, _disks[i]);
+            places.Add(disk.Number, disk.Limited);
         }
 
         for (int i = 0; i < settings.Networks.Count; i++)
         {
-            _ = new NetworkBackEnd(ControlDomain, new MonitorLock(), i, Open(settings, i).Lines[0], HardwareAddress.Create(settings.Name, i));
+            _ = new NetworkBackEnd(ControlDomain, new MonitorLock(), i, Open(settings, i, NetworkBackEnd.MaximumQueues).Lines, HardwareAddress.Create(settings.Name, i));
         }
 
         if (settings.Console is { } console)
@@ -137,10 +196,7 @@ internal sealed class ParavirtualCatalog
 
         VmBusController bus = new("vmbus0", new MonitorLock(), memory, hypervisor);
         _devices.Add(bus);
-        if (_disks.Count > 0)
-        {
-            _ = new StorageProvider(bus, memory, [.. _disks.Select((d, i) => ((IBlockBackend)d, (ReadOnlyMemory<byte>)GetSerial(settings, i)))]);
-        }
+        Places = new StorageDiskPlaces(new StorageProvider(bus, memory, [.. _disks.Select(static d => ((IBlockBackend)d.Limited, (ReadOnlyMemory<byte>)d.Serial))]));
 
         for (int i = 0; i < settings.Networks.Count; i++)
         {
@@ -148,18 +204,27 @@ internal sealed class ParavirtualCatalog
         }
 
         Services = new IntegrationServices(bus);
+        Balloon = new MemoryBalloon(new DynamicMemoryService(bus, memory, new HostReclaimer()), () => hypervisor.ReportedBytes) { Target = settings.Balloon?.Target ?? 0 };
+        if (settings.Balloon is { ReportsFreePages: true })
+        {
+            hypervisor.TakeFreePages(new HostReclaimer());
+        }
     }
 
-    private LimitedNetwork Open(MachineSettings settings, int index)
+    private LimitedNetwork Open(MachineSettings settings, int index, int queues = 1)
     {
-        if (settings.Networks[index].QueuePairs != 1)
+        if (settings.Networks[index].QueuePairs > queues)
         {
-            throw new MachineConfigurationException("Only a virtio network card can have several pairs of queues, and this machine's are another hypervisor's.");
+            throw new MachineConfigurationException("Only virtio's and Xen's network cards can have several pairs of queues, and this machine's are another hypervisor's.");
         }
 
-        WireNetwork network = VirtioCatalog.Open(settings.Networks[index])[0];
-        _own(network);
-        LimitedNetwork limited = new([network], _clock, new MonitorLock(), settings.Networks[index].Limits);
+        INetworkBackend[] lines = [.. VirtioCatalog.Open(settings.Networks[index])];
+        foreach (WireNetwork line in lines.Cast<WireNetwork>())
+        {
+            _own(line);
+        }
+
+        LimitedNetwork limited = new(lines, _clock, new MonitorLock(), settings.Networks[index].Limits);
         _networks.Add(limited);
         return limited;
     }
@@ -175,9 +240,10 @@ internal sealed class ParavirtualCatalog
         PvscsiController controller = new("pvscsi0", new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages);
         bus.Attach(Slot, 0, controller.Function);
         _devices.Add(controller);
-        for (int i = 0; i < _disks.Count; i++)
+        Places = new PvscsiDiskPlaces(controller);
+        foreach (ParavirtualDisk disk in _disks)
         {
-            controller.TryAddDisk(_disks[i], GetSerial(settings, i));
+            controller.TryAddDisk(disk.Limited, disk.Serial);
         }
 
         for (int i = 0; i < settings.Networks.Count; i++)

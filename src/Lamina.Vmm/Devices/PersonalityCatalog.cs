@@ -32,7 +32,7 @@ internal static class PersonalityCatalog
         {
             PersonalityKind.HyperV => new HyperVPersonality(settings),
             PersonalityKind.Xen => new XenPersonality(settings, stolen, new HostReclaimer(), console),
-            PersonalityKind.VMware => new VMwarePersonality(settings),
+            PersonalityKind.VMware => new VMwarePersonality(settings, new HostReclaimer()),
             _ => new KvmPersonality(settings, stolen, served),
         };
     }

@@ -55,6 +55,47 @@ public sealed class LocalApicTests
     }
 
     [Fact]
+    public void AFlagThatIsTakenDownEndsTheInterrupt()
+    {
+        Flag flag = new();
+        _board.Apics[0].Connect(flag);
+        SelfSend(0x41);
+        Assert.Equal((byte)0x41, _board.Acknowledge());
+        Assert.True(flag.IsUp);
+        flag.IsUp = false;
+        SelfSend(0x42);
+        Assert.Equal((byte)0x42, _board.Acknowledge());
+        Assert.True(flag.IsUp);
+
+        // Another that waits for the end takes the flag down, so that the guest tells.
+        SelfSend(0x43);
+        Assert.False(_board.Apics[0].HasInterrupt);
+        Assert.False(flag.IsUp);
+        _board.Apic(0, 0xb0, 0);
+        Assert.Equal((byte)0x43, _board.Acknowledge());
+        Assert.Equal(1u << 3, _board.Apic(0, 0x120));
+        Assert.False(flag.IsUp);
+    }
+
+    [Fact]
+    public void AFlagThatIsUpIsSavedWithTheState()
+    {
+        Flag flag = new();
+        _board.Apics[0].Connect(flag);
+        SelfSend(0x41);
+        Assert.Equal((byte)0x41, _board.Acknowledge());
+        StateBag state = new();
+        _board.Apics[0].Save(state);
+        Assert.True(flag.IsUp);
+        TestBoard after = new(4);
+        Flag same = new();
+        after.Apics[0].Connect(same);
+        Assert.True(after.Apics[0].Restore(state));
+        Assert.Equal(0u, after.Apic(0, 0x120));
+        Assert.True(flag.IsUp);
+    }
+
+    [Fact]
     public void TheTaskPriorityHoldsInterruptsBack()
     {
         _board.Apics[0].TaskPriorityClass = 8;
@@ -301,5 +342,19 @@ public sealed class LocalApicTests
         }
 
         return taken;
+    }
+
+    private sealed class Flag : Lamina.Machine.Interrupts.IEndOfInterruptFlag
+    {
+        public bool IsUp { get; set; }
+
+        public bool TryRaise() => IsUp = true;
+
+        public bool Lower()
+        {
+            bool was = IsUp;
+            IsUp = false;
+            return was;
+        }
     }
 }

@@ -34,14 +34,13 @@ internal sealed class FuzzedMachine : IDisposable
             Personality = personality,
             Transport = transport,
             HasTestDevices = true,
-            // Xen's own disks are to come; until then its machines have none.
-            Disks = personality == PersonalityKind.Xen ? [] : [MakeDisk("first.raw", isReadOnly: false), MakeDisk("second.raw", isReadOnly: true)],
+            Disks = [MakeDisk("first.raw", isReadOnly: false), MakeDisk("second.raw", isReadOnly: true)],
             Networks = personality == PersonalityKind.VMware || transport == VirtioTransport.Pci ? [MakeNetwork()] : [],
             Shares = [new ShareSettings { Path = shared, Tag = "share" }],
             Sockets = new SocketSettings { Address = 3, Path = Path.Combine(_directory, "guest") },
             Console = Vmm.Serial.NullCharacterOutput.Instance,
             Ports = [new PortSettings { Name = "port", Output = Vmm.Serial.NullCharacterOutput.Instance }],
-            Balloon = new BalloonSettings { Target = 0, ReportsFreePages = true },
+            Balloon = new BalloonSettings { Target = 4 << 20, ReportsFreePages = true },
         };
         try
         {

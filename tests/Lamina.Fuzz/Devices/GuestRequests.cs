@@ -31,6 +31,23 @@ internal static class GuestRequests
             registers[GuestCall.Rbx] = random.Next(3) switch { 0 => 0x4943_5052, 1 => 0x4f4c_4354, _ => (ulong)random.Next(64) };
             registers[GuestCall.Rdx] = personality.PortCount > 0 ? (ulong)random.Next(9) << 16 : registers[GuestCall.Rdx];
         }
+        else if (random.Next(2) == 0 && personality.PortCount > 1)
+        {
+            // Its balloon.
+            registers[GuestCall.Rax] = 0x456c_6d6f;
+            registers[GuestCall.Rcx] = (ulong)random.Next(9);
+            registers[GuestCall.Rbx] = random.Next(2) == 0 ? (ulong)random.Next(4096) : registers[GuestCall.Rbx];
+            registers[GuestCall.Rsi] = (ulong)random.Next(600);
+        }
+
+        else if (random.Next(3) == 0)
+        {
+            // Hyper-V's lists and sets.
+            ReadOnlySpan<ulong> codes = [2, 3, 0x13, 0x14, 0x50, 0x51, 0x8001, 0x8003];
+            registers[GuestCall.Rcx] = codes[random.Next(codes.Length)] | ((ulong)random.Next(2) << 16) | ((ulong)random.Next(3) << 17) | ((ulong)random.Next(40) << 32) | ((ulong)random.Next(8) << 48);
+            registers[GuestCall.Rdx] &= ~7UL;
+            registers[GuestCall.R8] &= ~7UL;
+        }
 
         GuestCall call = new(processor, registers, random.Next(4) == 0 ? 3 : 0, random.Next(2) == 0);
         uint register = Registers[random.Next(Registers.Length)] + (uint)random.Next(random.Next(2) == 0 ? 8 : 0xb8);
@@ -47,7 +64,7 @@ internal static class GuestRequests
                 machine.Devices.LocalApics[processor].TryWriteMsr(register, registers[6]);
                 break;
             case 2 when personality.PortCount > 0:
-                personality.ReadPort(call, (ushort)(personality.FirstPort + random.Next(personality.PortCount)), data[..(1 << random.Next(3))]);
+                personality.ReadPort(call, GetPort(personality, random, registers), data[..(1 << random.Next(3))]);
                 break;
             case 3 when personality.PortCount > 0:
                 personality.WritePort(call, (ushort)(personality.FirstPort + random.Next(personality.PortCount)), data[..(1 << random.Next(3))]);
@@ -60,5 +77,11 @@ internal static class GuestRequests
 
                 break;
         }
+    }
+
+    private static ushort GetPort(IPersonality personality, Random random, ReadOnlySpan<ulong> registers)
+    {
+        int last = personality.PortCount - 1;
+        return (ushort)(personality.FirstPort + (random.Next(8) == 0 ? random.Next(personality.PortCount) : registers[GuestCall.Rax] == 0x456c_6d6f ? last : 0));
     }
 }

@@ -21,6 +21,7 @@ internal sealed class HostileDriver(FuzzedMachine machine, Random random)
     private readonly List<(int Function, ulong Window, List<ulong[]> Queues)> _virtio = [];
     private readonly List<int> _functions = [];
     private readonly HostileVmBus _bus = new(machine, random);
+    private readonly HostileXen _xen = new(machine, random);
 
     /// <summary>Finds the functions, and gives them addresses.</summary>
     public void BringUp()
@@ -56,6 +57,7 @@ internal sealed class HostileDriver(FuzzedMachine machine, Random random)
         }
 
         _bus.BringUp();
+        _xen.BringUp();
     }
 
     /// <summary>Does one thing.</summary>
@@ -89,6 +91,7 @@ internal sealed class HostileDriver(FuzzedMachine machine, Random random)
                 break;
             case 12 or 13 or 14 or 15:
                 _bus.Step();
+                _xen.Step();
                 break;
             default:
                 TouchProcessor();

@@ -15,11 +15,15 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
     private const ulong Buffers = HypercallPage + 0x10_0000;
     private const ulong RingStep = 0x8000;
     private const uint RingSize = 0x3000;
-    private const int ChannelCount = 6;
+    private const int ChannelCount = 7;
+
+    // Sub-channels of disks and cards.
+    private const uint FirstSubChannel = 33;
+    private const int SubChannelCount = 4;
     private const uint ReceiveBuffer = 100;
     private const uint SendBuffer = 101;
     private static readonly uint[] NetworkMessages = [1, 100, 101, 103, 104, 106, 107, 107, 107, 107, 107, 125, 129, 133];
-    private readonly uint[] _written = new uint[ChannelCount + 1];
+    private readonly uint[] _written = new uint[ChannelCount + SubChannelCount + 1];
 
     private bool IsPresent => machine.Devices.Personality is HyperVPersonality;
 
@@ -51,6 +55,10 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
         Put(2, 6, [], Words(1, 0x6_0001, 0x6_0001));
         Put(2, 6, [], Words(101, ReceiveBuffer));
         Put(2, 6, [], Words(104, SendBuffer));
+        Put(1, 6, [], [.. Words(13, 0, 0, 1), .. new byte[48]]);
+        Put(2, 6, [], Words(133, 1, 1));
+        Open(FirstSubChannel);
+        Open(FirstSubChannel + 2);
     }
 
     /// <summary>Says one thing.</summary>
@@ -63,7 +71,7 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
 
         machine.Memory.TryWrite(MessagePage + 512, 0u);
         machine.Devices.Personality.TryWriteMsr(0, 0, 0x4000_0084, 0);
-        uint channel = (uint)random.Next(1, ChannelCount + 1);
+        uint channel = random.Next(4) == 0 ? FirstSubChannel + (uint)random.Next(SubChannelCount) : (uint)random.Next(1, ChannelCount + 1);
         switch (random.Next(24))
         {
             case 0:
@@ -91,7 +99,9 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
         }
     }
 
-    private static ulong Ring(uint channel) => FirstRing + (channel * RingStep);
+    private static ulong Ring(uint channel) => FirstRing + (GetPlace(channel) * RingStep);
+
+    private static uint GetPlace(uint channel) => channel < FirstSubChannel ? channel : channel - FirstSubChannel + ChannelCount + 1;
 
     private static byte[] Words(params uint[] words)
     {
@@ -119,11 +129,12 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
     {
         byte[] payload = channel switch
         {
-            1 => [.. Words((uint)random.Next(12), 0, 0, 0, (uint)random.Next(3) << 16, (uint)random.Next(17), (uint)random.Next(20000)), (byte)random.Next(256), .. new byte[35]],
-            2 => Words(NetworkMessages[random.Next(NetworkMessages.Length)], (uint)random.Next(2), random.Next(3) == 0 ? uint.MaxValue : (uint)random.Next(8), (uint)random.Next(300), 0, 0),
+            1 or 33 or 34 => [.. Words((uint)random.Next(14), 0, 0, (uint)random.Next(3), (uint)random.Next(3) << 16, (uint)random.Next(17), (uint)random.Next(20000)), (byte)random.Next(256), .. new byte[35]],
+            2 or 35 or 36 => Words(NetworkMessages[random.Next(NetworkMessages.Length)], (uint)random.Next(2), random.Next(3) == 0 ? uint.MaxValue : (uint)random.Next(8), (uint)random.Next(300), 0, 0),
+            7 => Words((uint)random.Next(1, 11), Number(), random.Next(4) == 0 ? 0x1_0000 : Number(), Number() & 15, Number(), (uint)random.Next(1 << 10) << 8, Number(), Number()),
             _ => Words(1, 100, 0x1, (uint)random.Next(6), 0, 0, 0x500, 0x1_0001, 0, 3, 4, (uint)random.Next(1100), Number(), Number()),
         };
-        if (channel == 2)
+        if (channel is 2 or 35 or 36)
         {
             // Packets of Remote NDIS in the first sections.
             byte[] message = Words(random.Next(4) == 0 ? (uint)random.Next(9) : 1, 200, 52, 100, 0, 0, 0, 36, 16, 0, 0, 16, (uint)random.Next(8), 12, Number());
@@ -141,7 +152,7 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
 
     private void Open(uint channel)
     {
-        _written[channel] = 0;
+        _written[GetPlace(channel)] = 0;
         machine.Memory.TryWrite(Ring(channel), new byte[64]);
         machine.Memory.TryWrite(Ring(channel) + 0x4000, new byte[64]);
         List(channel, 200 + channel, Ring(channel), 8);
@@ -193,12 +204,12 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
         payload.CopyTo(packet, 16 + header.Length);
         foreach (byte b in packet)
         {
-            machine.Memory.TryWrite(Ring(channel) + 0x1000 + _written[channel], b);
-            _written[channel] = (_written[channel] + 1) % RingSize;
+            machine.Memory.TryWrite(Ring(channel) + 0x1000 + _written[GetPlace(channel)], b);
+            _written[GetPlace(channel)] = (_written[GetPlace(channel)] + 1) % RingSize;
         }
 
-        _written[channel] = (_written[channel] + 8) % RingSize;
-        machine.Memory.TryWrite(Ring(channel), _written[channel]);
+        _written[GetPlace(channel)] = (_written[GetPlace(channel)] + 8) % RingSize;
+        machine.Memory.TryWrite(Ring(channel), _written[GetPlace(channel)]);
         Signal(channel);
     }
 

@@ -5,7 +5,7 @@ namespace Lamina.Personalities.Tests.Fakes;
 /// <summary>A disk in memory that ends requests at once, or when the test says.</summary>
 internal sealed unsafe class TestDisk(int length) : IBlockBackend
 {
-    public byte[] Content { get; } = new byte[length];
+    public byte[] Content { get; set; } = new byte[length];
 
     public Queue<BlockRequest> Held { get; } = new();
 

@@ -8,6 +8,10 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
 {
     public List<byte[]> Sent { get; } = [];
 
+    public bool IsEnabled { get; private set; } = true;
+
+    public void SetEnabled(bool enabled) => IsEnabled = enabled;
+
     public bool IsFull { get; set; }
 
     public int Resumed { get; private set; }

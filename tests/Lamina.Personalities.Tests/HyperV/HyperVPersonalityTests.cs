@@ -25,7 +25,7 @@ public sealed class HyperVPersonalityTests : IDisposable
     {
         Assert.Equal((0x4000_0006u, 0x7263_694du, 0x666f_736fu, 0x7648_2074u), (_hypervisor.Leaves[0].Eax, _hypervisor.Leaves[0].Ebx, _hypervisor.Leaves[0].Ecx, _hypervisor.Leaves[0].Edx));
         Assert.Equal(0x3123_7648u, _hypervisor.Leaves[1].Eax);
-        Assert.Equal((0x8afeu, 0x30u), (_hypervisor.Leaves[3].Eax, _hypervisor.Leaves[3].Ebx));
+        Assert.Equal((0x8afeu, 0x12_0030u), (_hypervisor.Leaves[3].Eax, _hypervisor.Leaves[3].Ebx));
     }
 
     [Fact]
@@ -203,7 +203,12 @@ public sealed class HyperVPersonalityTests : IDisposable
     {
         EnableHypercalls();
         Assert.Equal(2u, Call(0x7777));
-        Assert.Equal(2u, Call(0x1_000b | (1UL << 32)));
+        Assert.Equal(3u, Call(0x1_000b | (1UL << 32)));
+        Assert.Equal(3u, Call(0x1_000b | (1UL << 17)));
+        Assert.Equal(3u, Call(0x1_000b | (1UL << 60)));
+        Assert.Equal(6u, Call(0x0040));
+        Assert.Equal(4u, Call(0x000b, Page + 0xff8));
+        Assert.Equal(3u, Call(0x1_005c));
         Assert.Equal(5u, Call(0x1_000b, 15, 1));
         Assert.Equal(5u, Call(0x1_000b, 256, 1));
         Assert.Equal(4u, Call(0x000b, ulong.MaxValue & ~7UL));

@@ -14,6 +14,9 @@ public sealed class NetworkProviderTests : IDisposable
     private const ulong Request = VmBusGuest.Free + 0x12_0000;
     private const int ReceivePages = 200;
     private const int SectionSize = 1728;
+
+    // The first sub-channel's number.
+    private const uint Second = 33;
     private static readonly byte[] Address = [2, 2, 2, 2, 2, 2];
     private readonly VmBusGuest _guest = new();
     private readonly TestNetwork _wire;
@@ -52,7 +55,9 @@ public sealed class NetworkProviderTests : IDisposable
         Assert.Equal((156, 0xa7, 3), (offloads.Length, offloads[0], offloads[1]));
         Assert.Equal((0x14u, 0x40u), (BitConverter.ToUInt32(offloads, 8) & 0x14, BitConverter.ToUInt32(offloads, 8) & 0x40));
         Assert.Equal((2u, 65535u), (BitConverter.ToUInt32(offloads, 80), BitConverter.ToUInt32(offloads, 84)));
-        Assert.Equal(0xc000_00bbu, BitConverter.ToUInt32(Send(4, 7, 0x0001_0203, 0, 20, 0), 12));
+        byte[] scaling = Query(0x0001_0203);
+        Assert.Equal((18, 0x88, 2u, 128), (scaling.Length, scaling[0], BitConverter.ToUInt32(scaling, 12), BitConverter.ToUInt16(scaling, 16)));
+        Assert.Equal(0xc000_00bbu, BitConverter.ToUInt32(Send(4, 7, 0x0001_0205, 0, 20, 0), 12));
         Assert.Equal(0u, BitConverter.ToUInt32(Send(5, 8, 0xfc01_020c, 4, 20, 0, 0), 12));
     }
 
@@ -95,6 +100,78 @@ public sealed class NetworkProviderTests : IDisposable
 
         Transmit(Packet(frame, (6, 5u | (0x123u << 4))));
         Assert.Equal([0x81, 0x00, 0xa1, 0x23], _wire.Sent[6][24..28]);
+    }
+
+    [Fact]
+    public void ADriverOnSeveralProcessorsHasAChannelForEach()
+    {
+        const ulong Out = VmBusGuest.Free + 0x18_0000;
+        const ulong In = Out + 0x2000;
+        BringUp();
+        OpenSecond();
+        SetFilter(0xb);
+
+        // Frames of one connection go where the table says, and those of no connection to the first channel.
+        Assert.Equal(0u, SetScaling(1));
+        byte[] frame = WithChecksum(Frames.CreateTcp(200));
+        Assert.True(_card.TryReceive(Arriving(frame)));
+        Assert.Null(_guest.Take());
+        Assert.NotEqual(0u, _guest.Ram.Get<uint>(In));
+        Assert.Equal((7, 107u), (_guest.Ram.Get<ushort>(In + 0x1000), _guest.Ram.Get<uint>(In + 0x1000 + 32)));
+        byte[] other = [.. frame];
+        other[12] = 0x88;
+        Assert.True(_card.TryReceive(Arriving(other)));
+        Assert.Equal(7, _guest.Take()!.Type);
+
+        // What the driver sends there is answered there, and only frames go there.
+        uint taken = _guest.Ram.Get<uint>(In);
+        _guest.Ram.Memory.TryWrite(SendBuffer, Packet(Frames.CreateTcp(10)));
+        _guest.PutFirst(Second, Out, 9, [.. Words(107, 0, 0, (uint)Packet(Frames.CreateTcp(10)).Length), .. new byte[24]]);
+        Assert.Single(_wire.Sent);
+        Assert.Equal((11, 9ul, 108u), (_guest.Ram.Get<ushort>(In + 0x1000 + taken), _guest.Ram.Get<ulong>(In + 0x1000 + taken + 8), _guest.Ram.Get<uint>(In + 0x1000 + taken + 16)));
+        Assert.NotEqual(0u, SetScaling(2));
+        Assert.Equal(0u, SetScaling(0, flags: 0x10));
+        Assert.True(_card.TryReceive(Arriving(frame)));
+        Assert.Equal(7, _guest.Take()!.Type);
+
+        // With the first channel the other goes, and comes again.
+        _guest.Close();
+        byte[] rescind = _guest.Receive();
+        Assert.Equal((2u, Second), (BitConverter.ToUInt32(rescind), BitConverter.ToUInt32(rescind, 8)));
+        _guest.Post(13, Second);
+        _guest.Post(5, Second, 7, 300, 0, 2);
+        Assert.NotEqual(0u, BitConverter.ToUInt32(_guest.Receive(), 16));
+
+        void OpenSecond()
+        {
+            VmBusGuest.Packet answer = Ask(133, 1, 5);
+            Assert.Equal((133u, 1u, 1u), (answer.Word(0), answer.Word(4), answer.Word(8)));
+            VmBusGuest.Packet table = _guest.Take()!;
+            Assert.Equal((6, 134u, 16u, 12u, 0u, 1u, 0u), (table.Type, table.Word(0), table.Word(4), table.Word(8), table.Word(12), table.Word(16), table.Word(20)));
+            byte[] offer = _guest.Receive();
+            Assert.Equal((1u, 1, Second), (BitConverter.ToUInt32(offer), BitConverter.ToUInt16(offer, 180), BitConverter.ToUInt32(offer, 184)));
+            Assert.Equal(0u, _guest.CreateList(300, Out, 4, channel: Second));
+            _guest.Post(5, Second, 7, 300, 1, 2);
+            Assert.Equal(0u, BitConverter.ToUInt32(_guest.Receive(), 16));
+        }
+    }
+
+    [Fact]
+    public void SubChannelsThatCannotBeAreRefused()
+    {
+        BringUp();
+        Assert.Equal(2u, Ask(133, 2, 1).Word(4));
+        Assert.Equal(2u, Ask(133, 1, 0).Word(4));
+
+        // One that was not offered cannot be opened.
+        Assert.Equal(0u, _guest.CreateList(300, VmBusGuest.Free + 0x18_0000, 4, channel: Second));
+        _guest.Post(5, Second, 7, 300, 1, 2);
+        Assert.NotEqual(0u, BitConverter.ToUInt32(_guest.Receive(), 16));
+        Assert.NotEqual(0u, SetScaling(1, tableOffset: 5000));
+        Assert.NotEqual(0u, SetScaling(1, tableBytes: 12));
+        Assert.NotEqual(0u, SetScaling(1, keyBytes: 39));
+        Assert.NotEqual(0u, SetScaling(1, tableBytes: 0xffff));
+        Assert.NotEqual(0u, BitConverter.ToUInt32(Send(5, 2, 0x0001_0204, 8, 20, 0, 0, 0), 12));
     }
 
     [Fact]
@@ -402,6 +479,24 @@ public sealed class NetworkProviderTests : IDisposable
         Assert.Equal((105u, 1u, 6144u), (buffer.Word(0), buffer.Word(4), buffer.Word(8)));
         byte[] initialized = Send(2, 1, 1, 0, 0x4000);
         Assert.Equal((0x8000_0002u, 52, 0u, 8u), (BitConverter.ToUInt32(initialized), initialized.Length, BitConverter.ToUInt32(initialized, 12), BitConverter.ToUInt32(initialized, 32)));
+    }
+
+    private uint SetScaling(uint channel, ushort flags = 0, uint tableOffset = 40, ushort tableBytes = 16, ushort keyBytes = 40)
+    {
+        byte[] parameters = new byte[96];
+        (parameters[0], parameters[1], parameters[2]) = (0x89, 2, 40);
+        BitConverter.TryWriteBytes(parameters.AsSpan(4), flags);
+        BitConverter.TryWriteBytes(parameters.AsSpan(8), 0x201);
+        BitConverter.TryWriteBytes(parameters.AsSpan(12), tableBytes);
+        BitConverter.TryWriteBytes(parameters.AsSpan(16), tableOffset);
+        BitConverter.TryWriteBytes(parameters.AsSpan(20), keyBytes);
+        BitConverter.TryWriteBytes(parameters.AsSpan(24), 56);
+        for (int i = 0; i < 4; i++)
+        {
+            BitConverter.TryWriteBytes(parameters.AsSpan(40 + (i * 4)), channel);
+        }
+
+        return BitConverter.ToUInt32(Send(Message(5, [.. Words(2, 0x0001_0204, (uint)parameters.Length, 20, 0), .. parameters])), 12);
     }
 
     private void SetFilter(uint filter) => Assert.Equal(0u, BitConverter.ToUInt32(Send(5, 2, 0x0001_010e, 4, 20, 0, filter), 12));

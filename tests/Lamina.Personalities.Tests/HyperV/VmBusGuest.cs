@@ -49,6 +49,11 @@ internal sealed class VmBusGuest : IDisposable
     /// <summary>Connects, and opens the only channel.</summary>
     public Guid Open()
     {
+        while (Ram.Get<uint>(MessagePage + 512) != 0)
+        {
+            Receive();
+        }
+
         Post(14, 0x5_0003, 0, 0, 0, 0, 0, 0, 0);
         Assert.Equal(15, Receive()[0]);
         Post(3);
@@ -65,12 +70,12 @@ internal sealed class VmBusGuest : IDisposable
     public void Close() => Post(7, 1);
 
     /// <summary>Lists pages that follow each other.</summary>
-    public uint CreateList(uint handle, ulong address, int pages)
+    public uint CreateList(uint handle, ulong address, int pages, uint channel = 1)
     {
         int first = Math.Min(pages, 26);
         byte[] message = new byte[28 + (first * 8)];
         message[0] = 8;
-        BitConverter.TryWriteBytes(message.AsSpan(8), 1);
+        BitConverter.TryWriteBytes(message.AsSpan(8), channel);
         BitConverter.TryWriteBytes(message.AsSpan(12), handle);
         BitConverter.TryWriteBytes(message.AsSpan(16), (ushort)(8 + (pages * 8)));
         BitConverter.TryWriteBytes(message.AsSpan(18), (ushort)1);
@@ -152,7 +157,22 @@ internal sealed class VmBusGuest : IDisposable
         return [.. header];
     }
 
-    public void Signal() => Assert.True(_port.TrySignalEvent(0x1_0001));
+    public void Signal() => Signal(1);
+
+    /// <summary>Signals a channel.</summary>
+    public void Signal(uint channel) => Assert.True(_port.TrySignalEvent(0x1_0000 + channel));
+
+    /// <summary>Puts a packet at the start of another ring, and signals its channel.</summary>
+    public void PutFirst(uint channel, ulong ring, ulong transaction, byte[] payload)
+    {
+        byte[] packet = new byte[16 + ((payload.Length + 7) & ~7)];
+        (packet[0], packet[2], packet[4], packet[6]) = (6, 2, (byte)(packet.Length / 8), 1);
+        BitConverter.TryWriteBytes(packet.AsSpan(8), transaction);
+        payload.CopyTo(packet, 16);
+        Ram.Memory.TryWrite(ring + 0x1000, packet);
+        Ram.Set(ring, (uint)packet.Length + 8);
+        Signal(channel);
+    }
 
     /// <summary>The next packet from the ring; null if there is none.</summary>
     public Packet? Take()

@@ -15,19 +15,23 @@ public sealed class VmBusTests : IDisposable
     private const ulong In = GuestRam.Start + 0x6000;
     private const ulong Data = GuestRam.Start + 0x1_0000;
     private const uint RingSize = 0x3000;
+
+    // The first sub-channel's number.
+    private const uint Second = 33;
     private readonly TestHost _host = new();
     private readonly TestDisk _disk = new(1 << 20);
     private readonly HyperVPersonality _hypervisor;
     private readonly VmBusController _bus;
     private readonly IPartitionPort _port;
     private uint _sent;
+    private readonly StorageProvider _storage;
     private uint _received;
 
     public VmBusTests()
     {
         _hypervisor = new HyperVPersonality(_host.CreateSettings());
         _bus = new VmBusController("vmbus", new CheckedLock(), _host.Ram.Memory, _hypervisor);
-        _ = new StorageProvider(_bus, _host.Ram.Memory, [(_disk, "serial"u8.ToArray())]);
+        _storage = new StorageProvider(_bus, _host.Ram.Memory, [(_disk, "serial"u8.ToArray())]);
         _port = _bus;
         _hypervisor.TryWriteMsr(0, 0, HyperVMsr.MessagePage, MessagePage | 1);
         _hypervisor.TryWriteMsr(0, 0, HyperVMsr.EventFlagsPage, EventPage | 1);
@@ -210,6 +214,100 @@ public sealed class VmBusTests : IDisposable
         Assert.False(new VmBusController("vmbus", new CheckedLock(), _host.Ram.Memory, _hypervisor).Restore(new StateBag()));
     }
 
+    [Fact]
+    public void DisksComeAndGo()
+    {
+        Open();
+        TestDisk second = new(1 << 16);
+        Assert.False(_storage.TryInsert(0, second, "x"u8));
+        Assert.False(_storage.TryInsert(64, second, "x"u8));
+        Assert.True(_storage.TryInsert(5, second, "x"u8));
+        ExpectEnumeration();
+        Execute("a00000000000000001000000", 256, Data);
+        Assert.Equal((16u, 5), (BinaryPrimitives.ReadUInt32BigEndian(_host.Ram.Get(Data, 4)), _host.Ram.Get<byte>(Data + 17)));
+        Execute("000000000000", 0, 0, unit: 5);
+        Assert.Equal(1, _answer[14]);
+
+        // It goes: asked whether it is ready, it is not there; it is written to and flushed until then.
+        _storage.RequestRemoval(5);
+        ExpectEnumeration();
+        Assert.False(_storage.IsGivenUp(5));
+        Execute("2a000000000000000100", 512, Data, unit: 5);
+        Assert.Equal(1, _answer[14]);
+        Execute("000000000000", 0, 0, unit: 5);
+        Assert.Equal(0x20, _answer[14]);
+        Assert.False(_storage.IsGivenUp(5));
+        Execute("120000002400", 36, Data, unit: 5);
+        Assert.Equal(0x7f, _host.Ram.Get<byte>(Data));
+        Execute("a00000000000000001000000", 256, Data);
+        Assert.Equal(8u, BinaryPrimitives.ReadUInt32BigEndian(_host.Ram.Get(Data, 4)));
+        Execute("35000000000000000000", 0, 0, unit: 5);
+        Assert.True(_storage.IsGivenUp(5));
+        _storage.Remove(5);
+        Execute("28000000000000000100", 512, Data, unit: 5);
+        Assert.Equal(0x84, _answer[14]);
+
+        // One that has nothing to be flushed is left alone after two seconds.
+        Assert.True(_storage.TryInsert(5, second, "x"u8));
+        ExpectEnumeration();
+        _storage.RequestRemoval(5);
+        ExpectEnumeration();
+        Execute("000000000000", 0, 0, unit: 5);
+        _host.Clock.Advance(1_999_999_999);
+        Assert.False(_storage.IsGivenUp(5));
+        _host.Clock.Advance(1);
+        Assert.True(_storage.IsGivenUp(5));
+    }
+
+    [Fact]
+    public void ADiskThatHasGrownSaysSoOnce()
+    {
+        bool done = false;
+        Open();
+        _storage.Resize(0, () => done = true);
+        Assert.True(done);
+        ExpectEnumeration();
+        Execute("000000000000", 0, 0);
+        Assert.Equal((0x84, 6, 0x2a, 9), (_answer[14], _answer[30], _answer[40], _answer[41]));
+        Execute("000000000000", 0, 0);
+        Assert.Equal(1, _answer[14]);
+    }
+
+    private void ExpectEnumeration()
+    {
+        Assert.True(TryTake(out byte[] packet, type: 6));
+        Assert.Equal(11u, BitConverter.ToUInt32(packet));
+    }
+
+    [Fact]
+    public void TheAdapterHasAChannelForEachProcessor()
+    {
+        const ulong SubOut = GuestRam.Start + 0x20_0000;
+        const ulong SubIn = SubOut + 0x2000;
+        Open();
+        Assert.Equal(0u, Control(10));
+        Assert.Equal((1, 1u), (BitConverter.ToUInt16(_answer, 16), BitConverter.ToUInt32(_answer, 20)));
+        Assert.NotEqual(0u, Control(13, 2));
+        Assert.Equal(0u, Control(13, 1));
+        byte[] offer = Receive();
+        Assert.Equal((1u, 1, Second), (BitConverter.ToUInt32(offer), BitConverter.ToUInt16(offer, 180), BitConverter.ToUInt32(offer, 184)));
+        Assert.Equal(0u, Gpadl(Second, 78, pages: 4, frame: SubOut >> 12));
+        Assert.Equal(0u, OpenChannel(Second, 78, 2));
+
+        // What comes by the second channel is answered there.
+        byte[] request = [.. new byte[16], .. Request("000000000000", 0)];
+        (request[0], request[2], request[4], request[6], request[8]) = (6, 2, 10, 1, 55);
+        _host.Ram.Memory.TryWrite(SubOut + 0x1000, request);
+        _host.Ram.Set(SubOut, 88u);
+        Assert.True(_port.TrySignalEvent(0x1_0000 + Second));
+        Assert.Equal((88u, 55u, 1u), (_host.Ram.Get<uint>(SubIn), _host.Ram.Get<uint>(SubIn + 0x1008), _host.Ram.Get<uint>(SubIn + 0x1010)));
+        Assert.False(TryTake(out _));
+        Post(7, 1);
+        byte[] rescind = Receive();
+        Assert.Equal((2u, Second), (BitConverter.ToUInt32(rescind), BitConverter.ToUInt32(rescind, 8)));
+        Assert.NotEqual(0u, OpenChannel(Second, 78, 2));
+    }
+
     private byte[] _answer = [];
 
     private void Connect()
@@ -341,7 +439,7 @@ public sealed class VmBusTests : IDisposable
 
     private void Signal() => Assert.True(_port.TrySignalEvent(0x1_0001));
 
-    private bool TryTake(out byte[] payload)
+    private bool TryTake(out byte[] payload, byte type = 11)
     {
         payload = [];
         if (_host.Ram.Get<uint>(In) == _received)
@@ -355,7 +453,7 @@ public sealed class VmBusTests : IDisposable
             packet[i] = _host.Ram.Get<byte>(In + 0x1000 + ((_received + (uint)i) % RingSize));
         }
 
-        Assert.Equal((11, 2, 10), (packet[0], packet[2], packet[4]));
+        Assert.Equal((type, 2, 10), (packet[0], packet[2], packet[4]));
         _received = (_received + 88) % RingSize;
         _host.Ram.Set(In + 4, _received);
         payload = packet[16..];

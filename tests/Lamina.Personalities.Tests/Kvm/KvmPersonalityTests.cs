@@ -17,7 +17,7 @@ public sealed class KvmPersonalityTests : IDisposable
         KvmPersonality served = Create();
         KvmPersonality other = Create(isServed: false);
         Assert.Equal((0x4b4d_564bu, 0x564b_4d56u, 0x4du), (served.Leaves[0].Ebx, served.Leaves[0].Ecx, served.Leaves[0].Edx));
-        Assert.Equal(1u << 0 | 1u << 1 | 1u << 3 | 1u << 5 | 1u << 7 | 1u << 11 | 1u << 12 | 1u << 24, served.Leaves[1].Eax);
+        Assert.Equal(1u << 0 | 1u << 1 | 1u << 3 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 9 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 24, served.Leaves[1].Eax);
         Assert.Equal(0u, other.Leaves[1].Eax);
         Assert.False(other.HasHypercalls);
         Assert.False(other.TryWriteMsr(0, 0, KvmMsr.SystemTimeNew, 1));
@@ -105,6 +105,52 @@ public sealed class KvmPersonalityTests : IDisposable
     }
 
     [Fact]
+    public void AProcessorThatRestsIsToldOfFlushesWhenItGoesOn()
+    {
+        KvmPersonality personality = Create();
+        ulong record = _host.Ram.Allocate(64);
+        Assert.False(personality.OnEnter(1));
+        Assert.True(personality.TryWriteMsr(1, 0, KvmMsr.StealTime, record | 1));
+        personality.OnLeave(0);
+        Assert.Equal(0, _host.Ram.Get<byte>(record + 16));
+        personality.OnLeave(1);
+        Assert.Equal(1, _host.Ram.Get<byte>(record + 16));
+        Assert.False(personality.OnEnter(1));
+        Assert.Equal(0, _host.Ram.Get<byte>(record + 16));
+        personality.OnLeave(1);
+        _host.Ram.Set(record + 16, (byte)3);
+        Assert.True(personality.OnEnter(1));
+        Assert.Equal(0, _host.Ram.Get<byte>(record + 16));
+        Assert.False(personality.OnEnter(1));
+    }
+
+    [Fact]
+    public void InterruptsAreEndedByAFlag()
+    {
+        KvmPersonality personality = Create();
+        FlaggedController controller = new();
+        personality.Connect(1, new RecordingSignals(), controller);
+        Assert.False(controller.Flag!.TryRaise());
+        ulong word = _host.Ram.Allocate(64);
+        Assert.False(personality.TryWriteMsr(1, 0, KvmMsr.EndOfInterrupt, (word + 2) | 1));
+        Assert.True(personality.TryWriteMsr(1, 0, KvmMsr.EndOfInterrupt, word | 1));
+        Assert.True(controller.Flag.TryRaise());
+        Assert.Equal(1u, _host.Ram.Get<uint>(word));
+        Assert.True(controller.Flag.Lower());
+        Assert.Equal(0u, _host.Ram.Get<uint>(word));
+        Assert.True(controller.Flag.TryRaise());
+        _host.Ram.Set(word, 0u);
+
+        // It is looked for where it was put up.
+        Assert.True(personality.TryWriteMsr(1, 0, KvmMsr.EndOfInterrupt, (word + 4) | 1));
+        Assert.False(controller.Flag.Lower());
+        Assert.True(personality.TryWriteMsr(1, 0, KvmMsr.EndOfInterrupt, 0xdead_0001));
+        Assert.False(controller.Flag.TryRaise());
+        personality.Reset();
+        Assert.False(controller.Flag.TryRaise());
+    }
+
+    [Fact]
     public void HypercallsSendInterruptsAndWakeProcessors()
     {
         KvmPersonality personality = Create();
@@ -114,6 +160,7 @@ public sealed class KvmPersonalityTests : IDisposable
         Assert.Equal([(0xfee0_0000UL, 0xfdu), (0xfee0_1000UL, 0xfdu)], _host.Messages.Sent);
         Assert.Equal(0UL, Call(personality, 5, 0, 1, 0, 0));
         Assert.Equal(1, signals.Kicks);
+        Assert.Equal(0UL, Call(personality, 11, 1, 0, 0, 0));
     }
 
     [Fact]
@@ -147,6 +194,7 @@ public sealed class KvmPersonalityTests : IDisposable
         before.TryWriteMsr(0, 0, KvmMsr.SystemTimeNew, GuestRam.Start | 1);
         before.TryWriteMsr(1, 0, KvmMsr.StealTime, GuestRam.Start + 0x41);
         before.TryWriteMsr(1, 0, KvmMsr.PollControl, 0);
+        before.TryWriteMsr(1, 0, KvmMsr.EndOfInterrupt, GuestRam.Start + 0x81);
         StateBag state = new();
         before.Save(state);
         KvmPersonality after = Create();

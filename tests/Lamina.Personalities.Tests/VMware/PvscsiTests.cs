@@ -97,8 +97,65 @@ public sealed class PvscsiTests : IDisposable
         _ram.Set(State, 0x8000_0000u);
         Kick();
         Assert.Equal(0u, _ram.Get<uint>(State + 12));
-        Write(PvscsiRegister.Command, 8);
+        Write(PvscsiRegister.Command, 99);
         Assert.Equal(uint.MaxValue, Read(PvscsiRegister.CommandStatus));
+    }
+
+    [Fact]
+    public void DisksComeAndGoByMessages()
+    {
+        const ulong Messages = GuestRam.Start + 0x30_0000;
+        TestDisk other = new(1 << 20);
+        SetUp();
+        Assert.Equal(0u, SetUpMessages(Messages));
+        Write(PvscsiRegister.InterruptMask, 0xf);
+        Assert.True(_controller.TryInsert(3, other, "y"u8), "The place is free.");
+        Assert.False(_controller.TryInsert(3, other, "y"u8));
+        Assert.False(_controller.TryInsert(16, other, "y"u8));
+        Assert.Equal((1u, 0u, 3u, 4u), (_ram.Get<uint>(State + 128), _ram.Get<uint>(Messages), _ram.Get<uint>(Messages + 8), Read(PvscsiRegister.InterruptStatus)));
+        Put(1, Data, 512, "28000000000000000100", target: 3);
+        Kick();
+        Assert.Equal(["Read 0+512"], other.Log);
+
+        // The driver says by its index that it is done.
+        Assert.True(_controller.RequestRemoval(3), "There is room for a message.");
+        Assert.Equal((2u, 1u, 3u), (_ram.Get<uint>(State + 128), _ram.Get<uint>(Messages + 128), _ram.Get<uint>(Messages + 136)));
+        _ram.Set(State + 132, 1u);
+        Assert.False(_controller.IsGivenUp(3));
+        _ram.Set(State + 132, 500u);
+        Assert.False(_controller.IsGivenUp(3));
+        _ram.Set(State + 132, 2u);
+        Assert.True(_controller.IsGivenUp(3), "The driver has taken the message.");
+        _controller.Remove(3);
+        Put(2, Data, 512, "28000000000000000100", target: 3);
+        Kick();
+        Assert.Equal((2UL, 0UL, 0x11u), Completion(1));
+    }
+
+    [Fact]
+    public void ADriverThatTakesNoMessagesKeepsItsDiskUntilTheReset()
+    {
+        Assert.False(_controller.RequestRemoval(0));
+        Assert.False(_controller.IsGivenUp(0));
+        Assert.Equal(uint.MaxValue, SetUpMessages(GuestRam.Start + 0x30_0000));
+        SetUp();
+        Assert.Equal(uint.MaxValue, SetUpMessages(GuestRam.Start + 0x30_0000, pages: 17));
+        Assert.Equal(uint.MaxValue, SetUpMessages(GuestRam.Start + 0x30_0000, pages: 0));
+        Assert.Equal(0u, SetUpMessages(GuestRam.Start + 0x30_0000));
+        _ram.Set(State + 132, 0x8000_0000u);
+        Assert.False(_controller.RequestRemoval(0));
+
+        // What was said before the adapter was reset, nobody has heard.
+        _ram.Set(State + 132, 0u);
+        Assert.True(_controller.RequestRemoval(0), "There is room for a message.");
+        Write(PvscsiRegister.Command, 1);
+        SetUp();
+        SetUpMessages(GuestRam.Start + 0x30_0000);
+        Assert.True(_controller.RequestRemoval(0), "There is room for a message.");
+        Assert.Equal(1u, _ram.Get<uint>(State + 128));
+        Assert.False(_controller.IsGivenUp(0));
+        _controller.Reset();
+        Assert.True(_controller.IsGivenUp(0), "After a reset nobody has the disk.");
     }
 
     [Fact]
@@ -169,6 +226,9 @@ public sealed class PvscsiTests : IDisposable
         StateBag again = new();
         after.Save(again);
         Assert.Equal(state.Describe(), again.Describe());
+        state.Integers[16] = 33;
+        Assert.False(after.Restore(state));
+        state.Integers[16] = 0;
         state.Integers[9] = 33;
         Assert.False(after.Restore(state));
     }
@@ -193,6 +253,19 @@ public sealed class PvscsiTests : IDisposable
 
         _produced = 0;
         _requests = rings;
+        return Read(PvscsiRegister.CommandStatus);
+    }
+
+    private uint SetUpMessages(ulong address, uint pages = 1)
+    {
+        Write(PvscsiRegister.Command, 8);
+        Write(PvscsiRegister.CommandData, pages);
+        Write(PvscsiRegister.CommandData, 0);
+        for (uint i = 0; i < 16; i++)
+        {
+            WriteLong((address >> 12) + i);
+        }
+
         return Read(PvscsiRegister.CommandStatus);
     }
 

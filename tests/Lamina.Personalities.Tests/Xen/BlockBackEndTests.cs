@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Lamina.Machine.Backends;
 using Lamina.Personalities.Tests.Fakes;
 using Lamina.Personalities.Xen.Block;
+using Lamina.Personalities.Xen.Bus;
 using Lamina.Personalities.Xen.Store;
 
 namespace Lamina.Personalities.Tests.Xen;
@@ -100,6 +101,53 @@ public sealed class BlockBackEndTests : IDisposable
         _disk.Answer = BlockResult.Failed;
         Assert.Equal((short)-1, Request(0, 0, (10, 0, 0)));
         Assert.Equal("4", _guest.Read($"{Back}/state"));
+    }
+
+    [Fact]
+    public void ADiskComesAndGoesWhileTheMachineRuns()
+    {
+        const string NewFront = "/local/domain/1/device/vbd/51728";
+        const string NewBack = "/local/domain/0/backend/vbd/1/51728";
+        _guest.Ask(StoreMessage.Watch, "device\0d\0");
+        _guest.Events.Clear();
+        BlockBackEnd disk = new(_guest.Bus, StoreClient.NewLock(), 1, new TestDisk(1 << 20));
+        _guest.Bus.Insert(disk);
+        Assert.Equal(("1", "2"), (_guest.Read($"{NewFront}/state"), _guest.Read($"{NewBack}/state")));
+        Assert.Contains("device/vbd/51728/state\0d\0", _guest.Events);
+
+        // As the front end would: it closes when it is asked to, and is gone from the store when the host says so.
+        Connect();
+        _disk.Content = new byte[2 << 20];
+        ((BlockBackEnd)_guest.Device!).Resize();
+        Assert.Equal(("4", "4096"), (_guest.Read($"{Back}/state"), _guest.Read($"{Back}/sectors")));
+        XenBusController.RequestRemoval(_guest.Device!);
+        Assert.Equal(("0", "5"), (_guest.Read($"{Back}/online"), _guest.Read($"{Back}/state")));
+        Assert.Equal((short)0, Request(0, 0, (10, 0, 7)));
+        Assert.False(XenBusController.IsGivenUp(_guest.Device!));
+        _guest.Write($"{Front}/state", "6");
+        Assert.Equal("6", _guest.Read($"{Back}/state"));
+        Assert.True(XenBusController.IsGivenUp(_guest.Device!), "The front end is closed.");
+
+        // One that goes does not come back.
+        _guest.Write($"{Front}/state", "1");
+        Assert.Equal("6", _guest.Read($"{Back}/state"));
+        _guest.Events.Clear();
+        _guest.Bus.Remove(_guest.Device!);
+        Assert.Equal(("ENOENT\0", "EACCES\0"), (_guest.Read(Front), _guest.Read($"{Back}/state")));
+        Assert.Contains("device/vbd/51712\0d\0", _guest.Events);
+        Assert.Equal("2", _guest.Read($"{NewBack}/state"));
+    }
+
+    [Fact]
+    public void ADiskThatNobodyHasConnectedIsGivenUpAtOnceOrByAReset()
+    {
+        XenBusController.RequestRemoval(_guest.Device!);
+        Assert.Equal("6", _guest.Read($"{Back}/state"));
+        Assert.True(XenBusController.IsGivenUp(_guest.Device!), "Nobody has it.");
+        BlockBackEnd disk = new(_guest.Bus, StoreClient.NewLock(), 1, new TestDisk(1 << 20));
+        _guest.Bus.Insert(disk);
+        _guest.Bus.Reset();
+        Assert.False(XenBusController.IsGivenUp(disk));
     }
 
     [Fact]

@@ -13,6 +13,7 @@ public sealed class NetworkBackEndTests : IDisposable
     private const ulong Receive = 0x30_1000;
     private const ulong Data = 0x31_0000;
     private readonly TestNetwork _wire = new();
+    private readonly TestNetwork _second = new();
     private readonly StoreClient _guest;
     private uint _transmitPort;
     private uint _produced;
@@ -20,7 +21,7 @@ public sealed class NetworkBackEndTests : IDisposable
 
     public NetworkBackEndTests()
     {
-        _guest = new StoreClient((bus, _) => new NetworkBackEnd(bus, StoreClient.NewLock(), 0, _wire, [2, 0, 0, 0, 0, 1]));
+        _guest = new StoreClient((bus, _) => new NetworkBackEnd(bus, StoreClient.NewLock(), 0, [_wire, _second], [2, 0, 0, 0, 0, 1]));
     }
 
     public void Dispose() => _guest.Dispose();
@@ -40,6 +41,58 @@ public sealed class NetworkBackEndTests : IDisposable
         Assert.Equal(3, _wire.Sent.Count);
         Assert.All(_wire.Sent, s => Assert.True(Frames.HasRightChecksums(s.AsSpan(12)), "A segment has a wrong checksum."));
         Assert.Equal((0, 1), (Response(2).Status, Response(3).Status));
+    }
+
+    [Fact]
+    public void EachOfSeveralQueuesHasItsRingsItsChannelAndItsLineOfTheWire()
+    {
+        const ulong Rings = 0x38_0000;
+        Assert.Equal("2", _guest.Read($"{Back}/multi-queue-max-queues"));
+        uint[] ports = [_guest.AllocatePort(), _guest.AllocatePort()];
+        for (uint i = 0; i < 4; i++)
+        {
+            _guest.Grant(40 + i, Rings + (i * 0x1000));
+        }
+
+        _guest.Grant(10, Data);
+        for (int i = 0; i < 2; i++)
+        {
+            foreach ((string name, uint value) in new[] { ("tx-ring-ref", 40u + (uint)i), ("rx-ring-ref", 42u + (uint)i), ("event-channel", ports[i]) })
+            {
+                Assert.Equal("OK\0", _guest.Write($"{Front}/queue-{i}/{name}", $"{value}"));
+            }
+        }
+
+        Set(("multi-queue-num-queues", 2u), ("request-rx-copy", 1u), ("feature-no-csum-offload", 1u), ("state", 4u));
+        Assert.Equal("4", _guest.Read($"{Back}/state"));
+        byte[] entry = [10, 0, 0, 0, 0, 0, 0, 0, 7, 0, 60, 0];
+        _guest.Memory.TryWrite(Rings + 0x1000 + 64, entry);
+        _guest.Memory.TryWrite(Rings + 0x1000, 1u);
+        _guest.Notify(ports[1]);
+        Assert.Equal((0, 1), (_wire.Sent.Count, _second.Sent.Count));
+        Assert.Equal((true, true), (_wire.IsEnabled, _second.IsEnabled));
+        _guest.Memory.TryWrite(Rings + 0x3000 + 64, [3, 0, 0, 0, 10, 0, 0, 0]);
+        _guest.Memory.TryWrite(Rings + 0x3000, 1u);
+        Assert.False(_wire.Receiver!.TryReceive(new byte[100]));
+        Assert.True(_second.Receiver!.TryReceive(new byte[100]), "The second queue has room.");
+
+        // What one queue gets wrong ends the card.
+        _guest.Memory.TryWrite(Rings, 5000u);
+        _guest.Notify(ports[0]);
+        Assert.Equal("5", _guest.Read($"{Back}/state"));
+        _guest.Memory.TryWrite(Rings + 0x1000, 2u);
+        _guest.Notify(ports[1]);
+        Assert.Single(_second.Sent);
+    }
+
+    [Theory]
+    [InlineData(0u)]
+    [InlineData(3u)]
+    [InlineData(uint.MaxValue)]
+    public void MoreQueuesThanThereAreLinesAreRefused(uint queues)
+    {
+        Set(("multi-queue-num-queues", queues), ("request-rx-copy", 1u), ("state", 4u));
+        Assert.Equal("5", _guest.Read($"{Back}/state"));
     }
 
     [Fact]
@@ -165,6 +218,14 @@ public sealed class NetworkBackEndTests : IDisposable
         }
     }
 
+    private void Set(params (string Name, uint Value)[] fields)
+    {
+        foreach ((string name, uint value) in fields)
+        {
+            Assert.Equal("OK\0", _guest.Write($"{Front}/{name}", $"{value}"));
+        }
+    }
+
     private void Connect()
     {
         _transmitPort = _guest.AllocatePort();
@@ -176,12 +237,9 @@ public sealed class NetworkBackEndTests : IDisposable
             _guest.Grant(i, Data + ((i - 10) * 0x1000));
         }
 
-        foreach ((string name, uint value) in new[] { ("tx-ring-ref", 8u), ("rx-ring-ref", 9u), ("event-channel-tx", _transmitPort), ("event-channel-rx", receivePort), ("request-rx-copy", 1u), ("feature-no-csum-offload", 1u), ("state", 4u) })
-        {
-            Assert.Equal("OK\0", _guest.Write($"{Front}/{name}", $"{value}"));
-        }
-
+        Set(("tx-ring-ref", 8u), ("rx-ring-ref", 9u), ("event-channel-tx", _transmitPort), ("event-channel-rx", receivePort), ("request-rx-copy", 1u), ("feature-no-csum-offload", 1u), ("state", 4u));
         Assert.Equal("4", _guest.Read($"{Back}/state"));
+        Assert.Equal((true, false), (_wire.IsEnabled, _second.IsEnabled));
     }
 
     private void Put(byte[] frame, ushort flags, int split, int segment = 0)

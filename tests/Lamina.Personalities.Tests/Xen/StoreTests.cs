@@ -78,7 +78,7 @@ public sealed class StoreTests : IDisposable
         Assert.True(_store.Bus.TryPowerOff());
         Assert.Equal(((uint)StoreMessage.WatchEvent, "control/shutdown\0s\0"), _store.Receive());
         Assert.Equal("poweroff", _store.Read("control/shutdown"));
-        _store.Bus.MemoryTarget = 1 << 20;
+        _store.Bus.Target = 3 << 20;
         Assert.Equal("1024", _store.Read("memory/target"));
     }
 

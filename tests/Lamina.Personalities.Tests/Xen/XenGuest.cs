@@ -37,6 +37,9 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
 
     public List<(ulong Address, uint Data)> Interrupts => Host.Messages.Sent;
 
+    /// <summary>Whether the last call has the processor wait and ask again.</summary>
+    public bool Waits { get; private set; }
+
     public bool TryTranslate(ulong linear, bool write, out ulong physical)
     {
         physical = linear;
@@ -51,7 +54,10 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
         registers[GuestCall.Rdi] = first;
         registers[GuestCall.Rsi] = second;
         registers[GuestCall.Rdx] = third;
-        Assert.True(Personality.TryHypercall(new GuestCall(processor, registers, privilege, is64Bit: true, this)));
+        bool waits = false;
+        Assert.True(Personality.TryHypercall(new GuestCall(processor, registers, privilege, is64Bit: true, this, ref waits)));
+        Waits = waits;
+        Assert.True(!waits || registers[GuestCall.Rax] == number, "A processor that is to ask again must find its registers as they were.");
         return (long)registers[GuestCall.Rax];
     }
 

@@ -28,7 +28,7 @@ public sealed class XenPersonalityTests : IDisposable
     {
         Assert.True(_guest.Personality.TryWriteMsr(0, 0, 0x4000_0000, Other));
         Assert.Equal("B80C0000000F01C1C3", Convert.ToHexString(_guest.Ram.Get(Other + (12 * 32), 9)));
-        Assert.Equal("B81D0000800F01C183F8017503F4EBF0C3", Convert.ToHexString(_guest.Ram.Get(Other + (29 * 32), 17)));
+        Assert.Equal("B81D0000000F01C1C3", Convert.ToHexString(_guest.Ram.Get(Other + (29 * 32), 9)));
         Assert.Equal("0F0B", Convert.ToHexString(_guest.Ram.Get(Other + (23 * 32), 2)));
         Assert.False(_guest.Personality.TryWriteMsr(0, 0, 0x4000_0000, Other | 1));
         Assert.False(_guest.Personality.TryWriteMsr(0, 0, 0x4000_0000, 0xdead_0000));
@@ -249,15 +249,62 @@ public sealed class XenPersonalityTests : IDisposable
         byte[] poll = new byte[24];
         BinaryPrimitives.WriteUInt64LittleEndian(poll, Other);
         poll[8] = 1;
-        Assert.Equal(0, _guest.Operate(Hypercall.SchedOp, 3, poll));
-        Assert.Equal(HypercallPage.Wait, _guest.Call((uint)Hypercall.SchedOp | HypercallPage.CanWait, 3, XenGuest.Argument));
+        _guest.Operate(Hypercall.SchedOp, 3, poll);
+        Assert.True(_guest.Waits, "Nothing is pending, and nobody waits.");
         Assert.Equal(0, _guest.Signals[0].Kicks);
         _guest.Ram.Memory.TryWrite(XenGuest.Argument, poll);
         _guest.Call((uint)Hypercall.EventChannelOp, 4, Other, processor: 1);
         Assert.Equal(1, _guest.Signals[0].Kicks);
-        Assert.Equal(0, _guest.Call((uint)Hypercall.SchedOp | HypercallPage.CanWait, 3, XenGuest.Argument));
+        Assert.Equal((0, false), (_guest.Operate(Hypercall.SchedOp, 3, poll), _guest.Waits));
         poll[8] = 200;
         Assert.Equal(XenError.InvalidArgument, _guest.Operate(Hypercall.SchedOp, 3, poll));
+    }
+
+    [Fact]
+    public void AProcessorThatPollsForATimeWaitsNoLonger()
+    {
+        const ulong Limit = 5_000_000;
+        _guest.SetUp();
+        _guest.Event(7, 0, 0);
+        uint port = _guest.Ram.Get<uint>(XenGuest.Argument + 4);
+        _guest.Ram.Set(Other, port);
+        byte[] poll = new byte[24];
+        BinaryPrimitives.WriteUInt64LittleEndian(poll, Other);
+        BinaryPrimitives.WriteUInt64LittleEndian(poll.AsSpan(16), Limit);
+        foreach (byte ports in new byte[] { 0, 1 })
+        {
+            poll[8] = ports;
+            _guest.Operate(Hypercall.SchedOp, 3, poll);
+            Assert.True(_guest.Waits, "The time is not over.");
+        }
+
+        _guest.Host.Clock.Advance(Limit - 1);
+        Assert.Equal(0, _guest.Signals[0].Kicks);
+        _guest.Host.Clock.Advance(1);
+        Assert.Equal(1, _guest.Signals[0].Kicks);
+        Assert.Equal((0, false), (_guest.Operate(Hypercall.SchedOp, 3, poll), _guest.Waits));
+
+        // An event is earlier, and its timer does not fire any more.
+        BinaryPrimitives.WriteUInt64LittleEndian(poll.AsSpan(16), 3 * Limit);
+        _guest.Operate(Hypercall.SchedOp, 3, poll);
+        Assert.True(_guest.Waits, "The time is not over.");
+        _guest.Ram.Memory.TryWrite(XenGuest.Argument, BitConverter.GetBytes(port));
+        _guest.Call((uint)Hypercall.EventChannelOp, 4, XenGuest.Argument, processor: 1);
+        Assert.Equal(2, _guest.Signals[0].Kicks);
+        Assert.Equal((0, false), (_guest.Operate(Hypercall.SchedOp, 3, poll), _guest.Waits));
+        _guest.Host.Clock.Advance(3 * Limit);
+        Assert.Equal(2, _guest.Signals[0].Kicks);
+
+        // A machine that is paused keeps the time.
+        _guest.Ram.Set(XenGuest.Shared + 2048, 0UL);
+        BinaryPrimitives.WriteUInt64LittleEndian(poll.AsSpan(16), 6 * Limit);
+        _guest.Operate(Hypercall.SchedOp, 3, poll);
+        _guest.Personality.Stop();
+        _guest.Host.Clock.Advance(3 * Limit);
+        Assert.Equal(2, _guest.Signals[0].Kicks);
+        _guest.Personality.Start();
+        _guest.Host.Clock.Advance(1);
+        Assert.Equal(3, _guest.Signals[0].Kicks);
     }
 
     [Theory]
@@ -272,7 +319,7 @@ public sealed class XenPersonalityTests : IDisposable
         BinaryPrimitives.WriteUInt64LittleEndian(poll, Other);
         poll[8] = 1;
         _guest.Ram.Memory.TryWrite(XenGuest.Argument, poll);
-        Assert.Equal(XenError.InvalidArgument, _guest.Call((uint)Hypercall.SchedOp | HypercallPage.CanWait, 3, XenGuest.Argument));
+        Assert.Equal(XenError.InvalidArgument, _guest.Call((uint)Hypercall.SchedOp, 3, XenGuest.Argument));
     }
 
     [Fact]

@@ -102,6 +102,24 @@ public sealed unsafe class PersonalityTests
     }
 
     [Fact]
+    public void AHypercallThatWaitsHaltsAndIsExecutedAgain()
+    {
+        Recorder recorder = new() { Waits = 3 };
+        using TestMachine machine = new(personality: recorder);
+        machine.EnterLong(0);
+        machine.Context->Registers[GuestCall.Rax] = 41;
+        Assert.Equal(Done, Run(machine, "900f01c1f4"));
+        Assert.Equal((Code + 1, 41UL), (machine.Context->Rip, machine.Context->Registers[GuestCall.Rax]));
+        Assert.Equal(Done, machine.Continue());
+        Assert.Equal((Code + 1, 1), (machine.Context->Rip, recorder.Waits));
+
+        // A kick ends the third wait.
+        machine.Processor.SignalKick();
+        Assert.Equal(Done, machine.Continue());
+        Assert.Equal((Code + 5, 42UL, 0), (machine.Context->Rip, machine.Context->Registers[GuestCall.Rax], recorder.Waits));
+    }
+
+    [Fact]
     public void AKickEndsTheNextHalt()
     {
         using TestMachine machine = new(personality: new Recorder());
@@ -159,6 +177,8 @@ public sealed unsafe class PersonalityTests
             return index == 0x4000_0000;
         }
 
+        public int Waits { get; set; }
+
         public void Forget() => TimeStamp = 0;
 
         public void OnTimeStampSet(int processor, ulong timeStamp) => TimeStamp = timeStamp;
@@ -166,6 +186,13 @@ public sealed unsafe class PersonalityTests
         public bool TryHypercall(in GuestCall call)
         {
             (Privilege, Is64Bit) = (call.PrivilegeLevel, call.Is64Bit);
+            if (Waits > 0)
+            {
+                Waits--;
+                call.Wait();
+                return true;
+            }
+
             call.Registers[GuestCall.Rax]++;
             return !Refuses;
         }

@@ -35,7 +35,7 @@ internal sealed unsafe class TestMachine : IDisposable
     private readonly byte* _ram;
     private readonly SoftwareProcessor[] _processors;
 
-    public TestMachine(int processors = 1, ProcessorFeatures features = FeatureEntries.All, nuint arena = 4 << 20, int physicalBits = 40, IPersonality? personality = null)
+    public TestMachine(int processors = 1, ProcessorFeatures features = FeatureEntries.All, nuint arena = 4 << 20, int physicalBits = 40, IPersonality? personality = null, bool translates = false)
     {
         _ram = (byte*)NativeMemory.AlignedAlloc(MemorySize, 4096);
         new Span<byte>(_ram, (int)MemorySize).Clear();
@@ -55,6 +55,7 @@ internal sealed unsafe class TestMachine : IDisposable
                 Cpuid = FeatureEntries.Create(features),
                 Personality = personality,
             },
+            translates,
             blockArenaSize: arena);
         _processors = new SoftwareProcessor[processors];
         for (int n = 0; n < processors; n++)

@@ -39,6 +39,7 @@ internal static class KernelModules
 
     private static readonly string[] Consoles = ["drivers/char/virtio_console"];
     private static readonly string[] Balloons = ["drivers/virtio/virtio_balloon"];
+    private static readonly string[] HyperVBalloons = ["drivers/hv/hv_balloon"];
 
     // The cloud kernel has the other transport's driver, and the generic one has it, too; both find its devices by ACPI.
     private static readonly string[] Platform = ["drivers/virtio/virtio_mmio"];
@@ -47,7 +48,7 @@ internal static class KernelModules
     public static IReadOnlyList<string> AllDisks { get; } = [.. Disks, .. ScsiDisks, .. VMwareDisks, .. HyperV, .. HyperVDisks, .. XenDisks, .. FileSystems];
 
     /// <summary>All of them, as paths in the package's module directory without ".ko".</summary>
-    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Generation, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. HyperVNetworks, .. XenNetworks, .. Shares, .. Sockets, .. Consoles, .. Balloons, .. Platform];
+    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Generation, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. HyperVNetworks, .. XenNetworks, .. Shares, .. Sockets, .. Consoles, .. Balloons, .. HyperVBalloons, .. Platform];
 
     /// <summary>Those for a machine, each after what it needs.</summary>
     public static IReadOnlyList<string> Select(GuestHardware hardware)
@@ -63,7 +64,7 @@ internal static class KernelModules
             .. hardware.HasFlag(GuestHardware.Share) ? Shares : [],
             .. hardware.HasFlag(GuestHardware.Socket) ? Sockets : [],
             .. hardware.HasFlag(GuestHardware.Console) ? Consoles : [],
-            .. hardware.HasFlag(GuestHardware.Balloon) ? Balloons : [],
+            .. hardware.HasFlag(GuestHardware.Balloon) ? hardware.HasFlag(GuestHardware.HyperV) ? HyperVBalloons : Balloons : [],
             .. hardware.HasFlag(GuestHardware.MappedDevices) ? Platform : [],
         ];
     }

@@ -83,6 +83,10 @@ public abstract class IntegrationService : IVmBusDevice, ITimerTarget
 
     int IVmBusDevice.PageQuota => 64;
 
+    int IVmBusDevice.SubChannelCount => 0;
+
+    int IVmBusDevice.SubChannelPages => 0;
+
     bool IVmBusDevice.IsPipe => true;
 
     bool IVmBusDevice.IsReady => true;
@@ -145,7 +149,7 @@ public abstract class IntegrationService : IVmBusDevice, ITimerTarget
         _timer.Arm(Clock.Now);
     }
 
-    void IVmBusDevice.OnClosed()
+    void IVmBusDevice.OnClosed(VmBusChannel channel)
     {
         _channel = null;
         _state = State.Closed;
@@ -163,7 +167,7 @@ public abstract class IntegrationService : IVmBusDevice, ITimerTarget
     {
     }
 
-    void IVmBusDevice.OnPacket(in VmBusPacket packet)
+    void IVmBusDevice.OnPacket(VmBusChannel channel, in VmBusPacket packet)
     {
         ReadOnlySpan<byte> data = packet.Data;
         if (data.Length < Header || (data[FlagsOffset] & Response) == 0)

@@ -23,7 +23,7 @@ public sealed partial class NetworkProvider
     {
         _bus.Gate.Enter();
         ReadOnlySpan<byte> frame = packet.Length < INetworkBackend.HeaderLength ? [] : packet[INetworkBackend.HeaderLength..];
-        bool taken = _bus.IsStopped || _channel is null || !_control.Wants(frame) || _sections.Size < FrameStart + (uint)frame.Length || Deliver(packet, frame);
+        bool taken = _bus.IsStopped || Channel is null || !_control.Wants(frame) || _sections.Size < FrameStart + (uint)frame.Length || Deliver(packet, frame);
         _receiverWaits |= !taken;
         _bus.Gate.Exit();
         return taken;
@@ -71,7 +71,7 @@ public sealed partial class NetworkProvider
         BinaryPrimitives.WriteUInt32LittleEndian(
             element[PacketInformation.ElementHeader..], !good ? 0 : offset == TcpFrame.ChecksumOffset ? TcpChecksumSucceeded : UdpChecksumSucceeded);
         _receiveBuffer.Write(at, message);
-        return TryPost(section, (uint)(FrameStart + frame.Length), channelType: 0);
+        return TryPost(_channels[_control.Scaling.Select(frame)] ?? Channel, section, (uint)(FrameStart + frame.Length), DataChannel);
     }
 
     private bool TryIndicate(ReadOnlySpan<byte> message)
@@ -83,11 +83,11 @@ public sealed partial class NetworkProvider
         }
 
         _receiveBuffer.Write((uint)section * _sections.Size, message);
-        return TryPost(section, (uint)message.Length, ControlChannel);
+        return TryPost(Channel, section, (uint)message.Length, ControlChannel);
     }
 
     // Shows the driver what lies in a part of its receive buffer (struct vmtransfer_page_packet_header).
-    private bool TryPost(int section, uint length, uint channelType)
+    private bool TryPost(VmBusChannel? channel, int section, uint length, uint channelType)
     {
         Span<byte> header = stackalloc byte[16];
         Span<byte> message = stackalloc byte[MessageLength];
@@ -100,7 +100,7 @@ public sealed partial class NetworkProvider
         BinaryPrimitives.WriteUInt32LittleEndian(message, (uint)NvspMessage.SendRndisPacket);
         BinaryPrimitives.WriteUInt32LittleEndian(message[4..], channelType);
         BinaryPrimitives.WriteUInt32LittleEndian(message[8..], NoSection);
-        if (_channel is { } channel && channel.TrySend(VmBusPacket.TransferPages, VmBusPacket.CompletionRequested, (ulong)section + 1, header, message))
+        if (channel?.TrySend(VmBusPacket.TransferPages, VmBusPacket.CompletionRequested, (ulong)section + 1, header, message) == true)
         {
             return true;
         }
@@ -111,7 +111,7 @@ public sealed partial class NetworkProvider
 
     private void ShowLink()
     {
-        if (_linkWaits && _channel is not null)
+        if (_linkWaits && Channel is not null)
         {
             Span<byte> message = stackalloc byte[RndisControl.AnswerLength];
             _linkWaits = !TryIndicate(message[.._control.IndicateLink(message)]);

@@ -7,8 +7,9 @@ using Lamina.Personalities.Network;
 namespace Lamina.Personalities.HyperV.Network;
 
 /// <summary>
-/// A network card of the parent partition (Linux, drivers/net/hyperv): the network protocol in versions 1 to 6.1 with one channel, and Remote NDIS in it. The driver's packets lie in its send buffer,
-/// in pages that they name, or in both; packets for it go into parts of its receive buffer, which it gives back.
+/// A network card of the parent partition (Linux, drivers/net/hyperv): the network protocol in versions 1 to 6.1, and Remote NDIS in it. The driver's packets lie in its send buffer,
+/// in pages that they name, or in both; packets for it go into parts of its receive buffer, which it gives back. A driver on several processors asks for a sub-channel for each of the others, sends on all of them,
+/// and says how arriving frames are spread over them; one message at a time is on its way to the wire.
 /// </summary>
 public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
 {
@@ -21,6 +22,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
     private const uint DefaultFrame = 1500;
     private const uint MaximumFrame = 65535 - EthernetHeader;
     private const uint EthernetHeader = 14;
+    private const uint DataChannel = 0;
     private const uint ControlChannel = 1;
 
     // The greatest parts that packets of the protocol's first versions get.
@@ -39,10 +41,13 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
     private readonly byte[] _request = new byte[ControlLength];
     private readonly byte[] _indication = new byte[RndisControl.AnswerLength];
     private readonly byte[] _answer = new byte[MessageLength];
-    private VmBusChannel? _channel;
+    private readonly VmBusChannel?[] _channels = new VmBusChannel?[ReceiveScaling.MaximumChannels];
+    private bool _tableWaits;
+    private int _tableChannels;
 
     // A message of the driver's that is being sent.
     private bool _sending;
+    private VmBusChannel? _sendsOn;
     private int _pieceCount;
     private uint _length;
     private uint _position;
@@ -50,6 +55,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
 
     // What waits for room in the ring, or for a part of the receive buffer.
     private bool _answerWaits;
+    private VmBusChannel? _answersOn;
     private ulong _answerTransaction;
     private int _indicationLength;
     private bool _linkWaits;
@@ -69,7 +75,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
         _memory = memory;
         _backend = backend;
         _sender = new PacketSender(memory, backend);
-        _control = new RndisControl(address) { MaximumFrame = DefaultFrame };
+        _control = new RndisControl(address) { MaximumFrame = DefaultFrame, Channels = Math.Min(bus.ProcessorCount, ReceiveScaling.MaximumChannels) };
         _receiveBuffer = new PageBuffer(memory);
         _sendBuffer = new PageBuffer(memory);
         Instance = new Guid(0x6c616d69, 0x6e61, 0x4000, 0x80, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, (byte)index);
@@ -82,11 +88,18 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
 
     private Guid Instance { get; }
 
+    // The first channel.
+    private VmBusChannel? Channel => _channels[0];
+
     Guid IVmBusDevice.InterfaceType { get; } = new(0xf8615163, 0xdf3e, 0x46c5, 0x91, 0x3f, 0xf2, 0xd2, 0xf9, 0x65, 0xed, 0x0e);
 
     Guid IVmBusDevice.InstanceId => Instance;
 
     int IVmBusDevice.PageQuota => GpadlTable.MaximumPages + 4096 + 1024;
+
+    int IVmBusDevice.SubChannelCount => _control.Channels - 1;
+
+    int IVmBusDevice.SubChannelPages => 1024;
 
     bool IVmBusDevice.IsPipe => false;
 
@@ -102,18 +115,30 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
 
     void IVmBusDevice.OnStopping() => _backend.Stop();
 
-    void IVmBusDevice.OnOpened(VmBusChannel channel) => _channel = channel;
+    void IVmBusDevice.OnOpened(VmBusChannel channel) => _channels[channel.SubIndex] = channel;
 
-    void IVmBusDevice.OnClosed()
+    void IVmBusDevice.OnClosed(VmBusChannel channel)
     {
-        _channel = null;
+        _channels[channel.SubIndex] = null;
+        if (_sendsOn == channel)
+        {
+            _sender.Reset();
+            _sending = false;
+        }
+
+        _answerWaits &= _answersOn != channel;
+        if (channel.Primary is not null)
+        {
+            return;
+        }
+
         _receiveBuffer.Clear();
         _sendBuffer.Clear();
         _sections.Set(0, 0);
         _control.Reset();
         (_control.MaximumFrame, _control.Version) = (DefaultFrame, 0);
         _sender.Reset();
-        _sending = _answerWaits = _linkWaits = false;
+        _sending = _answerWaits = _linkWaits = _tableWaits = false;
         _indicationLength = 0;
     }
 
@@ -146,6 +171,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
             Answer(_answerTransaction);
         }
 
+        SendTable();
         ShowLink();
     }
 
@@ -153,10 +179,10 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
     public void OnTransmitReady()
     {
         _bus.Gate.Enter();
-        if (!_bus.IsStopped && _channel is { } channel)
+        if (!_bus.IsStopped)
         {
             Transmit();
-            _bus.Process(channel);
+            _bus.ProcessAll(this);
         }
 
         _bus.Gate.Exit();
@@ -176,7 +202,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
         _bus.Gate.Exit();
     }
 
-    void IVmBusDevice.OnPacket(in VmBusPacket packet)
+    void IVmBusDevice.OnPacket(VmBusChannel channel, in VmBusPacket packet)
     {
         Span<byte> message = stackalloc byte[MessageLength];
         message.Clear();
@@ -188,7 +214,13 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
             return;
         }
 
+        _answersOn = channel;
         NvspMessage type = (NvspMessage)BinaryPrimitives.ReadUInt32LittleEndian(message);
+        if (channel.Primary is not null && type != NvspMessage.SendRndisPacket)
+        {
+            return;
+        }
+
         uint first = BinaryPrimitives.ReadUInt32LittleEndian(message[4..]);
         uint second = BinaryPrimitives.ReadUInt32LittleEndian(message[8..]);
         switch (type)
@@ -216,14 +248,16 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
                 _sendBuffer.Clear();
                 break;
             case NvspMessage.SendRndisPacket:
-                TakeRndis(packet, first, second, BinaryPrimitives.ReadUInt32LittleEndian(message[12..]));
+                _sendsOn = channel;
+                TakeRndis(packet, channel.Primary is null ? first : DataChannel, second, BinaryPrimitives.ReadUInt32LittleEndian(message[12..]));
                 break;
             case NvspMessage.Subchannel:
-                Begin(NvspMessage.Subchannel, NvspStatus.Failure);
+                OfferSubChannels(channel, first, second);
                 Answer(packet.TransactionId);
+                SendTable();
                 break;
             case NvspMessage.SwitchDataPath:
-                _channel?.TrySend(VmBusPacket.Completion, packet.TransactionId, []);
+                channel.TrySend(VmBusPacket.Completion, packet.TransactionId, []);
                 break;
         }
     }
@@ -238,7 +272,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
     private void Answer(ulong transaction)
     {
         _answerTransaction = transaction;
-        _answerWaits = _channel is { } channel && !channel.TrySend(VmBusPacket.Completion, transaction, _answer);
+        _answerWaits = _answersOn is { IsOpen: true } channel && !channel.TrySend(VmBusPacket.Completion, transaction, _answer);
     }
 
     private void Negotiate(uint minimum, uint maximum)
@@ -261,7 +295,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
     private void TakeReceiveBuffer(uint gpadl)
     {
         const int Unit = 64;
-        _receiveBuffer.Set(_channel is { } channel ? _bus.GetPages(channel, gpadl) : []);
+        _receiveBuffer.Set(Channel is { } channel ? _bus.GetPages(channel, gpadl) : []);
         uint size = Math.Max(SmallestSection, (_control.MaximumFrame + EthernetHeader + FrameStart + Unit - 1) & ~(Unit - 1u));
         int count = (int)Math.Min(_receiveBuffer.Length / size, ReceiveSections.MaximumCount);
         _sections.Set(count, size);
@@ -274,7 +308,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
 
     private void TakeSendBuffer(uint gpadl)
     {
-        _sendBuffer.Set(_channel is { } channel ? _bus.GetPages(channel, gpadl) : []);
+        _sendBuffer.Set(Channel is { } channel ? _bus.GetPages(channel, gpadl) : []);
         Begin(NvspMessage.SendSendBufferComplete, _sendBuffer.Length < SendSectionSize ? NvspStatus.Failure : NvspStatus.Success);
         BinaryPrimitives.WriteUInt32LittleEndian(_answer.AsSpan(8), SendSectionSize);
     }
@@ -322,9 +356,42 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
         Finish(NvspStatus.Success);
     }
 
+    // Those that there are, and a table by which the driver may spread what it sends.
+    private void OfferSubChannels(VmBusChannel channel, uint operation, uint count)
+    {
+        const uint Allocate = 1;
+        const uint FirstVersion = 0x5_0000;
+        int offered = operation == Allocate && _control.Version >= FirstVersion && count != 0 ? _bus.OfferSubChannels(channel, (int)Math.Min(count, (uint)_control.Channels - 1)) : 0;
+        Begin(NvspMessage.Subchannel, offered == 0 ? NvspStatus.Failure : NvspStatus.Success);
+        BinaryPrimitives.WriteInt32LittleEndian(_answer.AsSpan(8), offered);
+        _tableChannels = offered + 1;
+        _tableWaits = offered != 0;
+    }
+
+    private void SendTable()
+    {
+        const int TableLength = 16;
+        const int TableOffset = 12;
+        if (_tableWaits && !_answerWaits && Channel is { } channel)
+        {
+            Span<byte> message = stackalloc byte[(TableOffset + (TableLength * sizeof(uint)) + 7) & ~7];
+            message.Clear();
+            BinaryPrimitives.WriteUInt32LittleEndian(message, (uint)NvspMessage.SendIndirectionTable);
+            BinaryPrimitives.WriteInt32LittleEndian(message[4..], TableLength);
+            BinaryPrimitives.WriteInt32LittleEndian(message[8..], TableOffset);
+            for (int i = 0; i < TableLength; i++)
+            {
+                BinaryPrimitives.WriteInt32LittleEndian(message[(TableOffset + (i * sizeof(uint)))..], i % _tableChannels);
+            }
+
+            _tableWaits = !channel.TrySend(VmBusPacket.InBand, 0, message);
+        }
+    }
+
     private void Finish(NvspStatus status)
     {
         _sending = false;
+        _answersOn = _sendsOn;
         Begin(NvspMessage.SendRndisPacketComplete, status);
         Answer(_transaction);
     }

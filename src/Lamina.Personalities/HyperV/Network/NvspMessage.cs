@@ -17,4 +17,5 @@ internal enum NvspMessage : uint
     SendNdisConfiguration = 125,
     SwitchDataPath = 129,
     Subchannel = 133,
+    SendIndirectionTable = 134,
 }

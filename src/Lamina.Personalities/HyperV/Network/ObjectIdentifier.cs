@@ -21,6 +21,8 @@ internal static class ObjectIdentifier
     internal const uint MediaConnectStatus = 0x0001_0114;
     internal const uint MaximumSendPackets = 0x0001_0115;
     internal const uint VendorDriverVersion = 0x0001_0116;
+    internal const uint ReceiveScaleCapabilities = 0x0001_0203;
+    internal const uint ReceiveScaleParameters = 0x0001_0204;
     internal const uint ConfigurationParameter = 0x0001_021b;
     internal const uint PermanentAddress = 0x0101_0101;
     internal const uint CurrentAddress = 0x0101_0102;

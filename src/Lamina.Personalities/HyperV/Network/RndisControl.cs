@@ -42,6 +42,12 @@ internal sealed class RndisControl
     /// <summary>The version of the network protocol.</summary>
     internal uint Version { get; set; }
 
+    /// <summary>How many channels the card can have.</summary>
+    internal int Channels { get; init; } = 1;
+
+    /// <summary>How frames are spread over them.</summary>
+    internal ReceiveScaling Scaling { get; } = new();
+
     /// <summary>Whether the wire is whole.</summary>
     internal bool IsLinkUp { get; set; } = true;
 
@@ -52,6 +58,7 @@ internal sealed class RndisControl
     {
         _permanentAddress.CopyTo(_address.AsSpan());
         _filter = 0;
+        Scaling.Reset();
     }
 
     /// <summary>Whether the driver wants a frame.</summary>
@@ -185,6 +192,8 @@ internal sealed class RndisControl
             case ObjectIdentifier.CurrentAddress:
                 _address.CopyTo(value);
                 return AddressLength;
+            case ObjectIdentifier.ReceiveScaleCapabilities when Channels > 1:
+                return ReceiveScaling.Describe(value, Channels);
             case ObjectIdentifier.OffloadCurrentConfiguration or ObjectIdentifier.OffloadHardwareCapabilities:
                 return OffloadCapabilities.Write(value, Version);
             default:
@@ -217,6 +226,8 @@ internal sealed class RndisControl
                 return RndisStatus.Success;
             case ObjectIdentifier.CurrentLookahead or ObjectIdentifier.MulticastList or ObjectIdentifier.OffloadParameters:
                 return RndisStatus.Success;
+            case ObjectIdentifier.ReceiveScaleParameters when Channels > 1:
+                return Scaling.Set(value, Channels);
             case ObjectIdentifier.ConfigurationParameter:
                 return Configure(value);
             default:

@@ -4,6 +4,7 @@ namespace Lamina.Personalities.HyperV.Storage;
 internal enum StorageOperation : uint
 {
     CompleteIo = 1,
+    RemoveDevice = 2,
     ExecuteSrb = 3,
     ResetUnit = 4,
     ResetAdapter = 5,
@@ -12,4 +13,6 @@ internal enum StorageOperation : uint
     EndInitialization = 8,
     QueryProtocolVersion = 9,
     QueryProperties = 10,
+    EnumerateBus = 11,
+    CreateSubChannels = 13,
 }

@@ -10,9 +10,10 @@ namespace Lamina.Personalities.HyperV.Storage;
 /// The SCSI adapter of the parent partition (Linux, drivers/scsi/storvsc_drv.c), with all disks as logical units of one target. A request has its data as pages of the guest; it ends on the
 /// processor's thread or on a back end's, in any order.
 /// </summary>
-public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
+public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
 {
     private const int RequestSlots = 64;
+    private const int MaximumSubChannels = 7;
     private const int PacketLength = 64;
     private const int StatusOffset = 8;
     private const int PayloadOffset = 12;
@@ -36,11 +37,16 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
     private const byte SrbSuccess = 0x01;
     private const byte SrbError = 0x04;
     private const byte SrbInvalidRequest = 0x06;
+    private const byte SrbInvalidUnit = 0x20;
     private const byte SrbSenseValid = 0x80;
 
     private readonly VmBusController _bus;
     private readonly GuestMemory _memory;
-    private readonly ScsiDisk[] _disks;
+    private readonly ScsiDisk?[] _disks = new ScsiDisk?[ScsiTarget.MaximumUnits];
+
+    // Those that the guest may find: the disks that nobody wants gone.
+    private readonly ScsiDisk?[] _shown = new ScsiDisk?[ScsiTarget.MaximumUnits];
+    private readonly Change[] _changes = new Change[ScsiTarget.MaximumUnits];
     private readonly ScsiTarget _target;
 
     // Answers for all other targets. Drivers take what an inquiry gives, whatever its status says.
@@ -50,8 +56,8 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
     private readonly ulong[] _transactions = new ulong[RequestSlots];
     private readonly byte[][] _packets = new byte[RequestSlots][];
     private readonly Slot[] _slots = new Slot[RequestSlots];
+    private readonly VmBusChannel?[] _origins = new VmBusChannel?[RequestSlots];
     private readonly byte[] _answer = new byte[PacketLength];
-    private VmBusChannel? _channel;
 
     /// <summary>Makes it and puts it on the bus.</summary>
     /// <param name="bus">The bus.</param>
@@ -63,14 +69,13 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
         ArgumentNullException.ThrowIfNull(disks);
         _bus = bus;
         _memory = memory;
-        _disks = new ScsiDisk[disks.Count];
         for (int i = 0; i < disks.Count; i++)
         {
-            _disks[i] = new ScsiDisk(memory, disks[i].Backend, disks[i].Serial.Span);
+            _disks[i] = _shown[i] = new ScsiDisk(memory, disks[i].Backend, disks[i].Serial.Span);
         }
 
-        _target = new ScsiTarget(memory, _disks);
-        _absent = new ScsiTarget(memory, ReadOnlyMemory<ScsiDisk>.Empty);
+        _target = new ScsiTarget(memory, _shown);
+        _absent = new ScsiTarget(memory, ReadOnlyMemory<ScsiDisk?>.Empty);
         for (int i = 0; i < RequestSlots; i++)
         {
             _requests[i] = new ScsiRequest(i, this);
@@ -89,26 +94,39 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
     int IVmBusDevice.PageQuota => 1024;
 
+    int IVmBusDevice.SubChannelCount => Math.Min(_bus.ProcessorCount - 1, MaximumSubChannels);
+
+    int IVmBusDevice.SubChannelPages => 512;
+
     bool IVmBusDevice.IsPipe => false;
 
-    bool IVmBusDevice.IsReady => Array.IndexOf(_slots, Slot.Free) >= 0;
+    bool IVmBusDevice.IsReady => !_paused && Array.IndexOf(_slots, Slot.Free) >= 0;
 
-    void IVmBusDevice.OnOpened(VmBusChannel channel) => _channel = channel;
+    void IVmBusDevice.OnOpened(VmBusChannel channel) => _channel = channel.Primary ?? channel;
 
-    void IVmBusDevice.OnClosed()
+    void IVmBusDevice.OnClosed(VmBusChannel channel)
     {
-        _channel = null;
+        if (channel.Primary is null)
+        {
+            _channel = null;
+            _announces = false;
+        }
+
         for (int i = 0; i < RequestSlots; i++)
         {
-            _slots[i] = _slots[i] is Slot.Submitted or Slot.Orphaned ? Slot.Orphaned : Slot.Free;
+            if (_origins[i] == channel)
+            {
+                _origins[i] = null;
+                _slots[i] = _slots[i] is Slot.Submitted or Slot.Orphaned ? Slot.Orphaned : Slot.Free;
+            }
         }
     }
 
     void IVmBusDevice.Drain()
     {
-        foreach (ScsiDisk disk in _disks)
+        foreach (ScsiDisk? disk in _disks)
         {
-            disk.Drain();
+            disk?.Drain();
         }
     }
 
@@ -126,16 +144,17 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
     void IVmBusDevice.OnRoom()
     {
+        Announce();
         for (int i = 0; i < RequestSlots; i++)
         {
-            if (_slots[i] == Slot.Ended && !TryAnswer(i))
+            if (_slots[i] == Slot.Ended)
             {
-                return;
+                TryAnswer(i);
             }
         }
     }
 
-    void IVmBusDevice.OnPacket(in VmBusPacket packet)
+    void IVmBusDevice.OnPacket(VmBusChannel channel, in VmBusPacket packet)
     {
         ReadOnlySpan<byte> data = packet.Data;
         if (data.Length < PacketLength)
@@ -146,31 +165,33 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
         StorageOperation operation = (StorageOperation)BinaryPrimitives.ReadUInt32LittleEndian(data);
         if (operation == StorageOperation.ExecuteSrb)
         {
-            Execute(packet);
+            Execute(channel, packet);
             return;
         }
 
         _answer.AsSpan().Clear();
-        uint status = operation switch
+        uint status = channel.Primary is not null ? Unsuccessful : operation switch
         {
             StorageOperation.BeginInitialization or StorageOperation.EndInitialization => 0,
             StorageOperation.ResetUnit or StorageOperation.ResetAdapter or StorageOperation.ResetBus => 0,
             StorageOperation.QueryProtocolVersion =>
                 BinaryPrimitives.ReadUInt16LittleEndian(data[PayloadOffset..]) is Version62 or Version60 or Version51 ? 0 : Unsuccessful,
             StorageOperation.QueryProperties => DescribeChannel(),
+            StorageOperation.CreateSubChannels => OfferSubChannels(channel, BinaryPrimitives.ReadUInt16LittleEndian(data[PayloadOffset..])),
             _ => Unsuccessful,
         };
         BinaryPrimitives.WriteUInt32LittleEndian(_answer, (uint)StorageOperation.CompleteIo);
         BinaryPrimitives.WriteUInt32LittleEndian(_answer.AsSpan(StatusOffset), status);
         if (packet.WantsCompletion)
         {
-            _channel?.TrySend(VmBusPacket.Completion, packet.TransactionId, _answer);
+            channel.TrySend(VmBusPacket.Completion, packet.TransactionId, _answer);
         }
     }
 
     void IScsiCompletion.OnCompleted(ScsiRequest request)
     {
         _bus.Gate.Enter();
+        bool waits = !((IVmBusDevice)this).IsReady;
         if (_slots[request.Tag] == Slot.Orphaned)
         {
             _slots[request.Tag] = Slot.Free;
@@ -179,13 +200,12 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
         {
             Finish(request);
             TryAnswer(request.Tag);
-
         }
 
-        // There may have been no place for what waits in the ring.
-        if (_channel is { } channel)
+        // There was no place for what waits in the rings.
+        if (waits)
         {
-            _bus.Process(channel);
+            _bus.ProcessAll(this);
         }
 
         _bus.Gate.Exit();
@@ -193,12 +213,23 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
     private uint DescribeChannel()
     {
+        const int ChannelCountOffset = PayloadOffset + 4;
+        const int FlagsOffset = PayloadOffset + 8;
         const int MaximumTransferOffset = PayloadOffset + 12;
+        const uint SupportsSubChannels = 1;
+        int count = ((IVmBusDevice)this).SubChannelCount;
+        BinaryPrimitives.WriteUInt16LittleEndian(_answer.AsSpan(ChannelCountOffset), (ushort)count);
+        BinaryPrimitives.WriteUInt32LittleEndian(_answer.AsSpan(FlagsOffset), count == 0 ? 0 : SupportsSubChannels);
         BinaryPrimitives.WriteUInt32LittleEndian(_answer.AsSpan(MaximumTransferOffset), MaximumTransfer);
         return 0;
     }
 
-    private void Execute(in VmBusPacket packet)
+    private uint OfferSubChannels(VmBusChannel channel, int count)
+    {
+        return count <= ((IVmBusDevice)this).SubChannelCount && _bus.OfferSubChannels(channel, count) == count ? 0 : Unsuccessful;
+    }
+
+    private void Execute(VmBusChannel channel, in VmBusPacket packet)
     {
         int tag = Array.IndexOf(_slots, Slot.Free);
         ReadOnlySpan<byte> data = packet.Data[..PacketLength];
@@ -206,6 +237,7 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
         request.Clear();
         data.CopyTo(_packets[tag]);
         _transactions[tag] = packet.TransactionId;
+        _origins[tag] = channel;
         uint transfer = BinaryPrimitives.ReadUInt32LittleEndian(data[TransferLengthOffset..]);
         byte unit = data[UnitOffset];
         ScsiTarget target = data[PathOffset] == 0 && data[TargetOffset] == 0 ? _target : _absent;
@@ -219,7 +251,11 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
         data.Slice(CommandOffset, ScsiRequest.CommandLength).CopyTo(request.Command);
         _slots[tag] = Slot.Submitted;
-        if (target.Submit(request, unit))
+        if (target == _target && unit < _changes.Length && _changes[unit].IsPending)
+        {
+            SubmitChanged(request, tag, unit);
+        }
+        else if (target.Submit(request, unit))
         {
             Finish(request);
             TryAnswer(tag);
@@ -259,6 +295,7 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
         }
 
         _slots[request.Tag] = Slot.Ended;
+        NoteFlush(request);
         byte[] packet = _packets[request.Tag];
         bool failed = request.Status == ScsiStatus.CheckCondition;
         Complete(packet, failed ? (byte)(SrbError | SrbSenseValid) : SrbSuccess, request.Status, request.Transferred);
@@ -282,9 +319,10 @@ public sealed class StorageProvider : IVmBusDevice, IScsiCompletion
 
     private bool TryAnswer(int tag)
     {
-        if (_channel is not { } channel || channel.TrySend(VmBusPacket.Completion, _transactions[tag], _packets[tag]))
+        if (_origins[tag] is not { } channel || channel.TrySend(VmBusPacket.Completion, _transactions[tag], _packets[tag]))
         {
             _slots[tag] = Slot.Free;
+            _origins[tag] = null;
             return true;
         }
 

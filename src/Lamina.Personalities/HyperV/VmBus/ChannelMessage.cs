@@ -4,6 +4,7 @@ namespace Lamina.Personalities.HyperV.VmBus;
 internal enum ChannelMessage : uint
 {
     OfferChannel = 1,
+    RescindOffer = 2,
     RequestOffers = 3,
     AllOffersDelivered = 4,
     OpenChannel = 5,

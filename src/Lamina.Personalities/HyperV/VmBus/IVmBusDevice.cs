@@ -12,6 +12,12 @@ internal interface IVmBusDevice
     /// <summary>How many pages a driver lists for its rings and buffers at most.</summary>
     int PageQuota { get; }
 
+    /// <summary>How many more channels a driver may open beside the first.</summary>
+    int SubChannelCount { get; }
+
+    /// <summary>How many pages a driver lists for the rings of each of those at most.</summary>
+    int SubChannelPages { get; }
+
     /// <summary>Whether its packets are messages of a pipe.</summary>
     bool IsPipe { get; }
 
@@ -24,11 +30,11 @@ internal interface IVmBusDevice
     /// <summary>The machine stands still: nothing may touch guest memory any more. Without the lock.</summary>
     void OnStopping();
 
-    /// <summary>The guest has opened the channel.</summary>
+    /// <summary>The guest has opened the channel, or a sub-channel of its.</summary>
     void OnOpened(VmBusChannel channel);
 
     /// <summary>Takes a packet, which was copied.</summary>
-    void OnPacket(in VmBusPacket packet);
+    void OnPacket(VmBusChannel channel, in VmBusPacket packet);
 
     /// <summary>There may be room in the ring again.</summary>
     void OnRoom();
@@ -36,8 +42,8 @@ internal interface IVmBusDevice
     /// <summary>Packets were looked for. Without the lock.</summary>
     void OnProcessed();
 
-    /// <summary>The channel is closed: nothing may be written to it any more.</summary>
-    void OnClosed();
+    /// <summary>The channel, or a sub-channel, is closed: nothing may be written to it any more. Sub-channels are closed before their channel is.</summary>
+    void OnClosed(VmBusChannel channel);
 
     /// <summary>Waits until nothing is under way. Without the lock.</summary>
     void Drain();

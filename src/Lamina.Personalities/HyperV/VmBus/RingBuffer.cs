@@ -138,15 +138,8 @@ internal sealed class RingBuffer(GuestMemory memory)
     {
         interrupts = false;
         uint total = (uint)(descriptor.Length + data.Length);
-        if (_size == 0 || !memory.TryRead(Control + ReadIndex, out uint read) || read >= _size)
+        if (!HasRoom(total))
         {
-            return false;
-        }
-
-        uint used = _own >= read ? _own - read : _size - read + _own;
-        if (_size - used <= total + Trailer)
-        {
-            memory.TryWrite(Control + PendingSendSize, total + Trailer);
             return false;
         }
 
@@ -163,6 +156,25 @@ internal sealed class RingBuffer(GuestMemory memory)
         Interlocked.MemoryBarrier();
         interrupts = memory.TryRead(Control + InterruptMask, out uint mask) && mask == 0;
         return true;
+    }
+
+    /// <summary>Whether there is room for a packet. If there is not, the reader is asked to say when.</summary>
+    /// <param name="total">Bytes of the whole packet.</param>
+    internal bool HasRoom(uint total)
+    {
+        if (_size == 0 || !memory.TryRead(Control + ReadIndex, out uint read) || read >= _size)
+        {
+            return false;
+        }
+
+        uint used = _own >= read ? _own - read : _size - read + _own;
+        bool room = _size - used > total + Trailer;
+        if (!room)
+        {
+            memory.TryWrite(Control + PendingSendSize, total + Trailer);
+        }
+
+        return room;
     }
 
     private void Read(uint offset, Span<byte> bytes)

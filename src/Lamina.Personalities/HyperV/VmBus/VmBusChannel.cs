@@ -3,8 +3,11 @@ using Lamina.Machine.Memory;
 
 namespace Lamina.Personalities.HyperV.VmBus;
 
-/// <summary>A channel between a guest's driver and a device: two rings in guest memory, and an event each way. With the bus's lock held.</summary>
-internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervisor, IVmBusDevice device, uint number)
+/// <summary>
+/// A channel between a guest's driver and a device: two rings in guest memory, and an event each way. A device may have more than one; the others, its sub-channels, are offered when its driver asks
+/// for them, and withdrawn when the first is closed. With the bus's lock held.
+/// </summary>
+internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervisor, IVmBusDevice device, uint number, VmBusChannel? primary = null)
 {
     /// <summary>The source on which guests expect messages and events.</summary>
     internal const int Source = 2;
@@ -30,6 +33,15 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
     /// <summary>The device.</summary>
     internal IVmBusDevice Device { get; } = device;
 
+    /// <summary>The device's first channel; null if this is it.</summary>
+    internal VmBusChannel? Primary { get; } = primary;
+
+    /// <summary>Its number among the device's channels; 0 for the first.</summary>
+    internal int SubIndex { get; set; }
+
+    /// <summary>How far the guest knows of it.</summary>
+    internal ChannelOffer Offer { get; set; } = primary is null ? ChannelOffer.Offered : ChannelOffer.None;
+
     /// <summary>Whether the guest has opened it.</summary>
     internal bool IsOpen { get; private set; }
 
@@ -49,7 +61,7 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
     /// <summary>Opens it.</summary>
     internal bool TryOpen(ReadOnlySpan<ulong> pages, uint gpadl, uint outPages, int target)
     {
-        bool valid = !IsOpen && outPages < (uint)pages.Length && _in.TrySetUp(pages[..(int)outPages], reads: true) && _out.TrySetUp(pages[(int)outPages..], reads: false);
+        bool valid = !IsOpen && Offer == ChannelOffer.Offered && Primary is not { IsOpen: false } && outPages < (uint)pages.Length && _in.TrySetUp(pages[..(int)outPages], reads: true) && _out.TrySetUp(pages[(int)outPages..], reads: false);
         if (!valid)
         {
             return false;
@@ -68,7 +80,7 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
             IsOpen = false;
             _in.Reset();
             _out.Reset();
-            Device.OnClosed();
+            Device.OnClosed(this);
         }
     }
 
@@ -115,12 +127,15 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
                 hypervisor.Signal(_target, Source, (int)Number);
             }
 
-            Device.OnPacket(packet);
+            Device.OnPacket(this, packet);
         }
 
         _in.MaskInterrupts(false);
         return false;
     }
+
+    /// <summary>Whether there is room for a packet with so much data.</summary>
+    internal bool HasRoom(int length) => _out.HasRoom((uint)(VmBusPacket.DescriptorLength + length));
 
     /// <summary>Sends a packet.</summary>
     /// <param name="type">Its type.</param>

@@ -15,8 +15,10 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     /// <summary>The connection of a channel's events is its number and this.</summary>
     internal const uint FirstConnection = 0x1_0000;
 
-    /// <summary>Most devices.</summary>
-    internal const int MaximumChannels = 32;
+    /// <summary>Most devices. Their first channels have the first numbers, and sub-channels the others.</summary>
+    internal const int MaximumDevices = 32;
+
+    private const int MaximumChannels = 192;
 
     private const uint MessageType = 1;
     private const uint OldMessageConnection = 1;
@@ -26,7 +28,13 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     private const uint Failed = 0xc000_0001;
     private const ushort EnumerateInterface = 1;
     private const int OfferLength = 196;
+    private const ushort SavedQueue = 256;
     private const ushort SavedLists = 1024;
+    private const ushort SavedChannels = 2048;
+    private const int SavedPerChannel = 8;
+
+    // A sub-channel that was withdrawn is the guest's until it gives it back, and it may want others by then.
+    private const int PlacesPerSubChannel = 2;
 
     private readonly ILock _gate;
     private readonly GuestMemory _memory;
@@ -36,7 +44,8 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     private readonly byte[] _queue = new byte[QueueLength * SyntheticInterrupts.MaximumPayload];
     private readonly int[] _lengths = new int[QueueLength];
     private readonly IClockTimer _again;
-    private int _channelCount;
+    private int _deviceCount;
+    private int _subChannelCount;
     private int _queued;
     private int _first;
     private uint _version;
@@ -63,10 +72,16 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     /// <summary>The machine clock.</summary>
     internal IMachineClock Clock => _hypervisor.Clock;
 
+    /// <summary>Number of processors.</summary>
+    internal int ProcessorCount => _hypervisor.ProcessorCount;
+
     /// <summary>Whether the machine stands still. With the lock held.</summary>
     internal bool IsStopped => _stopped;
 
-    private ReadOnlySpan<VmBusChannel?> Channels => _channels.AsSpan(0, _channelCount);
+    private ReadOnlySpan<VmBusChannel?> Devices => _channels.AsSpan(0, _deviceCount);
+
+    // Null where there is none.
+    private ReadOnlySpan<VmBusChannel?> Channels => _channels.AsSpan(0, _subChannelCount == 0 ? _deviceCount : MaximumDevices + _subChannelCount);
 
     /// <inheritdoc/>
     bool IPartitionPort.TryPostMessage(uint connection, ReadOnlySpan<byte> payload)
@@ -96,15 +111,14 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     /// <inheritdoc/>
     bool IPartitionPort.TrySignalEvent(uint connection)
     {
-        uint number = connection - FirstConnection;
-        if (number - 1 >= (uint)_channelCount)
+        if (Find(connection - FirstConnection) is not { } channel)
         {
             return false;
         }
 
         _gate.Enter();
-        VmBusChannel channel = _channels[number - 1]!;
         Process(channel);
+        Flush();
         _gate.Exit();
         channel.Device.OnProcessed();
         return true;
@@ -127,6 +141,36 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         }
     }
 
+    /// <summary>Has all channels of a device look. With the lock held.</summary>
+    internal void ProcessAll(IVmBusDevice device)
+    {
+        foreach (VmBusChannel? channel in Channels)
+        {
+            if (channel?.Device == device && channel.IsOpen)
+            {
+                Process(channel);
+            }
+        }
+    }
+
+    /// <summary>Offers sub-channels of a channel's. With the lock held; the offers go out when it is given up.</summary>
+    /// <returns>How many there are.</returns>
+    internal int OfferSubChannels(VmBusChannel primary, int count)
+    {
+        int offered = 0;
+        foreach (VmBusChannel? channel in Channels)
+        {
+            if (offered < count && channel?.Primary == primary && channel.Offer == ChannelOffer.None)
+            {
+                channel.Offer = ChannelOffer.Offered;
+                channel.SubIndex = ++offered;
+                Offer(channel);
+            }
+        }
+
+        return offered;
+    }
+
     /// <summary>The pages of a list of a channel's; empty if it has no such list. With the lock held.</summary>
     internal ReadOnlySpan<ulong> GetPages(VmBusChannel channel, uint gpadl) => _gpadls.GetPages(gpadl, channel.Number);
 
@@ -135,10 +179,13 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     {
         foreach (VmBusChannel? channel in Channels)
         {
-            _gate.Enter();
-            Process(channel!);
-            _gate.Exit();
-            channel!.Device.OnProcessed();
+            if (channel is not null)
+            {
+                _gate.Enter();
+                Process(channel);
+                _gate.Exit();
+                channel.Device.OnProcessed();
+            }
         }
     }
 
@@ -146,14 +193,19 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     /// <returns><c>false</c> if there is no place.</returns>
     internal bool TryAdd(IVmBusDevice device)
     {
-        if (_channelCount == MaximumChannels)
+        int places = device.SubChannelCount * PlacesPerSubChannel;
+        if (_deviceCount == MaximumDevices || MaximumDevices + _subChannelCount + places > MaximumChannels)
         {
             return false;
         }
 
-        _channels[_channelCount] = new VmBusChannel(_memory, _hypervisor, device, (uint)_channelCount + 1);
-        _channelCount++;
-        _gpadls.Extend(device.PageQuota);
+        VmBusChannel primary = Add(device, _deviceCount++, null);
+        for (int i = 0; i < places; i++)
+        {
+            Add(device, MaximumDevices + _subChannelCount++, primary);
+        }
+
+        _gpadls.Extend(device.PageQuota + (places * device.SubChannelPages));
         return true;
     }
 
@@ -164,12 +216,15 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         _stopped = false;
         foreach (VmBusChannel? channel in Channels)
         {
-            Process(channel!);
+            if (channel is not null)
+            {
+                Process(channel);
+            }
         }
 
         Flush();
         _gate.Exit();
-        foreach (VmBusChannel? channel in Channels)
+        foreach (VmBusChannel? channel in Devices)
         {
             channel!.Device.OnStarted();
         }
@@ -178,7 +233,7 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     /// <inheritdoc/>
     public void Stop()
     {
-        foreach (VmBusChannel? channel in Channels)
+        foreach (VmBusChannel? channel in Devices)
         {
             channel!.Device.OnStopping();
         }
@@ -208,18 +263,24 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         for (int i = 0; i < _queued; i++)
         {
             int place = (_first + i) % QueueLength;
-            state.Write((ushort)(256 + i), _queue.AsSpan(place * SyntheticInterrupts.MaximumPayload, _lengths[place]));
+            state.Write((ushort)(SavedQueue + i), _queue.AsSpan(place * SyntheticInterrupts.MaximumPayload, _lengths[place]));
         }
 
         _gpadls.Save(state, SavedLists);
-        for (int i = 0; i < _channelCount; i++)
+        for (int i = 0; i < Channels.Length; i++)
         {
-            VmBusChannel channel = _channels[i]!;
-            ushort field = (ushort)(64 + (i * 4));
+            if (_channels[i] is not { } channel)
+            {
+                continue;
+            }
+
+            ushort field = (ushort)(SavedChannels + (i * SavedPerChannel));
             state.Write(field, channel.IsOpen);
             state.Write((ushort)(field + 1), (ulong)channel.Gpadl);
             state.Write((ushort)(field + 2), (ulong)channel.OutPages);
             state.Write((ushort)(field + 3), (ulong)(uint)channel.Target);
+            state.Write((ushort)(field + 4), (ulong)channel.Offer);
+            state.Write((ushort)(field + 5), (ulong)(uint)channel.SubIndex);
         }
     }
 
@@ -233,21 +294,35 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         _first = _queued = 0;
         for (int i = 0; i < queued && valid; i++)
         {
-            _lengths[i] = state.TryRead((ushort)(256 + i), _queue.AsSpan(i * SyntheticInterrupts.MaximumPayload, SyntheticInterrupts.MaximumPayload));
+            _lengths[i] = state.TryRead((ushort)(SavedQueue + i), _queue.AsSpan(i * SyntheticInterrupts.MaximumPayload, SyntheticInterrupts.MaximumPayload));
             valid = _lengths[i] >= 0;
             _queued = i + 1;
         }
 
-        for (int i = 0; i < _channelCount && valid; i++)
+        for (int i = 0; i < Channels.Length && valid; i++)
         {
+            if (_channels[i] is not { } channel)
+            {
+                continue;
+            }
+
             bool open = false;
             uint gpadl = 0;
             uint pages = 0;
             uint processor = 0;
-            ushort field = (ushort)(64 + (i * 4));
+            byte offer = 0;
+            byte subIndex = 0;
+            ushort field = (ushort)(SavedChannels + (i * SavedPerChannel));
             valid = state.TryTake(field, ref open) & state.TryTake((ushort)(field + 1), ref gpadl) & state.TryTake((ushort)(field + 2), ref pages)
-                & state.TryTake((ushort)(field + 3), ref processor);
-            valid = valid && (!open || _channels[i]!.TryOpen(_gpadls.GetPages(gpadl, (uint)i + 1), gpadl, pages, (int)processor));
+                & state.TryTake((ushort)(field + 3), ref processor) & state.TryTake((ushort)(field + 4), (byte)ChannelOffer.Withdrawn, ref offer)
+                & state.TryTake((ushort)(field + 5), (byte)channel.Device.SubChannelCount, ref subIndex);
+            if (channel.Primary is not null)
+            {
+                (channel.Offer, channel.SubIndex) = ((ChannelOffer)offer, subIndex);
+                valid &= subIndex != 0 || channel.Offer == ChannelOffer.None;
+            }
+
+            valid = valid && (!open || channel.TryOpen(_gpadls.GetPages(gpadl, (uint)i + 1), gpadl, pages, (int)processor));
         }
 
         return valid;
@@ -260,7 +335,7 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
 
     private void Drain()
     {
-        foreach (VmBusChannel? channel in Channels)
+        foreach (VmBusChannel? channel in Devices)
         {
             channel!.Device.Drain();
         }
@@ -268,9 +343,14 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
 
     private void Disconnect()
     {
-        foreach (VmBusChannel? channel in Channels)
+        // Sub-channels first.
+        for (int i = Channels.Length - 1; i >= 0; i--)
         {
-            channel!.Close();
+            if (_channels[i] is { } channel)
+            {
+                channel.Close();
+                channel.Offer = channel.Primary is null ? ChannelOffer.Offered : ChannelOffer.None;
+            }
         }
 
         _gpadls.Reset();
@@ -293,8 +373,17 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
                 Open(message);
                 break;
             case ChannelMessage.CloseChannel:
-                Find(Word(message, 8))?.Close();
+                Close(Find(Word(message, 8)));
                 return true;
+            case ChannelMessage.RelidReleased:
+                if (Find(Word(message, 8)) is { Primary: not null } released)
+                {
+                    released.Close();
+                    released.Offer = ChannelOffer.None;
+                    return true;
+                }
+
+                break;
             case ChannelMessage.GpadlHeader when message.Length >= 28:
                 uint handle = Word(message, 12);
                 if (Find(Word(message, 8)) is not null && _gpadls.TryBegin(handle, Word(message, 8), BinaryPrimitives.ReadUInt16LittleEndian(message[16..]), BinaryPrimitives.ReadUInt16LittleEndian(message[18..]), message[20..]))
@@ -336,7 +425,33 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         return false;
     }
 
-    private VmBusChannel? Find(uint number) => number - 1 < (uint)_channelCount ? _channels[number - 1] : null;
+    private VmBusChannel? Find(uint number) => number - 1 < MaximumChannels ? _channels[number - 1] : null;
+
+    private VmBusChannel Add(IVmBusDevice device, int index, VmBusChannel? primary)
+    {
+        VmBusChannel channel = new(_memory, _hypervisor, device, (uint)index + 1, primary);
+        _channels[index] = channel;
+        return channel;
+    }
+
+    // With a device's first channel the others go.
+    private void Close(VmBusChannel? closed)
+    {
+        foreach (VmBusChannel? channel in Channels)
+        {
+            if (closed is not null && channel?.Primary == closed)
+            {
+                channel.Close();
+                if (channel.Offer == ChannelOffer.Offered)
+                {
+                    channel.Offer = ChannelOffer.Withdrawn;
+                    Send(ChannelMessage.RescindOffer, channel.Number);
+                }
+            }
+        }
+
+        closed?.Close();
+    }
 
     private void InitiateContact(ReadOnlySpan<byte> message)
     {
@@ -356,29 +471,36 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
             return;
         }
 
-        Span<byte> offer = stackalloc byte[OfferLength];
-        foreach (VmBusChannel? channel in Channels)
+        foreach (VmBusChannel? channel in Devices)
         {
-            const int Number = 184;
-            const int IsDedicated = 190;
-            const int Connection = 192;
-            const int Flags = 56;
-            const int PipeMode = 60;
-            const ushort NamedPipe = 16;
-            const uint MessagePipe = 4;
-            offer.Clear();
-            BinaryPrimitives.WriteUInt32LittleEndian(offer, (uint)ChannelMessage.OfferChannel);
-            channel!.Device.InterfaceType.TryWriteBytes(offer[8..]);
-            channel.Device.InstanceId.TryWriteBytes(offer[24..]);
-            BinaryPrimitives.WriteUInt16LittleEndian(offer[Flags..], (ushort)(EnumerateInterface | (channel.Device.IsPipe ? NamedPipe : 0)));
-            BinaryPrimitives.WriteUInt32LittleEndian(offer[PipeMode..], channel.Device.IsPipe ? MessagePipe : 0);
-            BinaryPrimitives.WriteUInt32LittleEndian(offer[Number..], channel.Number);
-            BinaryPrimitives.WriteUInt16LittleEndian(offer[IsDedicated..], 1);
-            BinaryPrimitives.WriteUInt32LittleEndian(offer[Connection..], channel.Connection);
-            Enqueue(offer);
+            Offer(channel!);
         }
 
         Send(ChannelMessage.AllOffersDelivered);
+    }
+
+    private void Offer(VmBusChannel channel)
+    {
+        const int Flags = 56;
+        const int PipeMode = 60;
+        const int SubIndex = 180;
+        const int Number = 184;
+        const int IsDedicated = 190;
+        const int Connection = 192;
+        const ushort NamedPipe = 16;
+        const uint MessagePipe = 4;
+        Span<byte> offer = stackalloc byte[OfferLength];
+        offer.Clear();
+        BinaryPrimitives.WriteUInt32LittleEndian(offer, (uint)ChannelMessage.OfferChannel);
+        channel.Device.InterfaceType.TryWriteBytes(offer[8..]);
+        channel.Device.InstanceId.TryWriteBytes(offer[24..]);
+        BinaryPrimitives.WriteUInt16LittleEndian(offer[Flags..], (ushort)(EnumerateInterface | (channel.Device.IsPipe ? NamedPipe : 0)));
+        BinaryPrimitives.WriteUInt32LittleEndian(offer[PipeMode..], channel.Device.IsPipe ? MessagePipe : 0);
+        BinaryPrimitives.WriteUInt16LittleEndian(offer[SubIndex..], (ushort)channel.SubIndex);
+        BinaryPrimitives.WriteUInt32LittleEndian(offer[Number..], channel.Number);
+        BinaryPrimitives.WriteUInt16LittleEndian(offer[IsDedicated..], 1);
+        BinaryPrimitives.WriteUInt32LittleEndian(offer[Connection..], channel.Connection);
+        Enqueue(offer);
     }
 
     private void Open(ReadOnlySpan<byte> message)

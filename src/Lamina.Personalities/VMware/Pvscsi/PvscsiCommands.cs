@@ -46,10 +46,11 @@ internal sealed class PvscsiCommands(GuestMemory memory)
             PvscsiCommand.ResetDevice => 3,
             PvscsiCommand.AbortCommand => 4,
             PvscsiCommand.Config => 6,
+            PvscsiCommand.SetupMessageRing => PvscsiMessages.SetupWords,
             _ => -1,
         };
 
-        // A driver finds out by the status whether a command exists: disks do not come and go here, so there are no messages.
+        // A driver finds out by the status whether a command exists.
         _status = _expected < 0 ? Failed : 0;
     }
 

@@ -21,6 +21,7 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
     private const ulong WindowLength = 0x8000;
     private const int RequestSlots = 64;
     private const uint CompletionInterrupt = 1;
+    private const uint MessageInterrupt = 4;
     private const uint AllInterrupts = 0xf;
 
     private readonly ILock _gate;
@@ -28,6 +29,8 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
     private readonly MsixTable _msix;
     private readonly PvscsiRings _rings;
     private readonly PvscsiCommands _commands;
+    private readonly PvscsiMessages _messages;
+    private readonly Removal[] _removals = new Removal[MaximumTargets];
     private readonly ScsiTarget?[] _targets = new ScsiTarget?[MaximumTargets];
     private readonly ScsiRequest[] _requests = new ScsiRequest[RequestSlots];
     private readonly Pending[] _pending = new Pending[RequestSlots];
@@ -45,6 +48,7 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
         _memory = memory;
         _rings = new PvscsiRings(memory);
         _commands = new PvscsiCommands(memory);
+        _messages = new PvscsiMessages(memory);
         Function = new PciFunction(functionLock, new PciIdentity(0x15ad, 0x07c0, 0x01_0000, 2, 0x15ad, 0x07c0, InterruptPin: 1));
         _msix = new MsixTable(tableLock, messages, 1);
         Function.AddBar(0, PciBarKind.Memory32, WindowLength, this, $"{name} registers");
@@ -71,12 +75,68 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
     public bool TryAddDisk(IBlockBackend backend, ReadOnlySpan<byte> serial)
     {
         int place = Array.IndexOf(_targets, null);
-        if (place >= 0)
+        return place >= 0 && TryInsert(place, backend, serial);
+    }
+
+    /// <summary>Adds a disk as the only logical unit of a target, and tells the driver if it takes messages. Any thread.</summary>
+    /// <returns><c>false</c> if there is one.</returns>
+    public bool TryInsert(int target, IBlockBackend backend, ReadOnlySpan<byte> serial)
+    {
+        ScsiTarget disk = new(_memory, new ScsiDisk[] { new(_memory, backend, serial) });
+        _gate.Enter();
+        bool free = target is >= 0 and < MaximumTargets && _targets[target] is null;
+        if (free)
         {
-            _targets[place] = new ScsiTarget(_memory, new ScsiDisk[] { new(_memory, backend, serial) });
+            _targets[target] = disk;
+            _removals[target] = default;
+            if (_messages.TryPost(PvscsiMessages.DeviceAdded, (uint)target, out _))
+            {
+                Interrupt(MessageInterrupt);
+            }
         }
 
-        return place >= 0;
+        _gate.Exit();
+        return free;
+    }
+
+    /// <summary>Tells the driver that a disk goes. Any thread.</summary>
+    /// <returns><c>false</c> if it takes no messages; then the disk is given up with the next reset.</returns>
+    public bool RequestRemoval(int target)
+    {
+        _gate.Enter();
+        ref Removal removal = ref _removals[target];
+        removal.IsRequested = true;
+        if (!removal.IsTold && !removal.IsGivenUp && _messages.TryPost(PvscsiMessages.DeviceRemoved, (uint)target, out removal.Message))
+        {
+            removal.IsTold = true;
+            Interrupt(MessageInterrupt);
+        }
+
+        bool told = removal.IsTold || removal.IsGivenUp;
+        _gate.Exit();
+        return told;
+    }
+
+    /// <summary>Whether the driver has let go of a disk that was to go: it has acted on the message, or was reset. Any thread.</summary>
+    public bool IsGivenUp(int target)
+    {
+        _gate.Enter();
+        ref Removal removal = ref _removals[target];
+        removal.IsGivenUp |= removal.IsTold && _messages.HasTaken(removal.Message);
+        bool gone = removal.IsGivenUp;
+        _gate.Exit();
+        return gone;
+    }
+
+    /// <summary>Takes a disk away; requests for it find nobody from now on. Any thread. Waits until nothing is under way there.</summary>
+    public void Remove(int target)
+    {
+        _gate.Enter();
+        ScsiTarget? disk = _targets[target];
+        _targets[target] = null;
+        _removals[target] = default;
+        _gate.Exit();
+        disk?.Drain();
     }
 
     /// <inheritdoc/>
@@ -175,6 +235,11 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
         _gate.Enter();
         ResetAdapter();
         _commands.Reset();
+        foreach (ref Removal removal in _removals.AsSpan())
+        {
+            removal.IsGivenUp |= removal.IsRequested;
+        }
+
         _interruptMask = 0;
         UpdateLine();
         _gate.Exit();
@@ -188,6 +253,7 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
         state.Write(2, (ulong)_interruptMask);
         _commands.Save(state, 3);
         _rings.Save(state, 8);
+        _messages.Save(state, 14);
         Function.Save(state, 20);
     }
 
@@ -196,7 +262,7 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
     {
         bool valid = state.TryTake(1, ref _interruptStatus) & state.TryTake(2, ref _interruptMask);
         return valid && ((_interruptStatus | _interruptMask) & ~AllInterrupts) == 0
-            && _commands.Restore(state, 3) && _rings.Restore(state, 8) && Function.Restore(state, 20);
+            && _commands.Restore(state, 3) && _rings.Restore(state, 8) && _messages.Restore(state, 14) && Function.Restore(state, 20);
     }
 
     private void Drain()
@@ -223,7 +289,15 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
             case PvscsiCommand.ResetBus or PvscsiCommand.ResetDevice:
                 return true;
             case PvscsiCommand.SetupRings:
+                _messages.Reset();
                 if (!_rings.TrySetUp(_commands.Data))
+                {
+                    _commands.Fail();
+                }
+
+                break;
+            case PvscsiCommand.SetupMessageRing:
+                if (!_messages.TrySetUp(_commands.Data, _rings.StatePage))
                 {
                     _commands.Fail();
                 }
@@ -241,6 +315,8 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
     private void ResetAdapter()
     {
         _rings.Reset();
+        _messages.Reset();
+        ForgetMessages();
         _interruptStatus = 0;
         UpdateLine();
     }
@@ -328,10 +404,15 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
     private void Publish()
     {
         _rings.Publish();
-        _interruptStatus |= CompletionInterrupt;
+        Interrupt(CompletionInterrupt);
+    }
+
+    private void Interrupt(uint cause)
+    {
+        _interruptStatus |= cause;
         if (_msix.IsEnabled)
         {
-            if ((_interruptMask & CompletionInterrupt) != 0)
+            if ((_interruptMask & cause) != 0)
             {
                 _msix.Raise(0);
             }
@@ -343,6 +424,23 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
     }
 
     private void UpdateLine() => Function.SetInterrupt(!_msix.IsEnabled && (_interruptStatus & _interruptMask) != 0);
+
+    // A driver that begins anew has not heard of what was said before.
+    private void ForgetMessages()
+    {
+        foreach (ref Removal removal in _removals.AsSpan())
+        {
+            removal.IsTold = false;
+        }
+    }
+
+    private struct Removal
+    {
+        public bool IsRequested;
+        public bool IsTold;
+        public bool IsGivenUp;
+        public uint Message;
+    }
 
     private readonly record struct Pending(ulong Context, ulong SenseAddress, uint SenseLength);
 }

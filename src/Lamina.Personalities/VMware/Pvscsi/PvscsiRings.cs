@@ -33,6 +33,9 @@ internal sealed class PvscsiRings(GuestMemory memory)
     private uint _consumed;
     private uint _produced;
 
+    /// <summary>The page with the indices; 0 if they are not set up.</summary>
+    internal ulong StatePage => IsActive ? _state : 0;
+
     /// <summary>Whether the driver has set them up.</summary>
     internal bool IsActive => _requestCount != 0;
 

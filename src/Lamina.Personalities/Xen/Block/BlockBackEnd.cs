@@ -64,6 +64,15 @@ public sealed class BlockBackEnd : BackEnd, IBlockCompletion
     /// <summary>Most disks: xvda to xvdp.</summary>
     public static int MaximumDisks => 16;
 
+    /// <summary>Tells the guest of another size. Without locks.</summary>
+    public void Resize()
+    {
+        Gate.Enter();
+        PutBack("sectors"u8, _backend.Length / SectorSize);
+        TellAgain();
+        Gate.Exit();
+    }
+
     /// <inheritdoc/>
     private protected override bool IsIdle => _busy == 0;
 

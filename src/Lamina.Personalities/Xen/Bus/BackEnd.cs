@@ -20,6 +20,8 @@ public abstract class BackEnd : IStoreObserver
     private readonly byte[] _frontState;
     private XenBusState _state;
     private bool _closes;
+    private bool _leaves;
+    private bool _isGivenUp;
 
     private protected BackEnd(XenBusController bus, ILock gate, string type, uint number)
     {
@@ -45,6 +47,9 @@ public abstract class BackEnd : IStoreObserver
     /// <summary>Its number among those.</summary>
     internal uint Number { get; }
 
+    /// <summary>Whether the guest has given the device up after <see cref="RequestRemoval"/>. Any thread.</summary>
+    internal bool IsGivenUp => Volatile.Read(ref _isGivenUp);
+
     /// <summary>Whether the front end may be served.</summary>
     private protected bool IsRunning { get; private set; }
 
@@ -60,7 +65,7 @@ public abstract class BackEnd : IStoreObserver
         Gate.Exit();
     }
 
-    /// <summary>Writes the device into the store. Before the guest runs.</summary>
+    /// <summary>Writes the device into the store. Without locks.</summary>
     internal void Publish()
     {
         XenStore store = _bus.Store;
@@ -99,13 +104,39 @@ public abstract class BackEnd : IStoreObserver
         Drain();
     }
 
-    /// <summary>Forgets the front end.</summary>
+    /// <summary>Forgets the front end. A device that was to go is given up by that.</summary>
     internal void Reset()
     {
         Gate.Enter();
         Disconnect();
+        Volatile.Write(ref _isGivenUp, _leaves);
         Gate.Exit();
         Drain();
+    }
+
+    /// <summary>Asks the front end to close for good. Any thread, without locks.</summary>
+    internal void RequestRemoval()
+    {
+        Gate.Enter();
+        if (!_leaves)
+        {
+            _leaves = true;
+            PutBack("online"u8, 0);
+
+            // Whoever has not connected has nothing to give back.
+            SetState(_state is XenBusState.Closed or XenBusState.InitWait ? XenBusState.Closed : XenBusState.Closing);
+        }
+
+        Gate.Exit();
+    }
+
+    /// <summary>Takes the device out of the store. Without locks.</summary>
+    internal void Withdraw()
+    {
+        _bus.Store.Remove(this);
+        _bus.Store.Remove(_front);
+        _bus.Store.Remove(_back);
+        _bus.TellGuest();
     }
 
     /// <summary>Writes what there is to say of the device.</summary>
@@ -140,6 +171,15 @@ public abstract class BackEnd : IStoreObserver
         Disconnect();
         PutBack("error"u8, reason);
         SetState(XenBusState.Closing);
+    }
+
+    /// <summary>Something that the front end has read is different: it is to look again. With the lock held.</summary>
+    private protected void TellAgain()
+    {
+        if (_state == XenBusState.Connected)
+        {
+            SetState(XenBusState.Connected);
+        }
     }
 
     /// <summary>Nothing is under way any more. With the lock held.</summary>
@@ -206,7 +246,7 @@ public abstract class BackEnd : IStoreObserver
         _ = length > 0 && Utf8Parser.TryParse(text[..length], out number, out _);
         switch ((XenBusState)number)
         {
-            case XenBusState.Initialising when _state == XenBusState.Closed:
+            case XenBusState.Initialising when _state == XenBusState.Closed && !_leaves:
                 SetState(XenBusState.InitWait);
                 break;
             case XenBusState.Initialised or XenBusState.Connected when _state == XenBusState.InitWait:
@@ -244,6 +284,11 @@ public abstract class BackEnd : IStoreObserver
     private void SetState(XenBusState state)
     {
         _state = state;
+        if (state == XenBusState.Closed && _leaves)
+        {
+            Volatile.Write(ref _isGivenUp, true);
+        }
+
         PutBack("state"u8, (ulong)state);
         _bus.TellGuest();
     }

@@ -10,15 +10,18 @@ namespace Lamina.Personalities.Xen.Bus;
 /// <summary>
 /// The control domain as far as the guest meets it: the store with what a toolstack would write there, the console, and the back ends. It also asks the guest to shut down, and for memory.
 /// </summary>
-public sealed class XenBusController : IDevice
+public sealed class XenBusController : IDevice, IBalloon
 {
     private static readonly string[] GuestDirectories = ["data", "drivers", "feature", "attr", "error", "device/suspend"];
     private static readonly string[] GuestControls = ["shutdown", "sysrq", "feature-poweroff", "feature-reboot", "feature-suspend", "feature-halt", "feature-s3", "feature-s4"];
 
+    private const ulong PageSize = Machine.Memory.GuestMemory.PageSize;
+
     private readonly StoreConnection _connection;
-    private readonly List<BackEnd> _backEnds = [];
+    private BackEnd[] _backEnds = [];
     private readonly string _machine;
-    private ulong _target;
+    private ulong _balloonTarget;
+    private bool _running;
 
     /// <summary>Makes a control domain without devices; the lock is the store's.</summary>
     /// <param name="personality">The hypervisor.</param>
@@ -29,7 +32,6 @@ public sealed class XenBusController : IDevice
         ArgumentNullException.ThrowIfNull(personality);
         Domain = personality.Domain;
         _machine = machine;
-        _target = Domain.Memory.Size;
         Store = new XenStore(storeLock);
         _connection = new StoreConnection(Domain, Store);
     }
@@ -46,26 +48,61 @@ public sealed class XenBusController : IDevice
     /// <summary>The store.</summary>
     internal XenStore Store { get; }
 
-    /// <summary>Bytes that the guest is to have; its balloon takes the rest. Any thread.</summary>
-    public ulong MemoryTarget
+    /// <inheritdoc/>
+    /// <remarks>The store says how much the guest is to have (memory/target, in KiB).</remarks>
+    public ulong Target
     {
-        get => Volatile.Read(ref _target);
+        get => Volatile.Read(ref _balloonTarget);
         set
         {
-            Volatile.Write(ref _target, Math.Min(value, Domain.Memory.Size));
+            Volatile.Write(ref _balloonTarget, Math.Min(value, Domain.Memory.Size) / PageSize * PageSize);
             PutTarget();
             TellGuest();
         }
     }
 
-    /// <summary>Bytes that the guest has.</summary>
-    public ulong MemorySize => Domain.Memory.Size - (Domain.BalloonedPages * Machine.Memory.GuestMemory.PageSize);
+    /// <inheritdoc/>
+    public ulong Size => Domain.BalloonedPages * PageSize;
 
-    /// <summary>Adds a device. Before the machine starts.</summary>
+    /// <summary>Adds a device. Before the machine starts, or then with <see cref="Insert"/>.</summary>
     public void Add(BackEnd backEnd)
     {
-        _backEnds.Add(backEnd);
-        Store.Add(backEnd);
+        Store.TryAdd(backEnd);
+        _backEnds = [.. _backEnds, backEnd];
+    }
+
+    /// <summary>Shows the guest a device that was added while the machine runs. On the thread that starts and stops devices.</summary>
+    public void Insert(BackEnd backEnd)
+    {
+        ArgumentNullException.ThrowIfNull(backEnd);
+        backEnd.Publish();
+        if (_running)
+        {
+            backEnd.Start();
+        }
+    }
+
+    /// <summary>Asks the guest to give a device up. Any thread.</summary>
+    public static void RequestRemoval(BackEnd backEnd)
+    {
+        ArgumentNullException.ThrowIfNull(backEnd);
+        backEnd.RequestRemoval();
+    }
+
+    /// <summary>Whether the guest has given it up. Any thread.</summary>
+    public static bool IsGivenUp(BackEnd backEnd)
+    {
+        ArgumentNullException.ThrowIfNull(backEnd);
+        return backEnd.IsGivenUp;
+    }
+
+    /// <summary>Takes a device away that the guest has given up. On the thread that starts and stops devices.</summary>
+    public void Remove(BackEnd backEnd)
+    {
+        ArgumentNullException.ThrowIfNull(backEnd);
+        backEnd.Stop();
+        backEnd.Withdraw();
+        _backEnds = [.. _backEnds.Where(b => b != backEnd)];
     }
 
     /// <summary>Asks the guest to switch itself off. Any thread.</summary>
@@ -86,6 +123,7 @@ public sealed class XenBusController : IDevice
     /// <inheritdoc/>
     public void Start()
     {
+        _running = true;
         foreach (BackEnd backEnd in _backEnds)
         {
             backEnd.Start();
@@ -95,6 +133,7 @@ public sealed class XenBusController : IDevice
     /// <inheritdoc/>
     public void Stop()
     {
+        _running = false;
         foreach (BackEnd backEnd in _backEnds)
         {
             backEnd.Stop();
@@ -177,7 +216,10 @@ public sealed class XenBusController : IDevice
         Put("control/platform-feature-multiprocessor-suspend", "1");
         foreach (BackEnd backEnd in _backEnds)
         {
-            backEnd.Publish();
+            if (!backEnd.IsGivenUp)
+            {
+                backEnd.Publish();
+            }
         }
     }
 
@@ -186,7 +228,7 @@ public sealed class XenBusController : IDevice
     private void PutTarget()
     {
         Span<byte> text = stackalloc byte[20];
-        (MemoryTarget / 1024).TryFormat(text, out int length, provider: CultureInfo.InvariantCulture);
+        ((Domain.Memory.Size - Target) / 1024).TryFormat(text, out int length, provider: CultureInfo.InvariantCulture);
         Store.Put("/local/domain/1/memory/target"u8, text[..length]);
     }
 }

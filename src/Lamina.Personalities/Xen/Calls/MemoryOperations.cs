@@ -162,6 +162,7 @@ internal sealed class MemoryOperations(XenDomain domain, IMemoryReclaimer? recla
         if (allowed && gives)
         {
             reclaimer?.Reclaim(new GuestBuffer(address, host, (uint)(pages * PageSize)));
+            domain.Memory.MarkWritten(address, pages * PageSize);
         }
 
         return allowed;

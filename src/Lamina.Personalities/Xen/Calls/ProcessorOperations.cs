@@ -33,7 +33,9 @@ internal sealed class ProcessorOperations(XenDomain domain)
                 return 1;
             case GetRunState:
                 Span<byte> structure = stackalloc byte[RunState.Length];
+                domain.Gate.Enter();
                 domain.Processors[index].RunState.Describe(structure, domain.Now, domain.GetStolen(index));
+                domain.Gate.Exit();
                 return arguments.TryWrite(arguments.Third, structure) ? 0 : XenError.BadAddress;
             case SendNonMaskable:
                 const ulong MessageAddress = 0xfee0_0000;

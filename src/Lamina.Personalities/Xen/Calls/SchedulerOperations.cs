@@ -13,14 +13,14 @@ internal sealed class SchedulerOperations(XenDomain domain)
 
     /// <summary>Executes one.</summary>
     /// <param name="arguments">The call.</param>
-    /// <param name="canWait">The processor can be told to wait.</param>
-    internal long Execute(in CallArguments arguments, bool canWait)
+    /// <param name="waits">Set if the processor is to wait, and then to ask again.</param>
+    internal long Execute(in CallArguments arguments, ref bool waits)
     {
         return arguments.Command switch
         {
             Yield or Block => 0,
             Shutdown => ShutDown(arguments),
-            PollPorts => Poll(arguments, canWait),
+            PollPorts => Poll(arguments, ref waits),
             _ => XenError.NoSuchCall,
         };
     }
@@ -54,8 +54,8 @@ internal sealed class SchedulerOperations(XenDomain domain)
         }
     }
 
-    // With a limit to the time, or from a call that cannot wait, it is as if the time were over.
-    private long Poll(in CallArguments arguments, bool canWait)
+    // The time is absolute, so that a processor that asks again after each wake-up needs no memory of what it asked. Whoever waits for nothing, without end, gets its answer at once.
+    private long Poll(in CallArguments arguments, ref bool waits)
     {
         const int CountOffset = 8;
         const int TimeoutOffset = 16;
@@ -87,14 +87,25 @@ internal sealed class SchedulerOperations(XenDomain domain)
             }
         }
 
-        if (!canWait || count == 0 || BinaryPrimitives.ReadUInt64LittleEndian(argument[TimeoutOffset..]) != 0)
+        ulong limit = BinaryPrimitives.ReadUInt64LittleEndian(argument[TimeoutOffset..]);
+        if (!arguments.CanWait || (count == 0 && limit == 0))
         {
             return 0;
         }
 
+        PollLimit timer = domain.Processors[arguments.Processor].PollLimit;
         domain.Gate.Enter();
-        bool waits = domain.Events.Poll(arguments.Processor, ports[..(int)count]);
+        waits = (limit == 0 || limit > domain.Now) && domain.Events.Poll(arguments.Processor, ports[..(int)count]);
+        if (waits && limit != 0)
+        {
+            timer.Set(limit);
+        }
+        else
+        {
+            timer.Cancel();
+        }
+
         domain.Gate.Exit();
-        return waits ? HypercallPage.Wait : 0;
+        return 0;
     }
 }

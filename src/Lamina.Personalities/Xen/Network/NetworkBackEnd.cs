@@ -1,116 +1,64 @@
-using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
 using Lamina.Machine;
 using Lamina.Machine.Backends;
-using Lamina.Machine.Memory;
-using Lamina.Personalities.Network;
 using Lamina.Personalities.Xen.Bus;
 
 namespace Lamina.Personalities.Xen.Network;
 
 /// <summary>
-/// The back end of a network card (xen/include/public/io/netif.h): packets in pieces, checksums and segmentation both ways, and an event channel for each ring. Packets are copied into the guest's
-/// pages and sent out of them.
+/// The back end of a network card (xen/include/public/io/netif.h): packets in pieces, checksums and segmentation both ways, several queues, and an event channel for each ring. Packets are copied into the
+/// guest's pages and sent out of them.
 /// </summary>
-public sealed class NetworkBackEnd : BackEnd, INetworkReceiver
+public sealed class NetworkBackEnd : BackEnd
 {
-    private const int TransmitLength = 12;
-    private const int ReceiveLength = 8;
-    private const int MaximumSlots = 20;
-    private const int MaximumExtras = 6;
-    private const int PageSize = GuestMemory.PageSize;
-    private const int HeaderLength = INetworkBackend.HeaderLength;
-    private const ushort ChecksumBlank = 1;
-    private const ushort MoreData = 4;
-    private const ushort ExtraInformation = 8;
-    private const ushort ReceiveValidated = 1;
-    private const ushort ReceiveBlank = 2;
-    private const byte ExtraSegmentation = 1;
-    private const byte ExtraMore = 1;
-    private const byte SegmentIpv4 = 1;
-    private const byte SegmentIpv6 = 2;
-    private const short Okay = 0;
-    private const short Error = -1;
-    private const short Null = 1;
+    private const int LongestName = 48;
 
-    private readonly INetworkBackend _backend;
-    private readonly PacketSender _sender;
+    private readonly NetworkQueue[] _queues;
     private readonly byte[] _address;
-    private readonly SharedRing _transmit;
-    private readonly SharedRing _receive;
-    private readonly NetworkEvent _transmitEvent;
-    private readonly NetworkEvent _receiveEvent;
-    private readonly GuestBuffer[] _parts = new GuestBuffer[MaximumSlots];
-    private readonly ushort[] _identifiers = new ushort[MaximumSlots];
-    private readonly ulong[] _pages = new ulong[MaximumSlots];
-    private bool _connected;
-    private bool _receiverWaits;
+    private int _queueCount;
 
     /// <summary>Makes it and puts it on the bus.</summary>
     /// <param name="bus">The bus.</param>
     /// <param name="gate">Its own lock.</param>
     /// <param name="index">Which card it is.</param>
-    /// <param name="backend">The wire.</param>
+    /// <param name="lines">The wire: 1 to <see cref="MaximumQueues"/> lines that can the same, each for a queue.</param>
     /// <param name="address">Its hardware address: 6 bytes.</param>
-    public NetworkBackEnd(XenBusController bus, ILock gate, int index, INetworkBackend backend, ReadOnlySpan<byte> address)
+    public NetworkBackEnd(XenBusController bus, ILock gate, int index, ReadOnlySpan<INetworkBackend> lines, ReadOnlySpan<byte> address)
         : base(bus, gate, "vif", (uint)index)
     {
         ArgumentNullException.ThrowIfNull(bus);
-        ArgumentNullException.ThrowIfNull(backend);
-        _backend = backend;
-        _sender = new PacketSender(Domain.Memory, backend);
+        ArgumentOutOfRangeException.ThrowIfZero(lines.Length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(lines.Length, MaximumQueues);
         _address = Encoding.ASCII.GetBytes(string.Create(
             CultureInfo.InvariantCulture, $"{address[0]:x2}:{address[1]:x2}:{address[2]:x2}:{address[3]:x2}:{address[4]:x2}:{address[5]:x2}"));
-        _transmit = new SharedRing(Domain.Memory, Domain.Grants, TransmitLength);
-        _receive = new SharedRing(Domain.Memory, Domain.Grants, ReceiveLength);
-        _transmitEvent = new NetworkEvent(this);
-        _receiveEvent = new NetworkEvent(this);
-        backend.SetReceiver(this);
+        _queues = new NetworkQueue[lines.Length];
+        for (int i = 0; i < lines.Length; i++)
+        {
+            _queues[i] = new NetworkQueue(this, Domain, lines[i]);
+        }
+
         bus.Add(this);
     }
 
     /// <summary>Most cards.</summary>
     public static int MaximumNetworks => 8;
 
+    /// <summary>Most queues of a card.</summary>
+    public static int MaximumQueues => 8;
+
     /// <inheritdoc/>
     private protected override bool IsIdle => true;
 
-    /// <inheritdoc/>
-    public bool TryReceive(ReadOnlySpan<byte> packet)
-    {
-        Gate.Enter();
-        bool taken = !_connected || !IsRunning || packet.Length < HeaderLength || Deliver(packet[..HeaderLength], packet[HeaderLength..]);
-        _receiverWaits = !taken;
-        Gate.Exit();
-        return taken;
-    }
+    /// <summary>Whether rings may be looked at. With the lock held.</summary>
+    internal bool Serves => _queueCount != 0 && IsRunning;
 
-    /// <inheritdoc/>
-    public void OnTransmitReady()
-    {
-        Gate.Enter();
-        Transmit();
-        Gate.Exit();
-    }
+    internal void Enter() => Gate.Enter();
 
-    /// <inheritdoc/>
-    public void OnLinkChanged(bool up)
-    {
-    }
+    internal void Exit() => Gate.Exit();
 
-    internal void OnEvent()
-    {
-        Gate.Enter();
-        Transmit();
-        bool resumes = _receiverWaits;
-        _receiverWaits = false;
-        Gate.Exit();
-        if (resumes)
-        {
-            _backend.ResumeReceive();
-        }
-    }
+    /// <summary>The front end has broken the protocol: the card ends, with all its queues. With the lock held.</summary>
+    internal void EndService(ReadOnlySpan<byte> reason) => Fail(reason);
 
     /// <inheritdoc/>
     private protected override void Describe()
@@ -126,60 +74,59 @@ public sealed class NetworkBackEnd : BackEnd, INetworkReceiver
         PutBack("feature-rx-copy"u8, 1);
         PutBack("feature-rx-flip"u8, 0);
         PutBack("feature-split-event-channels"u8, 1);
-        PutBack("multi-queue-max-queues"u8, 1);
+        PutBack("multi-queue-max-queues"u8, (ulong)_queues.Length);
     }
 
     /// <inheritdoc/>
     private protected override bool TryConnect()
     {
-        if (!Has("request-rx-copy"u8) || !TryReadFront("tx-ring-ref"u8, out uint transmit) || !TryReadFront("rx-ring-ref"u8, out uint receive)
-            || (TryReadFront("multi-queue-num-queues"u8, out uint queues) && queues != 1))
+        uint queues = TryReadFront("multi-queue-num-queues"u8, out uint given) ? given : 1;
+        if (!Has("request-rx-copy"u8) || queues == 0 || queues > (uint)_queues.Length)
         {
             return false;
         }
 
-        bool split = TryReadFront("event-channel-tx"u8, out uint transmitPort);
-        uint receivePort = 0;
-        if (split ? !TryReadFront("event-channel-rx"u8, out receivePort) : !TryReadFront("event-channel"u8, out transmitPort))
+        for (uint i = 0; i < queues; i++)
         {
-            return false;
-        }
-
-        if (!_transmit.TryOpen([transmit]) || !_receive.TryOpen([receive]) || !TryBind(_transmitEvent, transmitPort) || (split && !TryBind(_receiveEvent, receivePort)))
-        {
-            Disconnect();
-            return false;
+            if (!TryOpen(i, queues > 1))
+            {
+                Disconnect();
+                return false;
+            }
         }
 
         bool checksums = !Has("feature-no-csum-offload"u8) && Has("feature-ipv6-csum-offload"u8);
         bool pieces = checksums && Has("feature-sg"u8);
-        _backend.SetReceiveOffloads((checksums ? NetworkOffloads.Checksum : 0) | (pieces && Has("feature-gso-tcpv4"u8) ? NetworkOffloads.SegmentTcp4 : 0)
-            | (pieces && Has("feature-gso-tcpv6"u8) ? NetworkOffloads.SegmentTcp6 : 0));
-        _connected = true;
+        NetworkOffloads offloads = (checksums ? NetworkOffloads.Checksum : 0) | (pieces && Has("feature-gso-tcpv4"u8) ? NetworkOffloads.SegmentTcp4 : 0)
+            | (pieces && Has("feature-gso-tcpv6"u8) ? NetworkOffloads.SegmentTcp6 : 0);
+        for (int i = 0; i < _queues.Length; i++)
+        {
+            _queues[i].Line.SetReceiveOffloads(offloads);
+            _queues[i].Line.SetEnabled(i < (int)queues);
+        }
+
+        _queueCount = (int)queues;
         return true;
     }
 
     /// <inheritdoc/>
     private protected override void Disconnect()
     {
-        _connected = false;
-        foreach (NetworkEvent channel in (ReadOnlySpan<NetworkEvent>)[_transmitEvent, _receiveEvent])
+        _queueCount = 0;
+        foreach (NetworkQueue queue in _queues)
         {
-            if (channel.Port != 0)
-            {
-                Domain.Events.Unbind(channel.Port, channel);
-            }
-
-            channel.Port = 0;
+            queue.Close();
         }
-
-        _transmit.Close();
-        _receive.Close();
-        _sender.Reset();
     }
 
     /// <inheritdoc/>
-    private protected override void Serve() => Transmit();
+    private protected override void Serve()
+    {
+        for (int i = 0; i < _queueCount; i++)
+        {
+            _queues[i].Transmit();
+        }
+    }
 
     /// <inheritdoc/>
     private protected override void Drain()
@@ -189,244 +136,43 @@ public sealed class NetworkBackEnd : BackEnd, INetworkReceiver
     /// <inheritdoc/>
     private protected override void OnStarted()
     {
-        _backend.Start();
-        _backend.ResumeReceive();
+        foreach (NetworkQueue queue in _queues)
+        {
+            queue.Line.Start();
+            queue.Line.ResumeReceive();
+        }
     }
 
     /// <inheritdoc/>
-    private protected override void OnStopping() => _backend.Stop();
+    private protected override void OnStopping()
+    {
+        foreach (NetworkQueue queue in _queues)
+        {
+            queue.Line.Stop();
+        }
+    }
 
     private bool Has(ReadOnlySpan<byte> feature) => TryReadFront(feature, out uint value) && value != 0;
 
-    private bool TryBind(NetworkEvent channel, uint port)
+    // Of several queues each has its own directory.
+    private bool TryOpen(uint number, bool several)
     {
-        bool bound = Domain.Events.TryBind(port, channel);
-        channel.Port = bound ? port : 0;
-        return bound;
-    }
-
-    private void Transmit()
-    {
-        bool more = _connected && IsRunning;
-        while (more)
+        Span<byte> name = stackalloc byte[LongestName];
+        int prefix = several ? Format(name, "queue-"u8, number, "/"u8) : 0;
+        if (!TryRead(name, prefix, "tx-ring-ref"u8, out uint transmit) || !TryRead(name, prefix, "rx-ring-ref"u8, out uint receive))
         {
-            uint available = _transmit.GetAvailable();
-            while (available > 0 && _sender.TryFlush())
-            {
-                int slots = Send(available);
-                if (slots <= 0)
-                {
-                    break;
-                }
-
-                available -= (uint)slots;
-            }
-
-            // What the wire does not take waits until it says that it does.
-            more = available == 0 && _transmit.FinalCheck();
-        }
-
-        if (_transmit.IsBroken || _receive.IsBroken)
-        {
-            Fail("the ring's indexes cannot be"u8);
-        }
-        else if (_connected && _transmit.Push())
-        {
-            Domain.Events.Signal(_transmitEvent.Port, _transmitEvent);
-        }
-    }
-
-    // Sends the next packet. The answer is how many slots it took: 0 if the wire is full, or the front end has made a mistake that ends it.
-    private int Send(uint available)
-    {
-        Span<byte> entry = stackalloc byte[TransmitLength];
-        Span<byte> extra = stackalloc byte[TransmitLength];
-        _transmit.Peek(0, entry);
-        ushort flags = BinaryPrimitives.ReadUInt16LittleEndian(entry[6..]);
-        int total = BinaryPrimitives.ReadUInt16LittleEndian(entry[10..]);
-        uint slots = 1;
-        int extras = 0;
-        int segment = 0;
-        bool valid = true;
-        for (bool next = (flags & ExtraInformation) != 0; next; extras++)
-        {
-            if (slots == available || extras == MaximumExtras)
-            {
-                Fail("a packet ends in its extra information"u8);
-                return 0;
-            }
-
-            _transmit.Peek(slots++, extra);
-            next = (extra[1] & ExtraMore) != 0;
-            valid &= extra[0] == ExtraSegmentation && extra[4] is SegmentIpv4 or SegmentIpv6;
-            segment = BinaryPrimitives.ReadUInt16LittleEndian(extra[2..]);
-        }
-
-        int parts = 0;
-        int first = total;
-        while (true)
-        {
-            ushort size = parts == 0 ? (ushort)0 : BinaryPrimitives.ReadUInt16LittleEndian(entry[10..]);
-            _identifiers[parts] = BinaryPrimitives.ReadUInt16LittleEndian(entry[8..]);
-            valid &= TryGetPart(entry, parts == 0 ? null : size, ref _parts[parts]);
-            first -= size;
-            parts++;
-            if ((BinaryPrimitives.ReadUInt16LittleEndian(entry[6..]) & MoreData) == 0)
-            {
-                break;
-            }
-
-            if (slots == available || parts == MaximumSlots || first <= 0)
-            {
-                Fail("a packet has too many or too long pieces"u8);
-                return 0;
-            }
-
-            _transmit.Peek(slots++, entry);
-        }
-
-        // The size of the first piece is that of the packet less the others.
-        valid &= first > 0 && first <= _parts[0].Length;
-        if (valid)
-        {
-            _parts[0] = _parts[0].Take((uint)first);
-            if (!_sender.TrySend(_parts.AsSpan(0, parts), GetOffload(flags, segment, parts), null))
-            {
-                return 0;
-            }
-        }
-
-        _transmit.Advance(slots);
-        for (int i = 0; i < parts; i++)
-        {
-            RespondTransmit(_identifiers[i], valid ? Okay : Error);
-        }
-
-        for (int i = 0; i < extras; i++)
-        {
-            RespondTransmit(0, Null);
-        }
-
-        return (int)slots;
-    }
-
-    // A piece of its length, or, for the first, whose length is not known yet, to the end of its page.
-    private bool TryGetPart(ReadOnlySpan<byte> entry, ushort? size, ref GuestBuffer part)
-    {
-        uint offset = BinaryPrimitives.ReadUInt16LittleEndian(entry[4..]);
-        uint room = PageSize - Math.Min(offset, PageSize);
-        uint length = size ?? room;
-        if (length == 0 || length > room || !Domain.Grants.TryGet(BinaryPrimitives.ReadUInt32LittleEndian(entry), write: false, out ulong address, out nint host))
-        {
-            part = default;
             return false;
         }
 
-        part = new GuestBuffer(address + offset, host + (nint)offset, length);
-        return true;
+        bool split = TryRead(name, prefix, "event-channel-tx"u8, out uint transmitPort);
+        uint receivePort = 0;
+        return (split ? TryRead(name, prefix, "event-channel-rx"u8, out receivePort) && receivePort != 0 : TryRead(name, prefix, "event-channel"u8, out transmitPort))
+            && _queues[number].TryOpen(transmit, receive, transmitPort, receivePort);
     }
 
-    private PacketOffload GetOffload(ushort flags, int segment, int parts)
+    private bool TryRead(Span<byte> name, int prefix, ReadOnlySpan<byte> field, out uint value)
     {
-        if (segment != 0)
-        {
-            return new PacketOffload(0, 0, segment);
-        }
-
-        if ((flags & ChecksumBlank) == 0)
-        {
-            return default;
-        }
-
-        Span<byte> head = stackalloc byte[TransportChecksum.HeadLength];
-        int length = GuestBuffers.Read(Domain.Memory, _parts.AsSpan(0, parts), 0, head);
-        TransportChecksum.TryLocate(head[..length], out PacketOffload offload);
-        return offload;
-    }
-
-    private void RespondTransmit(ushort id, short status)
-    {
-        Span<byte> response = stackalloc byte[4];
-        BinaryPrimitives.WriteUInt16LittleEndian(response, id);
-        BinaryPrimitives.WriteInt16LittleEndian(response[2..], status);
-        _transmit.Put(response);
-    }
-
-    private bool Deliver(ReadOnlySpan<byte> header, ReadOnlySpan<byte> frame)
-    {
-        const byte NeedsChecksum = 1;
-        const byte IsValid = 2;
-        const byte TypeMask = 0x7f;
-        const byte Tcp6 = 4;
-        byte segmentType = (byte)(header[1] & TypeMask);
-        int parts = (frame.Length + PageSize - 1) / PageSize;
-        int slots = parts + (segmentType != 0 ? 1 : 0);
-        if (frame.Length is 0 or > ushort.MaxValue || slots > MaximumSlots)
-        {
-            return true;
-        }
-
-        if (_receive.GetAvailable() < (uint)slots && (!_receive.FinalCheck() || _receive.GetAvailable() < (uint)slots))
-        {
-            return _receive.IsBroken;
-        }
-
-        bool valid = true;
-        Span<byte> entry = stackalloc byte[ReceiveLength];
-        for (int i = 0; i < slots; i++)
-        {
-            _receive.Peek((uint)i, entry);
-            _identifiers[i] = BinaryPrimitives.ReadUInt16LittleEndian(entry);
-            valid &= (i == 1 && segmentType != 0) || Domain.Grants.TryGet(BinaryPrimitives.ReadUInt32LittleEndian(entry[4..]), write: true, out _pages[i], out _);
-        }
-
-        _receive.Advance((uint)slots);
-        ushort flags = (header[0] & NeedsChecksum) != 0 ? (ushort)(ReceiveBlank | ReceiveValidated) : (header[0] & IsValid) != 0 ? ReceiveValidated : (ushort)0;
-        for (int i = 0; i < slots; i++)
-        {
-            if (i == 1 && segmentType != 0)
-            {
-                PutSegmentation(BinaryPrimitives.ReadUInt16LittleEndian(header[4..]), segmentType == Tcp6 ? SegmentIpv6 : SegmentIpv4);
-                continue;
-            }
-
-            ReadOnlySpan<byte> part = frame[..Math.Min(frame.Length, PageSize)];
-            frame = frame[part.Length..];
-            if (valid)
-            {
-                Domain.Memory.TryWrite(_pages[i], part);
-            }
-
-            ushort both = (ushort)((frame.Length > 0 ? MoreData : 0) | (i == 0 ? flags | (segmentType != 0 ? ExtraInformation : 0) : 0));
-            RespondReceive(_identifiers[i], both, valid ? (short)part.Length : Error);
-        }
-
-        if (_receive.Push())
-        {
-            NetworkEvent channel = _receiveEvent.Port != 0 ? _receiveEvent : _transmitEvent;
-            Domain.Events.Signal(channel.Port, channel);
-        }
-
-        return true;
-    }
-
-    private void RespondReceive(ushort id, ushort flags, short status)
-    {
-        Span<byte> response = stackalloc byte[ReceiveLength];
-        response.Clear();
-        BinaryPrimitives.WriteUInt16LittleEndian(response, id);
-        BinaryPrimitives.WriteUInt16LittleEndian(response[4..], flags);
-        BinaryPrimitives.WriteInt16LittleEndian(response[6..], status);
-        _receive.Put(response);
-    }
-
-    private void PutSegmentation(ushort size, byte type)
-    {
-        Span<byte> extra = stackalloc byte[ReceiveLength];
-        extra.Clear();
-        extra[0] = ExtraSegmentation;
-        BinaryPrimitives.WriteUInt16LittleEndian(extra[2..], size);
-        extra[4] = type;
-        _receive.Put(extra);
+        field.CopyTo(name[prefix..]);
+        return TryReadFront(name[..(prefix + field.Length)], out value);
     }
 }

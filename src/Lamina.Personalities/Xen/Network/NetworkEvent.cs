@@ -2,8 +2,8 @@ using Lamina.Personalities.Xen.Events;
 
 namespace Lamina.Personalities.Xen.Network;
 
-/// <summary>An event channel of a network card's.</summary>
-internal sealed class NetworkEvent(NetworkBackEnd owner) : IEventTarget
+/// <summary>An event channel of a network card's queue.</summary>
+internal sealed class NetworkEvent(NetworkQueue owner) : IEventTarget
 {
     /// <summary>The channel; 0 for none.</summary>
     internal uint Port { get; set; }

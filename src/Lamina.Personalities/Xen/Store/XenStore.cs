@@ -34,8 +34,50 @@ internal sealed class XenStore
     /// <summary>The guest's watches.</summary>
     internal StoreWatches Watches { get; } = new();
 
-    /// <summary>Adds an observer. Before the machine starts.</summary>
-    internal void Add(IStoreObserver observer) => _observers[_observerCount++] = observer;
+    /// <summary>Adds an observer. Any thread, without the lock.</summary>
+    /// <returns><c>false</c> if there is no place.</returns>
+    internal bool TryAdd(IStoreObserver observer)
+    {
+        Gate.Enter();
+        int place = Array.IndexOf(_observers, null);
+        if (place >= 0)
+        {
+            _changed[place] = 0;
+            _observers[place] = observer;
+            _observerCount = Math.Max(_observerCount, place + 1);
+        }
+
+        Gate.Exit();
+        return place >= 0;
+    }
+
+    /// <summary>Forgets an observer. Any thread, without the lock; it may be told once more.</summary>
+    internal void Remove(IStoreObserver observer)
+    {
+        Gate.Enter();
+        int place = Array.IndexOf(_observers, observer);
+        if (place >= 0)
+        {
+            _observers[place] = null;
+        }
+
+        Gate.Exit();
+    }
+
+    /// <summary>Removes a node, and what is below it, for the control domain.</summary>
+    internal void Remove(ReadOnlySpan<byte> path)
+    {
+        Gate.Enter();
+        int node = _tree.Find(path, out _);
+        if (node >= 0 && node != StoreTree.Root)
+        {
+            _tree.Remove(node);
+            _generation++;
+            Fire(path, removed: true);
+        }
+
+        Gate.Exit();
+    }
 
     /// <summary>Removes everything.</summary>
     internal void Reset()
@@ -56,7 +98,7 @@ internal sealed class XenStore
         {
             if (Interlocked.Exchange(ref _changed[i], 0) != 0)
             {
-                _observers[i]!.OnChanged();
+                Volatile.Read(ref _observers[i])?.OnChanged();
             }
         }
     }
@@ -299,7 +341,12 @@ internal sealed class XenStore
 
         for (int i = 0; i < _observerCount; i++)
         {
-            ReadOnlySpan<byte> observed = _observers[i]!.Observed;
+            if (_observers[i] is not { } observer)
+            {
+                continue;
+            }
+
+            ReadOnlySpan<byte> observed = observer.Observed;
             if (StorePath.IsWithin(path, observed) || (removed && StorePath.IsWithin(observed, path)))
             {
                 Volatile.Write(ref _changed[i], 1);

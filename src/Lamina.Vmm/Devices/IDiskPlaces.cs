@@ -1,0 +1,27 @@
+using Lamina.Machine.Backends;
+
+namespace Lamina.Vmm.Devices;
+
+/// <summary>Where a personality's machine has its disks, by number, and how they come and go.</summary>
+internal interface IDiskPlaces
+{
+    /// <summary>How many places there are.</summary>
+    int Count { get; }
+
+    /// <summary>Shows the guest a disk. On the control thread.</summary>
+    void Insert(int number, IBlockBackend disk, ReadOnlySpan<byte> serial);
+
+    /// <summary>Asks the guest to give a disk up.</summary>
+    /// <returns><c>false</c> if the guest cannot be asked.</returns>
+    bool RequestRemoval(int number);
+
+    /// <summary>Whether it has.</summary>
+    bool IsGivenUp(int number);
+
+    /// <summary>Takes a disk away that was given up. On the control thread.</summary>
+    void Remove(int number);
+
+    /// <summary>Changes a disk's size while nothing is under way, and tells the guest. On the control thread.</summary>
+    /// <returns><c>false</c> if guests cannot be told.</returns>
+    bool TryResize(int number, Action resize);
+}

@@ -1,0 +1,51 @@
+using Lamina.Machine.Backends;
+using Lamina.Personalities.Xen.Block;
+using Lamina.Personalities.Xen.Bus;
+
+namespace Lamina.Vmm.Devices;
+
+/// <summary>Disks behind Xen's control domain: they come and go by their directories in the store.</summary>
+internal sealed class XenDiskPlaces(XenBusController bus) : IDiskPlaces
+{
+    private readonly BlockBackEnd?[] _disks = new BlockBackEnd?[BlockBackEnd.MaximumDisks];
+
+    /// <inheritdoc/>
+    public int Count => BlockBackEnd.MaximumDisks;
+
+    /// <summary>Adds a disk before the machine starts.</summary>
+    public void Add(int number, IBlockBackend disk) => _disks[number] = new BlockBackEnd(bus, new MonitorLock(), number, disk);
+
+    /// <inheritdoc/>
+    public void Insert(int number, IBlockBackend disk, ReadOnlySpan<byte> serial)
+    {
+        Add(number, disk);
+        bus.Insert(_disks[number]!);
+    }
+
+    /// <inheritdoc/>
+    public bool RequestRemoval(int number)
+    {
+        XenBusController.RequestRemoval(_disks[number]!);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public bool IsGivenUp(int number) => XenBusController.IsGivenUp(_disks[number]!);
+
+    /// <inheritdoc/>
+    public void Remove(int number)
+    {
+        bus.Remove(_disks[number]!);
+        _disks[number] = null;
+    }
+
+    /// <inheritdoc/>
+    public bool TryResize(int number, Action resize)
+    {
+        bus.Stop();
+        resize();
+        _disks[number]!.Resize();
+        bus.Start();
+        return true;
+    }
+}
