@@ -14,7 +14,7 @@ internal static partial class KernelComplaints
         (@"^AMD-Vi: .* - This is not a bug\.$", "there is no IOMMU"),
         (@"^intel_pstate: CPU model not supported$", "the models cannot change their frequency"),
         (@"^hpet: Lost \d+ RTC interrupts$", "a guest that runs late because its host is busy says so"),
-        (@"^sd \S+: \[sda\] Write cache: enabled, read cache: enabled, doesn't support DPO or FUA$", "the disk's cache is flushed by command"),
+        (@"^sd \S+: \[sd[ab]\] Write cache: enabled, read cache: enabled, doesn't support DPO or FUA$", "the disk's cache is flushed by command"),
         (@"^x2apic: IRQ remapping doesn't support X2APIC mode$", "there is no IOMMU, and none is needed below 256 processors"),
         ("^HVMOP_pagetable_dying not supported$", "it is a hint for page tables that a hypervisor shadows, and none is here"),
         (@"^installing Xen timer for CPU \d+$", "the word has another one in it"),
