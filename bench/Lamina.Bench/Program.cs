@@ -5,7 +5,7 @@ using Lamina.Bench.Basket;
 using Lamina.Bench.Io;
 using Lamina.Bench.Snapshots;
 
-const string usage = $"usage: Lamina.Bench loop|device|boot|gates|exit|ring3|process|snapshot|io [--runs N] [--json FILE] [--only block,direct,net,share,find,start]\n       {BasketCommand.Usage}";
+const string usage = $"usage: Lamina.Bench loop|device|boot|gates|exit|ring3|process|snapshot|io|personalities [--runs N] [--json FILE] [--only block,direct,net,share,find,start|kvm,hyperv,xen,vmware]\n       {BasketCommand.Usage}";
 if (args.Length == 5 && args[0] == BootBench.OnceArgument)
 {
     return BootBench.RunOnce(args[1], args[2], args[3], args[4]);
@@ -24,7 +24,7 @@ if (args.Length > 0 && args[0] == "basket")
 int runs = 5;
 string? json = null;
 string? what = null;
-string parts = "block,net,share,start";
+string? parts = null;
 for (int n = 0; n < args.Length; n++)
 {
     switch (args[n])
@@ -38,7 +38,7 @@ for (int n = 0; n < args.Length; n++)
         case "--only" when n + 1 < args.Length:
             parts = args[++n];
             break;
-        case "loop" or "device" or "boot" or "gates" or "exit" or "ring3" or "process" or "snapshot" or "io" when what == null:
+        case "loop" or "device" or "boot" or "gates" or "exit" or "ring3" or "process" or "snapshot" or "io" or "personalities" when what == null:
             what = args[n];
             break;
         default:
@@ -72,7 +72,10 @@ switch (what)
         figures = SnapshotBench.Run(runs);
         break;
     case "io":
-        figures = IoBench.Run(runs, parts);
+        figures = IoBench.Run(runs, parts ?? "block,net,share,start");
+        break;
+    case "personalities":
+        figures = IoBench.RunPersonalities(runs, parts ?? "");
         break;
     case "boot":
         figures = BootBench.Run(runs);

@@ -111,9 +111,6 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILin
     /// <summary>The registers for the personality.</summary>
     public GuestCall CreateCall() => new(Index, new Span<ulong>(_context->Registers, 16), _context->Cpl, _context->CodeSize == 8, this, this);
 
-    /// <summary>The same for a hypercall, which may have the processor wait.</summary>
-    public GuestCall CreateCall(ref bool waits) => new(Index, new Span<ulong>(_context->Registers, 16), _context->Cpl, _context->CodeSize == 8, this, ref waits, this);
-
     /// <inheritdoc/>
     public bool TryTranslate(ulong linear, bool write, out ulong physical)
     {

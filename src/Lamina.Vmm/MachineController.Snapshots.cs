@@ -88,7 +88,7 @@ internal sealed partial class MachineController
 
                     List<StateRecord> records = SaveState();
                     manifest = Describe(records, options);
-                    manifest.Disks = [.. Devices.Virtio.Attached.Where(static a => a.DiskBackend != null).Select(a => SaveDisk(writer, a.DiskSettings!, a.DiskBackend!))];
+                    manifest.Disks = [.. ListDisks().Select(d => SaveDisk(writer, d.Settings, d.Backend))];
                     state = StateArchive.Write(records);
                     _execution.CollectWrites();
                     changed = ChangedPages.Take(_memory);
@@ -125,8 +125,16 @@ internal sealed partial class MachineController
             options.IsCompressed ? MachineSnapshot.PackedFile : MachineSnapshot.MemoryFile, MachineSnapshot.StateFile, MachineSnapshot.ManifestFile,
             .. options.Base == null ? [] : (string[])[MachineSnapshot.PagesFile],
             .. boot,
-            .. Devices.Virtio.Attached.Where(static a => a.DiskBackend is { IsReadOnly: false }).Select(static a => MachineSnapshot.GetDiskFile(a.DiskSettings?.Number ?? 0, a.DiskBackend!.Format)),
+            .. ListDisks().Where(static d => !d.Backend.IsReadOnly).Select(static d => MachineSnapshot.GetDiskFile(d.Settings.Number ?? 0, d.Backend.Format)),
         ];
+    }
+
+    // The disks as they are now, by whatever way the guest reaches them.
+    private IEnumerable<(DiskSettings Settings, Storage.DiskBackend Backend)> ListDisks()
+    {
+        return Devices.Paravirtual is { } own
+            ? own.AttachedDisks.Select(static d => (d.Settings, d.Backend))
+            : Devices.Virtio.Attached.Where(static a => a.DiskBackend != null).Select(static a => (a.DiskSettings!, a.DiskBackend!));
     }
 
     private void CheckSavable()
@@ -136,7 +144,7 @@ internal sealed partial class MachineController
             throw new SnapshotException("a machine with shared folders cannot be saved: the files that it has open there are the host's");
         }
 
-        if (_settings.Personality != PersonalityKind.Kvm)
+        if (_settings.Personality is not (PersonalityKind.Kvm or PersonalityKind.VMware))
         {
             throw new SnapshotException($"a machine that shows its guest {_settings.Personality} cannot be saved yet");
         }
@@ -233,7 +241,7 @@ internal sealed partial class MachineController
         SocketAddress = _settings.Sockets?.Address,
         SocketPath = _settings.Sockets?.Path,
         EmptySlots = [.. Devices.Virtio.CurrentSettings.EmptySlots],
-        Networks = [.. Devices.Virtio.CurrentSettings.Networks.Select(n => new SavedNetwork
+        Networks = [.. (Devices.Paravirtual?.CurrentSettings ?? Devices.Virtio.CurrentSettings).Networks.Select(n => new SavedNetwork
         {
             Kind = n.Kind.ToString(),
             Name = n.Name,

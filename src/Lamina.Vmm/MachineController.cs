@@ -84,7 +84,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             ulong crystal = CpuModel.GetCrystalFrequency(tscFrequency);
             Changes = new DeviceChanges(_loop, _completion.Task, message => Noticed?.Invoke(message));
             Devices = new DeviceCatalog(
-                ports, mmio, _clock, this, layout, tscFrequency, crystal, addressBits, settings, _memory, Changes, part => Own(part), message => Noticed?.Invoke(message));
+                ports, mmio, _clock, this, layout, tscFrequency, crystal, addressBits, settings, _bootLoader?.Protocol == BootProtocol.Pvh, _memory, Changes, part => Own(part), message => Noticed?.Invoke(message));
             Changes.Connect(Devices);
             IReadOnlyList<CpuidEntry> leaves = settings.Accelerator.Extras.Count == 0 ? Devices.Personality.Leaves : HypervisorLeaves.CreateOwn(tscFrequency, crystal);
             IReadOnlyList<CpuidEntry> cpuid = [.. model.CreateEntries(settings.ProcessorCount, tscFrequency, addressBits), .. leaves];

@@ -21,6 +21,7 @@ public sealed class PersonalityTests : IDisposable
     {
         await CheckAsync(PersonalityKind.VMware, GuestHardware.VMware, "VMware", guest =>
         {
+            CheckComingAndGoing(guest, "sdb");
             Assert.Contains("vmxnet3", guest.Run("readlink /sys/class/net/eth0/device/driver"), StringComparison.Ordinal);
             Assert.Contains("vmw_pvscsi", guest.Run("readlink /sys/bus/pci/devices/0000:00:1f.0/driver"), StringComparison.Ordinal);
         });
@@ -78,6 +79,8 @@ public sealed class PersonalityTests : IDisposable
             "Xen HVM",
             guest =>
             {
+                CheckComingAndGoing(guest, "xvdb");
+                CheckBalloon(guest);
                 Assert.Contains("xen", guest.Run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"), StringComparison.Ordinal);
                 Assert.Equal("vbd-51712\nvif-0", guest.Run("ls -1 /sys/bus/xen/devices"));
                 Assert.Contains("Using FIFO-based ABI", guest.Run("dmesg"), StringComparison.Ordinal);
@@ -86,6 +89,37 @@ public sealed class PersonalityTests : IDisposable
                 Assert.NotEqual("0", guest.Run("awk '/callfuncsingle1/ { print $3 }' /proc/interrupts"));
             },
             disk: "xvda");
+    }
+
+    private void CheckComingAndGoing(GuestMachine guest, string name)
+    {
+        string path = _disk + ".second";
+        File.WriteAllBytes(path, new byte[1 << 20]);
+        try
+        {
+            string device = guest.Machine.AttachDisk(new DiskSettings { Path = path });
+            guest.Run($"until [ -b /dev/{name} ]; do sleep 0.1; done; echo here | dd of=/dev/{name} bs=512 conv=sync,fsync 2>/dev/null");
+            Assert.True(guest.Machine.Detach(device, TimeSpan.FromMinutes(2)), "The guest does not give the disk up.");
+            Assert.Equal("gone", guest.Run($"[ -e /sys/block/{name} ] || echo gone"));
+            Assert.Equal("here\n"u8.ToArray(), File.ReadAllBytes(path)[..5]);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    // The guest's own balloon, by the host's word.
+    private static void CheckBalloon(GuestMachine guest)
+    {
+        const ulong Target = 64 << 20;
+        MemoryBalloon balloon = guest.Machine.Balloon!;
+        balloon.Target = Target;
+        guest.Run("until [ $(($(cat /sys/devices/system/xen_memory/xen_memory0/info/current_kb))) -le $(($(cat /sys/devices/system/xen_memory/xen_memory0/target_kb))) ]; do sleep 0.1; done");
+        Assert.True(balloon.Size >= Target, $"The guest has given {balloon.Size} bytes back, of {Target}.");
+        balloon.Target = 0;
+        guest.Run("until [ $(($(cat /sys/devices/system/xen_memory/xen_memory0/info/current_kb))) -ge $(($(cat /sys/devices/system/xen_memory/xen_memory0/target_kb))) ]; do sleep 0.1; done");
+        Assert.Equal(0UL, balloon.Size);
     }
 
     private async Task CheckAsync(PersonalityKind personality, GuestHardware drivers, string name, Action<GuestMachine> check, string disk = "sda", Action<GuestMachine>? end = null)

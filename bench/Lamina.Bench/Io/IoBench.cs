@@ -5,6 +5,7 @@ using Lamina.Cli.Arguments;
 using Lamina.Cli.Images;
 using Lamina.Cli.Images.Systems;
 using Lamina.Storage;
+using Lamina.Vmm;
 
 namespace Lamina.Bench.Io;
 
@@ -22,6 +23,7 @@ internal static class IoBench
     private const string Begin = """
         r() { echo "BENCH $*" >/dev/ttyS0; }
         r ready 0
+        find_disk() { for d in /sys/block/*; do [ "$(cat $d/size)" = 524288 ] && echo ${d##*/}; done; }
 
         """;
 
@@ -73,7 +75,12 @@ internal static class IoBench
 
     private const string End = "r done 0\n";
 
-    public static List<Figure> Run(int runs, string parts)
+    /// <summary>The same guest, back ends and accelerator, with the disk and the network card of each hypervisor that a guest can see.</summary>
+    public static List<Figure> RunPersonalities(int runs, string only) => Run(runs, $"block-raw,net,start,{only}", GetPersonalities(only));
+
+    public static List<Figure> Run(int runs, string parts) => Run(runs, parts, [.. Subjects()]);
+
+    private static List<Figure> Run(int runs, string parts, IReadOnlyList<string> subjects)
     {
         SystemImage image = SystemImageStore.Open().Find(SystemImageName.Parse("debian"))
             ?? throw new InvalidOperationException("There is no image 'debian'. Build it with: lamina image build debian --include fio,iperf3");
@@ -81,14 +88,14 @@ internal static class IoBench
         try
         {
             Dictionary<(string Name, string Subject), List<double>> all = [];
-            if (parts.Contains("start", StringComparison.Ordinal))
+            if (parts.Contains("start", StringComparison.Ordinal) && !parts.Contains("block-raw", StringComparison.Ordinal))
             {
                 MeasureOverlays(image, directory, all);
             }
 
             for (int run = 0; run < runs; run++)
             {
-                foreach (string subject in Subjects())
+                foreach (string subject in subjects)
                 {
                     foreach ((string name, double value) in RunOnce(image, directory, subject, parts))
                     {
@@ -104,6 +111,11 @@ internal static class IoBench
         {
             Directory.Delete(directory, recursive: true);
         }
+    }
+
+    private static string[] GetPersonalities(string only)
+    {
+        return [.. Enum.GetNames<PersonalityKind>().Select(static n => n.ToLowerInvariant()).Where(n => only.Length == 0 || only.Split(',').Contains(n))];
     }
 
     // The native program is what people run; without it, this process does.
@@ -138,20 +150,23 @@ internal static class IoBench
 
     private static List<(string Name, double Value)> RunOnce(SystemImage image, string directory, string subject, string parts)
     {
+        PersonalityKind personality = Enum.TryParse(subject, ignoreCase: true, out PersonalityKind kind) ? kind : PersonalityKind.Kvm;
+        bool rawAlone = parts.Contains("block-raw", StringComparison.Ordinal);
         bool block = parts.Contains("block", StringComparison.Ordinal);
         bool direct = !block && parts.Contains("direct", StringComparison.Ordinal);
         bool tar = parts.Contains("share", StringComparison.Ordinal);
         bool share = (tar || parts.Contains("find", StringComparison.Ordinal)) && (subject != IoMachine.PeerSubject || IoMachine.HasSharingPeer);
         using IoTap? tap = parts.Contains("net", StringComparison.Ordinal) ? IoTap.TryMake("laminabench0", TapAddress) : null;
-        string script = $"{Begin}{(block ? BlockScript.Replace("DISKS", "vdb:raw vdc:qcow2", StringComparison.Ordinal) : direct ? BlockScript.Replace("DISKS", "vdb:direct", StringComparison.Ordinal) : "")}{(tap != null ? NetworkScript : "")}{(share ? FindScript.Replace("TAG", ShareArgument.GetTag(0), StringComparison.Ordinal) : "")}{(share && tar ? TarScript : "")}{End}";
-        ImageSession session = new() { Mode = SessionMode.Command, HostName = "bench", Command = ["sh"u8.ToArray(), "-c"u8.ToArray(), Encoding.UTF8.GetBytes(script)] };
+        string script = $"{Begin}{(block ? BlockScript.Replace("DISKS", rawAlone ? "$(find_disk):raw" : "vdb:raw vdc:qcow2", StringComparison.Ordinal) : direct ? BlockScript.Replace("DISKS", "vdb:direct", StringComparison.Ordinal) : "")}{(tap != null ? NetworkScript : "")}{(share ? FindScript.Replace("TAG", ShareArgument.GetTag(0), StringComparison.Ordinal) : "")}{(share && tar ? TarScript : "")}{End}";
+        ImageSession session = new() { Mode = SessionMode.Command, HostName = "bench", Hardware = GetHardware(personality), Command = ["sh"u8.ToArray(), "-c"u8.ToArray(), Encoding.UTF8.GetBytes(script)] };
         IoMachine machine = new()
         {
             Kernel = image.GetPath(SystemImage.KernelFile),
             Initrd = Path.Combine(directory, "initrd"),
             Directory = directory,
             System = Path.Combine(directory, "system.qcow2"),
-            Disks = block ? [(Path.Combine(directory, "raw.img"), DiskFormat.Raw), (Path.Combine(directory, "disk.qcow2"), DiskFormat.Qcow2)] : direct ? [(Path.Combine(directory, "raw.img"), DiskFormat.Raw)] : [],
+            Personality = personality,
+            Disks = rawAlone ? [(Path.Combine(directory, "raw.img"), DiskFormat.Raw)] : block ? [(Path.Combine(directory, "raw.img"), DiskFormat.Raw), (Path.Combine(directory, "disk.qcow2"), DiskFormat.Qcow2)] : direct ? [(Path.Combine(directory, "raw.img"), DiskFormat.Raw)] : [],
             IsDirect = direct,
             Tap = tap?.Name,
             Share = share ? GetTree() : null,
@@ -186,6 +201,14 @@ internal static class IoBench
         });
         return results;
     }
+
+    private static GuestHardware GetHardware(PersonalityKind personality) => GuestHardware.Disk | GuestHardware.Network | personality switch
+    {
+        PersonalityKind.VMware => GuestHardware.VMware,
+        PersonalityKind.HyperV => GuestHardware.HyperV,
+        PersonalityKind.Xen => GuestHardware.Xen,
+        _ => GuestHardware.None,
+    };
 
     // A tree of a few thousand files that every host with the SDK has.
     private static string GetTree()

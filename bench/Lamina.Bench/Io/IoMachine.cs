@@ -42,6 +42,9 @@ internal sealed class IoMachine
 
     public bool IsDirect { get; init; }
 
+    /// <summary>The hypervisor that the guest sees, in this process.</summary>
+    public PersonalityKind Personality { get; init; }
+
     public string? Tap { get; init; }
 
     public string? Share { get; init; }
@@ -60,7 +63,7 @@ internal sealed class IoMachine
                 RunProgram(onLine);
                 break;
             default:
-                RunHere(subject, onLine);
+                RunHere(Subject, onLine);
                 break;
         }
     }
@@ -118,6 +121,7 @@ internal sealed class IoMachine
             Accelerator = AcceleratorCatalog.Create(accelerator),
             Boot = new BootSource { Kernel = BootImage.FromFile(Kernel), Initrd = BootImage.FromFile(Initrd), CommandLine = CommandLine },
             MemorySize = Memory,
+            Personality = Personality,
             Serial0 = console,
             Disks = [.. Disks.Prepend((System, DiskFormat.Qcow2)).Select(d => new DiskSettings { Path = d.Item1, Format = d.Item2, IsDirect = IsDirect && d.Item2 == DiskFormat.Raw })],
             Networks = Tap == null ? [] : [new NetworkSettings { Kind = NetworkKind.Tap, Name = Tap }],

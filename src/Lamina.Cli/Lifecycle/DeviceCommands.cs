@@ -116,5 +116,5 @@ internal sealed class DeviceCommands
     }
 
     private void Write(DeviceResult device) =>
-        _output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{device.Name,-8} {(device.Slot is { } slot ? $"slot {slot,-2}" : "mapped ")}  {device.Source}"));
+        _output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{device.Name,-8} {(device.Slot is { } slot ? $"slot {slot,-2}" : "-      ")}  {device.Source}"));
 }

@@ -37,33 +37,19 @@ public readonly ref struct GuestCall
 
     private readonly ref bool _waits;
 
-    /// <summary>Makes one of a processor that cannot wait.</summary>
-    public GuestCall(
-        int processor,
-        Span<ulong> registers,
-        int privilegeLevel,
-        bool is64Bit,
-        ILinearTranslation? translation = null,
-        ICallingProcessor? caller = null)
-        : this(processor, registers, privilegeLevel, is64Bit, translation, ref Unsafe.NullRef<bool>(), caller)
-    {
-    }
-
     /// <summary>Makes one.</summary>
     /// <param name="processor">Which processor.</param>
     /// <param name="registers">Its registers.</param>
     /// <param name="privilegeLevel">0 for the kernel to 3 for programs.</param>
     /// <param name="is64Bit">Whether it is in 64-bit mode.</param>
     /// <param name="translation">Translates linear addresses.</param>
-    /// <param name="waits">Set by <see cref="Wait"/>.</param>
     /// <param name="caller">What else the processor can do for the call.</param>
     public GuestCall(
         int processor,
         Span<ulong> registers,
         int privilegeLevel,
         bool is64Bit,
-        ILinearTranslation? translation,
-        ref bool waits,
+        ILinearTranslation? translation = null,
         ICallingProcessor? caller = null)
     {
         Translation = translation;
@@ -72,6 +58,14 @@ public readonly ref struct GuestCall
         Registers = registers;
         PrivilegeLevel = privilegeLevel;
         Is64Bit = is64Bit;
+    }
+
+    /// <summary>Makes the same call of a processor that can wait.</summary>
+    /// <param name="call">The call.</param>
+    /// <param name="waits">Set by <see cref="Wait"/>.</param>
+    public GuestCall(GuestCall call, ref bool waits)
+    {
+        this = call;
         _waits = ref waits;
     }
 

@@ -29,6 +29,9 @@ public sealed class VMwarePersonality : IPersonality
 
     // Bit 3: x2APIC mode works without interrupt remapping.
     private const uint LegacyX2Apic = 1 << 3;
+    private const ushort ToolsFields = 1;
+    private const ushort BalloonFields = 100;
+    private const ushort ChannelFields = 128;
     private const ulong NanosecondsPerSecond = 1_000_000_000;
     private const uint MaximumTimeLag = 1_000_000;
 
@@ -153,10 +156,21 @@ public sealed class VMwarePersonality : IPersonality
     /// <inheritdoc/>
     public void Save(IStateWriter state)
     {
+        _settings.Gate.Enter();
+        Tools.Save(state, ToolsFields);
+        _balloon.Save(state, BalloonFields);
+        _transport.Save(state, ChannelFields);
+        _settings.Gate.Exit();
     }
 
     /// <inheritdoc/>
-    public bool Restore(IStateReader state) => true;
+    public bool Restore(IStateReader state)
+    {
+        _settings.Gate.Enter();
+        bool valid = _transport.Restore(state, ChannelFields) & Tools.Restore(state, ToolsFields) & _balloon.Restore(state, BalloonFields);
+        _settings.Gate.Exit();
+        return valid;
+    }
 
     // EAX is the answer; the other registers are set here.
     private uint Answer(in GuestCall call, BackdoorCommand command)

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu.Decode;
 using Lamina.SoftCpu.Memory;
@@ -120,7 +121,7 @@ internal static unsafe class ProcessorHandlers
         SoftwareProcessor p = SoftwareProcessor.Of(c);
         ulong next = BranchHandlers.Next(c, i);
         bool waits = false;
-        if (p.Partition.Personality is not { } personality || !personality.TryHypercall(p.CreateCall(ref waits)))
+        if (p.Partition.Personality is not { } personality || !personality.TryHypercall(new GuestCall(p.CreateCall(), ref waits)))
         {
             return Fault.InvalidOpcode(c);
         }

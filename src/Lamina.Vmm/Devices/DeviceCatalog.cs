@@ -45,6 +45,7 @@ internal sealed class DeviceCatalog
         ulong crystalFrequency,
         int physicalAddressBits,
         MachineSettings settings,
+        bool isPvh,
         GuestMemory memory,
         IHotPlugEvents hotPlug,
         Action<IDisposable> own,
@@ -100,7 +101,7 @@ internal sealed class DeviceCatalog
         if (settings.Personality != PersonalityKind.Kvm)
         {
             Paravirtual = new ParavirtualCatalog(settings, clock, own, notice);
-            settings = Paravirtual.Add(settings, Personality, memory, pci, ports, apicBus);
+            settings = Paravirtual.Add(settings, isPvh, Personality, memory, pci, ports, mmio, apicBus);
             _devices.AddRange(Paravirtual.Devices);
         }
 

@@ -54,7 +54,7 @@ internal sealed class ParavirtualCatalog : IDisposable
         own(this);
         for (int i = 0; i < settings.Disks.Count; i++)
         {
-            _disks = [.. _disks, new ParavirtualDisk(settings.Disks[i], i, clock, notice)];
+            _disks = [.. _disks, new ParavirtualDisk(settings.Disks[i], settings.Disks[i].Number ?? i, clock, notice)];
         }
     }
 
@@ -96,11 +96,11 @@ internal sealed class ParavirtualCatalog : IDisposable
     /// <returns>The settings less what these devices serve.</returns>
     /// <exception cref="NetworkException">A network cannot be had.</exception>
     /// <exception cref="MachineConfigurationException">There are too many.</exception>
-    internal MachineSettings Add(MachineSettings settings, IPersonality personality, GuestMemory memory, PciBus bus, AddressSpace ports, IMessageInterruptSink messages)
+    internal MachineSettings Add(MachineSettings settings, bool isPvh, IPersonality personality, GuestMemory memory, PciBus bus, AddressSpace ports, AddressSpace mmio, IMessageInterruptSink messages)
     {
         if (personality is XenPersonality xen)
         {
-            AddXen(settings, xen, bus, ports);
+            AddXen(settings, isPvh, xen, bus, ports, mmio);
             Balloon = new MemoryBalloon(ControlDomain!) { Target = settings.Balloon?.Target ?? 0 };
             return settings with { Disks = [], Networks = [], Console = null, Balloon = null };
         }
@@ -156,7 +156,7 @@ internal sealed class ParavirtualCatalog : IDisposable
         disk.Dispose();
     }
 
-    private void AddXen(MachineSettings settings, XenPersonality hypervisor, PciBus bus, AddressSpace ports)
+    private void AddXen(MachineSettings settings, bool isPvh, XenPersonality hypervisor, PciBus bus, AddressSpace ports, AddressSpace mmio)
     {
         if (settings.Disks.Count > BlockBackEnd.MaximumDisks || settings.Networks.Count > NetworkBackEnd.MaximumNetworks)
         {
@@ -164,8 +164,13 @@ internal sealed class ParavirtualCatalog : IDisposable
         }
 
         PlatformDevice platform = new(hypervisor, new MonitorLock());
-        platform.Map(ports);
-        bus.Attach(Slot, 0, platform.Function);
+        platform.Map(ports, mmio);
+        if (!isPvh)
+        {
+            // A domain that is entered by PVH has no such device, and its grant frames elsewhere.
+            bus.Attach(Slot, 0, platform.Function);
+        }
+
         _devices.Add(platform);
         ControlDomain = new XenBusController(hypervisor, new MonitorLock(), settings.Name);
         _devices.Add(ControlDomain);
@@ -173,12 +178,12 @@ internal sealed class ParavirtualCatalog : IDisposable
         Places = places;
         foreach (ParavirtualDisk disk in _disks)
         {
-            places.Add(disk.Number, disk.Limited);
+            places.Add(Check(disk, places), disk.Limited);
         }
 
         for (int i = 0; i < settings.Networks.Count; i++)
         {
-            _ = new NetworkBackEnd(ControlDomain, new MonitorLock(), i, Open(settings, i, NetworkBackEnd.MaximumQueues).Lines, HardwareAddress.Create(settings.Name, i));
+            _ = new NetworkBackEnd(ControlDomain, new MonitorLock(), i, Open(settings, i, NetworkBackEnd.MaximumQueues).Lines, GetHardwareAddress(settings, i));
         }
 
         if (settings.Console is { } console)
@@ -200,7 +205,7 @@ internal sealed class ParavirtualCatalog : IDisposable
 
         for (int i = 0; i < settings.Networks.Count; i++)
         {
-            _ = new NetworkProvider(bus, memory, i, Open(settings, i).Lines[0], HardwareAddress.Create(settings.Name, i));
+            _ = new NetworkProvider(bus, memory, i, Open(settings, i).Lines[0], GetHardwareAddress(settings, i));
         }
 
         Services = new IntegrationServices(bus);
@@ -210,6 +215,16 @@ internal sealed class ParavirtualCatalog : IDisposable
             hypervisor.TakeFreePages(new HostReclaimer());
         }
     }
+
+    private int Check(ParavirtualDisk disk, IDiskPlaces places)
+    {
+        return disk.Number >= 0 && disk.Number < places.Count && _disks.Count(d => d.Number == disk.Number) == 1
+            ? disk.Number
+            : throw new MachineConfigurationException($"There is no place, or another disk, where '{disk.Name}' is to be; the machine has {places.Count} places.");
+    }
+
+    private static byte[] GetHardwareAddress(MachineSettings settings, int index) =>
+        settings.Networks[index].HardwareAddress is { } given ? [.. given] : HardwareAddress.Create(settings.Name, index);
 
     private LimitedNetwork Open(MachineSettings settings, int index, int queues = 1)
     {
@@ -243,14 +258,14 @@ internal sealed class ParavirtualCatalog : IDisposable
         Places = new PvscsiDiskPlaces(controller);
         foreach (ParavirtualDisk disk in _disks)
         {
-            controller.TryAddDisk(disk.Limited, disk.Serial);
+            controller.TryInsert(Check(disk, Places), disk.Limited, disk.Serial);
         }
 
         for (int i = 0; i < settings.Networks.Count; i++)
         {
             LimitedNetwork limited = Open(settings, i);
             string name = string.Create(CultureInfo.InvariantCulture, $"vmxnet{i}");
-            Vmxnet3Device card = new(name, new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages, limited.Lines[0], HardwareAddress.Create(settings.Name, i));
+            Vmxnet3Device card = new(name, new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages, limited.Lines[0], GetHardwareAddress(settings, i));
             bus.Attach(Slot, i + 1, card.Function);
             _devices.Add(card);
         }

@@ -286,6 +286,6 @@ internal sealed class HostileXen(FuzzedMachine machine, Random random) : ILinear
         registers.Clear();
         (registers[GuestCall.Rax], registers[GuestCall.Rdi], registers[GuestCall.Rsi], registers[GuestCall.Rdx]) = (number, first, second, third);
         bool waits = false;
-        machine.Devices.Personality.TryHypercall(new GuestCall(random.Next(2), registers, 0, is64Bit: true, this, ref waits));
+        machine.Devices.Personality.TryHypercall(new GuestCall(new GuestCall(random.Next(2), registers, 0, is64Bit: true, this), ref waits));
     }
 }

@@ -43,6 +43,46 @@ public sealed class GuestRpcTests : IDisposable
     }
 
     [Fact]
+    public void ChannelsValuesCommandsAndTheBalloonGoOnAfterSaveAndRestore()
+    {
+        uint requests = Open(Requests | WithCookie);
+        ulong cookie = _cookie;
+        Ask(requests, "info-set guestinfo.color dark blue");
+        Step(1, requests, 24);
+        Step(2, requests, BitConverter.ToUInt32("info"u8));
+        uint commands = Open(Commands);
+        _personality.Balloon.Target = 4 << 20;
+        StateBag state = new();
+        _personality.Save(state);
+        VMwarePersonality after = new(_host.CreateSettings());
+        Assert.True(after.Restore(state), "It does not take the state that was saved.");
+        StateBag again = new();
+        after.Save(again);
+        Assert.Equal(state.Describe(), again.Describe());
+        Assert.Equal(4UL << 20, after.Balloon.Target);
+
+        // The message that was half sent is completed, and the tools' channel is asked for the next command.
+        _personality.Reset();
+        Assert.True(_personality.Restore(state), "It does not take the state that was saved.");
+        _cookie = cookie;
+        foreach (string part in (string[])["-get", " gue", "stin", "fo.c", "olor"])
+        {
+            Step(2, requests, BitConverter.ToUInt32(Encoding.ASCII.GetBytes(part)));
+        }
+
+        Assert.Equal(11u, Step(3, requests, 0) >> 16 == 3 ? (uint)_registers[GuestCall.Rbx] : 0);
+        Step(3, commands, 0);
+        Assert.Equal(5UL, _registers[GuestCall.Rbx]);
+        foreach ((ushort field, ulong value) in new (ushort, ulong)[] { (128, 9), (128, 1), (4, 200), (136 + 3, 20000), (136 + 3, 1), (136 + 4, 3000), (100, 1), (102, 5) })
+        {
+            StateBag changed = new();
+            _personality.Save(changed);
+            changed.Integers[field] = value;
+            Assert.False(after.Restore(changed), $"Field {field} as {value} cannot be.");
+        }
+    }
+
+    [Fact]
     public void TheToolsSayWhatTheGuestIs()
     {
         Assert.Null(_personality.Tools.HostName);

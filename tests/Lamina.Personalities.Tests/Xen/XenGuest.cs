@@ -55,7 +55,7 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
         registers[GuestCall.Rsi] = second;
         registers[GuestCall.Rdx] = third;
         bool waits = false;
-        Assert.True(Personality.TryHypercall(new GuestCall(processor, registers, privilege, is64Bit: true, this, ref waits)));
+        Assert.True(Personality.TryHypercall(new GuestCall(new GuestCall(processor, registers, privilege, is64Bit: true, this), ref waits)));
         Waits = waits;
         Assert.True(!waits || registers[GuestCall.Rax] == number, "A processor that is to ask again must find its registers as they were.");
         return (long)registers[GuestCall.Rax];

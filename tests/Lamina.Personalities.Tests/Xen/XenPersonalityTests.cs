@@ -323,6 +323,31 @@ public sealed class XenPersonalityTests : IDisposable
     }
 
     [Fact]
+    public void GrantFramesMayLieWhereThereIsNothing()
+    {
+        const ulong Nowhere = 0x27fe_0000;
+        Lamina.Personalities.Xen.Platform.PlatformDevice platform = new(_guest.Personality, new CheckedLock());
+        Machine.AddressSpaces.AddressSpace memory = new(1UL << 40, new CheckedLock());
+        platform.Map(new Machine.AddressSpaces.AddressSpace(Machine.AddressSpaces.AddressSpace.PortCount, new CheckedLock()), memory);
+        memory.Map("other", 0xfee0_0000, 0x1000, platform);
+        Assert.Equal(XenError.InvalidArgument, _guest.AddToPhysmap(1, 0, 0xfee0_0000));
+        Assert.Equal(XenError.InvalidArgument, _guest.AddToPhysmap(1, 0, 0x1000_0000_0000));
+        Assert.Equal(0, _guest.AddToPhysmap(1, 0, Nowhere));
+        Assert.Equal(0, _guest.AddToPhysmap(1, 1, Nowhere - 0x1000));
+        Assert.Equal(XenError.InvalidArgument, _guest.AddToPhysmap(1, 2, 0x3000_0000));
+        memory.Write(Nowhere + (5 * 8), [1, 0, 0, 0, 0x01, 0x01, 0, 0]);
+        Assert.True(_guest.Personality.Domain.Grants.TryGet(5, write: true, out ulong address, out _), "The grant is there.");
+        Assert.Equal(0x10_1000UL, address);
+        memory.Write(Nowhere - 0x1000, [1, 0, 0, 0, 0x02, 0x01, 0, 0]);
+        Assert.True(_guest.Personality.Domain.Grants.TryGet(512, write: true, out _, out _), "The grant is there.");
+
+        // After a reset the place is free again.
+        platform.Reset();
+        Assert.False(memory.IsClaimed(Nowhere));
+        Assert.Equal(0, _guest.AddToPhysmap(1, 2, 0x3000_0000));
+    }
+
+    [Fact]
     public void ShutdownsReachTheMachine()
     {
         foreach (byte reason in new byte[] { 0, 1, 3, 2, 9 })

@@ -60,6 +60,9 @@ run_command() {
     err=$!
     feed <&3 >/run/lamina/in &
     echo ready >&3
+    # A command that waits until the system has started is one of the jobs that it waits for, unless that has happened.
+    timeout 30 systemctl is-system-running --wait >/dev/null 2>&1 || :
+
     # A unit of its own: what the command leaves running ends with it, and holds no pipe open.
     systemctl start lamina-command.service
     status=$(systemctl show -P ExecMainStatus lamina-command.service)

@@ -17,7 +17,9 @@ done
 tries=0
 disk=
 while [ -z "$disk" ]; do
-    for disk in /dev/vda /dev/sda /dev/xvda; do
+    # SCSI disks get their letters in the order in which they answer: the first is the one with the lowest address.
+    for disk in /dev/vda /sys/class/scsi_disk/*:0:0:0/device/block/* /dev/xvda; do
+        disk=/dev/${disk##*/}
         [ -b $disk ] && break
         disk=
     done

@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Numerics;
+using System.Runtime.InteropServices;
 using Lamina.Machine;
 using Lamina.Machine.Backends;
 using Lamina.Machine.Devices;
@@ -41,6 +43,32 @@ internal sealed class BalloonService(ILock gate, GuestMemory memory, IMemoryRecl
     {
         Forget();
         _capabilities = 0;
+    }
+
+    internal void Save(IStateWriter state, ushort field)
+    {
+        state.Write(field, (ulong)_capabilities);
+        state.Write((ushort)(field + 1), _targetPages);
+        state.Write((ushort)(field + 2), _lockedPages);
+        state.Write((ushort)(field + 3), MemoryMarshal.AsBytes(_locked.AsSpan(0, _lockedPages == 0 ? 0 : _locked.Length)));
+    }
+
+    internal bool Restore(IStateReader state, ushort field)
+    {
+        Forget();
+        ulong locked = 0;
+        ulong target = 0;
+        bool valid = state.TryTake(field, ref _capabilities) & state.TryTake((ushort)(field + 1), ref target) & state.TryTake((ushort)(field + 2), ref locked)
+            & state.TryRead((ushort)(field + 3), MemoryMarshal.AsBytes(_locked.AsSpan())) == (locked == 0 ? 0 : _locked.Length * sizeof(ulong));
+        ulong counted = 0;
+        foreach (ulong word in _locked)
+        {
+            counted += (ulong)BitOperations.PopCount(word);
+        }
+
+        Volatile.Write(ref _targetPages, Math.Min(target, memory.Size / PageSize));
+        Volatile.Write(ref _lockedPages, counted);
+        return valid && counted == locked && (_capabilities & ~(BasicCommands | BatchedCommands | LongTargets)) == 0;
     }
 
     /// <summary>Executes a command of the kernel's; EAX is the answer.</summary>

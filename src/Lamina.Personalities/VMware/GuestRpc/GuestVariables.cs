@@ -1,3 +1,5 @@
+using Lamina.Machine.Devices;
+
 namespace Lamina.Personalities.VMware.GuestRpc;
 
 /// <summary>Values by name that programs of the guest's set and read. There is room for so many, and for so many bytes of each.</summary>
@@ -52,6 +54,29 @@ internal sealed class GuestVariables
         value.CopyTo(_values[place]);
         (_nameLengths[place], _valueLengths[place]) = (name.Length, value.Length);
         return true;
+    }
+
+    internal void Save(IStateWriter state, ushort field)
+    {
+        for (int i = 0; i < Count; i++)
+        {
+            state.Write((ushort)(field + (2 * i)), _names[i].AsSpan(0, _nameLengths[i]));
+            state.Write((ushort)(field + (2 * i) + 1), _values[i].AsSpan(0, _nameLengths[i] == 0 ? 0 : _valueLengths[i]));
+        }
+    }
+
+    internal bool Restore(IStateReader state, ushort field)
+    {
+        bool valid = true;
+        for (int i = 0; i < Count; i++)
+        {
+            int name = state.TryRead((ushort)(field + (2 * i)), _names[i]);
+            int value = state.TryRead((ushort)(field + (2 * i) + 1), _values[i]);
+            valid &= name >= 0 && value >= 0;
+            (_nameLengths[i], _valueLengths[i]) = (Math.Max(name, 0), Math.Max(value, 0));
+        }
+
+        return valid;
     }
 
     // An empty name is that of a free place.

@@ -1,3 +1,5 @@
+using Lamina.Machine.Devices;
+
 namespace Lamina.Personalities.VMware.GuestRpc;
 
 /// <summary>A channel that a program of the guest's has opened: a message that comes in, and one that waits to be fetched.</summary>
@@ -79,6 +81,40 @@ internal sealed class RpcChannel
 
     /// <summary>Has what is in <see cref="Room"/> fetched.</summary>
     internal void Put(int length) => (_outgoingLength, _fetched) = (length, 0);
+
+    internal void Save(IStateWriter state, ushort field)
+    {
+        state.Write(field, (IsOpen ? 1UL : 0) | (IsForCommands ? 2UL : 0));
+        state.Write((ushort)(field + 1), Cookie);
+        state.Write((ushort)(field + 2), UsedAt);
+        state.Write((ushort)(field + 3), (ulong)_expected);
+        state.Write((ushort)(field + 4), (ulong)_fetched);
+        state.Write((ushort)(field + 5), Incoming);
+        state.Write((ushort)(field + 6), _outgoing.AsSpan(0, _outgoingLength));
+    }
+
+    internal bool Restore(IStateReader state, ushort field)
+    {
+        const byte AllFlags = 3;
+        byte flags = 0;
+        ulong cookie = 0;
+        ulong usedAt = 0;
+        ushort expected = 0;
+        ushort fetched = 0;
+        int received = state.TryRead((ushort)(field + 5), _incoming);
+        int outgoing = state.TryRead((ushort)(field + 6), _outgoing);
+        bool valid = state.TryTake(field, AllFlags, ref flags) & state.TryTake((ushort)(field + 1), ref cookie) & state.TryTake((ushort)(field + 2), ref usedAt)
+            & state.TryTake((ushort)(field + 3), ref expected) & state.TryTake((ushort)(field + 4), ref fetched);
+        if (!valid || received < 0 || received > expected || expected > MaximumLength || fetched > outgoing)
+        {
+            return false;
+        }
+
+        Open((flags & 2) != 0, cookie);
+        (IsOpen, UsedAt) = ((flags & 1) != 0, usedAt);
+        (_expected, _received, _outgoingLength, _fetched) = (expected, received, outgoing, fetched);
+        return true;
+    }
 
     /// <summary>The next four bytes for the guest; zeroes behind the end.</summary>
     internal uint Fetch()

@@ -1,3 +1,4 @@
+using Lamina.Machine.Devices;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
 
@@ -10,6 +11,7 @@ namespace Lamina.Personalities.VMware.GuestRpc;
 internal sealed class RpcTransport(ToolsService tools, IMachineClock clock)
 {
     private const int ChannelCount = 8;
+    private const int FieldsPerChannel = 8;
     private const uint RequestProtocol = 0x4943_5052;
     private const uint CommandProtocol = 0x4f4c_4354;
     private const uint WithCookie = 1u << 31;
@@ -25,6 +27,37 @@ internal sealed class RpcTransport(ToolsService tools, IMachineClock clock)
         {
             channel.Close();
         }
+    }
+
+    internal void Save(IStateWriter state, ushort field)
+    {
+        int commands = 0;
+        for (int i = 0; i < ChannelCount; i++)
+        {
+            commands = tools.IsListening(_channels[i]) ? i + 1 : commands;
+        }
+
+        state.Write(field, (ulong)commands);
+        for (int i = 0; i < ChannelCount; i++)
+        {
+            _channels[i].Save(state, (ushort)(field + ((i + 1) * FieldsPerChannel)));
+        }
+    }
+
+    /// <summary>Takes the channels back, before the tools' state.</summary>
+    internal bool Restore(IStateReader state, ushort field)
+    {
+        byte commands = 0;
+        bool valid = state.TryTake(field, ChannelCount, ref commands);
+        for (int i = 0; i < ChannelCount && valid; i++)
+        {
+            valid = _channels[i].Restore(state, (ushort)(field + ((i + 1) * FieldsPerChannel)));
+        }
+
+        RpcChannel? listening = commands == 0 ? null : _channels[commands - 1];
+        valid = valid && (listening is null || (listening.IsOpen && listening.IsForCommands));
+        tools.Listen(valid ? listening : null);
+        return valid;
     }
 
     /// <summary>Takes a step. The registers are those of the call.</summary>

@@ -1,5 +1,6 @@
 using System.Text;
 using Lamina.Machine;
+using Lamina.Machine.Devices;
 using Lamina.Machine.Time;
 
 namespace Lamina.Personalities.VMware.GuestRpc;
@@ -96,6 +97,33 @@ public sealed class ToolsService
         _isKnown = false;
         _asked = _wanted = Command.None;
         _variables.Clear();
+    }
+
+    /// <summary>Whether commands go to a channel.</summary>
+    internal bool IsListening(RpcChannel channel) => channel == _channel;
+
+    /// <summary>Commands go to a channel, as before the machine was saved.</summary>
+    internal void Listen(RpcChannel? channel) => _channel = channel;
+
+    internal void Save(IStateWriter state, ushort field)
+    {
+        state.Write(field, _isKnown ? 1UL : 0);
+        state.Write((ushort)(field + 1), _heard);
+        state.Write((ushort)(field + 2), _pinged);
+        state.Write((ushort)(field + 3), (ulong)_asked);
+        state.Write((ushort)(field + 4), (ulong)_wanted);
+        _variables.Save(state, (ushort)(field + 5));
+    }
+
+    internal bool Restore(IStateReader state, ushort field)
+    {
+        const byte AllCommands = ((byte)Command.Ping * 2) - 1;
+        byte asked = 0;
+        byte wanted = 0;
+        bool valid = state.TryTake(field, ref _isKnown) & state.TryTake((ushort)(field + 1), ref _heard) & state.TryTake((ushort)(field + 2), ref _pinged)
+            & state.TryTake((ushort)(field + 3), AllCommands, ref asked) & state.TryTake((ushort)(field + 4), AllCommands, ref wanted);
+        (_asked, _wanted) = ((Command)asked, (Command)wanted);
+        return _variables.Restore(state, (ushort)(field + 5)) && valid;
     }
 
     /// <summary>The machine goes on after it stood still.</summary>

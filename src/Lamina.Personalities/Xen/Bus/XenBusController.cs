@@ -102,7 +102,7 @@ public sealed class XenBusController : IDevice, IBalloon
         ArgumentNullException.ThrowIfNull(backEnd);
         backEnd.Stop();
         backEnd.Withdraw();
-        _backEnds = [.. _backEnds.Where(b => b != backEnd)];
+        _backEnds = Array.FindAll(_backEnds, b => b != backEnd);
     }
 
     /// <summary>Asks the guest to switch itself off. Any thread.</summary>

@@ -104,7 +104,7 @@ internal sealed class MemoryOperations(XenDomain domain, IMemoryReclaimer? recla
     {
         return Platform is { } platform && platform.TryGetWindowOffset(address, out ulong offset)
             ? domain.Grants.TryShow(frame, offset)
-            : domain.Grants.TryPlace(frame, address);
+            : domain.Grants.TryPlace(frame, address) || (Platform is { } other && other.TryPlaceWindow(address, out offset) && domain.Grants.TryShow(frame, offset));
     }
 
     // Pages are the guest's: what it takes out of its map stays there.

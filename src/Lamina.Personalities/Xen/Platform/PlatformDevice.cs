@@ -22,6 +22,9 @@ public sealed class PlatformDevice : IDevice, IRegisterWindow
     // Without an address, kernels take it for one that has the lowest ports.
     private const uint FirmwarePorts = 0xc000;
     private readonly XenDomain _domain;
+    private AddressSpace? _memory;
+    private AddressMapping? _elsewhere;
+    private ulong _elsewhereStart;
 
     /// <summary>Makes it.</summary>
     /// <param name="personality">The hypervisor.</param>
@@ -43,11 +46,14 @@ public sealed class PlatformDevice : IDevice, IRegisterWindow
     /// <summary>The function, to be put on a bus.</summary>
     public PciFunction Function { get; }
 
-    /// <summary>Maps the fixed ports.</summary>
-    public void Map(AddressSpace ports)
+    /// <summary>Maps the fixed ports, and the grant frames of guests that have them where there is neither RAM nor this device: those that were entered by PVH.</summary>
+    public void Map(AddressSpace ports, AddressSpace memory)
     {
         ArgumentNullException.ThrowIfNull(ports);
+        ArgumentNullException.ThrowIfNull(memory);
         ports.Map("xen unplug", FirstPort, PortCount, this);
+        _memory = memory;
+        _elsewhere = memory.Map("xen grant frames", 0, GrantTable.WindowLength, _domain.Grants, enabled: false);
     }
 
     /// <inheritdoc/>
@@ -72,7 +78,18 @@ public sealed class PlatformDevice : IDevice, IRegisterWindow
     }
 
     /// <inheritdoc/>
-    public void Reset() => Function.Reset();
+    public void Reset()
+    {
+        Function.Reset();
+        _domain.Gate.Enter();
+        _elsewhereStart = 0;
+        if (_elsewhere != null)
+        {
+            _memory!.Update(_elsewhere, 0, enabled: false);
+        }
+
+        _domain.Gate.Exit();
+    }
 
     /// <inheritdoc/>
     public void Save(IStateWriter state) => Function.Save(state, 1);
@@ -89,6 +106,24 @@ public sealed class PlatformDevice : IDevice, IRegisterWindow
         ulong start = LittleEndian.Get(register) & ~(GrantTable.WindowLength - 1);
         offset = address - start;
         return start != 0 && offset < GrantTable.WindowLength;
+    }
+
+    /// <summary>Puts the window around an address at which there is nothing. It stays there until the machine is reset. With the domain's lock held.</summary>
+    /// <param name="address">The address.</param>
+    /// <param name="offset">Where in the window that is.</param>
+    /// <returns><c>false</c> if there is something, or the window is elsewhere.</returns>
+    internal bool TryPlaceWindow(ulong address, out ulong offset)
+    {
+        ulong start = address & ~(GrantTable.WindowLength - 1);
+        offset = address - start;
+        if (_elsewhereStart != 0 || start == 0 || _elsewhere == null)
+        {
+            return start != 0 && _elsewhereStart == start;
+        }
+
+        bool free = !_memory!.IsClaimed(address) && _memory.Update(_elsewhere, start, enabled: true);
+        _elsewhereStart = free ? start : 0;
+        return free;
     }
 
     // The ports of the register are for logs of drivers.

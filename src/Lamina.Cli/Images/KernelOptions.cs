@@ -1,0 +1,11 @@
+namespace Lamina.Cli.Images;
+
+/// <summary>What the kernel of an image is told for the sake of the hypervisor that it sees.</summary>
+internal static class KernelOptions
+{
+    /// <summary>
+    /// The options, with a space before each. Under KVM, Hyper-V and VMware a kernel does not count the PIT's ticks while it spins for 40 ms, because a host with little time for it gives too few; under Xen it does, and
+    /// panics.
+    /// </summary>
+    public static string Select(GuestHardware hardware) => hardware.HasFlag(GuestHardware.Xen) ? " no_timer_check" : "";
+}

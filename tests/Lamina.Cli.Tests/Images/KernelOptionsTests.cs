@@ -1,0 +1,13 @@
+using Lamina.Cli.Images;
+
+namespace Lamina.Cli.Tests.Images;
+
+/// <summary>A kernel that sees Xen does not count the timer's ticks, as others do not by themselves.</summary>
+public sealed class KernelOptionsTests
+{
+    [Theory]
+    [InlineData("Disk, Xen", " no_timer_check")]
+    [InlineData("Disk, VMware", "")]
+    [InlineData("None", "")]
+    public void OnlyXensKernelsAreToldAboutTheTimer(string hardware, string options) => Assert.Equal(options, KernelOptions.Select(Enum.Parse<GuestHardware>(hardware)));
+}
