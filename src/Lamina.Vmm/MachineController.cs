@@ -37,7 +37,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     private readonly SnapshotMemory _ram;
     private readonly BootLoader? _bootLoader;
     private readonly PartitionSettings _partitionSettings;
-    private readonly AcpiTables _acpi;
+    private readonly AcpiConfiguration _acpiConfiguration;
     private readonly Execution _execution;
     private readonly ProcessorLoop[] _processors;
     private readonly ProcessorState[] _powerOnStates;
@@ -47,6 +47,9 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     private readonly object _gate = new();
     private readonly object _savingGate = new();
     private MachineResult? _end;
+
+    // A restored machine needs them only if it is reset.
+    private AcpiTables? _acpi;
     private bool _resetRequested;
     private bool _pauseRequested;
     private bool _paused;
@@ -127,7 +130,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
 
             ulong pciWindowLength = 1UL << Math.Min(PciWindowBits, addressBits - 1);
             ulong pciWindow = (layout.UpperMemoryEnd + pciWindowLength - 1) & ~(pciWindowLength - 1);
-            _acpi = new AcpiTables(new AcpiConfiguration
+            _acpiConfiguration = new AcpiConfiguration
             {
                 ProcessorCount = settings.ProcessorCount,
                 Virtio = (uint)PcAddressMap.Virtio,
@@ -136,7 +139,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
                 PciHotPlug = Devices.Virtio.CanChange ? PcAddressMap.PciHotPlug : (ushort)0,
                 PciMemory64 = pciWindow,
                 PciMemory64Length = pciWindowLength,
-            });
+            };
             if (snapshot == null)
             {
                 Reset();
@@ -166,6 +169,8 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     internal IReadOnlyList<SerialPort> Ports { get; }
 
     internal Task<MachineResult> Completion => _completion.Task;
+
+    internal long FirstEntry => _processors.Select(static p => p.FirstEntry).Where(static t => t != 0).DefaultIfEmpty().Min();
 
     internal bool IsStarted => Volatile.Read(ref _started);
 
@@ -479,12 +484,19 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             }
             else
             {
-                _clock.Resume();
+                GoOn();
             }
 
             _paused = pause;
             Monitor.PulseAll(_gate);
         }
+    }
+
+    // While no processor runs.
+    private void GoOn()
+    {
+        StopNotice.Write(Devices.Personality, _memory, _processors.Length);
+        _clock.Resume();
     }
 
     private bool TryReset()
@@ -511,6 +523,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         }
 
         _bootLoader.Load(_memory, AcpiTables.RootPointerAddress);
+        _acpi ??= new AcpiTables(_acpiConfiguration);
         bool written = _memory.TryWrite(AcpiTables.RootPointerAddress, _acpi.RootPointer.Span) && _memory.TryWrite(AcpiTables.TablesAddress, _acpi.Tables.Span);
         if (!written || !WriteGeneration())
         {

@@ -81,6 +81,9 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>What its accelerators have counted since the start.</summary>
     public ProcessorCounters Counters => _controller.Counters;
 
+    /// <summary>When a processor first went into the guest, by the host's monotonic clock, as <see cref="System.Diagnostics.Stopwatch.GetTimestamp"/> tells it; 0 before.</summary>
+    public long FirstEntry => _controller.FirstEntry;
+
     /// <summary>Time that has passed for the guest since the start: pauses do not count.</summary>
     public TimeSpan MachineTime => _controller.MachineTime;
 
