@@ -58,6 +58,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     private bool _disposed;
     private ulong _finalInstructions;
     private ProcessorCounters _finalCounters;
+    private TranslationCounters _finalTranslations;
     private Move? _move;
     private bool _fallbackRefused;
 
@@ -194,6 +195,17 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             lock (_gate)
             {
                 return _disposed ? _finalCounters : _execution.Counters;
+            }
+        }
+    }
+
+    internal TranslationCounters Translations
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _disposed ? _finalTranslations : _execution.Translations;
             }
         }
     }
@@ -353,6 +365,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             {
                 _finalInstructions = _execution?.InstructionsRetired ?? 0;
                 _finalCounters = _execution?.Counters ?? default;
+                _finalTranslations = _execution?.Translations ?? default;
                 _disposed = true;
             }
         }

@@ -78,6 +78,9 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>Features of the CPU model that the guest does not have, because an accelerator that the machine is for cannot give them.</summary>
     public IReadOnlyList<string> WithheldFeatures => _controller.WithheldFeatures;
 
+    /// <summary>What its accelerators have translated since the start.</summary>
+    public TranslationCounters Translations => _controller.Translations;
+
     /// <summary>What its accelerators have counted since the start.</summary>
     public ProcessorCounters Counters => _controller.Counters;
 
