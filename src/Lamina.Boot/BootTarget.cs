@@ -7,7 +7,8 @@ namespace Lamina.Boot;
 internal sealed class BootTarget(GuestMemory memory, MachineLayout layout)
 {
     private const int ChunkSize = 256 << 10;
-    private readonly byte[] _chunk = new byte[ChunkSize];
+    private static readonly byte[] Zeroes = new byte[GuestMemory.PageSize];
+    private byte[]? _chunk;
 
     internal MachineLayout Layout { get; } = layout;
 
@@ -21,6 +22,7 @@ internal sealed class BootTarget(GuestMemory memory, MachineLayout layout)
 
     internal void Copy(BootImageReader source, long offset, long length, ulong address)
     {
+        _chunk ??= GC.AllocateUninitializedArray<byte>(ChunkSize);
         while (length > 0)
         {
             int count = (int)Math.Min(length, ChunkSize);
@@ -34,11 +36,11 @@ internal sealed class BootTarget(GuestMemory memory, MachineLayout layout)
 
     internal void Clear(ulong address, ulong length)
     {
-        Array.Clear(_chunk);
+        ReadOnlySpan<byte> zeroes = Zeroes;
         while (length > 0)
         {
-            int count = (int)Math.Min(length, ChunkSize);
-            Write(address, _chunk.AsSpan(0, count));
+            int count = (int)Math.Min(length, (ulong)zeroes.Length);
+            Write(address, zeroes[..count]);
             address += (ulong)count;
             length -= (ulong)count;
         }

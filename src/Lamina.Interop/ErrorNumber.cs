@@ -39,6 +39,9 @@ public static class ErrorNumber
     /// <summary>ENOTDIR.</summary>
     public const int NotDirectory = 20;
 
+    /// <summary>EXDEV.</summary>
+    public const int CrossDevice = 18;
+
     /// <summary>EINVAL.</summary>
     public const int InvalidArgument = 22;
 

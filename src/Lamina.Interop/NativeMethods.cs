@@ -107,6 +107,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(C, EntryPoint = "dup2", SetLastError = true)]
     internal static partial int Duplicate(int descriptor, int target);
 
+    [LibraryImport(C, EntryPoint = "flock", SetLastError = true)]
+    internal static partial int LockFile(int descriptor, int operation);
+
     [LibraryImport(C, EntryPoint = "fcntl", SetLastError = true)]
     internal static partial int ControlFile(int descriptor, int command, FileLock* value);
 

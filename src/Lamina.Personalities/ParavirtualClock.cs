@@ -14,6 +14,10 @@ internal sealed class ParavirtualClock
     private const int WallLength = 12;
     private const byte StableFlag = 1;
 
+    // Set by whoever has stopped the guest, and cleared by the guest alone.
+    private const byte GuestStoppedFlag = 2;
+    private const ulong FlagsOffset = 29;
+
     private readonly GuestMemory _memory;
     private readonly uint _multiplier;
     private readonly sbyte _shift;
@@ -55,7 +59,8 @@ internal sealed class ParavirtualClock
         BinaryPrimitives.WriteUInt64LittleEndian(record[16..], now);
         BinaryPrimitives.WriteUInt32LittleEndian(record[24..], _multiplier);
         record[28] = (byte)_shift;
-        record[29] = StableFlag;
+        byte stopped = _memory.TryRead(address + FlagsOffset, out byte flags) ? (byte)(flags & GuestStoppedFlag) : (byte)0;
+        record[(int)FlagsOffset] = (byte)(StableFlag | stopped);
         return TryPublish(address, record);
     }
 

@@ -63,6 +63,9 @@ internal sealed unsafe class SoftwarePartition : IPartition
     public CodeCache? Code { get; }
 
     /// <inheritdoc/>
+    public TranslationCounters Translations => Code == null ? default : new TranslationCounters((ulong)Code.Count, (ulong)Code.GuestBytes);
+
+    /// <inheritdoc/>
     public IVirtualProcessor CreateProcessor(int index)
     {
         if (_lockstep != null && _processors.Count > 0)

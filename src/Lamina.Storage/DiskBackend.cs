@@ -73,40 +73,29 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
     /// <summary>The image's format.</summary>
     public DiskFormat Format => _image.Format;
 
-    /// <summary>Copies the image's file into a new one, while no request is under way. What it rests on is not copied.</summary>
-    /// <exception cref="StorageException">It is no file, or cannot be copied.</exception>
-    public void CopyImage(string path)
-    {
-        try
-        {
-            using BlockFile target = BlockFile.CreateNew(path);
-            CopyImage(target);
-        }
-        catch (Lamina.Interop.SystemCallException e)
-        {
-            throw new StorageException($"'{_image.Path}' cannot be copied: {e.Reason}.", e);
-        }
-
-        using DiskImage copy = DiskImages.Open(path, _image.Format, writable: false);
-    }
-
-    /// <summary>Copies the image's file into an empty one, while no request is under way. What it rests on is not copied.</summary>
-    /// <exception cref="StorageException">It is no file, or cannot be copied.</exception>
-    public void CopyImage(BlockFile target)
+    /// <summary>
+    /// Begins to copy the image's file as it is now into an empty one, while no request is under way. What it rests on is not copied. Requests may go on before <see cref="DiskImageCopy.Complete"/>: what they
+    /// overwrite is copied before.
+    /// </summary>
+    /// <param name="target">The file, which becomes the copy's.</param>
+    /// <exception cref="StorageException">It cannot be copied.</exception>
+    public DiskImageCopy BeginCopy(BlockFile target)
     {
         ArgumentNullException.ThrowIfNull(target);
         int error = _image.Flush();
         if (error != 0)
         {
-            throw new StorageException($"'{_image.Path}' cannot be written: {new Lamina.Interop.SystemCallException("flush", error).Reason}.");
+            target.Dispose();
+            throw new StorageException($"'{_image.Path}' cannot be written: {new SystemCallException("flush", error).Reason}.");
         }
 
         try
         {
-            _image.CopyFile(target);
+            return new DiskImageCopy(_image.Path, _image.BeginCopy(target));
         }
-        catch (Lamina.Interop.SystemCallException e)
+        catch (SystemCallException e)
         {
+            target.Dispose();
             throw new StorageException($"'{_image.Path}' cannot be copied: {e.Reason}.", e);
         }
     }
@@ -227,7 +216,8 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
 
         if (_image.BeginRing(request.Operation, request.Offset, request.Length, vectors[..count], out ulong place) is { } file)
         {
-            if (_ring.TrySubmit(GetRingOperation(request), file, place, vectors[..count], slot))
+            // The kernel knows nothing of what a copy has to keep before.
+            if (!(request.Operation == BlockOperation.Write && file.IsBeingCopied) && _ring.TrySubmit(GetRingOperation(request), file, place, vectors[..count], slot))
             {
                 return true;
             }

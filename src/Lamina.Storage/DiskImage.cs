@@ -76,9 +76,9 @@ public abstract class DiskImage : IDisposable
     {
     }
 
-    /// <summary>Copies the file, not those below it, into a new one, after what was written is in it.</summary>
+    /// <summary>Begins to copy the file, not those below it, into a new one, after what was written is in it and while nothing is.</summary>
     /// <exception cref="Lamina.Interop.SystemCallException">The host refuses.</exception>
-    internal abstract void CopyFile(BlockFile target);
+    internal abstract FileCopy BeginCopy(BlockFile target);
 
     /// <summary>Changes the disk's length. What is new reads as zeroes.</summary>
     public abstract int Resize(ulong length);

@@ -90,7 +90,7 @@ public sealed class RawImage : DiskImage
     }
 
     /// <inheritdoc/>
-    internal override void CopyFile(BlockFile target) => _file.CopyTo(target);
+    internal override FileCopy BeginCopy(BlockFile target) => FileCopy.Begin(_file, target, _direct);
 
     /// <inheritdoc/>
     public override int Read(ulong offset, ReadOnlySpan<IoVector> buffers) => ChooseFile(offset, buffers).ReadAllAt(offset, buffers);

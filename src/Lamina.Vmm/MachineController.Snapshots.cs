@@ -4,7 +4,9 @@ using Lamina.Interop;
 using Lamina.Interop.Processes;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Processors;
+using Lamina.Storage;
 using Lamina.Vmm.Snapshots;
+using Lamina.Vmm.Timing;
 
 namespace Lamina.Vmm;
 
@@ -12,6 +14,7 @@ namespace Lamina.Vmm;
 internal sealed partial class MachineController
 {
     private const uint StateVersion = 1;
+    private const ushort FolderField = 1;
     private const uint TimeStampCounter = 0x10;
     private const ulong NanosecondsPerSecond = 1_000_000_000;
     private const ulong MaximumClockStep = 1UL << 61;
@@ -139,11 +142,6 @@ internal sealed partial class MachineController
 
     private void CheckSavable()
     {
-        if (_settings.Shares.Count > 0)
-        {
-            throw new SnapshotException("a machine with shared folders cannot be saved: the files that it has open there are the host's");
-        }
-
         if (_settings.Personality is not (PersonalityKind.Kvm or PersonalityKind.VMware))
         {
             throw new SnapshotException($"a machine that shows its guest {_settings.Personality} cannot be saved yet");
@@ -179,7 +177,7 @@ internal sealed partial class MachineController
         {
             if (!paused)
             {
-                _clock.Resume();
+                GoOn();
             }
 
             request.Complete(failure);
@@ -208,8 +206,42 @@ internal sealed partial class MachineController
                 records.Add(record);
             }
         });
+        for (int i = 0; i < Devices.Virtio.Folders.Count; i++)
+        {
+            records.Add(SaveFolder(i));
+        }
+
         return records;
     }
+
+    // What the guest knows of a shared folder is the host's part of its device.
+    private StateRecord SaveFolder(int index)
+    {
+        StateRecord record = new(GetFolderRecord(index), StateVersion);
+        try
+        {
+            record.Write(FolderField, Devices.Virtio.Folders[index].Save());
+            return record;
+        }
+        catch (StorageException e)
+        {
+            throw new SnapshotException(e.Message, e);
+        }
+    }
+
+    private void RestoreFolder(int index, StateRecord record)
+    {
+        try
+        {
+            Devices.Virtio.Folders[index].Restore(record.Find(FolderField) ?? []);
+        }
+        catch (StorageException e)
+        {
+            throw new SnapshotException(e.Message, e);
+        }
+    }
+
+    private static string GetFolderRecord(int index) => string.Create(CultureInfo.InvariantCulture, $"share{index}-files");
 
     private SnapshotManifest Describe(List<StateRecord> records, SnapshotOptions options) => new()
     {
@@ -251,6 +283,7 @@ internal sealed partial class MachineController
             PublishedPorts = [.. n.PublishedPorts.Select(static p => p.ToString())],
             HardwareAddress = Convert.ToHexStringLower(Devices.Virtio.GetHardwareAddress(n, n.Number ?? 0)),
         })],
+        Shares = [.. _settings.Shares.Select(static s => new SavedShare { Path = Path.GetFullPath(s.Path), Tag = s.Tag, IsReadOnly = s.IsReadOnly })],
         Devices = [.. records.Select(static r => new SavedDevice { Name = r.Name, Version = r.Version })],
         Base = options.Base,
         Compression = options.IsCompressed ? MachineSnapshot.Compression : null,
@@ -281,7 +314,7 @@ internal sealed partial class MachineController
     // At construction.
     private void Restore(MachineSnapshot snapshot)
     {
-        string[] own = [.. _processors.Select(static (_, i) => ProcessorRecord.GetName(i)), .. Devices.Devices.Select(static d => d.Name)];
+        string[] own = [.. _processors.Select(static (_, i) => ProcessorRecord.GetName(i)), .. Devices.Devices.Select(static d => d.Name), .. Devices.Virtio.Folders.Select(static (_, i) => GetFolderRecord(i))];
         if (snapshot.RecordNames.Except(own).FirstOrDefault() is { } foreign)
         {
             throw new SnapshotException($"it has a device '{foreign}', which this machine does not");
@@ -309,6 +342,13 @@ internal sealed partial class MachineController
                 }
             }
         });
+
+        for (int i = 0; i < Devices.Virtio.Folders.Count; i++)
+        {
+            RestoreFolder(i, FindRecord(snapshot, GetFolderRecord(i)));
+        }
+
+        StopNotice.Write(Devices.Personality, _memory, _processors.Length);
 
         // What is written from here on has changed since the snapshot.
         _execution.TrackWrites();

@@ -37,7 +37,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     private readonly SnapshotMemory _ram;
     private readonly BootLoader? _bootLoader;
     private readonly PartitionSettings _partitionSettings;
-    private readonly AcpiTables _acpi;
+    private readonly AcpiConfiguration _acpiConfiguration;
     private readonly Execution _execution;
     private readonly ProcessorLoop[] _processors;
     private readonly ProcessorState[] _powerOnStates;
@@ -47,6 +47,9 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     private readonly object _gate = new();
     private readonly object _savingGate = new();
     private MachineResult? _end;
+
+    // A restored machine needs them only if it is reset.
+    private AcpiTables? _acpi;
     private bool _resetRequested;
     private bool _pauseRequested;
     private bool _paused;
@@ -55,6 +58,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     private bool _disposed;
     private ulong _finalInstructions;
     private ProcessorCounters _finalCounters;
+    private TranslationCounters _finalTranslations;
     private Move? _move;
     private bool _fallbackRefused;
 
@@ -127,7 +131,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
 
             ulong pciWindowLength = 1UL << Math.Min(PciWindowBits, addressBits - 1);
             ulong pciWindow = (layout.UpperMemoryEnd + pciWindowLength - 1) & ~(pciWindowLength - 1);
-            _acpi = new AcpiTables(new AcpiConfiguration
+            _acpiConfiguration = new AcpiConfiguration
             {
                 ProcessorCount = settings.ProcessorCount,
                 Virtio = (uint)PcAddressMap.Virtio,
@@ -136,7 +140,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
                 PciHotPlug = Devices.Virtio.CanChange ? PcAddressMap.PciHotPlug : (ushort)0,
                 PciMemory64 = pciWindow,
                 PciMemory64Length = pciWindowLength,
-            });
+            };
             if (snapshot == null)
             {
                 Reset();
@@ -167,6 +171,8 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
 
     internal Task<MachineResult> Completion => _completion.Task;
 
+    internal long FirstEntry => _processors.Select(static p => p.FirstEntry).Where(static t => t != 0).DefaultIfEmpty().Min();
+
     internal bool IsStarted => Volatile.Read(ref _started);
 
     internal bool IsPaused => Volatile.Read(ref _paused);
@@ -189,6 +195,17 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             lock (_gate)
             {
                 return _disposed ? _finalCounters : _execution.Counters;
+            }
+        }
+    }
+
+    internal TranslationCounters Translations
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _disposed ? _finalTranslations : _execution.Translations;
             }
         }
     }
@@ -348,6 +365,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             {
                 _finalInstructions = _execution?.InstructionsRetired ?? 0;
                 _finalCounters = _execution?.Counters ?? default;
+                _finalTranslations = _execution?.Translations ?? default;
                 _disposed = true;
             }
         }
@@ -479,12 +497,19 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             }
             else
             {
-                _clock.Resume();
+                GoOn();
             }
 
             _paused = pause;
             Monitor.PulseAll(_gate);
         }
+    }
+
+    // While no processor runs.
+    private void GoOn()
+    {
+        StopNotice.Write(Devices.Personality, _memory, _processors.Length);
+        _clock.Resume();
     }
 
     private bool TryReset()
@@ -511,6 +536,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         }
 
         _bootLoader.Load(_memory, AcpiTables.RootPointerAddress);
+        _acpi ??= new AcpiTables(_acpiConfiguration);
         bool written = _memory.TryWrite(AcpiTables.RootPointerAddress, _acpi.RootPointer.Span) && _memory.TryWrite(AcpiTables.TablesAddress, _acpi.Tables.Span);
         if (!written || !WriteGeneration())
         {

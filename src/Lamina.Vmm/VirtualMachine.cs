@@ -78,8 +78,14 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>Features of the CPU model that the guest does not have, because an accelerator that the machine is for cannot give them.</summary>
     public IReadOnlyList<string> WithheldFeatures => _controller.WithheldFeatures;
 
+    /// <summary>What its accelerators have translated since the start.</summary>
+    public TranslationCounters Translations => _controller.Translations;
+
     /// <summary>What its accelerators have counted since the start.</summary>
     public ProcessorCounters Counters => _controller.Counters;
+
+    /// <summary>When a processor first went into the guest, by the host's monotonic clock, as <see cref="System.Diagnostics.Stopwatch.GetTimestamp"/> tells it; 0 before.</summary>
+    public long FirstEntry => _controller.FirstEntry;
 
     /// <summary>Time that has passed for the guest since the start: pauses do not count.</summary>
     public TimeSpan MachineTime => _controller.MachineTime;

@@ -11,7 +11,8 @@ namespace Lamina.Guests;
 
 /// <summary>
 /// A Debian guest that writes and checks its disk without end is saved meanwhile, in full and once more by its changes, and goes on twice at once: nothing on its disk is lost or done twice, both have
-/// the same files, and each has made random numbers of its own. A transfer through a network card, too, goes on where it was. Debian's cloud kernel has no driver for that.
+/// the same files, and each has made random numbers of its own (Debian's cloud kernel has no driver for that). A transfer through a network card, too, goes on where it was, and so does a program that writes to
+/// a file of a shared folder, which it had open.
 /// </summary>
 public sealed class SnapshotGuestTests : IDisposable
 {
@@ -99,8 +100,10 @@ public sealed class SnapshotGuestTests : IDisposable
             GuestImages.Get(DebianImage.Cloud);
             string disk = Path.Combine(_directory, "disk.raw");
             File.WriteAllBytes(disk, new byte[1 << 20]);
-            Run("run", "debian", "--detach", "--name", "box", "--memory", "256M", "--disk", disk, "--net", $"tap={Tap}");
+            string folder = Directory.CreateDirectory(Path.Combine(_directory, "folder")).FullName;
+            Run("run", "debian", "--detach", "--name", "box", "--memory", "256M", "--disk", disk, "--net", $"tap={Tap}", "--share", $"{folder}:/src");
             Execute("box", $"echo 0 >/tmp/count; setsid sh -c '{Work}' </dev/null >/dev/null 2>&1 &");
+            Execute("box", "(exec 3>/src/log; n=0; while :; do n=$((n + 1)); echo $n >&3 || echo line $n >>/tmp/bad; echo $n >/tmp/lines; sleep 0.05; done) </dev/null >/dev/null 2>&1 &");
             WaitForRounds("box", 1);
             byte[] content = RandomNumberGenerator.GetBytes(32 << 20);
             using TcpListener listener = new(IPAddress.Parse("198.18.79.1"), 0);
@@ -115,15 +118,47 @@ public sealed class SnapshotGuestTests : IDisposable
             string snapshot = Path.Combine(_directory, "moving");
             Run("snapshot", "box", snapshot);
             Run("kill", "box");
-            Run("restore", snapshot, "--detach", "--name", "one");
+            LaminaResult refused = LaminaProcess.Run(null, _environment, "restore", snapshot, "--detach", "--name", "one");
+            Assert.Equal(125, refused.Status);
+            Assert.Contains($"the network interface '{Tap}', the directory '{folder}'", refused.Error, StringComparison.Ordinal);
+            Run("restore", snapshot, "--detach", "--name", "one", "--allow-host-paths");
             Assert.Equal($"{Convert.ToHexStringLower(SHA256.HashData(content))}  -\n", Execute("one", "until [ -e /tmp/sum ]; do sleep 0.1; done; cat /tmp/sum"));
             await served;
             WaitForRounds("one", 2);
+            Execute("one", "end=$(($(cat /tmp/lines) + 3)); until [ $(cat /tmp/lines) -ge $end ]; do sleep 0.1; done");
             Assert.Equal("", Execute("one", "cat /tmp/bad 2>/dev/null; true"));
+            Run("kill", "one");
+            string[] lines = File.ReadAllLines(Path.Combine(folder, "log"));
+            Assert.Equal(Enumerable.Range(1, lines.Length).Select(static n => n.ToString(CultureInfo.InvariantCulture)), lines);
         }
         finally
         {
             Tool("ip", "link", "del", Tap);
+        }
+    }
+
+    [Fact]
+    public void Fio_finds_what_it_wrote_in_a_machine_that_was_saved_meanwhile_and_in_its_copy()
+    {
+        Assert.SkipUnless(Environment.GetEnvironmentVariable("LAMINA_SNAPSHOT_FIO") != null, "It takes minutes. Set LAMINA_SNAPSHOT_FIO to have it run.");
+        Assert.SkipUnless(File.Exists("/usr/bin/fio"), "'fio' is not installed.");
+        GuestImages.Get(DebianImage.Cloud);
+        string disk = Path.Combine(_directory, "disk.raw");
+        File.WriteAllBytes(disk, new byte[32 << 20]);
+
+        // The host's programs, of which the guest has many files open.
+        Run("run", "debian", "--detach", "--name", "box", "--memory", "256M", "--disk", disk, "--share", "/:/host:ro");
+        Execute("box", "mount -t devtmpfs none /host/dev && mount -t proc none /host/proc && mount -t tmpfs none /host/tmp");
+        const string Fio = "fio --name=v --filename=/dev/vda --rw=randwrite --bs=4k --size=32M --iodepth=16 --ioengine=libaio --direct=1 --loops=2 --verify=crc32c --verify_fatal=1 --verify_backlog=256";
+        Execute("box", $"(chroot /host sh -c 'cd /tmp && exec {Fio}' >/tmp/output 2>&1; echo $? >/tmp/status) </dev/null >/dev/null 2>&1 &");
+        Execute("box", "until [ $(awk '{print $7}' /sys/block/vda/stat) -gt 8192 ]; do sleep 0.1; done");
+        string snapshot = Path.Combine(_directory, "saved");
+        Run("snapshot", "box", snapshot);
+        Assert.NotEqual("", Execute("box", "[ -e /tmp/status ] || echo at work"));
+        Run("restore", snapshot, "--detach", "--name", "one", "--allow-host-paths");
+        foreach (string name in (string[])["box", "one"])
+        {
+            Assert.Equal("0\n", Execute(name, "until [ -e /tmp/status ]; do sleep 0.2; done; cat /tmp/status; [ $(cat /tmp/status) = 0 ] || cat /tmp/output"));
         }
     }
 

@@ -123,6 +123,71 @@ public sealed class DiskBackendTests : IDisposable, IBlockCompletion
         Assert.True(memory.Bytes.IndexOfAnyExcept(last) < 0, "The disk does not hold what was written.");
     }
 
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public async Task A_copy_has_what_was_there_when_it_began(bool direct, bool mayUseRing)
+    {
+        // With holes, and an end that is no whole part of a copy.
+        const int Length = DiskLength + 4096;
+        byte[] content = new byte[Length];
+        Random random = new(3);
+        random.NextBytes(content.AsSpan(1 << 20, 1 << 20));
+        random.NextBytes(content.AsSpan(3 << 20));
+        string path = _directory.Write("disk", []);
+        using (FileStream file = File.OpenWrite(path))
+        {
+            file.SetLength(Length);
+            file.Position = 1 << 20;
+            file.Write(content, 1 << 20, 1 << 20);
+            file.Position = 3 << 20;
+            file.Write(content, 3 << 20, Length - (3 << 20));
+        }
+
+        byte[] expected = [.. content];
+        using HostBuffer memory = new(Block);
+        using DiskBackend backend = new(OpenOrSkip(path, direct), mayUseRing: mayUseRing);
+        string target = _directory["copy"];
+        using (DiskImageCopy copy = backend.BeginCopy(Interop.Files.BlockFile.CreateNew(target)))
+        {
+            Change(100);
+            Task completed = Task.Run(copy.Complete, TestContext.Current.CancellationToken);
+            Change(300);
+            await completed;
+            Change(50);
+        }
+
+        Change(50);
+        Assert.True(content.AsSpan().SequenceEqual(File.ReadAllBytes(target)), "The copy has something that was written later.");
+        Assert.True(expected.AsSpan().SequenceEqual(File.ReadAllBytes(path)), "The disk has not what was written.");
+
+        void Change(int times)
+        {
+            for (int n = 0; n < times; n++)
+            {
+                int offset = random.Next((Length / Block) - 1) * Block;
+                BlockRequest request = new(0, 4, this) { Operation = random.Next(4) switch { 0 => BlockOperation.Discard, 1 => BlockOperation.WriteZeroes, _ => BlockOperation.Write }, Offset = (ulong)offset, };
+                if (request.Operation == BlockOperation.Write)
+                {
+                    random.NextBytes(memory.Bytes);
+                    Assert.True(request.TryAdd(memory.Guest(0, Block)));
+                }
+                else
+                {
+                    memory.Bytes.Clear();
+                    request.Length = Block;
+                }
+
+                memory.Bytes.CopyTo(expected.AsSpan(offset));
+                backend.Submit(request);
+                backend.Drain();
+                Assert.Equal(BlockResult.Done, request.Result);
+            }
+        }
+    }
+
     [Fact]
     public void AFailureIsAResult()
     {

@@ -212,7 +212,7 @@ public sealed class NoSpaceTests : IDisposable, IBlockCompletion
 
         public override int Flush() => 0;
 
-        internal override void CopyFile(BlockFile target) => throw new NotSupportedException();
+        internal override FileCopy BeginCopy(BlockFile target) => throw new NotSupportedException();
 
         public override int Discard(ulong offset, ulong length) => 0;
 

@@ -17,6 +17,7 @@ internal sealed class RestoreCommandSyntax
         Description = "Lead a port of this host to the guest: [ADDRESS:]HOST:GUEST[/udp], or 'saved' for those of the saved machine. May be repeated.",
     };
 
+    private readonly Option<bool> _allowHostPaths = CreateAllowHostPaths();
     private readonly Option<bool> _stepClock = new("--step-clock") { Description = "Have the guest's clock show the present time, by a step of all its clocks. [default: it goes on where it stood]" };
     private readonly Option<bool> _verbose = new("--verbose", "-v") { Description = "Say how the machine runs, and when it goes on." };
     private readonly Option<string> _sandbox = RunCommandSyntax.CreateSandbox();
@@ -25,11 +26,15 @@ internal sealed class RestoreCommandSyntax
 
     public RestoreCommandSyntax()
     {
-        Command = new Command("restore", "Have a machine go on where a snapshot of it was taken, as often as wanted.") { _directory, _accel, _name, _verify, _publish, _stepClock, _verbose, _sandbox, _detach, _worker };
+        Command = new Command("restore", "Have a machine go on where a snapshot of it was taken, as often as wanted.") { _directory, _accel, _name, _verify, _publish, _allowHostPaths, _stepClock, _verbose, _sandbox, _detach, _worker };
     }
 
     /// <summary>The command.</summary>
     public Command Command { get; }
+
+    /// <summary>The option that permits what a snapshot names of the host.</summary>
+    internal static Option<bool> CreateAllowHostPaths() =>
+        new("--allow-host-paths") { Description = "Let the machine use what the snapshot names outside of itself: disks that are only read, what disks rest on, network interfaces." };
 
     /// <summary>Checks what was parsed.</summary>
     /// <exception cref="LaminaException">A value is not acceptable.</exception>
@@ -45,6 +50,7 @@ internal sealed class RestoreCommandSyntax
                 RestorePublish = result.GetValue(_publish) ?? [],
                 StepsClock = result.GetValue(_stepClock),
                 Verbose = result.GetValue(_verbose),
+                AllowsHostPaths = result.GetValue(_allowHostPaths),
                 VerifiesSnapshot = result.GetValue(_verify),
                 IsSandboxed = RunCommandSyntax.ReadSandbox(result.GetValue(_sandbox)),
                 Detach = result.GetValue(_detach),

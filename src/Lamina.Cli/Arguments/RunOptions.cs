@@ -96,6 +96,9 @@ internal sealed record RunOptions
     /// <summary>The snapshot's directory in whose state the machine begins; null for a machine that boots.</summary>
     public string? Snapshot { get; init; }
 
+    /// <summary>Whether the snapshot may have its machine use what is outside of it.</summary>
+    public bool AllowsHostPaths { get; init; }
+
     /// <summary>Whether all of the snapshot is checked before.</summary>
     public bool VerifiesSnapshot { get; init; }
 

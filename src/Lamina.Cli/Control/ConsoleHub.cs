@@ -8,7 +8,10 @@ namespace Lamina.Cli.Control;
 internal sealed class ConsoleHub : ICharacterOutput
 {
     private const int Capacity = 1 << 20;
-    private readonly byte[] _ring = new byte[Capacity];
+
+    // Most consoles show little, and memory that is touched when a machine starts delays it. So the ring grows, and until it has its full length nothing goes around.
+    private const int FirstLength = 4 << 10;
+    private byte[] _ring = new byte[FirstLength];
     private readonly object _gate = new();
     private long _total;
     private int _waiting;
@@ -35,6 +38,11 @@ internal sealed class ConsoleHub : ICharacterOutput
             {
                 _total += data.Length - Capacity;
                 data = data[^Capacity..];
+            }
+
+            if (_ring.Length < Capacity && _total + data.Length > _ring.Length)
+            {
+                Grow(_total + data.Length);
             }
 
             int at = (int)(_total % Capacity);
@@ -66,6 +74,17 @@ internal sealed class ConsoleHub : ICharacterOutput
         {
             return new ConsoleReader(this, _total - Math.Clamp(scrollback, 0, Math.Min(_total, Capacity)));
         }
+    }
+
+    private void Grow(long needed)
+    {
+        int length = _ring.Length;
+        while (length < Capacity && length < needed)
+        {
+            length *= 2;
+        }
+
+        Array.Resize(ref _ring, length);
     }
 
     /// <summary>Has readers that wait look whether they are cancelled.</summary>

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Lamina.Cli.Arguments;
 using Lamina.Cli.Control;
 using Lamina.Cli.Images.Packages;
 using Lamina.Management.Machines;
@@ -27,6 +28,7 @@ internal sealed class LifecycleCommands
     private readonly Option<string> _base = new("--base") { HelpName = "DIR0", Description = "Save only what has changed since this snapshot, the machine's last one, which is needed to restore it." };
     private readonly Option<bool> _compress = new("--compress") { Description = "Compress memory. Restoring then reads all of it first." };
     private readonly Argument<string> _newName = new("NEWNAME") { Description = "The copy's name." };
+    private readonly Option<bool> _allowHostPaths = RestoreCommandSyntax.CreateAllowHostPaths();
     private readonly Dictionary<Command, Action<ParseResult>> _actions = [];
 
     public LifecycleCommands(TextWriter output)
@@ -41,7 +43,7 @@ internal sealed class LifecycleCommands
         Add(new Command("kill", "End a machine at once.") { _name }, Kill);
         Add(new Command("console", "Sit down at a machine's console. Ctrl-A d leaves it.") { _name }, Attach);
         Add(new Command("snapshot", "Save a machine into a new directory, for 'lamina restore'. It goes on.") { _name, _directory, _base, _compress }, Save);
-        Add(new Command("clone", "Have a copy of a machine go on beside it, detached.") { _name, _newName }, Clone);
+        Add(new Command("clone", "Have a copy of a machine go on beside it, detached.") { _name, _newName, _allowHostPaths }, Clone);
         Add(new Command("logs", "Show what a machine's console has shown; also of a detached machine that has ended.") { _name, _follow }, ShowLogs);
     }
 
@@ -240,7 +242,7 @@ internal sealed class LifecycleCommands
         Save(machines, result.GetValue(_name)!, directory);
         try
         {
-            if (new DetachedLauncher(_output).Run(["restore", directory, "--detach", "--name", newName]) != ExitStatus.Success)
+            if (new DetachedLauncher(_output).Run(["restore", directory, "--detach", "--name", newName, .. result.GetValue(_allowHostPaths) ? (string[])[_allowHostPaths.Name] : []]) != ExitStatus.Success)
             {
                 throw new LaminaException($"the copy of '{result.GetValue(_name)}' could not be started.");
             }

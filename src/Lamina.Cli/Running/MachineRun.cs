@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -83,6 +84,11 @@ internal sealed class MachineRun(RunOptions options)
         {
             // Images bring an agent, which is reached that way.
             _sockets ??= options.Image == null && restored == null ? null : control.CreateSockets();
+            if (!options.AllowsHostPaths)
+            {
+                restored?.CheckHostResources(_sockets != null);
+            }
+
             if (options.UserData != null)
             {
                 _disks = [.. _disks, CloudInitDisk.Create(options.UserData, options.Name ?? "lamina", _temporary)];
@@ -237,7 +243,6 @@ internal sealed class MachineRun(RunOptions options)
                 Resize = (columns, rows) => SendSize(machine, link, new TerminalSize(columns, rows)),
                 AskToPowerOff = () => AskToPowerOff(machine, link),
                 CreateLabels = () => RestoredMachine.CreateLabels(Source, HasShell(link)),
-                Translations = inspection.Counts,
                 Sandbox = sandbox,
                 Quit = quit,
             });
@@ -257,6 +262,12 @@ internal sealed class MachineRun(RunOptions options)
             control.Console.End();
             _ended.Set();
             counters = machine.Counters;
+            if (options.Verbose && machine.FirstEntry != 0)
+            {
+                // Of the clock that programs which measure this read, too.
+                Messages.Write(string.Create(CultureInfo.InvariantCulture, $"the guest's first instruction came at {machine.FirstEntry / (double)Stopwatch.Frequency:F6} s of the host's monotonic clock"));
+            }
+
             while (!signals.Token.IsCancellationRequested && !(standardOutput.Flush(FlushTimeout) && standardError.Flush(FlushTimeout)))
             {
                 // Whoever reads our output is slow; the output is not to be lost.
@@ -307,7 +318,7 @@ internal sealed class MachineRun(RunOptions options)
         string?[] sockets = [control.Folder, _sockets == null ? null : Path.GetDirectoryName(Path.GetFullPath(_sockets.Path))];
         SandboxNeeds needs = new()
         {
-            Shares = options.Shares,
+            Shares = _restored?.Shares ?? options.Shares,
             ConnectsToHost = options.Sockets != null,
             SocketFolders = [.. sockets.OfType<string>()],
             LogFolder = hasLog ? MachineLog.FindFolder(Environment.GetEnvironmentVariable) : null,

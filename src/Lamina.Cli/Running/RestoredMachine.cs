@@ -30,6 +30,9 @@ internal sealed class RestoredMachine : IDisposable
     /// <summary>What the saved machine was started from.</summary>
     public string Source => _snapshot.Manifest.Labels.GetValueOrDefault(SourceLabel) ?? _snapshot.Directory;
 
+    /// <summary>Its shared folders.</summary>
+    public IReadOnlyList<ShareArgument> Shares => [.. _snapshot.Manifest.Shares.Select(static s => new ShareArgument(s.Path, "", s.IsReadOnly))];
+
     /// <summary>Whether the shell of an image in memory listens on the control link.</summary>
     public bool HasShell => _snapshot.Manifest.Labels.ContainsKey(ShellLabel);
 
@@ -52,6 +55,19 @@ internal sealed class RestoredMachine : IDisposable
         {
             snapshot?.Dispose();
             throw new LaminaException($"the snapshot '{directory}' cannot be used: {e.Message}.", e);
+        }
+    }
+
+    /// <summary>Refuses a snapshot that names what is outside of it, except system images of this user, which hold nothing of anybody.</summary>
+    /// <param name="hasSockets">Whether the machine has a place of its own for its guest's sockets.</param>
+    /// <exception cref="LaminaException">It does; what is named.</exception>
+    public void CheckHostResources(bool hasSockets)
+    {
+        HostResource[] foreign = [.. _snapshot.FindHostResources().Where(r => !(r.Kind == HostResourceKind.Socket && hasSockets) && !(r.Kind == HostResourceKind.Disk && IsSystemImage(r.Name)))];
+        if (foreign.Length > 0)
+        {
+            throw new LaminaException(
+                $"the snapshot '{_snapshot.Directory}' names what is outside of it: {string.Join(", ", foreign.Select(Describe).Distinct())}. If its machine is to have that, add --allow-host-paths.");
         }
     }
 
@@ -89,6 +105,26 @@ internal sealed class RestoredMachine : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _snapshot.Dispose();
+
+    private static string Describe(HostResource resource) => resource.Kind switch
+    {
+        HostResourceKind.Network => $"the network interface '{resource.Name}'",
+        HostResourceKind.Socket => $"the socket '{resource.Name}'",
+        HostResourceKind.Share => $"the directory '{resource.Name}'",
+        _ => $"the disk image '{resource.Name}'",
+    };
+
+    private static bool IsSystemImage(string path)
+    {
+        try
+        {
+            return SystemImageStore.Open().HoldsDisk(path);
+        }
+        catch (LaminaException)
+        {
+            return false;
+        }
+    }
 
     // At the first card that has ports on this host.
     private IReadOnlyList<NetworkSettings> Publish(IReadOnlyList<NetworkSettings> networks, IReadOnlyList<string> publish)

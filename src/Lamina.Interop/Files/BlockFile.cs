@@ -21,11 +21,12 @@ public sealed unsafe class BlockFile : SafeHandle
     private const int ZeroRange = 0x10;
     private const int SeekEnd = 2;
     private const int DuplicateCommand = 1030;
-    private const nuint CloneFile = 0x40049409;
     private const int SeekData = 3;
     private const int SeekHole = 4;
     private const int CreationMode = 0b110_110_110;
     private static readonly int Direct = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x10000 : 0x4000;
+
+    private FileCopy? _copy;
 
     private BlockFile(int descriptor, string path)
         : base(-1, ownsHandle: true)
@@ -40,7 +41,17 @@ public sealed unsafe class BlockFile : SafeHandle
     /// <inheritdoc/>
     public override bool IsInvalid => handle < 0;
 
+    /// <summary>Whether a copy of it is being made, for which writing may have to wait.</summary>
+    public bool IsBeingCopied => Copy != null;
+
     internal int Descriptor => (int)handle;
+
+    /// <summary>The copy that is being made; null for none.</summary>
+    internal FileCopy? Copy
+    {
+        get => Volatile.Read(ref _copy);
+        set => Volatile.Write(ref _copy, value);
+    }
 
     /// <summary>Opens a file that exists.</summary>
     /// <param name="path">Its name.</param>
@@ -67,39 +78,6 @@ public sealed unsafe class BlockFile : SafeHandle
     {
         int number = NativeMethods.ControlFile(descriptor, DuplicateCommand, 0L);
         return number >= 0 ? number : throw SystemCallException.FromLastError("fcntl");
-    }
-
-    /// <summary>Copies the content into a new file: without copying any where the file system can share it, and else what is not a hole.</summary>
-    /// <exception cref="SystemCallException">The host refuses.</exception>
-    public void CopyTo(string path)
-    {
-        using BlockFile target = CreateNew(path);
-        CopyTo(target);
-    }
-
-    /// <summary>Copies the content into an empty file.</summary>
-    /// <exception cref="SystemCallException">The host refuses.</exception>
-    public void CopyTo(BlockFile target)
-    {
-        ArgumentNullException.ThrowIfNull(target);
-        if (NativeMethods.Control(target.Descriptor, CloneFile, (void*)Descriptor) == 0)
-        {
-            return;
-        }
-
-        long length = (long)GetLength();
-        if (NativeMethods.Truncate(target.Descriptor, length) != 0)
-        {
-            throw SystemCallException.FromLastError("ftruncate");
-        }
-
-        long end;
-        for (long at = 0; at < length && (at = NativeMethods.Seek(Descriptor, at, SeekData)) >= 0; at = end)
-        {
-            end = NativeMethods.Seek(Descriptor, at, SeekHole);
-            end = end < 0 ? length : end;
-            CopyRange(target, at, end);
-        }
     }
 
     /// <summary>Its length in bytes; of a device, too.</summary>
@@ -166,6 +144,11 @@ public sealed unsafe class BlockFile : SafeHandle
     /// <returns>0; EAGAIN if it would have to wait, or was not written entirely; another errno value if it cannot do this at all.</returns>
     public int TryWriteNow(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length, bool mayWait)
     {
+        if (Copy is { } copy && !copy.IsKept(offset, length))
+        {
+            return ErrorNumber.TryAgain;
+        }
+
         // SAFETY: the caller vouches for the memory; the kernel reads at most what the vectors say.
         fixed (IoVector* p = buffers)
         {
@@ -180,15 +163,27 @@ public sealed unsafe class BlockFile : SafeHandle
 
     /// <summary>Gives the space of a range back; it reads as zeroes.</summary>
     /// <returns>0, or the errno value: EOPNOTSUPP where the file system cannot.</returns>
-    public int Discard(ulong offset, ulong length) => Result(NativeMethods.Allocate(Descriptor, PunchHole | KeepSize, (long)offset, (long)length));
+    public int Discard(ulong offset, ulong length)
+    {
+        Copy?.BeforeWrite(offset, length);
+        return Result(NativeMethods.Allocate(Descriptor, PunchHole | KeepSize, (long)offset, (long)length));
+    }
 
     /// <summary>Makes a range read as zeroes, and keeps its space.</summary>
     /// <returns>0, or the errno value: EOPNOTSUPP where the file system cannot.</returns>
-    public int Zero(ulong offset, ulong length) => Result(NativeMethods.Allocate(Descriptor, ZeroRange | KeepSize, (long)offset, (long)length));
+    public int Zero(ulong offset, ulong length)
+    {
+        Copy?.BeforeWrite(offset, length);
+        return Result(NativeMethods.Allocate(Descriptor, ZeroRange | KeepSize, (long)offset, (long)length));
+    }
 
     /// <summary>Changes the length.</summary>
     /// <returns>0, or the errno value.</returns>
-    public int Resize(ulong length) => Result(NativeMethods.Truncate(Descriptor, (long)length));
+    public int Resize(ulong length)
+    {
+        Copy?.BeforeWrite(length, ulong.MaxValue - length);
+        return Result(NativeMethods.Truncate(Descriptor, (long)length));
+    }
 
     /// <summary>Finds the extent at an offset: its end, and whether there may be data in it.</summary>
     public (ulong End, bool HasData) GetExtent(ulong offset, ulong length)
@@ -236,27 +231,6 @@ public sealed unsafe class BlockFile : SafeHandle
         return NativeMethods.Close((int)handle) == 0;
     }
 
-    private void CopyRange(BlockFile target, long at, long end)
-    {
-        long from = at;
-        long to = at;
-        while (from < end)
-        {
-            // SAFETY: the kernel moves on two integers.
-            nint count = NativeMethods.CopyRange(Descriptor, &from, target.Descriptor, &to, (nuint)(end - from), 0);
-            if (count < 0 && Marshal.GetLastPInvokeError() != ErrorNumber.Interrupted)
-            {
-                throw SystemCallException.FromLastError("copy_file_range");
-            }
-
-            if (count == 0)
-            {
-                // The file has become shorter.
-                return;
-            }
-        }
-    }
-
     private static BlockFile Open(string path, int flags)
     {
         int descriptor = NativeMethods.Open(path, flags | CloseOnExec, CreationMode);
@@ -268,6 +242,17 @@ public sealed unsafe class BlockFile : SafeHandle
     // Short transfers go on where they ended; a read at the end of the file gives zeroes.
     private int Transfer(bool write, ulong offset, ReadOnlySpan<IoVector> buffers, bool mayEnd)
     {
+        if (write && Copy is { } copy)
+        {
+            ulong total = 0;
+            foreach (IoVector buffer in buffers)
+            {
+                total += buffer.Length;
+            }
+
+            copy.BeforeWrite(offset, total);
+        }
+
         IoVector* rest = stackalloc IoVector[1];
         int index = 0;
         nuint skipped = 0;

@@ -26,6 +26,7 @@ public static unsafe class FolderCalls
     private const ulong ResolveBeneath = 0x08;
     private const ulong ResolveNoSymbolicLinks = 0x04;
     private const int SeekSet = 0;
+    private const int GetFlagsCommand = 3;
     private const nint OpenAt2Call = 437;
     private static readonly nint GetEntriesCall = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 61 : 217;
 
@@ -39,6 +40,28 @@ public static unsafe class FolderCalls
 
     /// <summary>Holds the file of a name in a directory.</summary>
     public static int Hold(int directory, ReadOnlySpan<byte> name, out int error) => OpenBelow(directory, name, PathOnly | NoFollow, 0, out error);
+
+    /// <summary>Holds the file of a path below a directory, no component of which may be a symbolic link, but the last: then that link is held.</summary>
+    public static int HoldBelow(int directory, ReadOnlySpan<byte> path, out int error) => OpenBelow(directory, path, PathOnly | NoFollow, ResolveNoSymbolicLinks, 0, out error);
+
+    /// <summary>The path by which the host knows an open file now; of one without a name, that which it had, and " (deleted)".</summary>
+    /// <returns>Its length; negative if there is none.</returns>
+    public static int FindPath(int open, Span<byte> path, out int error)
+    {
+        Span<byte> link = stackalloc byte[32];
+        WritePath(link, open);
+        // SAFETY: the link's name ends in a zero, and the length is the buffer's.
+        fixed (byte* name = link)
+        fixed (byte* target = path)
+        {
+            nint length = NativeMethods.ReadLinkAt(-1, name, target, (nuint)path.Length);
+            error = length < 0 ? Marshal.GetLastPInvokeError() : 0;
+            return (int)length;
+        }
+    }
+
+    /// <summary>Whether an open file may be read, written, or both: the two low bits of the flags of open(2).</summary>
+    public static int GetAccess(int open) => NativeMethods.ControlFile(open, GetFlagsCommand, 0L) & ReadWriteMask;
 
     /// <summary>Makes and opens a regular file.</summary>
     public static int CreateFile(int directory, ReadOnlySpan<byte> name, int flags, uint mode, out int error)
@@ -274,12 +297,15 @@ public static unsafe class FolderCalls
         }
     }
 
-    private static int OpenBelow(int directory, ReadOnlySpan<byte> name, int flags, uint mode, out int error)
+    private static int OpenBelow(int directory, ReadOnlySpan<byte> name, int flags, uint mode, out int error) =>
+        OpenBelow(directory, name, flags, (flags & PathOnly) != 0 ? 0 : ResolveNoSymbolicLinks, mode, out error);
+
+    private static int OpenBelow(int directory, ReadOnlySpan<byte> name, int flags, ulong resolution, uint mode, out int error)
     {
         ulong* how = stackalloc ulong[3];
         how[0] = (ulong)(uint)(flags | CloseOnExec);
         how[1] = mode;
-        how[2] = ResolveBeneath | ((flags & PathOnly) != 0 ? 0 : ResolveNoSymbolicLinks);
+        how[2] = ResolveBeneath | resolution;
         // SAFETY: the name ends in a zero; struct open_how is three 64-bit fields.
         fixed (byte* n = name)
         {

@@ -1,3 +1,5 @@
+using Microsoft.Win32.SafeHandles;
+
 namespace Lamina.Interop.Files;
 
 /// <summary>Directories of the host.</summary>
@@ -7,6 +9,8 @@ public static unsafe class HostFolder
     private const int CloseOnExec = 0x80000;
     private const int CurrentDirectory = -100;
     private const uint OwnerOnly = 0x1c0;
+    private const int ExclusiveLock = 2;
+    private const int NoWait = 4;
 
     /// <summary>Makes a directory that is this user's alone.</summary>
     /// <exception cref="SystemCallException">The host refuses, or there is something of that name.</exception>
@@ -21,6 +25,36 @@ public static unsafe class HostFolder
                 throw SystemCallException.FromLastError("mkdir");
             }
         }
+    }
+
+    /// <summary>Takes the lock of a directory (flock), which is given back when the handle is closed, or its process ends.</summary>
+    /// <returns>null if somebody else has it, or the directory is not there any more.</returns>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    public static SafeFileHandle? TryLock(string path)
+    {
+        int directory = NativeMethods.Open(path, DirectoryOnly | CloseOnExec, 0);
+        if (directory < 0)
+        {
+            SystemCallException failure = SystemCallException.FromLastError($"open {path}");
+            return failure.ErrorNumber == ErrorNumber.NoEntry ? null : throw failure;
+        }
+
+        SafeFileHandle held = new(directory, ownsHandle: true);
+        if (NativeMethods.LockFile(directory, ExclusiveLock | NoWait) != 0)
+        {
+            SystemCallException failure = SystemCallException.FromLastError("flock");
+            held.Dispose();
+            return failure.ErrorNumber == ErrorNumber.TryAgain ? null : throw failure;
+        }
+
+        // Who had it before may have removed the directory.
+        if (Directory.Exists(path))
+        {
+            return held;
+        }
+
+        held.Dispose();
+        return null;
     }
 
     /// <summary>Makes durable which names are in a directory.</summary>

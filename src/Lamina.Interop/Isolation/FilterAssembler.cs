@@ -26,7 +26,7 @@ internal sealed class FilterAssembler
     private const uint KillProcessAction = 0x80000000;
     private const uint NotPermitted = 1;
     private const uint NoSuchCall = 38;
-    private readonly List<FilterInstruction> _code = [];
+    private readonly List<FilterInstruction> _code = new(1024);
 
     /// <summary>Ends the process for calls of another convention (32-bit, x32), whose numbers mean others, and loads the call's number.</summary>
     internal void BeginCalls()
@@ -40,8 +40,32 @@ internal sealed class FilterAssembler
     }
 
     /// <summary>Finds the part that the number in the accumulator belongs to, by halving.</summary>
-    /// <param name="parts">The first number of each, in ascending order from 0, and what writes it.</param>
-    internal void Choose(List<(int First, Action Emit)> parts) => Choose(parts, 0, parts.Count);
+    /// <param name="parts">The parts, in ascending order from 0; at least one.</param>
+    /// <param name="conditions">Those of the calls that are allowed with certain arguments.</param>
+    internal void Choose(ReadOnlySpan<FilterPart> parts, List<ConditionalCall> conditions)
+    {
+        if (parts.Length == 1)
+        {
+            if (parts[0].Verdict is { } verdict)
+            {
+                Return(verdict);
+            }
+            else
+            {
+                ReturnIf(parts[0].First, conditions, SystemCallVerdict.Refuse);
+            }
+
+            return;
+        }
+
+        int middle = parts.Length / 2;
+        AddJump(JumpIfNotLess, (uint)parts[middle].First, 0, 1);
+        int far = _code.Count;
+        Add(Jump, 0);
+        Choose(parts[..middle], conditions);
+        _code[far] = new FilterInstruction(Jump, 0, 0, (uint)(_code.Count - far - 1));
+        Choose(parts[middle..], conditions);
+    }
 
     /// <summary>Ends with a verdict.</summary>
     internal void Return(SystemCallVerdict verdict) => Add(ReturnValue, verdict switch
@@ -53,10 +77,17 @@ internal sealed class FilterAssembler
     });
 
     /// <summary>Allows the call if all conditions of one list hold, and ends with a verdict otherwise.</summary>
-    internal void ReturnIf(List<ArgumentCheck[]> lists, SystemCallVerdict otherwise)
+    private void ReturnIf(int call, List<ConditionalCall> conditions, SystemCallVerdict otherwise)
     {
-        foreach (ArgumentCheck[] list in lists)
+        foreach (ConditionalCall condition in conditions)
         {
+            if (condition.Call != call)
+            {
+                continue;
+            }
+
+            ArgumentCheck[] list = condition.Checks;
+
             // To the next list, over the rest of this one: three instructions a condition, and the return.
             for (int i = 0; i < list.Length; i++)
             {
@@ -88,23 +119,6 @@ internal sealed class FilterAssembler
     }
 
     internal FilterInstruction[] ToArray() => [.. _code];
-
-    private void Choose(List<(int First, Action Emit)> parts, int from, int to)
-    {
-        if (to - from == 1)
-        {
-            parts[from].Emit();
-            return;
-        }
-
-        int middle = (from + to) / 2;
-        AddJump(JumpIfNotLess, (uint)parts[middle].First, 0, 1);
-        int far = _code.Count;
-        Add(Jump, 0);
-        Choose(parts, from, middle);
-        _code[far] = new FilterInstruction(Jump, 0, 0, (uint)(_code.Count - far - 1));
-        Choose(parts, middle, to);
-    }
 
     private void Add(ushort code, uint value) => _code.Add(new FilterInstruction(code, 0, 0, value));
 

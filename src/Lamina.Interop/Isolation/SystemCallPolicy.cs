@@ -7,16 +7,26 @@ namespace Lamina.Interop.Isolation;
 public sealed class SystemCallPolicy
 {
     private const int FirstUnknown = 450;
-    private readonly SortedDictionary<int, List<ArgumentCheck[]>> _allowed = [];
-    private readonly SortedSet<int> _fatal = [];
-    private readonly SortedSet<int> _missing = [];
+    private readonly Rules[] _rules = new Rules[FirstUnknown + 64];
+    private readonly List<ConditionalCall> _conditions = new(64);
+
+    // A filter is made whenever a machine starts, so little is allocated for it.
+    [Flags]
+    private enum Rules : byte
+    {
+        None = 0,
+        Allowed = 1,
+        AllowedWhere = 2,
+        Fatal = 4,
+        Missing = 8,
+    }
 
     /// <summary>Allows calls with any arguments.</summary>
     public SystemCallPolicy Allow(params ReadOnlySpan<SystemCall> calls)
     {
         foreach (SystemCall call in calls)
         {
-            _allowed[(int)call] = [[]];
+            _rules[(int)call] |= Rules.Allowed;
         }
 
         return this;
@@ -25,76 +35,35 @@ public sealed class SystemCallPolicy
     /// <summary>Allows a call whose arguments fulfil all conditions. Given several times for a call, one list of them is enough.</summary>
     public SystemCallPolicy AllowWhere(SystemCall call, params ReadOnlySpan<ArgumentCheck> checks)
     {
-        if (!_allowed.TryGetValue((int)call, out List<ArgumentCheck[]>? lists))
-        {
-            _allowed.Add((int)call, lists = []);
-        }
-
-        lists.Add(checks.ToArray());
+        _rules[(int)call] |= Rules.AllowedWhere;
+        _conditions.Add(new ConditionalCall((int)call, checks.ToArray()));
         return this;
     }
 
     /// <summary>Takes calls back that were allowed.</summary>
-    public SystemCallPolicy Refuse(params ReadOnlySpan<SystemCall> calls)
-    {
-        foreach (SystemCall call in calls)
-        {
-            _allowed.Remove((int)call);
-        }
-
-        return this;
-    }
+    public SystemCallPolicy Refuse(params ReadOnlySpan<SystemCall> calls) => Withdraw(calls, Rules.None);
 
     /// <summary>Has calls end the process.</summary>
-    public SystemCallPolicy Kill(params ReadOnlySpan<SystemCall> calls)
-    {
-        foreach (SystemCall call in calls)
-        {
-            _allowed.Remove((int)call);
-            _fatal.Add((int)call);
-        }
-
-        return this;
-    }
+    public SystemCallPolicy Kill(params ReadOnlySpan<SystemCall> calls) => Withdraw(calls, Rules.Fatal);
 
     /// <summary>Has calls fail with ENOSYS, so that the C library uses older ones, whose arguments can be seen.</summary>
-    public SystemCallPolicy Hide(params ReadOnlySpan<SystemCall> calls)
-    {
-        foreach (SystemCall call in calls)
-        {
-            _allowed.Remove((int)call);
-            _missing.Add((int)call);
-        }
-
-        return this;
-    }
+    public SystemCallPolicy Hide(params ReadOnlySpan<SystemCall> calls) => Withdraw(calls, Rules.Missing);
 
     /// <summary>What becomes of a call, by the rules themselves. The filter must come to the same.</summary>
     public SystemCallVerdict Decide(int call, ReadOnlySpan<ulong> arguments)
     {
-        if (_fatal.Contains(call))
+        Rules rules = (uint)call < (uint)_rules.Length ? _rules[call] : Rules.None;
+        if ((rules & Rules.Fatal) != 0)
         {
             return SystemCallVerdict.Kill;
         }
 
-        if (_allowed.TryGetValue(call, out List<ArgumentCheck[]>? lists))
+        if ((rules & Rules.Allowed) != 0 || ((rules & Rules.AllowedWhere) != 0 && Fulfils(call, arguments)))
         {
-            foreach (ArgumentCheck[] list in lists)
-            {
-                bool holds = true;
-                foreach (ArgumentCheck check in list)
-                {
-                    holds &= ((uint)arguments[check.Index] & check.Mask) == check.Value;
-                }
-
-                if (holds)
-                {
-                    return SystemCallVerdict.Allow;
-                }
-            }
+            return SystemCallVerdict.Allow;
         }
 
-        return _missing.Contains(call) || call >= FirstUnknown ? SystemCallVerdict.Missing : SystemCallVerdict.Refuse;
+        return (rules & Rules.Missing) != 0 || call >= FirstUnknown ? SystemCallVerdict.Missing : SystemCallVerdict.Refuse;
     }
 
     /// <summary>Makes the filter.</summary>
@@ -104,13 +73,14 @@ public sealed class SystemCallPolicy
         assembler.BeginCalls();
 
         // Calls in order, where the verdict changes; a call with conditions stands alone.
-        List<(int First, Action Emit)> parts = [];
+        Span<FilterPart> parts = stackalloc FilterPart[_rules.Length];
+        int count = 0;
         SystemCallVerdict? current = null;
-        for (int call = 0; call < FirstUnknown + 64; call++)
+        for (int call = 0; call < _rules.Length; call++)
         {
-            if (_allowed.TryGetValue(call, out List<ArgumentCheck[]>? lists) && !lists.Exists(static l => l.Length == 0))
+            if ((_rules[call] & (Rules.Allowed | Rules.AllowedWhere | Rules.Fatal)) == Rules.AllowedWhere)
             {
-                parts.Add((call, () => assembler.ReturnIf(lists, SystemCallVerdict.Refuse)));
+                parts[count++] = new FilterPart(call, null);
                 current = null;
                 continue;
             }
@@ -118,12 +88,47 @@ public sealed class SystemCallPolicy
             SystemCallVerdict verdict = Decide(call, []);
             if (verdict != current)
             {
-                parts.Add((call, () => assembler.Return(verdict)));
+                parts[count++] = new FilterPart(call, verdict);
                 current = verdict;
             }
         }
 
-        assembler.Choose(parts);
+        assembler.Choose(parts[..count], _conditions);
         return new SystemCallFilter(assembler.ToArray());
+    }
+
+    private SystemCallPolicy Withdraw(ReadOnlySpan<SystemCall> calls, Rules instead)
+    {
+        foreach (SystemCall call in calls)
+        {
+            if ((_rules[(int)call] & Rules.AllowedWhere) != 0)
+            {
+                _conditions.RemoveAll(c => c.Call == (int)call);
+            }
+
+            _rules[(int)call] = (_rules[(int)call] & ~(Rules.Allowed | Rules.AllowedWhere)) | instead;
+        }
+
+        return this;
+    }
+
+    private bool Fulfils(int call, ReadOnlySpan<ulong> arguments)
+    {
+        foreach (ConditionalCall condition in _conditions)
+        {
+            bool holds = condition.Call == call;
+            for (int i = 0; holds && i < condition.Checks.Length; i++)
+            {
+                ArgumentCheck check = condition.Checks[i];
+                holds = ((uint)arguments[check.Index] & check.Mask) == check.Value;
+            }
+
+            if (holds)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 }

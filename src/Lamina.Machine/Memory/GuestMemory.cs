@@ -12,6 +12,8 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <summary>Bytes in a page.</summary>
     public const int PageSize = 4096;
 
+    private const ulong LeastMapping = 256 << 10;
+
     private readonly GuestMemoryRegion[] _regions;
     private readonly byte*[] _attributes;
     private volatile ICodeInvalidator[] _codeInvalidators = [];
@@ -38,8 +40,8 @@ public sealed unsafe class GuestMemory : IDisposable
         _attributes = new byte*[_regions.Length];
         for (int i = 0; i < _regions.Length; i++)
         {
-            // SAFETY: one byte a page, freed in Dispose; indexed only by page numbers inside the region.
-            _attributes[i] = (byte*)NativeMemory.AllocZeroed((nuint)(_regions[i].Length / PageSize));
+            // SAFETY: one byte a page, freed in Dispose; indexed only by page numbers inside the region. Of this length, it is a mapping of its own, which is zero without being touched.
+            _attributes[i] = (byte*)NativeMemory.AllocZeroed((nuint)Math.Max(_regions[i].Length / PageSize, LeastMapping));
         }
     }
 

@@ -14,6 +14,9 @@ public interface IPartition : IDisposable
     /// <summary>The interrupt controllers that the accelerator has itself; null if it leaves them to the machine. Processors' Save and Restore carry local APICs over.</summary>
     IHostedInterrupts? HostedInterrupts { get; }
 
+    /// <summary>What has been translated since it was made; nothing by one that does not translate. Any thread.</summary>
+    TranslationCounters Translations => default;
+
     /// <summary>
     /// From now on, <see cref="CollectWrites"/> tells of every page that processors write. Nothing to do for one that marks pages as it writes them. While no processor runs.
     /// </summary>

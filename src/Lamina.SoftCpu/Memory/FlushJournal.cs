@@ -5,7 +5,8 @@ namespace Lamina.SoftCpu.Memory;
 internal sealed class FlushJournal<T>(int capacity)
     where T : unmanaged
 {
-    private readonly T[] _entries = new T[capacity];
+    // Not zeroed: its pages are first touched when something is written down.
+    private readonly T[] _entries = GC.AllocateUninitializedArray<T>(capacity);
     private int _count;
 
     /// <summary>More was filled than is written down: everything must be flushed.</summary>

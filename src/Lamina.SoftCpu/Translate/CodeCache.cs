@@ -290,13 +290,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
     {
         lock (_lock)
         {
-            foreach (nint t in Translations)
-            {
-                FreeGuards((Translation*)t);
-                NativeMemory.Free((void*)t);
-            }
-
-            _translationCount = 0;
+            FreeTranslations();
             new Span<int>(_granules, (int)(_size >> GranuleShift) + 1).Clear();
             UsesWideVectors = false;
             _siteCount = 0;
@@ -307,13 +301,28 @@ internal sealed unsafe partial class CodeCache : IDisposable
 
     public void Dispose()
     {
-        Clear();
+        lock (_lock)
+        {
+            FreeTranslations();
+        }
+
         NativeMemory.Free(_granules);
         NativeMemory.Free(_sites);
         NativeMemory.Free(_starts);
         NativeMemory.Free(_translations);
         NativeMemory.Free(_begins);
         _code.Dispose();
+    }
+
+    private void FreeTranslations()
+    {
+        foreach (nint t in Translations)
+        {
+            FreeGuards((Translation*)t);
+            NativeMemory.Free((void*)t);
+        }
+
+        _translationCount = 0;
     }
 
     [SkipLocalsInit]

@@ -139,7 +139,7 @@ internal sealed partial class Qcow2Image : DiskImage
     }
 
     /// <inheritdoc/>
-    internal override void CopyFile(BlockFile target) => _file.CopyTo(target);
+    internal override FileCopy BeginCopy(BlockFile target) => FileCopy.Begin(_file, target);
 
     /// <inheritdoc/>
     public override int Read(ulong offset, ReadOnlySpan<IoVector> buffers)

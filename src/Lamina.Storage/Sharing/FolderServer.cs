@@ -14,6 +14,8 @@ public sealed class FolderServer : IFileSystemBackend, IDisposable
     private const int MaximumThreads = 2;
     private readonly NodeTable _nodes;
     private readonly HandleTable _handles = new();
+    private readonly string _path;
+    private readonly int _root;
     private readonly bool _readOnly;
     private readonly object _gate = new();
     private readonly Thread?[] _threads = new Thread?[MaximumThreads];
@@ -25,9 +27,11 @@ public sealed class FolderServer : IFileSystemBackend, IDisposable
     private bool _draining;
     private bool _closed;
 
-    private FolderServer(int root, bool readOnly)
+    private FolderServer(string path, int root, bool readOnly)
     {
         _nodes = new NodeTable(root);
+        _path = path;
+        _root = root;
         _readOnly = readOnly;
     }
 
@@ -40,7 +44,7 @@ public sealed class FolderServer : IFileSystemBackend, IDisposable
     {
         try
         {
-            return new FolderServer(FolderCalls.OpenRoot(path), readOnly);
+            return new FolderServer(path, FolderCalls.OpenRoot(path), readOnly);
         }
         catch (SystemCallException e)
         {
@@ -93,6 +97,15 @@ public sealed class FolderServer : IFileSystemBackend, IDisposable
             _draining = false;
         }
     }
+
+    /// <summary>What the guest knows of the folder and has open in it, by paths in the folder. After <see cref="Drain"/>.</summary>
+    /// <exception cref="StorageException">An open file has no name any more, by which it could be found again; it is named.</exception>
+    public byte[] Save() => new FolderState(_path, _root, _nodes, _handles).Save();
+
+    /// <summary>Has the guest know and have open again what it did, wherever that is in the folder now. Before the first message.</summary>
+    /// <param name="state">What <see cref="Save"/> gave. Hostile.</param>
+    /// <exception cref="StorageException">It makes no sense, or an open file is not there or cannot be opened so; it is named.</exception>
+    public void Restore(ReadOnlySpan<byte> state) => new FolderState(_path, _root, _nodes, _handles).Restore(state, _readOnly);
 
     /// <summary>Ends the threads and closes all files. No request is under way.</summary>
     public void Dispose()

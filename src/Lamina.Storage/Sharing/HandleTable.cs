@@ -83,6 +83,52 @@ internal sealed class HandleTable : IDisposable
         }
     }
 
+    /// <summary>The number that the next one gets.</summary>
+    public ulong Next
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _next;
+            }
+        }
+    }
+
+    /// <summary>All that are open. While nothing is in use.</summary>
+    public IReadOnlyList<(ulong Number, int Open)> List()
+    {
+        lock (_lock)
+        {
+            return [.. _handles.Select(static h => (h.Key, h.Value.Open))];
+        }
+    }
+
+    /// <summary>Takes an open descriptor over under a number that it had. While nothing is in use.</summary>
+    /// <returns><c>false</c> if that cannot be, and then the descriptor stays the caller's.</returns>
+    public bool TryAdd(ulong number, int open)
+    {
+        lock (_lock)
+        {
+            if (number == 0 || _handles.Count >= Maximum || !_handles.TryAdd(number, new Handle { Open = open }))
+            {
+                return false;
+            }
+
+            _next = Math.Max(_next, number + 1);
+            return true;
+        }
+    }
+
+    /// <summary>None gets a number below this.</summary>
+    public void SkipTo(ulong next)
+    {
+        lock (_lock)
+        {
+            _next = Math.Max(_next, next);
+        }
+    }
+
     public void Dispose() => Clear();
 
     private void CloseIfUnused(ulong number, Handle handle)

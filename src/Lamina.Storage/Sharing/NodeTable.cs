@@ -45,7 +45,7 @@ internal sealed class NodeTable : IDisposable
 
         lock (_lock)
         {
-            bool found = _nodes.TryGetValue(number, out Node? node);
+            bool found = _nodes.TryGetValue(number, out Node? node) && node.Held >= 0;
             held = -1;
             if (found)
             {
@@ -123,6 +123,64 @@ internal sealed class NodeTable : IDisposable
         }
     }
 
+    /// <summary>The number that the next file gets.</summary>
+    public ulong Next
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _next;
+            }
+        }
+    }
+
+    /// <summary>All files that the guest remembers: number, how often it has learned of it, and the descriptor, negative for one that is not there. While nothing is in use.</summary>
+    public IReadOnlyList<(ulong Number, ulong Lookups, int Held)> List()
+    {
+        lock (_lock)
+        {
+            return [.. _nodes.Values.Select(static n => (n.Number, n.Lookups, n.Held))];
+        }
+    }
+
+    /// <summary>Makes a file known again under its number. While nothing is in use.</summary>
+    /// <param name="number">The number.</param>
+    /// <param name="lookups">How often the guest has learned of it.</param>
+    /// <param name="held">Its descriptor, which becomes this table's; negative for a file that is not there any more.</param>
+    /// <param name="status">The file's status, if it is there.</param>
+    /// <returns><c>false</c> if the number cannot be, and then the descriptor stays the caller's.</returns>
+    public bool TryAdd(ulong number, ulong lookups, int held, in FileStatus status)
+    {
+        lock (_lock)
+        {
+            (ulong, ulong) identity = (((ulong)status.DeviceMajor << 32) | status.DeviceMinor, status.Inode);
+            Node node = new() { Number = number, Held = held, Identity = identity, Lookups = lookups };
+            if (number <= Root || lookups == 0 || !_nodes.TryAdd(number, node))
+            {
+                return false;
+            }
+
+            // Two files of before may be one now; the guest then goes on with two numbers for it.
+            if (held >= 0 && !_byIdentity.TryAdd(identity, node))
+            {
+                node.IsSecond = true;
+            }
+
+            _next = Math.Max(_next, number + 1);
+            return true;
+        }
+    }
+
+    /// <summary>No file gets a number below this.</summary>
+    public void SkipTo(ulong next)
+    {
+        lock (_lock)
+        {
+            _next = Math.Max(_next, next);
+        }
+    }
+
     public void Dispose()
     {
         Clear();
@@ -134,8 +192,15 @@ internal sealed class NodeTable : IDisposable
         if (node.Lookups == 0 && node.Users == 0)
         {
             _nodes.Remove(node.Number);
-            _byIdentity.Remove(node.Identity);
-            FolderCalls.Close(node.Held);
+            if (node.Held >= 0 && !node.IsSecond)
+            {
+                _byIdentity.Remove(node.Identity);
+            }
+
+            if (node.Held >= 0)
+            {
+                FolderCalls.Close(node.Held);
+            }
         }
     }
 
@@ -148,6 +213,8 @@ internal sealed class NodeTable : IDisposable
         public required (ulong Device, ulong Inode) Identity { get; init; }
 
         public ulong Lookups { get; set; }
+
+        public bool IsSecond { get; set; }
 
         public int Users { get; set; }
     }

@@ -9,7 +9,7 @@ namespace Lamina.Virtio.FileSystem;
 
 /// <summary>
 /// A shared folder (virtio 1.2, section 5.11): carries FUSE messages between the guest's kernel and a back end, on a queue for urgent ones and one for the rest. What the
-/// back end remembers of files is not part of the saved state: a restored guest has to mount the folder again.
+/// back end remembers of files is not part of the saved state: whoever saves the machine asks the back end for that.
 /// </summary>
 public sealed class FileSystemDevice : VirtioDevice, IFileSystemCompletion
 {

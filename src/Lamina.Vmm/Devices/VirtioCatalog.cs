@@ -35,6 +35,7 @@ internal sealed partial class VirtioCatalog : IDisposable
     private readonly IMessageInterruptSink _messages;
     private readonly Action<string> _notice;
     private readonly List<IDevice> _devices = [];
+    private readonly List<FolderServer> _folders = [];
 
     /// <summary>Makes them all.</summary>
     /// <param name="settings">The machine.</param>
@@ -89,6 +90,7 @@ internal sealed partial class VirtioCatalog : IDisposable
 
             FolderServer server = FolderServer.Open(share.Path, share.IsReadOnly);
             own(server);
+            _folders.Add(server);
             Add(new FileSystemDevice(string.Create(CultureInfo.InvariantCulture, $"share{i}"), new MonitorLock(), memory, server, tag));
         }
 
@@ -121,6 +123,9 @@ internal sealed partial class VirtioCatalog : IDisposable
 
     /// <summary>They.</summary>
     internal IReadOnlyList<IDevice> Devices => _devices;
+
+    /// <summary>What serves the shared folders, in their order.</summary>
+    internal IReadOnlyList<FolderServer> Folders => _folders;
 
     /// <summary>How many of them are memory-mapped.</summary>
     internal int MmioCount { get; private set; }

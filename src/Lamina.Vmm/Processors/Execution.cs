@@ -17,6 +17,7 @@ internal sealed class Execution : IDisposable
     private IVirtualProcessor[] _processors = [];
     private ulong _retiredBefore;
     private ProcessorCounters _countedBefore;
+    private TranslationCounters _translatedBefore;
     private bool _tracksWrites;
 
     /// <summary>Makes partition and processors, in the state after power-on.</summary>
@@ -51,6 +52,16 @@ internal sealed class Execution : IDisposable
 
     /// <summary>The counters of all processors, and of those before them.</summary>
     internal ProcessorCounters Counters => _processors.Aggregate(_countedBefore, static (sum, p) => Add(sum, p.Counters));
+
+    /// <summary>What was translated, also by those before.</summary>
+    internal TranslationCounters Translations
+    {
+        get
+        {
+            TranslationCounters now = _partition?.Translations ?? default;
+            return new TranslationCounters(_translatedBefore.Blocks + now.Blocks, _translatedBefore.GuestBytes + now.GuestBytes);
+        }
+    }
 
     /// <inheritdoc/>
     public void Dispose()
@@ -112,6 +123,7 @@ internal sealed class Execution : IDisposable
         _bus.Connect(partition.HostedInterrupts);
         _retiredBefore = InstructionsRetired;
         _countedBefore = Counters;
+        _translatedBefore = Translations;
         Release(_partition, _processors);
         (_partition, _processors, AcceleratorName) = (partition, processors, target.Name);
         return null;

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Lamina.Interop.Threading;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Processors;
@@ -36,6 +37,9 @@ internal sealed class ProcessorLoop : IProcessorSignals
 
     /// <summary>The processor. Its state may be touched only while it is held.</summary>
     internal IVirtualProcessor Processor => _processor;
+
+    /// <summary>When it first went into the guest, by the host's monotonic clock (<see cref="Stopwatch.GetTimestamp"/>); 0 before.</summary>
+    internal long FirstEntry { get; private set; }
 
     /// <summary>The host's number of its thread; 0 before it has begun.</summary>
     internal int ThreadNumber { get; private set; }
@@ -156,6 +160,11 @@ internal sealed class ProcessorLoop : IProcessorSignals
             {
                 _wake.Wait();
                 continue;
+            }
+
+            if (FirstEntry == 0)
+            {
+                FirstEntry = Stopwatch.GetTimestamp();
             }
 
             ProcessorExit exit = RunGuarded();

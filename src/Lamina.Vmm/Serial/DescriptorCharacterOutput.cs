@@ -13,13 +13,16 @@ namespace Lamina.Vmm.Serial;
 public sealed class DescriptorCharacterOutput : ICharacterOutput, IBoundedOutput, IDisposable
 {
     private const int Capacity = 1 << 20;
+    private const int FirstLength = 4 << 10;
     private const int MostAtOnce = 64 << 10;
     private static readonly TimeSpan DisposeTimeout = TimeSpan.FromSeconds(2);
-    private readonly byte[] _ring = new byte[Capacity];
     private readonly object _gate = new();
     private readonly SafeFileHandle? _file;
     private readonly int _descriptor;
     private readonly Thread _thread;
+
+    // Memory that is touched when a machine starts delays it, so the buffer grows when it is needed.
+    private byte[] _ring = new byte[FirstLength];
     private int _start;
     private int _count;
     private bool _writerSleeps;
@@ -75,7 +78,12 @@ public sealed class DescriptorCharacterOutput : ICharacterOutput, IBoundedOutput
         {
             while (!data.IsEmpty && _failure == null && !_closed)
             {
-                int room = Capacity - _count;
+                if (data.Length > _ring.Length - _count && _ring.Length < Capacity)
+                {
+                    Grow(_count + data.Length);
+                }
+
+                int room = _ring.Length - _count;
                 if (room == 0)
                 {
                     if (_neverWait)
@@ -87,8 +95,8 @@ public sealed class DescriptorCharacterOutput : ICharacterOutput, IBoundedOutput
                     continue;
                 }
 
-                int end = (_start + _count) % Capacity;
-                int length = Math.Min(Math.Min(data.Length, room), Capacity - end);
+                int end = (_start + _count) % _ring.Length;
+                int length = Math.Min(Math.Min(data.Length, room), _ring.Length - end);
                 data[..length].CopyTo(_ring.AsSpan(end));
                 _count += length;
                 data = data[length..];
@@ -148,10 +156,28 @@ public sealed class DescriptorCharacterOutput : ICharacterOutput, IBoundedOutput
         }
     }
 
+    // The thread may be writing from the old buffer, whose content stays as it is; what it has written is still the first of what is counted.
+    private void Grow(long needed)
+    {
+        int length = _ring.Length;
+        while (length < Capacity && length < needed)
+        {
+            length *= 2;
+        }
+
+        byte[] ring = new byte[length];
+        int first = Math.Min(_count, _ring.Length - _start);
+        _ring.AsSpan(_start, first).CopyTo(ring);
+        _ring.AsSpan(0, _count - first).CopyTo(ring.AsSpan(first));
+        _ring = ring;
+        _start = 0;
+    }
+
     private void Drain()
     {
         while (true)
         {
+            byte[] ring;
             int start;
             int length;
             lock (_gate)
@@ -168,12 +194,13 @@ public sealed class DescriptorCharacterOutput : ICharacterOutput, IBoundedOutput
                 }
 
                 _writerSleeps = false;
+                ring = _ring;
                 start = _start;
-                length = Math.Min(Math.Min(_count, Capacity - _start), MostAtOnce);
+                length = Math.Min(Math.Min(_count, ring.Length - start), MostAtOnce);
             }
 
             // Outside the lock: nobody else touches bytes that are still counted.
-            int written = Descriptor.Write(_descriptor, _ring.AsSpan(start, length), out int error);
+            int written = Descriptor.Write(_descriptor, ring.AsSpan(start, length), out int error);
             if (error == ErrorNumber.TryAgain)
             {
                 _ = Descriptor.Wait(_descriptor, Readiness.Writable, Timeout.Infinite);
@@ -190,7 +217,7 @@ public sealed class DescriptorCharacterOutput : ICharacterOutput, IBoundedOutput
                     return;
                 }
 
-                _start = (_start + written) % Capacity;
+                _start = (_start + written) % _ring.Length;
                 _count -= written;
                 Monitor.PulseAll(_gate);
             }

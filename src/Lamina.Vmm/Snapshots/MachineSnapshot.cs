@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Security.Cryptography;
-using System.Text.Json;
 using Lamina.Machine.Processors;
 using Microsoft.Win32.SafeHandles;
 
@@ -95,6 +94,38 @@ public sealed class MachineSnapshot : IDisposable
         }
     }
 
+    /// <summary>
+    /// What its machine would use of the host beside the snapshot's own files. A snapshot that somebody else has made, or a machine's process that was taken over, may name what its user would not give to
+    /// the guest; so whoever restores one should look at this before. Images are opened to find what they rest on, and their content is not read.
+    /// </summary>
+    public IReadOnlyList<HostResource> FindHostResources()
+    {
+        List<HostResource> resources = [];
+        string own = Path.GetFullPath(Directory);
+        foreach (SavedDisk disk in Manifest.Disks)
+        {
+            string path = disk.IsCopied ? Path.Combine(own, disk.Path) : disk.Path;
+            if (!disk.IsCopied)
+            {
+                resources.Add(new HostResource(HostResourceKind.Disk, path));
+            }
+
+            if (disk.Format == "qcow2")
+            {
+                resources.AddRange(FindBelow(path).Select(static p => new HostResource(HostResourceKind.Disk, p)));
+            }
+        }
+
+        resources.AddRange(Manifest.Networks.Where(static n => n.Name != null).Select(static n => new HostResource(HostResourceKind.Network, n.Name!)));
+        resources.AddRange(Manifest.Shares.Select(static s => new HostResource(HostResourceKind.Share, s.Path)));
+        if (Manifest.SocketPath is { } sockets)
+        {
+            resources.Add(new HostResource(HostResourceKind.Socket, sockets));
+        }
+
+        return resources;
+    }
+
     /// <inheritdoc/>
     public void Dispose() => _layers.ForEach(static l => l.Layer.Dispose());
 
@@ -138,6 +169,19 @@ public sealed class MachineSnapshot : IDisposable
 
     internal static SavedFile FindFile(SnapshotManifest manifest, string name) =>
         manifest.Files.FirstOrDefault(f => f.Name == name) ?? throw new SnapshotException($"'{ManifestFile}' does not have '{name}' among its files");
+
+    // What an image rests on. One that cannot be opened says why when the machine is made.
+    private static IEnumerable<string> FindBelow(string image)
+    {
+        try
+        {
+            return [.. Storage.DiskImages.FindFiles(image, Storage.DiskFormat.Qcow2, writable: false, direct: false).Skip(1).Select(static f => Path.GetFullPath(f.Path))];
+        }
+        catch (Storage.StorageException)
+        {
+            return [];
+        }
+    }
 
     private static void CheckLength(string directory, string name, SnapshotManifest manifest)
     {
@@ -201,16 +245,9 @@ public sealed class MachineSnapshot : IDisposable
     {
         byte[] json = SnapshotFile.ReadAll(directory, ManifestFile, MaximumManifest);
         identity = Sha256.Hash(json);
-        try
-        {
-            SnapshotManifest manifest = JsonSerializer.Deserialize(json, SnapshotJson.Default.SnapshotManifest) ?? throw new SnapshotException($"'{ManifestFile}' is empty");
-            Check(manifest);
-            return manifest;
-        }
-        catch (JsonException e)
-        {
-            throw new SnapshotException($"'{ManifestFile}' makes no sense: {e.Message}", e);
-        }
+        SnapshotManifest manifest = ManifestReader.Read(json);
+        Check(manifest);
+        return manifest;
     }
 
     private static string DigestAll(SafeFileHandle file)
@@ -241,10 +278,11 @@ public sealed class MachineSnapshot : IDisposable
             throw new SnapshotException($"it is of a machine '{manifest.Machine}', and this version has {string.Join(", ", MachineVersion.All)}");
         }
 
-        bool whole = manifest is { Name: not null, CpuModel: not null, Labels: not null, Files: not null, Disks: not null, Networks: not null, Ports: not null, Cpuid: not null, Devices: not null, EmptySlots: not null }
+        bool whole = manifest is { Name: not null, CpuModel: not null, Labels: not null, Files: not null, Disks: not null, Networks: not null, Shares: not null, Ports: not null, Cpuid: not null, Devices: not null, EmptySlots: not null }
             && manifest.Files.All(static f => f is { Name: not null, Sha256: not null })
             && manifest.Disks.All(static d => d is { Path: not null, Format: "raw" or "qcow2" })
             && manifest.Networks.All(static n => n is { Kind: not null, HardwareAddress: not null, PublishedPorts: not null } && n.PublishedPorts.All(static p => p != null))
+            && manifest.Shares.All(static s => s is { Path: not null, Tag: not null })
             && manifest.Ports.All(static p => p != null)
             && manifest.Cpuid.All(static e => e is { Length: 6 })
             && manifest.Devices.All(static d => d is { Name: not null })

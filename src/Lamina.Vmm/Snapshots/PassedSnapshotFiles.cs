@@ -25,14 +25,19 @@ internal sealed class PassedSnapshotFiles(IReadOnlyList<PassedFile> files) : ISn
     public SafeFileHandle Reopen(string name) => new(Find(name).Number, ownsHandle: false);
 
     /// <inheritdoc/>
-    public void Copy(DiskBackend disk, string name)
+    public DiskImageCopy Copy(DiskBackend disk, string name)
     {
         _used.Add(name);
         PassedFile file = Find(name);
 
         // Its own descriptor stays, to be read again.
-        using BlockFile target = BlockFile.Adopt(BlockFile.Duplicate(file.Number), name);
-        disk.CopyImage(target);
+        return disk.BeginCopy(BlockFile.Adopt(BlockFile.Duplicate(file.Number), name));
+    }
+
+    /// <inheritdoc/>
+    public void CheckDisk(string name)
+    {
+        // Who has made the files does that: they have no place here.
     }
 
     /// <inheritdoc/>

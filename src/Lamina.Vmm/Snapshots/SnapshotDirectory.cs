@@ -1,3 +1,4 @@
+using Lamina.Interop;
 using Lamina.Interop.Files;
 using Lamina.Storage;
 using Microsoft.Win32.SafeHandles;
@@ -9,9 +10,7 @@ namespace Lamina.Vmm.Snapshots;
 /// </summary>
 public sealed class SnapshotDirectory : ISnapshotFolder
 {
-    private const string LockFile = "lock";
     private const string Ending = ".partial";
-    private static readonly TimeSpan LockedSoon = TimeSpan.FromMinutes(1);
     private readonly string _target;
     private readonly string _directory;
     private readonly SafeFileHandle _lock;
@@ -30,22 +29,7 @@ public sealed class SnapshotDirectory : ISnapshotFolder
 
         string parent = Path.GetDirectoryName(_target) ?? "/";
         RemoveLeftovers(parent);
-        _directory = Path.Combine(parent, $".{Path.GetFileName(_target)}.{Environment.ProcessId}-{Guid.NewGuid():N}{Ending}");
-        SafeFileHandle? held = null;
-        SnapshotWriter.Guard("made", _directory, () =>
-        {
-            HostFolder.CreatePrivate(_directory);
-            try
-            {
-                held = File.OpenHandle(Path.Combine(_directory, LockFile), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None);
-            }
-            catch
-            {
-                Directory.Delete(_directory, recursive: true);
-                throw;
-            }
-        });
-        _lock = held!;
+        (_directory, _lock) = Make(parent, Path.GetFileName(_target));
     }
 
     /// <inheritdoc/>
@@ -95,12 +79,14 @@ public sealed class SnapshotDirectory : ISnapshotFolder
     SafeFileHandle ISnapshotFolder.Reopen(string name) => File.OpenHandle(Path.Combine(_directory, name), FileMode.Open, FileAccess.ReadWrite);
 
     /// <inheritdoc/>
-    void ISnapshotFolder.Copy(DiskBackend disk, string name) => disk.CopyImage(Path.Combine(_directory, name));
+    DiskImageCopy ISnapshotFolder.Copy(DiskBackend disk, string name) => disk.BeginCopy(BlockFile.CreateNew(Path.Combine(_directory, name)));
+
+    /// <inheritdoc/>
+    void ISnapshotFolder.CheckDisk(string name) => DiskImages.Open(Path.Combine(_directory, name), null, writable: false).Dispose();
 
     /// <inheritdoc/>
     void ISnapshotFolder.Complete()
     {
-        File.Delete(Path.Combine(_directory, LockFile));
         HostFolder.Synchronize(_directory);
         Directory.Move(_directory, _target);
         try
@@ -116,7 +102,7 @@ public sealed class SnapshotDirectory : ISnapshotFolder
         }
     }
 
-    // What a process that was killed has left: whoever writes holds the lock in it.
+    // What a process that was killed has left: whoever writes holds the directory's lock.
     private static void RemoveLeftovers(string parent)
     {
         string[] partial = [];
@@ -135,25 +121,46 @@ public sealed class SnapshotDirectory : ISnapshotFolder
             {
                 Remove(path);
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or SystemCallException)
             {
-                // Somebody is writing there, or it is another user's.
+                // It is another user's.
             }
         }
     }
 
     private static void Remove(string path)
     {
-        string held = Path.Combine(path, LockFile);
-        if (File.Exists(held))
+        using SafeFileHandle? held = HostFolder.TryLock(path);
+        if (held != null)
         {
-            using SafeFileHandle own = File.OpenHandle(held, FileMode.Open, FileAccess.ReadWrite, FileShare.None);
             Directory.Delete(path, recursive: true);
         }
-        else if (DateTime.UtcNow - Directory.GetCreationTimeUtc(path) > LockedSoon)
+    }
+
+    // Whoever removes what is left over may have the lock of a new directory first, and take it away.
+    private static (string Directory, SafeFileHandle Lock) Make(string parent, string name)
+    {
+        while (true)
         {
-            // The lock is made after the directory, and removed before that gets its name.
-            Directory.Delete(path, recursive: true);
+            string directory = Path.Combine(parent, $".{name}.{Environment.ProcessId}-{Guid.NewGuid():N}{Ending}");
+            SafeFileHandle? held = null;
+            SnapshotWriter.Guard("made", directory, () =>
+            {
+                HostFolder.CreatePrivate(directory);
+                try
+                {
+                    held = HostFolder.TryLock(directory);
+                }
+                catch
+                {
+                    Directory.Delete(directory, recursive: true);
+                    throw;
+                }
+            });
+            if (held != null)
+            {
+                return (directory, held);
+            }
         }
     }
 

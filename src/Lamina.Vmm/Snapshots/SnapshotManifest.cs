@@ -75,6 +75,9 @@ public sealed record SnapshotManifest
     /// <summary>Its network cards.</summary>
     public SavedNetwork[] Networks { get; set; } = [];
 
+    /// <summary>Its shared folders.</summary>
+    public SavedShare[] Shares { get; set; } = [];
+
     /// <summary>Slots of the PCI bus that were empty before the last one taken.</summary>
     public int[] EmptySlots { get; set; } = [];
 

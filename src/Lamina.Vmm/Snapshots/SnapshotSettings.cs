@@ -52,6 +52,7 @@ public static class SnapshotSettings
                 ? new BalloonSettings { Target = balloon.Target, DeflatesOnOutOfMemory = balloon.DeflatesOnOutOfMemory, ReportsFreePages = balloon.ReportsFreePages }
                 : null,
             Sockets = manifest.SocketAddress is { } address ? new SocketSettings { Address = address, Path = manifest.SocketPath ?? "" } : null,
+            Shares = [.. manifest.Shares.Select(static s => new ShareSettings { Path = s.Path, Tag = s.Tag, IsReadOnly = s.IsReadOnly })],
             EmptySlots = manifest.EmptySlots,
             Disks = [.. manifest.Disks.Select(d => new DiskSettings
             {

@@ -13,6 +13,7 @@ namespace Lamina.Vmm.Snapshots;
 internal sealed class SnapshotWriter(ISnapshotFolder folder, SnapshotOptions options) : IDisposable
 {
     private readonly List<SavedFile> _files = [];
+    private readonly List<(string Name, DiskImageCopy Copy)> _copies = [];
     private SafeFileHandle? _unpacked;
     private List<PageRun>? _runs;
 
@@ -49,12 +50,12 @@ internal sealed class SnapshotWriter(ISnapshotFolder folder, SnapshotOptions opt
         }
     });
 
-    /// <summary>Copies a disk's image.</summary>
+    /// <summary>Begins to copy a disk's image, as it is now.</summary>
     /// <returns>The copy's name.</returns>
     internal string CopyDisk(int number, DiskBackend disk)
     {
         string name = MachineSnapshot.GetDiskFile(number, disk.Format);
-        Guard("written", name, () => folder.Copy(disk, name));
+        Guard("written", name, () => _copies.Add((name, folder.Copy(disk, name))));
         return name;
     }
 
@@ -65,6 +66,15 @@ internal sealed class SnapshotWriter(ISnapshotFolder folder, SnapshotOptions opt
     /// <returns>The snapshot's identity: the digest of its manifest.</returns>
     internal string Complete(SnapshotManifest manifest, byte[] state, Boot.BootLoader? boot)
     {
+        foreach ((string name, DiskImageCopy copy) in _copies)
+        {
+            Guard("written", name, () =>
+            {
+                copy.Complete();
+                folder.CheckDisk(name);
+            });
+        }
+
         Add(MachineSnapshot.StateFile, state);
         foreach (SavedDisk disk in manifest.Disks.Where(static d => d.IsCopied))
         {
@@ -96,7 +106,11 @@ internal sealed class SnapshotWriter(ISnapshotFolder folder, SnapshotOptions opt
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _unpacked?.Dispose();
+    public void Dispose()
+    {
+        _copies.ForEach(static c => c.Copy.Dispose());
+        _unpacked?.Dispose();
+    }
 
     internal static void Guard(string verb, string name, Action write)
     {

@@ -16,11 +16,18 @@ internal sealed class FuseClient : IFileSystemCompletion, IDisposable
     private readonly FileSystemRequest _request;
     private uint _written;
 
-    public FuseClient(string folder, bool readOnly = false)
+    /// <summary>Mounts a folder, or goes on with one that was mounted when <paramref name="state"/> was saved.</summary>
+    public FuseClient(string folder, bool readOnly = false, byte[]? state = null)
     {
         _memory = new GuestMemory([new GuestMemoryRegion(0, MemoryLength, _buffer.Vector(0, MemoryLength).Address)]);
         _request = new FileSystemRequest(0, 64, _memory, this);
         Server = FolderServer.Open(folder, readOnly);
+        if (state != null)
+        {
+            Restore(state);
+            return;
+        }
+
         byte[] initialize = new byte[16];
         BinaryPrimitives.WriteUInt32LittleEndian(initialize, 7);
         BinaryPrimitives.WriteUInt32LittleEndian(initialize.AsSpan(4), 37);
@@ -85,6 +92,27 @@ internal sealed class FuseClient : IFileSystemCompletion, IDisposable
     public (int Error, byte[] Data) Read(ulong node, ulong handle, ulong offset, uint size, FuseOperation operation = FuseOperation.Read)
     {
         return Send(operation, node, Longs(handle, offset), Words(size, 0), Longs(0), Words(0, 0));
+    }
+
+    public (int Error, uint Written) Write(ulong node, ulong handle, ulong offset, string text)
+    {
+        byte[] data = Encoding.UTF8.GetBytes(text);
+        (int error, byte[] body) = Send(FuseOperation.Write, node, Longs(handle, offset), Words((uint)data.Length, 0), Longs(0), Words(0, 0), data);
+        return (error, error == 0 ? BitConverter.ToUInt32(body) : 0);
+    }
+
+    // Its resources are this object's only if all went well.
+    private void Restore(byte[] state)
+    {
+        try
+        {
+            Server.Restore(state);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     public static byte[] Text(string text) => [.. Encoding.UTF8.GetBytes(text), 0];

@@ -106,7 +106,6 @@ public sealed class RestoredMachineTests : IDisposable
     {
         string left = Path.Combine(_directory, ".one.1-0123456789abcdef0123456789abcdef.partial");
         Directory.CreateDirectory(left);
-        File.WriteAllText(Path.Combine(left, "lock"), "");
         File.WriteAllText(Path.Combine(left, "memory.bin"), "half");
         string other = Path.Combine(_directory, ".not.partial");
         Directory.CreateDirectory(other);

@@ -35,6 +35,13 @@ internal sealed class SystemImageStore(string root)
             : [];
     }
 
+    /// <summary>Whether a file is the disk of an image.</summary>
+    public bool HoldsDisk(string path)
+    {
+        string full = Path.GetFullPath(path);
+        return List().Any(i => Path.GetFullPath(i.GetPath(SystemImage.DiskFile)) == full);
+    }
+
     /// <summary>The kept disks of an image.</summary>
     public IReadOnlyList<string> GetKeptDisks(SystemImageName name)
     {
