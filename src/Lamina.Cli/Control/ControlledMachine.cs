@@ -32,6 +32,9 @@ internal sealed class ControlledMachine
     /// <summary>Makes what a snapshot is to tell whoever restores it.</summary>
     public required Func<Dictionary<string, string>> CreateLabels { get; init; }
 
+    /// <summary>What the translator has made in it.</summary>
+    public required Inspection.TranslationSummary Translations { get; init; }
+
     /// <summary>What confines its process.</summary>
     public required Sandbox Sandbox { get; init; }
 

@@ -9,17 +9,15 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
 {
     private readonly PerfMap? _map;
     private readonly BlockDump? _dump;
+
     private readonly bool _shows;
-    private readonly TranslationSummary _counts = new();
 
     private TranslationWatch(PerfMap? map, BlockDump? dump, bool shows, TranslatorInspection inspection, LockstepMonitor? lockstep)
     {
         _map = map;
         _dump = dump;
         _shows = shows;
-
-        // Whoever wants nothing told is not to pay for it.
-        Options = new TranslatorOptions { Observer = map == null && dump == null && !shows ? null : this, Lockstep = lockstep, StrictCode = inspection.StrictCode };
+        Options = new TranslatorOptions { Observer = this, Lockstep = lockstep, StrictCode = inspection.StrictCode };
     }
 
     /// <summary>For the accelerator.</summary>
@@ -45,8 +43,11 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
         }
     }
 
+    /// <summary>What was translated.</summary>
+    public TranslationSummary Counts { get; } = new();
+
     /// <summary>What is to be said of it at the end, if anything.</summary>
-    public string? Summary => _shows ? _counts.ToString() : null;
+    public string? Summary => _shows ? Counts.ToString() : null;
 
     /// <summary>Says what lockstep found, if it was on.</summary>
     public void WriteLockstep(TextWriter output)
@@ -79,7 +80,7 @@ internal sealed class TranslationWatch : ITranslationObserver, IDisposable
     {
         _map?.Translated(block);
         _dump?.Translated(block);
-        _counts.Translated(block);
+        Counts.Translated(block);
     }
 
     /// <inheritdoc/>

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Lamina.Interop;
 using Lamina.Interop.Isolation;
@@ -133,7 +132,7 @@ internal sealed class Sandbox
         // The runtime: its own files, libraries, and what the kernel tells of this process and of memory.
         foreach (string path in (ReadOnlySpan<string>)
             [
-                AppContext.BaseDirectory, RuntimeFeature.IsDynamicCodeSupported ? RuntimeEnvironment.GetRuntimeDirectory() : "", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache", "/etc/ssl/openssl.cnf",
+                AppContext.BaseDirectory, RuntimeEnvironment.GetRuntimeDirectory(), "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache", "/etc/ssl/openssl.cnf",
                 "/usr/share/terminfo", "/lib/terminfo", "/etc/terminfo", "/proc/self", "/proc/meminfo", "/proc/stat", "/proc/cpuinfo", "/proc/sys/vm", "/sys/fs/cgroup", "/sys/devices/system", "/sys/kernel/mm", "/dev/urandom",
             ])
         {

@@ -243,6 +243,7 @@ internal sealed class MachineRun(RunOptions options)
                 Resize = (columns, rows) => SendSize(machine, link, new TerminalSize(columns, rows)),
                 AskToPowerOff = () => AskToPowerOff(machine, link),
                 CreateLabels = () => RestoredMachine.CreateLabels(Source, HasShell(link)),
+                Translations = inspection.Counts,
                 Sandbox = sandbox,
                 Quit = quit,
             });

@@ -19,15 +19,14 @@ internal sealed class StatisticsVerb(ControlledMachine machine) : IControlVerb
     {
         Vmm.VirtualMachine vm = machine.Machine;
         ProcessorCounters counters = vm.Counters;
-        TranslationCounters translations = vm.Translations;
         MachineStatistics statistics = new()
         {
             Accelerator = vm.AcceleratorName,
             Instructions = vm.InstructionsRetired,
             Exits = counters.Exits,
             ExitsByKind = counters.Exits == 0 ? null : Describe(counters),
-            TranslatedBlocks = translations.Blocks,
-            TranslatedBytes = translations.GuestBytes,
+            TranslatedBlocks = machine.Translations.Count,
+            TranslatedBytes = machine.Translations.GuestBytes,
             AssistedInstructions = counters.AssistedInstructions,
             MachineSeconds = vm.MachineTime.TotalSeconds,
             ProcessorSeconds = Environment.CpuUsage.TotalTime.TotalSeconds,
