@@ -137,7 +137,15 @@ public sealed unsafe partial class IoRing : IDisposable
     }
 
     /// <summary>Lets the thread that waits go on.</summary>
-    public void Wake() => Submit(0, -1, 0, null, 0, 0, WakeTag);
+    public void Wake()
+    {
+        // A host that cannot take it now will: whoever waits waits for nothing else.
+        SpinWait spin = default;
+        while (!Submit(0, -1, 0, null, 0, 0, WakeTag) && Marshal.GetLastPInvokeError() is ErrorNumber.TryAgain or ErrorNumber.Busy)
+        {
+            spin.SpinOnce();
+        }
+    }
 
     /// <summary>Waits until requests have ended, or <see cref="Wake"/>. One thread.</summary>
     /// <param name="ended">Takes them.</param>
