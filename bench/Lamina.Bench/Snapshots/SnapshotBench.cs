@@ -96,8 +96,11 @@ internal sealed class SnapshotBench : IDisposable
         }
 
         double milliseconds = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+
+        // It goes on writing, and does not end before somebody has read it.
+        Task rest = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null);
         Call(["kill", "writer"]);
-        process.StandardOutput.BaseStream.CopyTo(Stream.Null);
+        rest.Wait();
         string told = process.StandardError.ReadToEnd();
         process.WaitForExit();
         int at = told.IndexOf(FirstInstruction, StringComparison.Ordinal);
