@@ -149,7 +149,7 @@ public sealed class SnapshotGuestTests : IDisposable
         // The host's programs, of which the guest has many files open.
         Run("run", "debian", "--detach", "--name", "box", "--memory", "256M", "--disk", disk, "--share", "/:/host:ro");
         Execute("box", "mount -t devtmpfs none /host/dev && mount -t proc none /host/proc && mount -t tmpfs none /host/tmp");
-        const string Fio = "fio --name=v --filename=/dev/vda --rw=randwrite --bs=4k --size=32M --iodepth=16 --ioengine=libaio --direct=1 --loops=2 --verify=crc32c --verify_fatal=1 --verify_backlog=256";
+        const string Fio = "fio --name=v --filename=/dev/vda --rw=randwrite --bs=4k --size=32M --iodepth=16 --ioengine=libaio --direct=1 --loops=16 --verify=crc32c --verify_fatal=1 --verify_backlog=256";
         Execute("box", $"(chroot /host sh -c 'cd /tmp && exec {Fio}' >/tmp/output 2>&1; echo $? >/tmp/status) </dev/null >/dev/null 2>&1 &");
         Execute("box", "until [ $(awk '{print $7}' /sys/block/vda/stat) -gt 8192 ]; do sleep 0.1; done");
         string snapshot = Path.Combine(_directory, "saved");
