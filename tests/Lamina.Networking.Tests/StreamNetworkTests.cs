@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Lamina.Interop;
 using Lamina.Interop.Events;
@@ -15,7 +16,7 @@ public sealed unsafe class StreamNetworkTests : INetworkReceiver, IDisposable
     private readonly StreamPair _pair = new();
     private readonly StreamNetwork _network;
     private readonly int _far;
-    private readonly Queue<byte[]> _received = new();
+    private readonly ConcurrentQueue<byte[]> _received = new();
     private readonly SemaphoreSlim _arrived = new(0);
     private readonly SemaphoreSlim _refused = new(0);
     private readonly SemaphoreSlim _ready = new(0);
@@ -76,7 +77,7 @@ public sealed unsafe class StreamNetworkTests : INetworkReceiver, IDisposable
         foreach (byte[] frame in frames)
         {
             Assert.True(_arrived.Wait(Patience, TestContext.Current.CancellationToken), "A frame did not arrive.");
-            byte[] packet = _received.Dequeue();
+            byte[] packet = Next();
             Assert.True(packet.AsSpan(0, Header).IndexOfAnyExcept((byte)0) < 0);
             Assert.True(packet.AsSpan(Header).SequenceEqual(frame));
         }
@@ -96,7 +97,7 @@ public sealed unsafe class StreamNetworkTests : INetworkReceiver, IDisposable
         _full = false;
         _network.ResumeReceive();
         Assert.True(_arrived.Wait(Patience, TestContext.Current.CancellationToken));
-        Assert.True(_received.Dequeue().AsSpan(Header).SequenceEqual(frame));
+        Assert.True(Next().AsSpan(Header).SequenceEqual(frame));
     }
 
     [Fact]
@@ -159,6 +160,12 @@ public sealed unsafe class StreamNetworkTests : INetworkReceiver, IDisposable
     {
         _ = Descriptor.Write(_far, [0xff, 0xff, 0xff, 0xff, 1, 2, 3], out _);
         Assert.True(_down.Wait(Patience, TestContext.Current.CancellationToken));
+    }
+
+    private byte[] Next()
+    {
+        Assert.True(_received.TryDequeue(out byte[]? packet), "A frame was announced and is not there.");
+        return packet;
     }
 
     private static byte[] Make(Random random, int length)
