@@ -33,6 +33,6 @@ public sealed record DiskSettings
     /// <summary>Its slot on the PCI bus, 1 to 31; null for the first that is free.</summary>
     public int? Slot { get; init; }
 
-    /// <summary>What the guest may ask of it; <see cref="VirtualMachine.SetDiskLimits"/> changes that.</summary>
+    /// <summary>What the guest may ask of it; <see cref="VirtualMachine.SetLimits"/> changes that.</summary>
     public IoLimits Limits { get; init; } = IoLimits.None;
 }

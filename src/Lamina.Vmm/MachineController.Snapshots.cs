@@ -280,6 +280,7 @@ internal sealed partial class MachineController
             Number = n.Number ?? 0,
             QueuePairs = n.QueuePairs,
             Slot = n.Slot,
+            Limits = SavedLimits.Save(n.Limits),
             PublishedPorts = [.. n.PublishedPorts.Select(static p => p.ToString())],
             HardwareAddress = Convert.ToHexStringLower(Devices.Virtio.GetHardwareAddress(n, n.Number ?? 0)),
         })],
@@ -308,6 +309,8 @@ internal sealed partial class MachineController
             IsReadOnly = settings.IsReadOnly,
             Length = disk.Length,
             Serial = settings.Serial,
+            Limits = SavedLimits.Save(settings.Limits),
+            WaitsForSpace = settings.OnNoSpace == Storage.WriteErrorPolicy.Wait,
         };
     }
 

@@ -36,6 +36,6 @@ public sealed record NetworkSettings
     /// <summary>Its slot on the PCI bus, 1 to 31; null for the first that is free.</summary>
     public int? Slot { get; init; }
 
-    /// <summary>What may pass in each direction; <see cref="VirtualMachine.SetNetworkLimits"/> changes that.</summary>
+    /// <summary>What may pass in each direction; <see cref="VirtualMachine.SetLimits"/> changes that.</summary>
     public IoLimits Limits { get; init; } = IoLimits.None;
 }

@@ -7,6 +7,7 @@ using Lamina.Machine.Processors;
 using Lamina.Networking;
 using Lamina.Personalities.VMware;
 using Lamina.Storage;
+using Lamina.Vmm.Devices;
 using Lamina.Vmm.Snapshots;
 
 namespace Lamina.Vmm;
@@ -90,11 +91,11 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>Time that has passed for the guest since the start: pauses do not count.</summary>
     public TimeSpan MachineTime => _controller.MachineTime;
 
-    /// <summary>What each disk was asked for since the start, in the order of <see cref="MachineSettings.Disks"/>: reads are inward.</summary>
-    public IReadOnlyList<TrafficCounters> DiskTraffic => [.. _controller.Devices.Disks.Select(static d => d.Traffic)];
+    /// <summary>What each disk was asked for: reads are inward.</summary>
+    public IReadOnlyList<DeviceTraffic> DiskTraffic => [.. _controller.Devices.Disks.Select(static d => new DeviceTraffic(d.Name, d.Way.Traffic))];
 
-    /// <summary>What passed each network card since the start, in the order of <see cref="MachineSettings.Networks"/>: what the guest receives is inward.</summary>
-    public IReadOnlyList<TrafficCounters> NetworkTraffic => [.. _controller.Devices.Networks.Select(static n => n.Traffic)];
+    /// <summary>What passed each network card: what the guest receives is inward.</summary>
+    public IReadOnlyList<DeviceTraffic> NetworkTraffic => [.. _controller.Devices.Networks.Select(static n => new DeviceTraffic(n.Name, n.Way.Traffic))];
 
     /// <summary>Tells of something that a person should know, such as another accelerator. On the machine's event loop.</summary>
     public event Action<string>? Noticed
@@ -116,22 +117,21 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>Tells the guest how large the window of its virtio console is. Nothing happens if it has none.</summary>
     public void ResizeConsole(int columns, int rows) => _controller.Devices.Virtio.ConsoleDevice?.Resize(columns, rows);
 
-    /// <summary>Changes what the guest may ask of a disk, also for requests that wait already.</summary>
-    /// <param name="disk">Its position in <see cref="MachineSettings.Disks"/>.</param>
-    /// <param name="limits">What it may ask from now on.</param>
-    public void SetDiskLimits(int disk, IoLimits limits)
+    /// <summary>Changes what the guest may ask of a disk, or what may pass a network card in each direction, also for requests that wait already. Any thread.</summary>
+    /// <param name="device">The device's name, such as "disk0".</param>
+    /// <param name="limits">What is allowed from now on.</param>
+    /// <exception cref="MachineConfigurationException">There is no such device.</exception>
+    public void SetLimits(string device, IoLimits limits)
     {
         ArgumentNullException.ThrowIfNull(limits);
-        _controller.Devices.Disks[disk].SetLimits(limits);
-    }
+        LimitedDevice[] devices = [.. _controller.Devices.Disks, .. _controller.Devices.Networks];
+        LimitedDevice found = Array.Find(devices, d => d.Name == device);
+        if (found.Way == null)
+        {
+            throw new MachineConfigurationException($"The machine has no device '{device}'{(devices.Length > 0 ? $"; it has {string.Join(", ", devices.Select(static d => d.Name))}" : "")}.");
+        }
 
-    /// <summary>Changes what may pass a network card in each direction.</summary>
-    /// <param name="card">Its position in <see cref="MachineSettings.Networks"/>.</param>
-    /// <param name="limits">What may pass from now on.</param>
-    public void SetNetworkLimits(int card, IoLimits limits)
-    {
-        ArgumentNullException.ThrowIfNull(limits);
-        _controller.Devices.Networks[card].SetLimits(limits);
+        found.Way.SetLimits(limits);
     }
 
     /// <summary>The settings with which the same machine would be made now, with the devices that have come and without those that have gone.</summary>

@@ -105,7 +105,7 @@ public sealed class DiskTests : IDisposable
         const string Read = "s=$(cut -d' ' -f1 /proc/uptime | tr -d .); dd if=/dev/vda of=/dev/null bs=1M skip={0} count=6 2>/dev/null; echo $(($(cut -d' ' -f1 /proc/uptime | tr -d .) - s))";
         int slow = int.Parse(guest.Run(string.Format(CultureInfo.InvariantCulture, Read, 0)), CultureInfo.InvariantCulture);
         Assert.InRange(slow, 240, 600);
-        guest.Machine.SetDiskLimits(0, IoLimits.None);
+        guest.Machine.SetLimits("disk0", IoLimits.None);
         int fast = int.Parse(guest.Run(string.Format(CultureInfo.InvariantCulture, Read, 8)), CultureInfo.InvariantCulture);
         Assert.InRange(fast, 0, 200);
         guest.Type("exit\r");

@@ -47,6 +47,11 @@ public sealed class ExecTests : IDisposable
         Assert.Equal("new", Run(0, null, "exec", "box", "--", "sh", "-c", "until [ -e /sys/block/vdb ]; do sleep 0.1; done; cat /sys/block/vdb/serial").Text);
         Run(0, null, "device", "resize", "box", "disk1", "4M");
         Run(0, null, "exec", "box", "--", "sh", "-c", $"until [ $(cat /sys/block/vdb/size) = {4 * Mebibyte / 512} ]; do sleep 0.1; done");
+        Assert.EndsWith("iops=20,bps=2097152,burst=50", Run(0, null, "device", "limit", "box", "disk1", "iops=20,bps=2M,burst=50").Text.TrimEnd(), StringComparison.Ordinal);
+        Assert.Contains("iops=20,", Run(0, null, "device", "list", "box").Text, StringComparison.Ordinal);
+        Assert.Contains("no device 'disk2'; it has disk0, disk1", Run(125, null, "device", "limit", "box", "disk2", "iops=1").Error, StringComparison.Ordinal);
+        Assert.Contains("Accepted: iops=N", Run(125, null, "device", "limit", "box", "disk1", "pps=1").Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("=", Run(0, null, "device", "limit", "box", "disk1", "none").Text, StringComparison.Ordinal);
         Run(0, null, "device", "remove", "box", "disk1");
         Assert.DoesNotContain("disk1", Run(0, null, "device", "list", "box").Text, StringComparison.Ordinal);
         Assert.Contains("no device 'disk1'", Run(125, null, "device", "remove", "box", "disk1").Error, StringComparison.Ordinal);

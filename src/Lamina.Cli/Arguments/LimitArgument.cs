@@ -6,6 +6,35 @@ namespace Lamina.Cli.Arguments;
 /// <summary>Limits among the settings of <c>--disk</c> and <c>--net</c>: <c>iops=N</c> (or <c>pps=N</c>), <c>bps=SIZE</c>, <c>burst=MILLISECONDS</c>.</summary>
 internal static class LimitArgument
 {
+    /// <summary>What operations of a device are called: iops of a disk, pps of a network card.</summary>
+    public static string GetOperations(string device) => device.StartsWith("net", StringComparison.Ordinal) ? "pps" : "iops";
+
+    /// <summary>Reads all limits of a device: settings with commas between them, or <c>none</c>.</summary>
+    /// <exception cref="LaminaException">They are not acceptable.</exception>
+    public static IoLimits Parse(string device, string text)
+    {
+        IoLimits limits = IoLimits.None;
+        if (text == "none")
+        {
+            return limits;
+        }
+
+        string operations = GetOperations(device);
+        foreach (string part in text.Split(','))
+        {
+            int equals = part.IndexOf('=', StringComparison.Ordinal);
+            if (!TryRead($"'{text}'", operations, equals < 0 ? part : part[..equals], equals < 0 ? null : part[(equals + 1)..], ref limits))
+            {
+                string[] settings = [$"{operations}=N", "bps=SIZE", "burst=MILLISECONDS"];
+                throw new LaminaException($"'{part}' is no limit of {device}. Accepted: {string.Join(", ", settings)}, or none.{Suggestion.For(part, settings)}");
+            }
+        }
+
+        return limits is { OperationsPerSecond: 0, BytesPerSecond: 0 }
+            ? throw new LaminaException($"'{text}' limits nothing: give {operations}=N or bps=SIZE, or none.")
+            : limits;
+    }
+
     /// <summary>Reads one setting.</summary>
     /// <param name="option">The option and its value, for messages.</param>
     /// <param name="operations">What operations are called: iops or pps.</param>

@@ -6,13 +6,14 @@ using Lamina.Management.Protocol;
 
 namespace Lamina.Cli.Lifecycle;
 
-/// <summary><c>lamina device list|add|remove|resize</c>: disks and network cards of a machine that runs.</summary>
+/// <summary><c>lamina device list|add|remove|resize|limit</c>: disks and network cards of a machine that runs.</summary>
 internal sealed class DeviceCommands
 {
     private readonly TextWriter _output;
     private readonly Argument<string> _name = new("NAME") { Description = "The machine, as 'lamina ps' shows it." };
     private readonly Argument<string> _device = new("DEVICE") { Description = "The device, as 'lamina device list' shows it." };
     private readonly Argument<string> _size = new("SIZE") { Description = "The disk's new size, such as 20G." };
+    private readonly Argument<string> _limits = new("LIMITS") { Description = "iops=N (of a network card, pps=N), bps=SIZE and burst=MILLISECONDS, with commas between them; or none." };
     private readonly Option<bool> _json = new("--json") { Description = "Write JSON." };
     private readonly Option<string> _disk = new("--disk") { HelpName = "FILE", Description = "A disk image, with settings after commas, as for 'lamina run'." };
     private readonly Option<string> _net = new("--net") { HelpName = "WHERE", Description = "A network card, as for 'lamina run'." };
@@ -28,6 +29,7 @@ internal sealed class DeviceCommands
         Add(new Command("add", "Attach a disk or a network card.") { _name, _disk, _net, _publish }, Attach);
         Add(new Command("remove", "Have the guest give up a disk or a network card.") { _name, _device, _timeout }, Detach);
         Add(new Command("resize", "Make a disk larger.") { _name, _device, _size }, Resize);
+        Add(new Command("limit", "Change the limits of a disk or a network card: what is not named has none.") { _name, _device, _limits }, Limit);
     }
 
     /// <summary>The command.</summary>
@@ -107,6 +109,16 @@ internal sealed class DeviceCommands
         MachineCall.Run(MachineDirectory.Open(), result.GetValue(_name)!, c => c.Call(ControlVerbs.ResizeDisk, arguments, ControlJson.Default.ResizeDiskArguments));
     }
 
+    private void Limit(ParseResult result)
+    {
+        string device = result.GetValue(_device)!;
+        LimitArguments arguments = new() { Device = device, Limits = DeviceReport.CreateLimits(LimitArgument.Parse(device, result.GetValue(_limits)!)) };
+        Write(MachineCall.Run(
+            MachineDirectory.Open(),
+            result.GetValue(_name)!,
+            c => c.Call(ControlVerbs.Limit, arguments, ControlJson.Default.LimitArguments, ControlJson.Default.DeviceResult)));
+    }
+
     // The machine's process may be in another directory.
     private static string CompletePath(string disk)
     {
@@ -115,6 +127,11 @@ internal sealed class DeviceCommands
         return path.Length == 0 ? disk : Path.GetFullPath(path) + disk[path.Length..];
     }
 
-    private void Write(DeviceResult device) =>
-        _output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{device.Name,-8} {(device.Slot is { } slot ? $"slot {slot,-2}" : "-      ")}  {device.Source}"));
+    private void Write(DeviceResult device) => _output.WriteLine(string.Create(
+        CultureInfo.InvariantCulture,
+        $"{device.Name,-8} {(device.Slot is { } slot ? $"slot {slot,-2}" : "-      ")}  {device.Source}{(device.Limits is { } limits ? $"  {Describe(device.Name, limits)}" : "")}"));
+
+    private static string Describe(string device, DeviceLimits limits) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{(limits.OperationsPerSecond is { } count ? $"{LimitArgument.GetOperations(device)}={count}," : "")}{(limits.BytesPerSecond is { } bytes ? $"bps={bytes}," : "")}burst={limits.BurstMilliseconds}");
 }

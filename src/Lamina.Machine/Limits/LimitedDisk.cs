@@ -4,13 +4,14 @@ using Lamina.Machine.Time;
 namespace Lamina.Machine.Limits;
 
 /// <summary>A disk's back end with limits, which may change at any time: requests that come too fast wait, in order.</summary>
-public sealed class LimitedDisk : IBlockBackend, ITimerTarget
+public sealed class LimitedDisk : IBlockBackend, ILimited, ITimerTarget
 {
     private readonly IBlockBackend _inner;
     private readonly IMachineClock _clock;
     private readonly IClockTimer _timer;
     private readonly ILock _gate;
     private IoThrottle _throttle;
+    private IoLimits _limits;
     private BlockRequest? _first;
     private BlockRequest? _last;
     private TrafficCounters _traffic;
@@ -22,6 +23,7 @@ public sealed class LimitedDisk : IBlockBackend, ITimerTarget
         _clock = clock;
         _gate = gate;
         _timer = clock.CreateTimer(this);
+        _limits = limits;
         _throttle.Set(limits, clock.Now);
     }
 
@@ -36,6 +38,9 @@ public sealed class LimitedDisk : IBlockBackend, ITimerTarget
 
     /// <inheritdoc/>
     public uint PreferredBlock => _inner.PreferredBlock;
+
+    /// <inheritdoc/>
+    public IoLimits Limits => Volatile.Read(ref _limits);
 
     /// <summary>Requests that the guest has made since the start, and their bytes. Any thread.</summary>
     public TrafficCounters Traffic
@@ -53,6 +58,7 @@ public sealed class LimitedDisk : IBlockBackend, ITimerTarget
     public void SetLimits(IoLimits limits)
     {
         _gate.Enter();
+        Volatile.Write(ref _limits, limits);
         _throttle.Set(limits, _clock.Now);
         bool waiting = _first is not null;
         _gate.Exit();

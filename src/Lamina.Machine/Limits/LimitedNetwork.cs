@@ -4,7 +4,7 @@ using Lamina.Machine.Time;
 namespace Lamina.Machine.Limits;
 
 /// <summary>A wire with limits, which may change at any time, for each direction: packets that come too fast wait at their sender. All lines of the wire share them.</summary>
-public sealed class LimitedNetwork : ITimerTarget
+public sealed class LimitedNetwork : ILimited, ITimerTarget
 {
     private readonly IMachineClock _clock;
     private readonly IClockTimer _timer;
@@ -12,6 +12,7 @@ public sealed class LimitedNetwork : ITimerTarget
     private readonly LimitedLine[] _lines;
     private IoThrottle _sending;
     private IoThrottle _receiving;
+    private IoLimits _limits;
     private TrafficCounters _traffic;
 
     /// <summary>Puts limits before the lines of a wire; <paramref name="gate"/> is its own.</summary>
@@ -20,6 +21,7 @@ public sealed class LimitedNetwork : ITimerTarget
         _clock = clock;
         _gate = gate;
         _timer = clock.CreateTimer(this);
+        _limits = limits;
         _sending.Set(limits, clock.Now);
         _receiving.Set(limits, clock.Now);
         _lines = new LimitedLine[lines.Length];
@@ -31,6 +33,9 @@ public sealed class LimitedNetwork : ITimerTarget
 
     /// <summary>The lines, with the limits before them.</summary>
     public ReadOnlySpan<INetworkBackend> Lines => _lines;
+
+    /// <inheritdoc/>
+    public IoLimits Limits => Volatile.Read(ref _limits);
 
     /// <summary>Frames that have passed since the start, and their bytes without the header. Any thread.</summary>
     public TrafficCounters Traffic
@@ -49,6 +54,7 @@ public sealed class LimitedNetwork : ITimerTarget
     {
         _gate.Enter();
         ulong now = _clock.Now;
+        Volatile.Write(ref _limits, limits);
         _sending.Set(limits, now);
         _receiving.Set(limits, now);
         bool waiting = false;

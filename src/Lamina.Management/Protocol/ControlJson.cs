@@ -21,6 +21,7 @@ namespace Lamina.Management.Protocol;
 [JsonSerializable(typeof(AttachArguments))]
 [JsonSerializable(typeof(DetachArguments))]
 [JsonSerializable(typeof(ResizeDiskArguments))]
+[JsonSerializable(typeof(LimitArguments))]
 [JsonSerializable(typeof(DeviceResult))]
 [JsonSerializable(typeof(DeviceResult[]))]
 [JsonSerializable(typeof(SnapshotArguments))]

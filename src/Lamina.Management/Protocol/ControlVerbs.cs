@@ -47,4 +47,7 @@ public static class ControlVerbs
 
     /// <summary>Makes a disk larger; takes <see cref="ResizeDiskArguments"/>.</summary>
     public const string ResizeDisk = "resize-disk";
+
+    /// <summary>Changes the limits of a disk or a network card; takes <see cref="LimitArguments"/>, gives <see cref="DeviceResult"/>.</summary>
+    public const string Limit = "limit";
 }

@@ -11,4 +11,7 @@ public sealed record DeviceResult
 
     /// <summary>What is behind it: the path of an image, or what a network card is connected to.</summary>
     public string Source { get; set; } = "";
+
+    /// <summary>Its limits; null if it has none.</summary>
+    public DeviceLimits? Limits { get; set; }
 }

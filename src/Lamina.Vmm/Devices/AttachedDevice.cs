@@ -39,14 +39,14 @@ internal sealed class AttachedDevice(VirtioDevice device, IReadOnlyList<IDisposa
     /// <summary>How the same disk would be made; null if it is none.</summary>
     public DiskSettings? DiskSettings
     {
-        get => _disk == null || Slot == 0 ? _disk : _disk with { Slot = Slot };
+        get => _disk == null ? null : _disk with { Slot = Slot == 0 ? _disk.Slot : Slot, Limits = Disk!.Limits };
         init => _disk = value;
     }
 
     /// <summary>How the same card would be made; null if it is none.</summary>
     public NetworkSettings? NetworkSettings
     {
-        get => _network == null || Slot == 0 ? _network : _network with { Slot = Slot };
+        get => _network == null ? null : _network with { Slot = Slot == 0 ? _network.Slot : Slot, Limits = Network!.Limits };
         init => _network = value;
     }
 

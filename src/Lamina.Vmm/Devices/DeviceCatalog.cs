@@ -10,7 +10,6 @@ using Lamina.Chipset.Timers;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
-using Lamina.Machine.Limits;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
@@ -146,10 +145,10 @@ internal sealed class DeviceCatalog
     internal ParavirtualCatalog? Paravirtual { get; }
 
     /// <summary>The disks' limits.</summary>
-    internal IReadOnlyList<LimitedDisk> Disks => Paravirtual?.Disks ?? Virtio.Disks;
+    internal IReadOnlyList<LimitedDevice> Disks => Paravirtual?.Disks ?? Virtio.Disks;
 
     /// <summary>The network cards' limits.</summary>
-    internal IReadOnlyList<LimitedNetwork> Networks => Paravirtual is { Networks.Count: > 0 } own ? own.Networks : Virtio.Networks;
+    internal IReadOnlyList<LimitedDevice> Networks => Paravirtual is { Networks.Count: > 0 } own ? own.Networks : Virtio.Networks;
 
     /// <summary>The memory balloon; null if there is none.</summary>
     internal MemoryBalloon? Balloon => Paravirtual?.Balloon ?? Virtio.Balloon;

@@ -74,7 +74,7 @@ internal sealed class ParavirtualCatalog : IDisposable
     internal MemoryBalloon? Balloon { get; private set; }
 
     /// <summary>The disks' limits.</summary>
-    internal IReadOnlyList<LimitedDisk> Disks => [.. AttachedDisks.Select(static d => d.Limited)];
+    internal IReadOnlyList<LimitedDevice> Disks => [.. AttachedDisks.Select(static d => new LimitedDevice(d.Name, d.Limited))];
 
     /// <summary>The disks. The list is replaced whole, on the control thread; any thread may read it.</summary>
     internal IReadOnlyList<ParavirtualDisk> AttachedDisks => Volatile.Read(ref _disks);
@@ -86,11 +86,11 @@ internal sealed class ParavirtualCatalog : IDisposable
     internal MachineSettings CurrentSettings => _settings with
     {
         Disks = [.. AttachedDisks.Select(static d => d.Settings)],
-        Networks = [.. _settings.Networks.Select(static (n, i) => n with { Number = i, Wires = [] })],
+        Networks = [.. _settings.Networks.Select((n, i) => n with { Number = i, Wires = [], Limits = _networks[i].Limits })],
     };
 
     /// <summary>The network cards' limits.</summary>
-    internal IReadOnlyList<LimitedNetwork> Networks => _networks;
+    internal IReadOnlyList<LimitedDevice> Networks => [.. _networks.Select(static (n, i) => new LimitedDevice(string.Create(CultureInfo.InvariantCulture, $"net{i}"), n))];
 
     /// <summary>Makes the devices.</summary>
     /// <returns>The settings less what these devices serve.</returns>

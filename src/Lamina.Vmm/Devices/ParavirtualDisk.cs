@@ -8,6 +8,7 @@ namespace Lamina.Vmm.Devices;
 /// <summary>A disk of a machine that shows another hypervisor than KVM, and what serves it.</summary>
 internal sealed class ParavirtualDisk : IDisposable
 {
+    private readonly DiskSettings _settings;
     private readonly TaskCompletionSource _removed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Opens it.</summary>
@@ -15,7 +16,7 @@ internal sealed class ParavirtualDisk : IDisposable
     internal ParavirtualDisk(DiskSettings settings, int number, Machine.Time.IMachineClock clock, Action<string> notice)
     {
         Number = number;
-        Settings = settings with { Number = number, Files = null };
+        _settings = settings with { Number = number, Files = null };
         Backend = new DiskBackend(
             DiskImages.Open(settings.Path, settings.Format, !settings.IsReadOnly, settings.IsDirect, settings.Files ?? HostImageFiles.Instance), settings.OnNoSpace, notice);
         Limited = new LimitedDisk(Backend, clock, new MonitorLock(), settings.Limits);
@@ -28,7 +29,7 @@ internal sealed class ParavirtualDisk : IDisposable
     public int Number { get; }
 
     /// <summary>How the same disk would be made.</summary>
-    public DiskSettings Settings { get; }
+    public DiskSettings Settings => _settings with { Limits = Limited.Limits };
 
     public DiskBackend Backend { get; }
 

@@ -23,10 +23,10 @@ internal sealed partial class VirtioCatalog
     internal IReadOnlyList<AttachedDevice> Attached => Volatile.Read(ref _attached);
 
     /// <summary>The disks' limits.</summary>
-    internal IReadOnlyList<LimitedDisk> Disks => [.. Attached.Select(static a => a.Disk).OfType<LimitedDisk>()];
+    internal IReadOnlyList<LimitedDevice> Disks => [.. Attached.Where(static a => a.Disk != null).Select(static a => new LimitedDevice(a.Name, a.Disk!))];
 
     /// <summary>The network cards' limits.</summary>
-    internal IReadOnlyList<LimitedNetwork> Networks => [.. Attached.Select(static a => a.Network).OfType<LimitedNetwork>()];
+    internal IReadOnlyList<LimitedDevice> Networks => [.. Attached.Where(static a => a.Network != null).Select(static a => new LimitedDevice(a.Name, a.Network!))];
 
     /// <summary>Whether devices can come and go.</summary>
     internal bool CanChange => _mmio == null;

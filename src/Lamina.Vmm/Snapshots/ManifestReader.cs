@@ -94,6 +94,8 @@ internal static class ManifestReader
             case "serial": disk.Serial = reader.GetString(); break;
             case "number": disk.Number = reader.GetInt32(); break;
             case "slot": disk.Slot = IsNull(ref reader) ? null : reader.GetInt32(); break;
+            case "limits": disk.Limits = ReadObject<SavedLimits>(ref reader, ReadField); break;
+            case "waitsForSpace": disk.WaitsForSpace = reader.GetBoolean(); break;
             default: reader.Skip(); break;
         }
     }
@@ -108,7 +110,19 @@ internal static class ManifestReader
             case "number": network.Number = reader.GetInt32(); break;
             case "queuePairs": network.QueuePairs = IsNull(ref reader) ? null : reader.GetInt32(); break;
             case "slot": network.Slot = IsNull(ref reader) ? null : reader.GetInt32(); break;
+            case "limits": network.Limits = ReadObject<SavedLimits>(ref reader, ReadField); break;
             case "publishedPorts": network.PublishedPorts = ReadArray(ref reader, ReadString)!; break;
+            default: reader.Skip(); break;
+        }
+    }
+
+    private static void ReadField(ref Utf8JsonReader reader, string field, SavedLimits limits)
+    {
+        switch (field)
+        {
+            case "operationsPerSecond": limits.OperationsPerSecond = reader.GetUInt64(); break;
+            case "bytesPerSecond": limits.BytesPerSecond = reader.GetUInt64(); break;
+            case "burstMilliseconds": limits.BurstMilliseconds = reader.GetUInt32(); break;
             default: reader.Skip(); break;
         }
     }

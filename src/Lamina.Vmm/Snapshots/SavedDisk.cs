@@ -26,4 +26,10 @@ public sealed record SavedDisk
 
     /// <summary>Its slot on the PCI bus; null if it is memory-mapped.</summary>
     public int? Slot { get; set; }
+
+    /// <summary>Its limits; null if it has none.</summary>
+    public SavedLimits? Limits { get; set; }
+
+    /// <summary>Whether the guest waits when the host has no space for its writes, rather than being told of an error.</summary>
+    public bool WaitsForSpace { get; set; }
 }

@@ -21,6 +21,9 @@ public sealed record SavedNetwork
     /// <summary>Its slot on the PCI bus; null if it is memory-mapped.</summary>
     public int? Slot { get; set; }
 
+    /// <summary>Its limits in each direction; null if it has none.</summary>
+    public SavedLimits? Limits { get; set; }
+
     /// <summary>Ports of the host that led to the guest, as [ADDRESS:]HOST:GUEST[/udp].</summary>
     public string[] PublishedPorts { get; set; } = [];
 }

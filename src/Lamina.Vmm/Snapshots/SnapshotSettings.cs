@@ -62,6 +62,8 @@ public static class SnapshotSettings
                 Serial = d.Serial,
                 Number = d.Number,
                 Slot = d.Slot,
+                Limits = SavedLimits.Restore(d.Limits),
+                OnNoSpace = d.WaitsForSpace ? WriteErrorPolicy.Wait : WriteErrorPolicy.Report,
             })],
             Networks = [.. manifest.Networks.Select(static n => new NetworkSettings
             {
@@ -70,6 +72,7 @@ public static class SnapshotSettings
                 QueuePairs = n.QueuePairs ?? 1,
                 Number = n.Number,
                 Slot = n.Slot,
+                Limits = SavedLimits.Restore(n.Limits),
                 HardwareAddress = ParseAddress(n.HardwareAddress),
             })],
         };

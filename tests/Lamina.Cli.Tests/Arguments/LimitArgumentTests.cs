@@ -32,6 +32,18 @@ public sealed class LimitArgumentTests
     [InlineData("a.img,iops")]
     public void OtherValuesAreRefused(string text) => Assert.Throws<LaminaException>(() => DiskArgument.Parse(text));
 
+    [Fact]
+    public void ARunningMachinesDeviceTakesThemAlone()
+    {
+        Assert.Equal(IoLimits.None, LimitArgument.Parse("disk0", "none"));
+        Assert.Equal(new IoLimits { OperationsPerSecond = 200, BytesPerSecond = 10 << 20 }, LimitArgument.Parse("disk1", "iops=200,bps=10M"));
+        Assert.Equal(new IoLimits { OperationsPerSecond = 200, BurstMilliseconds = 5 }, LimitArgument.Parse("net0", "burst=5,pps=200"));
+        Assert.Contains("Accepted: iops=N, bps=SIZE", Assert.Throws<LaminaException>(() => LimitArgument.Parse("disk0", "pps=1")).Message, StringComparison.Ordinal);
+        Assert.Contains("limits nothing", Assert.Throws<LaminaException>(() => LimitArgument.Parse("disk0", "burst=1")).Message, StringComparison.Ordinal);
+        Assert.Throws<LaminaException>(() => LimitArgument.Parse("disk0", "iops=0"));
+        Assert.Throws<LaminaException>(() => LimitArgument.Parse("disk0", ""));
+    }
+
     [Theory]
     [InlineData("user,iops=1")]
     [InlineData("none,pps=1")]

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Lamina.Machine.AddressSpaces;
+using Lamina.Machine.Limits;
 using Lamina.Vmm.Tests.Fakes;
 
 namespace Lamina.Vmm.Tests.Devices;
@@ -93,6 +94,20 @@ public sealed class DeviceChangeTests : IDisposable
         Assert.Equal(2 << 20, new FileInfo(Path.Combine(_directory, "first")).Length);
         Assert.Contains("can be given more", Assert.Throws<MachineConfigurationException>(() => machine.ResizeDisk("disk0", 1 << 20)).Message, StringComparison.Ordinal);
         Assert.Throws<MachineConfigurationException>(() => machine.ResizeDisk("disk0", (2 << 20) + 1));
+    }
+
+    [Fact]
+    public void LimitsBelongToADeviceByItsName()
+    {
+        using VirtualMachine machine = Start();
+        Assert.Equal("disk1", machine.AttachDisk(MakeDisk("second")));
+        IoLimits limits = new() { OperationsPerSecond = 5, BurstMilliseconds = 7 };
+        machine.SetLimits("disk1", limits);
+        Assert.Equal([IoLimits.None, limits], machine.CurrentSettings.Disks.Select(static d => d.Limits));
+        Assert.Equal(["disk0", "disk1"], machine.DiskTraffic.Select(static t => t.Device));
+        Assert.Contains("it has disk0, disk1", Assert.Throws<MachineConfigurationException>(() => machine.SetLimits("disk2", limits)).Message, StringComparison.Ordinal);
+        machine.SetLimits("disk1", IoLimits.None);
+        Assert.Equal([IoLimits.None, IoLimits.None], machine.CurrentSettings.Disks.Select(static d => d.Limits));
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using Lamina.Machine.Limits;
 using Lamina.SoftCpu;
 using Lamina.Storage;
 using Lamina.Vmm.Snapshots;
@@ -46,6 +47,27 @@ public sealed class HostResourceTests : IDisposable
         Assert.NotEqual(0, StartAgain(saved, folder));
         Directory.Delete(folder);
         Assert.Throws<MachineConfigurationException>(() => StartAgain(saved, folder));
+    }
+
+    [Fact]
+    public void What_a_disk_may_ask_of_the_host_stays_as_it_was_at_last()
+    {
+        string disk = Path.Combine(_directory, "disk.raw");
+        File.WriteAllBytes(disk, new byte[1 << 20]);
+        string snapshot = Path.Combine(_directory, "snapshot");
+        IoLimits limits = new() { OperationsPerSecond = 300, BytesPerSecond = 5 << 20, BurstMilliseconds = 40 };
+        MachineSettings settings = TestMachine.Settings(new InterpreterAccelerator()) with { Disks = [new DiskSettings { Path = disk, OnNoSpace = WriteErrorPolicy.Wait }] };
+        using (VirtualMachine machine = new(settings))
+        {
+            machine.Start();
+            machine.SetLimits("disk0", limits);
+            machine.Snapshot(snapshot);
+        }
+
+        using MachineSnapshot saved = MachineSnapshot.Open(snapshot);
+        DiskSettings restored = Assert.Single(SnapshotSettings.Create(saved, new InterpreterAccelerator()).Disks);
+        Assert.Equal(limits, restored.Limits);
+        Assert.Equal(WriteErrorPolicy.Wait, restored.OnNoSpace);
     }
 
     // Only what is read is used again: the others would be locked.

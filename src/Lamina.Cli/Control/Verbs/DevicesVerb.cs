@@ -1,3 +1,4 @@
+using Lamina.Cli.Lifecycle;
 using Lamina.Management.Protocol;
 using Lamina.Vmm;
 
@@ -15,12 +16,13 @@ internal sealed class DevicesVerb(ControlledMachine machine) : IControlVerb
         MachineSettings settings = machine.CurrentSettings;
         return
         [
-            .. settings.Disks.Select(static d => new DeviceResult { Name = $"disk{d.Number}", Slot = d.Slot, Source = d.Path }),
+            .. settings.Disks.Select(static d => new DeviceResult { Name = $"disk{d.Number}", Slot = d.Slot, Source = d.Path, Limits = DeviceReport.FindLimits(d.Limits) }),
             .. settings.Networks.Select(static n => new DeviceResult
             {
                 Name = $"net{n.Number}",
                 Slot = n.Slot,
                 Source = n.Kind == NetworkKind.User ? "user" : $"{(n.Kind == NetworkKind.Tap ? "tap" : "bridge")}={n.Name}",
+                Limits = DeviceReport.FindLimits(n.Limits),
             }),
         ];
     }

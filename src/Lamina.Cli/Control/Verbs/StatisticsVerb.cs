@@ -1,6 +1,5 @@
 using System.Globalization;
 using Lamina.Cli.Host;
-using Lamina.Machine.Limits;
 using Lamina.Machine.Processors;
 using Lamina.Management.Protocol;
 
@@ -31,8 +30,8 @@ internal sealed class StatisticsVerb(ControlledMachine machine) : IControlVerb
             MachineSeconds = vm.MachineTime.TotalSeconds,
             ProcessorSeconds = Environment.CpuUsage.TotalTime.TotalSeconds,
             Memory = new MemoryStatistics { GuestBytes = vm.Settings.MemorySize, ResidentBytes = ReadSize("VmRSS"), AnonymousBytes = ReadSize("RssAnon") },
-            Disks = [.. vm.DiskTraffic.Select(static (t, i) => Describe("disk", i, t))],
-            Networks = [.. vm.NetworkTraffic.Select(static (t, i) => Describe("net", i, t))],
+            Disks = [.. vm.DiskTraffic.Select(Describe)],
+            Networks = [.. vm.NetworkTraffic.Select(Describe)],
             Balloon = vm.Balloon is { } balloon
                 ? new BalloonStatistics { TargetBytes = balloon.Target, Bytes = balloon.Size, ReportedBytes = balloon.ReportedBytes }
                 : null,
@@ -50,13 +49,13 @@ internal sealed class StatisticsVerb(ControlledMachine machine) : IControlVerb
         Other = counters.Exits - counters.PortExits - counters.MmioExits - counters.MsrExits - counters.HaltExits,
     };
 
-    private static TrafficStatistics Describe(string kind, int number, TrafficCounters traffic) => new()
+    private static TrafficStatistics Describe(Vmm.DeviceTraffic device) => new()
     {
-        Name = string.Create(CultureInfo.InvariantCulture, $"{kind}{number}"),
-        InCount = traffic.InCount,
-        InBytes = traffic.InBytes,
-        OutCount = traffic.OutCount,
-        OutBytes = traffic.OutBytes,
+        Name = device.Device,
+        InCount = device.Traffic.InCount,
+        InBytes = device.Traffic.InBytes,
+        OutCount = device.Traffic.OutCount,
+        OutBytes = device.Traffic.OutBytes,
     };
 
     // A line such as "VmRSS:	  1234 kB".

@@ -20,6 +20,7 @@ internal static class VerbCatalog
         new AttachVerb(machine),
         new DetachVerb(machine),
         new ResizeDiskVerb(machine),
+        new LimitVerb(machine),
         new SnapshotVerb(machine),
     ];
 }
