@@ -76,7 +76,7 @@ internal static class IoBench
     private const string End = "r done 0\n";
 
     /// <summary>The same guest, back ends and accelerator, with the disk and the network card of each hypervisor that a guest can see.</summary>
-    public static List<Figure> RunPersonalities(int runs, string only) => Run(runs, $"block-raw,net,start,{only}", GetPersonalities(only));
+    public static List<Figure> RunPersonalities(int runs, string only) => Run(runs, $"{GetParts(only)},start", GetPersonalities(only));
 
     public static List<Figure> Run(int runs, string parts) => Run(runs, parts, [.. Subjects()]);
 
@@ -115,8 +115,17 @@ internal static class IoBench
 
     private static string[] GetPersonalities(string only)
     {
-        return [.. Enum.GetNames<PersonalityKind>().Select(static n => n.ToLowerInvariant()).Where(n => only.Length == 0 || only.Split(',').Contains(n))];
+        string[] all = [.. Enum.GetNames<PersonalityKind>().Select(static n => n.ToLowerInvariant())];
+        string[] named = [.. all.Where(only.Split(',').Contains)];
+        return named.Length == 0 ? all : named;
     }
+
+    private static string GetParts(string only) => only.Split(',') switch
+    {
+        var words when words.Contains("net") && !words.Contains("block") => "net",
+        var words when words.Contains("block") && !words.Contains("net") => "block-raw",
+        _ => "block-raw,net",
+    };
 
     // The native program is what people run; without it, this process does.
     private static IEnumerable<string> Subjects()

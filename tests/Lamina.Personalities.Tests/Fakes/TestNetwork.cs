@@ -18,7 +18,7 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
 
     public INetworkReceiver? Receiver { get; private set; }
 
-    public NetworkOffloads Offloads => offloads;
+    public NetworkOffloads Offloads { get; set; } = offloads;
 
     public int MaximumTransmissionUnit => 0;
 

@@ -256,6 +256,81 @@ public sealed class NetworkProviderTests : IDisposable
     }
 
     [Fact]
+    public void SegmentsThatArriveAsOneComeInPartsOfOnePacket()
+    {
+        const int Large = 16384;
+        const int Room = Large - 76;
+        _wire.Offloads = NetworkOffloads.Checksum | NetworkOffloads.SegmentTcp4 | NetworkOffloads.SegmentTcp6;
+        BringUp(Large);
+        SetFilter(0xb);
+        Assert.Equal((1, 1), (Query(0xfc01_020d)[144], Query(0xfc01_020d)[145]));
+        Assert.Equal(NetworkOffloads.Checksum, _wire.ReceiveOffloads);
+        SetCoalescing(2, 2);
+        Assert.Equal(_wire.Offloads, _wire.ReceiveOffloads);
+
+        byte[] frame = Frames.CreateTcp(60000);
+        byte[] packet = Arriving(frame);
+        (packet[0], packet[1], packet[6], packet[8]) = (1, 1, 34, 16);
+        Assert.True(_card.TryReceive(packet));
+        VmBusGuest.Packet parts = _guest.Take()!;
+        Assert.Null(_guest.Take());
+        Assert.Equal((7, 4u, 8 + (4 * 8)), (parts.Type, BitConverter.ToUInt32(parts.Header, 4), parts.Header.Length));
+        List<byte> arrived = [];
+        for (int i = 0; i < 4; i++)
+        {
+            byte[] message = _guest.Ram.Get(ReceiveBuffer + BitConverter.ToUInt32(parts.Header, 12 + (i * 8)), BitConverter.ToInt32(parts.Header, 8 + (i * 8)));
+            Assert.Equal((message.Length, 32u, 0u, 0x88u), (BitConverter.ToInt32(message, 4), BitConverter.ToUInt32(message, 32), BitConverter.ToUInt32(message, 48), BitConverter.ToUInt32(message, 56)));
+            Assert.Equal((16u, 0x8000_0001u, 12u), (BitConverter.ToUInt32(message, 60), BitConverter.ToUInt32(message, 64), BitConverter.ToUInt32(message, 68)));
+            Assert.Equal((1, i switch { 0 => 3, 3 => 5, _ => 1 }), (message[72], message[73]));
+            Assert.True(i == 3 || message.Length == Room + 76, "A part that is not the last one is not full.");
+            arrived.AddRange(message[(8 + BitConverter.ToInt32(message, 8))..]);
+        }
+
+        Assert.Equal(frame, arrived);
+
+        // All parts are given back with the first, and small frames are as ever.
+        int count = 0;
+        while (_card.TryReceive(packet))
+        {
+            Assert.NotNull(_guest.Take());
+            count++;
+        }
+
+        Assert.Equal(((ReceivePages * 4096 / Large) - 8 - 4) / 4, count);
+        _guest.Put(11, parts.Transaction, [], Words(108, 1));
+        Assert.True(_card.TryReceive(packet));
+        Assert.NotNull(_guest.Take());
+        Assert.False(_card.TryReceive(packet));
+        _guest.Put(11, parts.Transaction, [], Words(108, 1));
+        byte[] small = WithChecksum(Frames.CreateTcp(200));
+        Assert.Equal(small, Arrive(Arriving(small)).Frame);
+
+        // A driver can do without, and then the next that comes is still whole.
+        SetCoalescing(1, 1);
+        Assert.Equal(NetworkOffloads.Checksum, _wire.ReceiveOffloads);
+        Assert.True(_card.TryReceive(packet));
+        Assert.Equal(4u, BitConverter.ToUInt32(_guest.Take()!.Header, 4));
+        SetCoalescing(2, 0);
+        Assert.Equal(NetworkOffloads.Checksum, _wire.ReceiveOffloads);
+        SetCoalescing(2, 2);
+        Assert.Equal(_wire.Offloads, _wire.ReceiveOffloads);
+
+        // What no parts can hold is lost.
+        Assert.True(_card.TryReceive(Arriving(new byte[INetworkBackend.MaximumPacketLength * 2])));
+        Assert.True(_card.TryReceive(Arriving([.. frame, .. new byte[30000]])));
+        Assert.Null(_guest.Take());
+        _guest.Close();
+        Assert.Equal(NetworkOffloads.Checksum, _wire.ReceiveOffloads);
+
+        void SetCoalescing(byte version4, byte version6)
+        {
+            byte[] parameters = new byte[28];
+            (parameters[0], parameters[1], parameters[2], parameters[22], parameters[23]) = (0x80, 3, 28, version4, version6);
+            Assert.Equal(0u, BitConverter.ToUInt32(Send(Message(5, [.. Words(8, 0xfc01_020c, (uint)parameters.Length, 20, 0), .. parameters])), 12));
+        }
+    }
+
+    [Fact]
     public void TheDriverHearsOfTheLink()
     {
         BringUp();
@@ -464,7 +539,7 @@ public sealed class NetworkProviderTests : IDisposable
         return answer;
     }
 
-    private void BringUp()
+    private void BringUp(int sectionSize = SectionSize)
     {
         _guest.Open();
         Assert.Equal(1u, Ask(1, 0x6_0001, 0x6_0001).Word(12));
@@ -473,8 +548,8 @@ public sealed class NetworkProviderTests : IDisposable
         Assert.Equal(0u, _guest.CreateList(100, ReceiveBuffer, ReceivePages));
         Assert.Equal(0u, _guest.CreateList(101, SendBuffer, 12));
         VmBusGuest.Packet buffer = Ask(101, 100, 0xcafe);
-        Assert.Equal((102u, 1u, 1u, 0u, (uint)SectionSize), (buffer.Word(0), buffer.Word(4), buffer.Word(8), buffer.Word(12), buffer.Word(16)));
-        Assert.Equal((uint)(ReceivePages * 4096 / SectionSize), buffer.Word(20));
+        Assert.Equal((102u, 1u, 1u, 0u, (uint)sectionSize), (buffer.Word(0), buffer.Word(4), buffer.Word(8), buffer.Word(12), buffer.Word(16)));
+        Assert.Equal((uint)(ReceivePages * 4096 / sectionSize), buffer.Word(20));
         buffer = Ask(104, 101, 0);
         Assert.Equal((105u, 1u, 6144u), (buffer.Word(0), buffer.Word(4), buffer.Word(8)));
         byte[] initialized = Send(2, 1, 1, 0, 0x4000);

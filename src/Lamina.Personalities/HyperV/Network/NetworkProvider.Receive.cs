@@ -5,7 +5,10 @@ using Lamina.Personalities.Network;
 
 namespace Lamina.Personalities.HyperV.Network;
 
-/// <content>Packets and messages for the driver.</content>
+/// <content>
+/// Packets and messages for the driver. Segments of TCP that the wire hands over as one frame go to drivers that take them so (receive segment coalescing), in as many parts of the receive buffer as
+/// it takes: messages of one packet.
+/// </content>
 public sealed partial class NetworkProvider
 {
     private const uint RndisHeader = 8;
@@ -17,61 +20,133 @@ public sealed partial class NetworkProvider
     private const ushort ReceiveBufferId = 0xcafe;
     private const uint TcpChecksumSucceeded = 1 << 3;
     private const uint UdpChecksumSucceeded = 1 << 4;
+    private const uint TcpChecksumInvalid = 1 << 7;
+
+    // A frame as long as they come, in the smallest parts that there are where frames are that long.
+    private const int MaximumParts = 5;
+    private const int RangesStart = 8;
+
+    /// <summary>What a message holds of a frame.</summary>
+    [Flags]
+    private enum PartKind : uint
+    {
+        /// <summary>All of it.</summary>
+        None = 0,
+        Part = 1,
+        First = 2,
+        Last = 4,
+    }
 
     /// <inheritdoc/>
     public bool TryReceive(ReadOnlySpan<byte> packet)
     {
         _bus.Gate.Enter();
         ReadOnlySpan<byte> frame = packet.Length < INetworkBackend.HeaderLength ? [] : packet[INetworkBackend.HeaderLength..];
-        bool taken = _bus.IsStopped || Channel is null || !_control.Wants(frame) || _sections.Size < FrameStart + (uint)frame.Length || Deliver(packet, frame);
+        bool taken = _bus.IsStopped || Channel is null || !_control.Wants(frame) || Deliver(packet, frame);
         _receiverWaits |= !taken;
         _bus.Gate.Exit();
         return taken;
     }
 
+    // A frame that no number of parts can hold is lost.
     private bool Deliver(ReadOnlySpan<byte> header, ReadOnlySpan<byte> frame)
     {
-        if (!_sections.TryTake(ControlReserve, out int section))
+        const uint PartStart = FrameStart + ElementLength;
+        bool isWhole = FrameStart + (uint)frame.Length <= _sections.Size;
+        if (!isWhole && (!_control.CanCoalesce || frame.Length > MaximumParts * (int)(_sections.Size - PartStart)))
+        {
+            return true;
+        }
+
+        int room = (int)(_sections.Size - PartStart);
+        Span<int> sections = stackalloc int[MaximumParts];
+        sections = sections[..(isWhole ? 1 : (frame.Length + room - 1) / room)];
+        if (!_sections.TryTake(ControlReserve, sections))
         {
             return false;
         }
 
+        Span<byte> checksum = stackalloc byte[sizeof(ushort)];
+        uint known = Check(header, frame, checksum, out int place);
+        Span<uint> lengths = stackalloc uint[MaximumParts];
+        ReadOnlySpan<byte> rest = frame;
+        for (int i = 0; i < sections.Length; i++)
+        {
+            ReadOnlySpan<byte> part = isWhole ? rest : rest[..Math.Min(room, rest.Length)];
+            rest = rest[part.Length..];
+            PartKind kind = isWhole ? PartKind.None : PartKind.Part | (i == 0 ? PartKind.First : 0) | (rest.IsEmpty ? PartKind.Last : 0);
+            lengths[i] = Put((uint)sections[i] * _sections.Size, part, kind, known);
+            if (i == 0 && place != 0)
+            {
+                _receiveBuffer.Write(((uint)sections[0] * _sections.Size) + lengths[0] - (uint)part.Length + (uint)place, checksum);
+            }
+        }
+
+        return TryPost(_channels[_control.Scaling.Select(frame)] ?? Channel, sections, lengths, DataChannel);
+    }
+
+    // What is known of the checksum, and what it is if it has to be made.
+    private static uint Check(ReadOnlySpan<byte> header, ReadOnlySpan<byte> frame, Span<byte> checksum, out int place)
+    {
         const byte NeedsChecksum = 1;
         const byte IsValid = 2;
-        uint at = (uint)section * _sections.Size;
         int start = BinaryPrimitives.ReadUInt16LittleEndian(header[6..]);
         int offset = BinaryPrimitives.ReadUInt16LittleEndian(header[8..]);
-        _receiveBuffer.Write(at + FrameStart, frame);
-        bool good = true;
+        place = 0;
         if ((header[0] & NeedsChecksum) == 0)
         {
-            good = TransportChecksum.TryCheck(frame, out offset, (header[0] & IsValid) != 0);
+            return !TransportChecksum.TryCheck(frame, out offset, (header[0] & IsValid) != 0) ? 0 : offset == TcpFrame.ChecksumOffset ? TcpChecksumSucceeded : UdpChecksumSucceeded;
         }
-        else if (start + offset + sizeof(ushort) <= frame.Length)
+
+        // Of what is many segments nobody sends it on as it is.
+        uint known = offset == TcpFrame.ChecksumOffset ? TcpChecksumSucceeded : UdpChecksumSucceeded;
+        if (header[1] != 0)
+        {
+            return known | TcpChecksumInvalid;
+        }
+
+        if (start + offset + sizeof(ushort) <= frame.Length)
         {
             // The sum of the pseudo-header is in its place.
             ushort sum = (ushort)~InternetChecksum.Fold(InternetChecksum.Add(frame[start..], 0));
-            Span<byte> checksum = stackalloc byte[sizeof(ushort)];
             BinaryPrimitives.WriteUInt16BigEndian(checksum, sum == 0 ? ushort.MaxValue : sum);
-            _receiveBuffer.Write(at + (uint)(FrameStart + start + offset), checksum);
+            place = start + offset;
         }
 
-        Span<byte> message = stackalloc byte[FrameStart];
+        return known;
+    }
+
+    // Writes a message with a frame, or a part of one.
+    private uint Put(uint at, ReadOnlySpan<byte> data, PartKind kind, uint known)
+    {
+        int elements = kind == PartKind.None ? ElementLength : 2 * ElementLength;
+        Span<byte> message = stackalloc byte[PacketHeader + (2 * ElementLength)];
+        message = message[..(PacketHeader + elements)];
         message.Clear();
         BinaryPrimitives.WriteUInt32LittleEndian(message, (uint)RndisMessageType.Packet);
-        BinaryPrimitives.WriteInt32LittleEndian(message[4..], FrameStart + frame.Length);
-        BinaryPrimitives.WriteUInt32LittleEndian(message[8..], FrameStart - RndisHeader);
-        BinaryPrimitives.WriteInt32LittleEndian(message[12..], frame.Length);
+        BinaryPrimitives.WriteInt32LittleEndian(message[4..], message.Length + data.Length);
+        BinaryPrimitives.WriteUInt32LittleEndian(message[8..], (uint)message.Length - RndisHeader);
+        BinaryPrimitives.WriteInt32LittleEndian(message[12..], data.Length);
         BinaryPrimitives.WriteUInt32LittleEndian(message[28..], PacketHeader - RndisHeader);
-        BinaryPrimitives.WriteUInt32LittleEndian(message[32..], ElementLength);
-        Span<byte> element = message[PacketHeader..];
-        BinaryPrimitives.WriteInt32LittleEndian(element, ElementLength);
-        BinaryPrimitives.WriteUInt32LittleEndian(element[4..], PacketInformation.Checksum);
-        BinaryPrimitives.WriteInt32LittleEndian(element[8..], PacketInformation.ElementHeader);
-        BinaryPrimitives.WriteUInt32LittleEndian(
-            element[PacketInformation.ElementHeader..], !good ? 0 : offset == TcpFrame.ChecksumOffset ? TcpChecksumSucceeded : UdpChecksumSucceeded);
+        BinaryPrimitives.WriteInt32LittleEndian(message[32..], elements);
+        PutElement(message[PacketHeader..], PacketInformation.Checksum, known);
+        if (kind != PartKind.None)
+        {
+            const uint PartVersion = 1;
+            PutElement(message[(PacketHeader + ElementLength)..], PacketInformation.FramePart, PartVersion | ((uint)kind << 8));
+        }
+
         _receiveBuffer.Write(at, message);
-        return TryPost(_channels[_control.Scaling.Select(frame)] ?? Channel, section, (uint)(FrameStart + frame.Length), DataChannel);
+        _receiveBuffer.Write(at + (uint)message.Length, data);
+        return (uint)(message.Length + data.Length);
+    }
+
+    private static void PutElement(Span<byte> element, uint type, uint value)
+    {
+        BinaryPrimitives.WriteInt32LittleEndian(element, ElementLength);
+        BinaryPrimitives.WriteUInt32LittleEndian(element[4..], type);
+        BinaryPrimitives.WriteInt32LittleEndian(element[8..], PacketInformation.ElementHeader);
+        BinaryPrimitives.WriteUInt32LittleEndian(element[PacketInformation.ElementHeader..], value);
     }
 
     private bool TryIndicate(ReadOnlySpan<byte> message)
@@ -83,29 +158,35 @@ public sealed partial class NetworkProvider
         }
 
         _receiveBuffer.Write((uint)section * _sections.Size, message);
-        return TryPost(Channel, section, (uint)message.Length, ControlChannel);
+        return TryPost(Channel, [section], [(uint)message.Length], ControlChannel);
     }
 
-    // Shows the driver what lies in a part of its receive buffer (struct vmtransfer_page_packet_header).
-    private bool TryPost(VmBusChannel? channel, int section, uint length, uint channelType)
+    // Shows the driver what lies in parts of its receive buffer (struct vmtransfer_page_packet_header).
+    private bool TryPost(VmBusChannel? channel, ReadOnlySpan<int> sections, ReadOnlySpan<uint> lengths, uint channelType)
     {
-        Span<byte> header = stackalloc byte[16];
+        const int RangeLength = 8;
+        Span<byte> header = stackalloc byte[RangesStart + (MaximumParts * RangeLength)];
         Span<byte> message = stackalloc byte[MessageLength];
+        header = header[..(RangesStart + (sections.Length * RangeLength))];
         header.Clear();
         message.Clear();
         BinaryPrimitives.WriteUInt16LittleEndian(header, ReceiveBufferId);
-        BinaryPrimitives.WriteUInt32LittleEndian(header[4..], 1);
-        BinaryPrimitives.WriteUInt32LittleEndian(header[8..], length);
-        BinaryPrimitives.WriteUInt32LittleEndian(header[12..], (uint)section * _sections.Size);
+        BinaryPrimitives.WriteInt32LittleEndian(header[4..], sections.Length);
+        for (int i = 0; i < sections.Length; i++)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(header[(RangesStart + (i * RangeLength))..], lengths[i]);
+            BinaryPrimitives.WriteUInt32LittleEndian(header[(RangesStart + (i * RangeLength) + 4)..], (uint)sections[i] * _sections.Size);
+        }
+
         BinaryPrimitives.WriteUInt32LittleEndian(message, (uint)NvspMessage.SendRndisPacket);
         BinaryPrimitives.WriteUInt32LittleEndian(message[4..], channelType);
         BinaryPrimitives.WriteUInt32LittleEndian(message[8..], NoSection);
-        if (channel?.TrySend(VmBusPacket.TransferPages, VmBusPacket.CompletionRequested, (ulong)section + 1, header, message) == true)
+        if (channel?.TrySend(VmBusPacket.TransferPages, VmBusPacket.CompletionRequested, (ulong)sections[0] + 1, header, message) == true)
         {
             return true;
         }
 
-        _sections.Release((ulong)section);
+        _sections.Release((ulong)sections[0]);
         return false;
     }
 

@@ -28,6 +28,13 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
     // The greatest parts that packets of the protocol's first versions get.
     private const uint SmallestSection = 1728;
 
+    // Those that may hold many segments as one.
+    private const uint CoalescedSection = 16384;
+    private const uint CoalescingVersion = 0x6_0001;
+    private const int CapabilitiesOffset = 12;
+    private const byte CoalescingCapability = 1 << 7;
+    private const NetworkOffloads Coalesced = NetworkOffloads.Checksum | NetworkOffloads.SegmentTcp4 | NetworkOffloads.SegmentTcp6;
+
     private readonly VmBusController _bus;
     private readonly GuestMemory _memory;
     private readonly INetworkBackend _backend;
@@ -107,7 +114,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
 
     void IVmBusDevice.OnStarted()
     {
-        _backend.SetReceiveOffloads(_backend.Offloads & NetworkOffloads.Checksum);
+        SetReceiveOffloads();
         _backend.Start();
         _backend.ResumeReceive();
         OnTransmitReady();
@@ -137,6 +144,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
         _sections.Set(0, 0);
         _control.Reset();
         (_control.MaximumFrame, _control.Version) = (DefaultFrame, 0);
+        SetReceiveOffloads();
         _sender.Reset();
         _sending = _answerWaits = _linkWaits = _tableWaits = false;
         _indicationLength = 0;
@@ -231,6 +239,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
                 break;
             case NvspMessage.SendNdisConfiguration:
                 _control.MaximumFrame = Math.Clamp(first, DefaultFrame + EthernetHeader, MaximumFrame + EthernetHeader) - EthernetHeader;
+                _control.CanCoalesce = _control.Version >= CoalescingVersion && (message[CapabilitiesOffset] & CoalescingCapability) != 0 && (_backend.Offloads & Coalesced) == Coalesced;
                 break;
             case NvspMessage.SendReceiveBuffer:
                 TakeReceiveBuffer(first);
@@ -261,6 +270,8 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
                 break;
         }
     }
+
+    private void SetReceiveOffloads() => _backend.SetReceiveOffloads(_backend.Offloads & (_control.Coalesces ? Coalesced : NetworkOffloads.Checksum));
 
     private void Begin(NvspMessage type, NvspStatus status)
     {
@@ -296,7 +307,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
     {
         const int Unit = 64;
         _receiveBuffer.Set(Channel is { } channel ? _bus.GetPages(channel, gpadl) : []);
-        uint size = Math.Max(SmallestSection, (_control.MaximumFrame + EthernetHeader + FrameStart + Unit - 1) & ~(Unit - 1u));
+        uint size = Math.Max(_control.CanCoalesce ? CoalescedSection : SmallestSection, (_control.MaximumFrame + EthernetHeader + FrameStart + Unit - 1) & ~(Unit - 1u));
         int count = (int)Math.Min(_receiveBuffer.Length / size, ReceiveSections.MaximumCount);
         _sections.Set(count, size);
         Begin(NvspMessage.SendReceiveBufferComplete, count <= ControlReserve ? NvspStatus.Failure : NvspStatus.Success);
@@ -347,7 +358,13 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
     {
         int length = GuestBuffers.Read(_memory, _pieces.AsSpan(0, _pieceCount), 0, _request);
         int given = length >= 8 ? (int)Math.Min(BinaryPrimitives.ReadUInt32LittleEndian(_request.AsSpan(4)), (uint)length) : 0;
+        bool coalesced = _control.Coalesces;
         _indicationLength = _control.Execute(_request.AsSpan(0, given), _indication);
+        if (_control.Coalesces != coalesced)
+        {
+            SetReceiveOffloads();
+        }
+
         if (_indicationLength != 0 && TryIndicate(_indication.AsSpan(0, _indicationLength)))
         {
             _indicationLength = 0;

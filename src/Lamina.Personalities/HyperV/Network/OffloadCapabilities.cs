@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace Lamina.Personalities.HyperV.Network;
 
-/// <summary>What a card does for its driver (NDIS_OFFLOAD): checksums of TCP and UDP, and segmentation of TCP, for both versions of IP.</summary>
+/// <summary>What a card does for its driver (NDIS_OFFLOAD): checksums of TCP and UDP, segmentation of TCP, and arriving segments as one (receive segment coalescing), for both versions of IP.</summary>
 internal static class OffloadCapabilities
 {
     private const byte OffloadObject = 0xa7;
@@ -17,10 +17,14 @@ internal static class OffloadCapabilities
     private const uint MinimumCount = 2;
     private const int Checksums = 4;
     private const int LargeSend = 80;
+    private const int Coalescing = 144;
 
     /// <summary>Writes it in the revision of a version of the network protocol.</summary>
+    /// <param name="value">Where it goes.</param>
+    /// <param name="version">That version.</param>
+    /// <param name="coalesces">Whether segments may arrive as one.</param>
     /// <returns>Its length.</returns>
-    internal static int Write(Span<byte> value, uint version)
+    internal static int Write(Span<byte> value, uint version, bool coalesces)
     {
         (byte revision, int length) = version >= Version5 ? ((byte)3, 156) : version >= Version4 ? ((byte)2, 144) : ((byte)1, 112);
         value[..length].Clear();
@@ -35,6 +39,11 @@ internal static class OffloadCapabilities
         ReadOnlySpan<uint> segments = [Ethernet, MaximumSegments, MinimumCount, Ethernet, MaximumSegments, MinimumCount, TcpOptions | Extensions];
         Put(value[Checksums..], checksums);
         Put(value[LargeSend..], segments);
+        if (coalesces && length > Coalescing)
+        {
+            (value[Coalescing], value[Coalescing + 1]) = (1, 1);
+        }
+
         return length;
     }
 

@@ -18,6 +18,9 @@ internal readonly record struct PacketInformation(PacketOffload Offload, ushort?
     /// <summary>The element with what is known of checksums.</summary>
     internal const uint Checksum = 0;
 
+    /// <summary>The element of a part of a frame (RNDIS_PKTINFO_ID, which is an internal one).</summary>
+    internal const uint FramePart = 1 | (1u << 31);
+
     private const uint LargeSend = 2;
     private const uint VlanTag = 6;
     private const uint WantsTcp = 1 << 2;

@@ -48,6 +48,12 @@ internal sealed class RndisControl
     /// <summary>How frames are spread over them.</summary>
     internal ReceiveScaling Scaling { get; } = new();
 
+    /// <summary>Whether the driver may have segments of TCP that arrive as one.</summary>
+    internal bool CanCoalesce { get; set; }
+
+    /// <summary>Whether it wants them.</summary>
+    internal bool Coalesces { get; private set; }
+
     /// <summary>Whether the wire is whole.</summary>
     internal bool IsLinkUp { get; set; } = true;
 
@@ -58,6 +64,7 @@ internal sealed class RndisControl
     {
         _permanentAddress.CopyTo(_address.AsSpan());
         _filter = 0;
+        CanCoalesce = Coalesces = false;
         Scaling.Reset();
     }
 
@@ -195,7 +202,7 @@ internal sealed class RndisControl
             case ObjectIdentifier.ReceiveScaleCapabilities when Channels > 1:
                 return ReceiveScaling.Describe(value, Channels);
             case ObjectIdentifier.OffloadCurrentConfiguration or ObjectIdentifier.OffloadHardwareCapabilities:
-                return OffloadCapabilities.Write(value, Version);
+                return OffloadCapabilities.Write(value, Version, CanCoalesce);
             default:
                 return -1;
         }
@@ -224,7 +231,10 @@ internal sealed class RndisControl
             case ObjectIdentifier.CurrentPacketFilter when value.Length >= sizeof(uint):
                 _filter = BinaryPrimitives.ReadUInt32LittleEndian(value);
                 return RndisStatus.Success;
-            case ObjectIdentifier.CurrentLookahead or ObjectIdentifier.MulticastList or ObjectIdentifier.OffloadParameters:
+            case ObjectIdentifier.CurrentLookahead or ObjectIdentifier.MulticastList:
+                return RndisStatus.Success;
+            case ObjectIdentifier.OffloadParameters:
+                SetOffloads(value);
                 return RndisStatus.Success;
             case ObjectIdentifier.ReceiveScaleParameters when Channels > 1:
                 return Scaling.Set(value, Channels);
@@ -232,6 +242,19 @@ internal sealed class RndisControl
                 return Configure(value);
             default:
                 return RndisStatus.NotSupported;
+        }
+    }
+
+    // NDIS_OFFLOAD_PARAMETERS: of all that is on, coalescing alone can be turned off. Frames come that way for both versions of IP, or for none.
+    private void SetOffloads(ReadOnlySpan<byte> value)
+    {
+        const int Coalescing = 22;
+        const byte Disabled = 1;
+        const byte Enabled = 2;
+        if (value.Length >= Coalescing + 2)
+        {
+            ReadOnlySpan<byte> wanted = value.Slice(Coalescing, 2);
+            Coalesces = CanCoalesce && !wanted.Contains(Disabled) && (Coalesces || wanted.IndexOfAnyExcept(Enabled) < 0);
         }
     }
 

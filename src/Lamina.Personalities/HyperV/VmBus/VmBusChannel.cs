@@ -17,7 +17,7 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
 
     // Others want to be served, too.
     private const int MostPackets = 1024;
-    private const int LongestHeader = 32;
+    private const int LongestHeader = 64;
 
     private readonly RingBuffer _in = new(memory);
     private readonly RingBuffer _out = new(memory);
@@ -148,7 +148,7 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
     /// <param name="type">Its type.</param>
     /// <param name="flags">Whether it wants an answer.</param>
     /// <param name="transaction">The transaction.</param>
-    /// <param name="header">What comes between the descriptor and the data: up to 32 bytes, a multiple of 8.</param>
+    /// <param name="header">What comes between the descriptor and the data: up to 64 bytes, a multiple of 8.</param>
     /// <param name="data">Its data: a multiple of 8 bytes.</param>
     /// <returns><c>false</c> if there is no room.</returns>
     internal bool TrySend(ushort type, ushort flags, ulong transaction, ReadOnlySpan<byte> header, ReadOnlySpan<byte> data)
