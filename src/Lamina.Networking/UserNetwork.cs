@@ -1,7 +1,7 @@
-using System.ComponentModel;
-using System.Diagnostics;
 using System.Globalization;
+using Lamina.Interop;
 using Lamina.Interop.Networks;
+using Lamina.Interop.Processes;
 
 namespace Lamina.Networking;
 
@@ -12,54 +12,36 @@ public sealed class UserNetwork : StreamNetwork
     private const int PatienceMilliseconds = 3000;
     private const int FrameLength = 42;
     private const int LengthBytes = 4;
-    private readonly Process _process;
+    private readonly HostProgram _program;
+    private readonly Action<string> _notice;
 
-    private UserNetwork(OwnedDescriptor socket, Process process)
+    private UserNetwork(OwnedDescriptor socket, HostProgram program, Action<string> notice)
         : base(socket)
     {
-        _process = process;
+        _program = program;
+        _notice = notice;
     }
 
-    /// <summary>Starts passt.</summary>
+    /// <summary>
+    /// Starts passt. With ports to publish, which may be in use, it is waited for, a tenth of a second; without them it becomes ready while the guest runs, and what the guest sends before waits for it.
+    /// </summary>
+    /// <param name="ports">Ports of the host that lead to the guest.</param>
+    /// <param name="notice">Told, on the network's thread, why the network is gone.</param>
     /// <exception cref="NetworkException">It is not installed, or refuses.</exception>
-    public static UserNetwork Start(IReadOnlyList<PublishedPort> ports)
+    public static UserNetwork Start(IReadOnlyList<PublishedPort> ports, Action<string> notice)
     {
         using StreamPair pair = new();
-        ProcessStartInfo start = new(Program, CreateArguments(pair.ShareOther(), ports))
+        HostProgram program = StartProgram(pair, CreateArguments(pair.ShareOther(), ports));
+        if (ports.Count == 0 || Answers(pair.Own))
         {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        Process process;
-        try
-        {
-            process = Process.Start(start)!;
-        }
-        catch (Win32Exception e)
-        {
-            pair.Own.Dispose();
-            throw new NetworkException($"'--net user' needs the program '{Program}', which cannot be started: {e.Message}. On Debian, 'apt install passt' installs it.", e);
+            return new UserNetwork(pair.Own, program, notice);
         }
 
-        pair.CloseOther();
-        process.StandardInput.Close();
-        string said = "";
-        process.ErrorDataReceived += (_, line) => said = line.Data is { Length: > 0 } text && !text.StartsWith("Failed to send", StringComparison.Ordinal) ? text : said;
-        process.BeginErrorReadLine();
-        process.BeginOutputReadLine();
-        if (!Answers(pair.Own))
-        {
-            Kill(process);
-            process.WaitForExit();
-            pair.Own.Dispose();
-            int status = process.ExitCode;
-            process.Dispose();
-            string reason = said.Length > 0 ? said : string.Create(CultureInfo.InvariantCulture, $"exit status {status}");
-            throw new NetworkException($"{Program} does not start: {reason}.{(ports.Count > 0 ? " Perhaps a published port is in use." : "")}");
-        }
-
-        return new UserNetwork(pair.Own, process);
+        // It says why before it ends, and closes its end of the wire after that.
+        pair.Own.Dispose();
+        string reason = Explain(program);
+        program.Dispose();
+        throw new NetworkException($"{Program} does not start: {reason}. Perhaps a published port is in use.");
     }
 
     /// <summary>Starts passt for another process, whose it is from then on: it goes into the background, and ends with the wire.</summary>
@@ -70,51 +52,46 @@ public sealed class UserNetwork : StreamNetwork
         using StreamPair pair = new();
         List<string> arguments = CreateArguments(pair.ShareOther(), ports);
         arguments.RemoveAll(static a => a is "--foreground" or "--stderr");
-        try
+        using HostProgram program = StartProgram(pair, arguments);
+        if (program.WaitForExit() == 0 && Answers(pair.Own))
         {
-            using Process process = Process.Start(new ProcessStartInfo(Program, arguments) { RedirectStandardError = true })!;
-            pair.CloseOther();
-            string said = process.StandardError.ReadToEnd().Trim();
-            process.WaitForExit();
-            if (process.ExitCode == 0 && Answers(pair.Own))
-            {
-                return pair.Own;
-            }
+            return pair.Own;
+        }
 
-            string reason = said.Length > 0 ? said.Split('\n')[^1] : string.Create(CultureInfo.InvariantCulture, $"exit status {process.ExitCode}");
-            throw new NetworkException($"{Program} does not start: {reason}.{(ports.Count > 0 ? " Perhaps a published port is in use." : "")}");
-        }
-        catch (Win32Exception e)
-        {
-            pair.Own.Dispose();
-            throw new NetworkException($"'--net user' needs the program '{Program}', which cannot be started: {e.Message}. On Debian, 'apt install passt' installs it.", e);
-        }
-        catch (NetworkException)
-        {
-            pair.Own.Dispose();
-            throw;
-        }
+        pair.Own.Dispose();
+        throw new NetworkException($"{Program} does not start: {Explain(program)}.{(ports.Count > 0 ? " Perhaps a published port is in use." : "")}");
     }
 
     /// <inheritdoc/>
     public override void Dispose()
     {
         base.Dispose();
-        Kill(_process);
-        _process.Dispose();
+        _program.Dispose();
         GC.SuppressFinalize(this);
     }
 
-    private static void Kill(Process process)
+    private protected override void OnLost() => _notice($"{Program} has ended, and the guest's network is down: {Explain(_program)}");
+
+    private static HostProgram StartProgram(StreamPair pair, List<string> arguments)
     {
         try
         {
-            process.Kill();
+            HostProgram program = HostProgram.Start(Program, arguments);
+            pair.CloseOther();
+            return program;
         }
-        catch (Exception e) when (e is InvalidOperationException or Win32Exception)
+        catch (SystemCallException e)
         {
-            // It has ended already; or this process may send no signals any more, and it ends because its wire has.
+            pair.Own.Dispose();
+            throw new NetworkException($"'--net user' needs the program '{Program}', which cannot be started: {e.Reason}. On Debian, 'apt install passt' installs it.", e);
         }
+    }
+
+    // The last line that it has said, without the complaint about a wire that is gone.
+    private static string Explain(HostProgram program)
+    {
+        string? said = program.ReadMessages().Split('\n').LastOrDefault(static l => l.Trim().Length > 0 && !l.StartsWith("Failed to send", StringComparison.Ordinal));
+        return said?.Trim() ?? (program.FindStatus() is { } status ? string.Create(CultureInfo.InvariantCulture, $"exit status {status}") : "it does not answer");
     }
 
     // Asks for the hardware address of somebody (any address will do: passt answers for all of them) and waits for the answer or the end of the program, which
@@ -128,17 +105,17 @@ public sealed class UserNetwork : StreamNetwork
             0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 1, 0x08, 0x06,
             0, 1, 0x08, 0, 6, 4, 0, 1, 0x02, 0, 0, 0, 0, 1, 169, 254, 1, 1, 0, 0, 0, 0, 0, 0, 169, 254, 1, 2,
         ];
-        _ = Interop.Descriptor.Write(socket.Number, request, out _);
+        _ = Descriptor.Write(socket.Number, request, out _);
         int filled = 0;
         while (filled < frame.Length)
         {
-            if (Interop.Descriptor.Wait(socket.Number, Interop.Events.Readiness.Readable, PatienceMilliseconds) == Interop.Events.Readiness.None)
+            if (Descriptor.Wait(socket.Number, Lamina.Interop.Events.Readiness.Readable, PatienceMilliseconds) == Lamina.Interop.Events.Readiness.None)
             {
                 return false;
             }
 
             int count = socket.Read(frame.AsSpan(filled), out int error);
-            if (count <= 0 && error != Interop.ErrorNumber.TryAgain)
+            if (count <= 0 && error != ErrorNumber.TryAgain)
             {
                 return false;
             }

@@ -97,6 +97,11 @@ public abstract class WireNetwork : INetworkBackend, IDisposable
     {
     }
 
+    /// <summary>The wire is gone: the guest's link goes down. On the network's thread.</summary>
+    private protected virtual void OnLost()
+    {
+    }
+
     /// <summary>Writes what is left of an earlier packet.</summary>
     /// <returns>Whether the wire takes packets again.</returns>
     private protected abstract bool TryFinishTransmit();
@@ -153,6 +158,7 @@ public abstract class WireNetwork : INetworkBackend, IDisposable
                         break;
                     case WireState.Lost:
                         _lost = true;
+                        OnLost();
                         Receiver.OnLinkChanged(false);
                         return;
                 }

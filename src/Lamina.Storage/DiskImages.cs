@@ -61,8 +61,9 @@ public static class DiskImages
     /// <param name="format">Its format.</param>
     /// <param name="length">Bytes of the disk, a multiple of 512; null for the backing image's.</param>
     /// <param name="backing">What the disk's content is where the image says nothing, for qcow2; or null.</param>
+    /// <param name="isDurable">Whether it is to outlive a crash of the host from now on; a disk that goes with its machine need not.</param>
     /// <exception cref="StorageException">That is not possible.</exception>
-    public static void Create(string path, DiskFormat format, ulong? length, string? backing)
+    public static void Create(string path, DiskFormat format, ulong? length, string? backing, bool isDurable = true)
     {
         DiskFormat backingFormat = DiskFormat.Raw;
         if (backing != null)
@@ -83,6 +84,12 @@ public static class DiskImages
             throw new StorageException($"'{path}' cannot have {size} bytes: a disk has 512 bytes to 1 PiB, in whole sectors of 512 bytes.");
         }
 
+        string? backingName = backing == null ? null : Path.GetFullPath(backing);
+        if (backingName != null && System.Text.Encoding.UTF8.GetByteCount(backingName) > Qcow2Header.MaximumBackingName)
+        {
+            throw new StorageException($"'{path}' cannot rest on '{backingName}': the name of a backing image has at most {Qcow2Header.MaximumBackingName} bytes.");
+        }
+
         BlockFile? file = null;
         try
         {
@@ -97,7 +104,7 @@ public static class DiskImages
             }
             else
             {
-                Qcow2Creation.Write(file, size, backing == null ? null : Path.GetFullPath(backing), backingFormat);
+                Qcow2Creation.Write(file, size, backingName, backingFormat, isDurable);
             }
         }
         catch (SystemCallException e)

@@ -14,7 +14,7 @@ public sealed class UserNetworkTests
     public void ItStartsAndEnds()
     {
         SkipWithoutPasst();
-        using UserNetwork network = UserNetwork.Start([]);
+        using UserNetwork network = UserNetwork.Start([], _ => { });
         Assert.Equal(65520, network.MaximumTransmissionUnit);
     }
 
@@ -25,7 +25,7 @@ public sealed class UserNetworkTests
         using System.Net.Sockets.TcpListener taken = new(System.Net.IPAddress.Loopback, 0);
         taken.Start();
         ushort port = (ushort)((System.Net.IPEndPoint)taken.LocalEndpoint).Port;
-        NetworkException e = Assert.Throws<NetworkException>(() => UserNetwork.Start([new PublishedPort("127.0.0.1", port, 80, false)]));
+        NetworkException e = Assert.Throws<NetworkException>(() => UserNetwork.Start([new PublishedPort("127.0.0.1", port, 80, false)], _ => { }));
         Assert.Contains("in use", e.Message, StringComparison.Ordinal);
     }
 

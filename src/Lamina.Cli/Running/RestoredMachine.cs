@@ -149,7 +149,7 @@ internal sealed class RestoredMachine : IDisposable
     private static DiskSettings MakeOverlay(DiskSettings disk, TemporaryFiles temporary)
     {
         string overlay = temporary.NewName(".qcow2");
-        DiskImages.Create(overlay, DiskFormat.Qcow2, null, disk.Path);
+        DiskImages.Create(overlay, DiskFormat.Qcow2, null, disk.Path, isDurable: false);
         return disk with { Path = overlay, Format = DiskFormat.Qcow2 };
     }
 }

@@ -4,12 +4,29 @@ namespace Lamina.Machine.Backends;
 /// One request to a block back end, with room for its buffers. Made by a device at construction and used over and over: it belongs to the device until it is submitted, then to
 /// the back end until it completes.
 /// </summary>
-public sealed class BlockRequest(int tag, int capacity, IBlockCompletion owner)
+public sealed class BlockRequest
 {
-    private readonly GuestBuffer[] _buffers = new GuestBuffer[capacity];
+    private readonly Memory<GuestBuffer> _buffers;
+    private readonly IBlockCompletion _owner;
+
+    /// <summary>Makes one.</summary>
+    /// <param name="tag">Its tag.</param>
+    /// <param name="capacity">Most buffers.</param>
+    /// <param name="owner">Told when it completes.</param>
+    public BlockRequest(int tag, int capacity, IBlockCompletion owner)
+        : this(tag, new GuestBuffer[capacity], owner)
+    {
+    }
+
+    private BlockRequest(int tag, Memory<GuestBuffer> buffers, IBlockCompletion owner)
+    {
+        Tag = tag;
+        _buffers = buffers;
+        _owner = owner;
+    }
 
     /// <summary>Tells the device's requests apart.</summary>
-    public int Tag { get; } = tag;
+    public int Tag { get; }
 
     /// <summary>What to do.</summary>
     public BlockOperation Operation { get; set; }
@@ -24,7 +41,7 @@ public sealed class BlockRequest(int tag, int capacity, IBlockCompletion owner)
     public bool MayDiscard { get; set; }
 
     /// <summary>The buffers, in the order of the disk.</summary>
-    public ReadOnlySpan<GuestBuffer> Buffers => _buffers.AsSpan(0, BufferCount);
+    public ReadOnlySpan<GuestBuffer> Buffers => _buffers.Span[..BufferCount];
 
     /// <summary>Number of buffers.</summary>
     public int BufferCount { get; private set; }
@@ -34,6 +51,22 @@ public sealed class BlockRequest(int tag, int capacity, IBlockCompletion owner)
 
     /// <summary>The next in a queue of the back end's.</summary>
     public BlockRequest? Next { get; set; }
+
+    /// <summary>Makes several, with tags from 0 on, and their buffers in one piece of memory, of which only what is used is ever touched.</summary>
+    /// <param name="count">How many.</param>
+    /// <param name="capacity">Most buffers of each.</param>
+    /// <param name="owner">Told when one completes.</param>
+    public static BlockRequest[] Create(int count, int capacity, IBlockCompletion owner)
+    {
+        Memory<GuestBuffer> buffers = new GuestBuffer[count * capacity];
+        BlockRequest[] requests = new BlockRequest[count];
+        for (int i = 0; i < count; i++)
+        {
+            requests[i] = new BlockRequest(i, buffers.Slice(i * capacity, capacity), owner);
+        }
+
+        return requests;
+    }
 
     /// <summary>Removes the buffers.</summary>
     public void Clear()
@@ -52,7 +85,7 @@ public sealed class BlockRequest(int tag, int capacity, IBlockCompletion owner)
             return false;
         }
 
-        _buffers[BufferCount++] = buffer;
+        _buffers.Span[BufferCount++] = buffer;
         Length += buffer.Length;
         return true;
     }
@@ -61,6 +94,6 @@ public sealed class BlockRequest(int tag, int capacity, IBlockCompletion owner)
     public void Complete(BlockResult result)
     {
         Result = result;
-        owner.OnCompleted(this);
+        _owner.OnCompleted(this);
     }
 }

@@ -23,6 +23,7 @@ internal sealed unsafe class Tlb : IDisposable
     public const int AlwaysMiss = 3;
 
     private const int JournalSize = 8192;
+    private const int Alignment = 64;
     private const ulong PageMask = ~0xfffUL;
     private const ulong WriteBit = 1;
     private const int ArrayMask = 0xf;
@@ -39,6 +40,7 @@ internal sealed unsafe class Tlb : IDisposable
     private readonly ulong[] _large = new ulong[16];
     private readonly ulong[] _huge = new ulong[16];
     private readonly TlbEntry* _slots;
+    private readonly byte* _memory;
     private readonly WriterMap _writers = new();
 
     /// <param name="slots">See <see cref="ProcessorContext.Slots"/>.</param>
@@ -46,11 +48,12 @@ internal sealed unsafe class Tlb : IDisposable
     {
         _slots = (TlbEntry*)slots;
 
-        // SAFETY: freed in Dispose; every entry is made invalid before anyone sees it.
-        Entries = (TlbEntry*)NativeMemory.AlignedAlloc((nuint)(sizeof(TlbEntry) * TlbEntry.Total), 64);
-        Clear(Supervisor);
-        Clear(SupervisorWithoutSmap);
-        Clear(AlwaysMiss);
+        // SAFETY: freed in Dispose. Zeroes are empty but where page zero itself would be found; so nothing is touched before it is used.
+        _memory = (byte*)NativeMemory.AllocZeroed((nuint)((sizeof(TlbEntry) * TlbEntry.Total) + Alignment));
+        Entries = (TlbEntry*)(((nuint)_memory + Alignment - 1) & ~(nuint)(Alignment - 1));
+        Empty(Supervisor);
+        Empty(SupervisorWithoutSmap);
+        Empty(AlwaysMiss);
         UseSpace(0);
         ForgetSlots();
     }
@@ -159,8 +162,7 @@ internal sealed unsafe class Tlb : IDisposable
         {
             if (array is Supervisor or SupervisorWithoutSmap || array == UserArrayOf(_space) || (_hasGlobalUser && IsUsed(array)))
             {
-                Drop(Array(array), linear, write: false);
-                Drop(Array(array), linear, write: true);
+                Drop(Array(array), linear);
             }
         }
 
@@ -222,7 +224,7 @@ internal sealed unsafe class Tlb : IDisposable
         }
     }
 
-    public void Dispose() => NativeMemory.AlignedFree(Entries);
+    public void Dispose() => NativeMemory.Free(_memory);
 
     private static int Word(ulong number) => (int)((number >> 6) ^ (number >> 12)) & 15;
 
@@ -231,7 +233,7 @@ internal sealed unsafe class Tlb : IDisposable
         for (int i = 0; i < count; i++, entry++)
         {
             nint page = (nint)entry->Tag + entry->Addend;
-            if (!WriterMap.IsBeside(page, host) || entry->Tag == TlbEntry.NoPage)
+            if (page == 0 || !WriterMap.IsBeside(page, host) || entry->Tag == TlbEntry.NoPage)
             {
                 continue;
             }
@@ -259,13 +261,20 @@ internal sealed unsafe class Tlb : IDisposable
         if (_spaces[space] == null)
         {
             _spaces[space] = new FlushJournal<ulong>(JournalSize);
-            Clear(UserArrayOf(space));
+            Empty(UserArrayOf(space));
         }
 
         _space = space;
     }
 
     private void Drop(ulong name) => Drop(Array((int)(name >> 1) & ArrayMask), name, (name & WriteBit) != 0);
+
+    // Page zero's entries, which are all zeroes in memory that was never written, are those that this has to make invalid.
+    private static void Drop(TlbEntry* array, ulong linear)
+    {
+        Drop(array, linear, write: false);
+        Drop(array, linear, write: true);
+    }
 
     // Whatever is in the first level's place: that is this page, or may as well be looked up again.
     private static void Drop(TlbEntry* array, ulong linear, bool write)
@@ -304,6 +313,9 @@ internal sealed unsafe class Tlb : IDisposable
         journal.Reset();
         ForgetSlots();
     }
+
+    // For an array that has never held anything.
+    private void Empty(int array) => Drop(Array(array), 0);
 
     private void Clear(int array) => new Span<TlbEntry>(Array(array), TlbEntry.Stride).Fill(TlbEntry.Invalid);
 }

@@ -17,9 +17,14 @@ internal static class Qcow2Creation
     /// <summary>Largest disk.</summary>
     public const ulong MaximumLength = 1UL << 50;
 
-    /// <summary>Writes the image into a new, empty file.</summary>
+    /// <summary>Writes the image into a new, empty file: what is not zero of it.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="length">Bytes of the disk.</param>
+    /// <param name="backingName">What its content rests on, as it stands in the header; or null.</param>
+    /// <param name="backingFormat">That one's format.</param>
+    /// <param name="isDurable">Whether it is to be on the disk when this returns.</param>
     /// <exception cref="SystemCallException">The host refuses.</exception>
-    public static void Write(BlockFile file, ulong length, string? backingName, DiskFormat backingFormat)
+    public static void Write(BlockFile file, ulong length, string? backingName, DiskFormat backingFormat, bool isDurable)
     {
         ulong l1Entries = (length + PerTable - 1) / PerTable;
         ulong l1Clusters = Math.Max(1, (l1Entries * 8 + ClusterSize - 1) / ClusterSize);
@@ -28,7 +33,8 @@ internal static class Qcow2Creation
         ulong block = (1 + tableClusters) << ClusterBits;
         ulong l1 = block + ClusterSize;
 
-        byte[] header = new byte[ClusterSize];
+        byte[] name = backingName == null ? [] : Encoding.UTF8.GetBytes(backingName);
+        byte[] header = new byte[NameOffset + name.Length];
         Word(0, Qcow2Header.Magic);
         Word(4, 3);
         Word(20, ClusterBits);
@@ -41,7 +47,6 @@ internal static class Qcow2Creation
         Word(100, Qcow2Header.Version3Length);
         if (backingName != null)
         {
-            byte[] name = Encoding.UTF8.GetBytes(backingName);
             byte[] format = Encoding.ASCII.GetBytes(backingFormat == DiskFormat.Raw ? "raw" : "qcow2");
             Word(Qcow2Header.Version3Length, Qcow2Header.BackingFormatExtension);
             Word(Qcow2Header.Version3Length + 4, (uint)format.Length);
@@ -51,10 +56,10 @@ internal static class Qcow2Creation
             Word(16, (uint)name.Length);
         }
 
-        byte[] counts = new byte[ClusterSize];
-        for (ulong i = 0; i < 2 + tableClusters + l1Clusters; i++)
+        byte[] counts = new byte[2 * (int)(2 + tableClusters + l1Clusters)];
+        for (int i = 0; i < counts.Length; i += 2)
         {
-            BinaryPrimitives.WriteUInt16BigEndian(counts.AsSpan((int)i * 2), 1);
+            BinaryPrimitives.WriteUInt16BigEndian(counts.AsSpan(i), 1);
         }
 
         byte[] entry = new byte[8];
@@ -63,7 +68,10 @@ internal static class Qcow2Creation
         Check(file.WriteAt(block, counts.AsSpan()), "pwrite");
         Check(file.WriteAt(ClusterSize, entry.AsSpan()), "pwrite");
         Check(file.WriteAt(0, header.AsSpan()), "pwrite");
-        Check(file.Synchronize(), "fdatasync");
+        if (isDurable)
+        {
+            Check(file.Synchronize(), "fdatasync");
+        }
 
         void Word(int offset, uint value) => BinaryPrimitives.WriteUInt32BigEndian(header.AsSpan(offset), value);
 

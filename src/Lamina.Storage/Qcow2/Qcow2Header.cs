@@ -14,9 +14,12 @@ internal sealed class Qcow2Header
     public const int IncompatibleOffset = 72;
     private const int CompressionOffset = 104;
     public const uint BackingFormatExtension = 0xe2792aca;
+
+    /// <summary>Longest name of a backing image, in bytes.</summary>
+    public const int MaximumBackingName = 1023;
+
     private const uint BitmapsExtension = 0x23852875;
     private const int Version2Length = 72;
-    private const int MaximumBackingName = 1023;
     private const ulong MaximumL1Bytes = 32 << 20;
     private const ulong DirtyBit = 1;
     private const ulong CorruptBit = 2;

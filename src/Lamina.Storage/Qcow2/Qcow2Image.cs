@@ -48,8 +48,8 @@ internal sealed partial class Qcow2Image : DiskImage
         _backing = backing;
         _l1 = l1;
         _l1Dirty = new bool[l1.Length];
-        _cluster = GC.AllocateArray<byte>((int)header.ClusterSize, pinned: true);
-        _tableBytes = new byte[(int)header.ClusterSize];
+        _cluster = GC.AllocateUninitializedArray<byte>((int)header.ClusterSize, pinned: true);
+        _tableBytes = GC.AllocateUninitializedArray<byte>((int)header.ClusterSize);
     }
 
     /// <inheritdoc/>

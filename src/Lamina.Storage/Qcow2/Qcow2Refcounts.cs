@@ -25,7 +25,7 @@ internal sealed class Qcow2Refcounts
         _clusterBits = header.ClusterBits;
         _tableOffset = header.RefcountTableOffset;
         _table = table;
-        _bytes = new byte[1 << header.ClusterBits];
+        _bytes = GC.AllocateUninitializedArray<byte>(1 << header.ClusterBits);
     }
 
     private int EntriesABlock => 1 << (_clusterBits - 1);
@@ -36,7 +36,7 @@ internal sealed class Qcow2Refcounts
     /// <summary>Reads the table.</summary>
     public static Qcow2Refcounts? Open(BlockFile file, Qcow2Header header)
     {
-        byte[] bytes = new byte[(int)(header.RefcountTableClusters << header.ClusterBits)];
+        byte[] bytes = GC.AllocateUninitializedArray<byte>((int)(header.RefcountTableClusters << header.ClusterBits));
         if (file.ReadAt(header.RefcountTableOffset, bytes.AsSpan()) != 0)
         {
             return null;
@@ -348,7 +348,7 @@ internal sealed class Qcow2Refcounts
             return 0;
         }
 
-        byte[] bytes = new byte[1 << _clusterBits];
+        byte[] bytes = GC.AllocateUninitializedArray<byte>(1 << _clusterBits);
         int error = (offset & ((1UL << _clusterBits) - 1)) != 0 ? ErrorNumber.InputOutput : _file.ReadAt(offset, bytes.AsSpan());
         if (error != 0)
         {

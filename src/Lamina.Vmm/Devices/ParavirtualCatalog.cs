@@ -233,7 +233,7 @@ internal sealed class ParavirtualCatalog : IDisposable
             throw new MachineConfigurationException("Only virtio's and Xen's network cards can have several pairs of queues, and this machine's are another hypervisor's.");
         }
 
-        INetworkBackend[] lines = [.. VirtioCatalog.Open(settings.Networks[index])];
+        INetworkBackend[] lines = [.. VirtioCatalog.Open(settings.Networks[index], _notice)];
         foreach (WireNetwork line in lines.Cast<WireNetwork>())
         {
             _own(line);

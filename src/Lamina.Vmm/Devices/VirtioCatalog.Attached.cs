@@ -49,9 +49,11 @@ internal sealed partial class VirtioCatalog
     }
 
     /// <summary>Opens what a network card is connected to, a line for each pair of its queues.</summary>
+    /// <param name="network">The card.</param>
+    /// <param name="notice">Told, on any thread, why a network is gone.</param>
     /// <exception cref="NetworkException">It cannot be had.</exception>
     /// <exception cref="MachineConfigurationException">The settings contradict each other.</exception>
-    internal static IReadOnlyList<WireNetwork> Open(NetworkSettings network)
+    internal static IReadOnlyList<WireNetwork> Open(NetworkSettings network, Action<string> notice)
     {
         int pairs = network.QueuePairs;
         if (pairs is < 1 or > NetworkDevice.MaximumQueuePairs)
@@ -73,7 +75,7 @@ internal sealed partial class VirtioCatalog
         {
             NetworkKind.User when network.Wires.Count > 0 => [new StreamNetwork(OwnedDescriptor.Adopt(network.Wires[0].Take()))],
             _ when network.Wires.Count > 0 => [.. network.Wires.Select(w => TapNetwork.Adopt(OwnedDescriptor.Adopt(w.Take()), network.Name ?? ""))],
-            NetworkKind.User => [UserNetwork.Start(network.PublishedPorts)],
+            NetworkKind.User => [UserNetwork.Start(network.PublishedPorts, notice)],
             NetworkKind.Tap => TapNetwork.Open(network.Name ?? throw new MachineConfigurationException("A network card on a tap interface needs the interface's name."), pairs),
             _ => TapNetwork.OpenOnBridge(network.Name ?? throw new MachineConfigurationException("A network card on a bridge needs the bridge's name."), pairs),
         };
@@ -97,7 +99,7 @@ internal sealed partial class VirtioCatalog
     internal AttachedDevice CreateNetwork(NetworkSettings settings)
     {
         int number = settings.Number ?? FindFree("net");
-        IReadOnlyList<WireNetwork> lines = Open(settings);
+        IReadOnlyList<WireNetwork> lines = Open(settings, _notice);
         LimitedNetwork limited = new([.. lines], _clock, new MonitorLock(), settings.Limits);
         NetworkDevice device = new(GetName("net", number), new MonitorLock(), _memory, limited.Lines, GetHardwareAddress(settings, number));
         return new AttachedDevice(device, lines) { Network = limited, NetworkSettings = settings with { Number = number, Wires = [] } };

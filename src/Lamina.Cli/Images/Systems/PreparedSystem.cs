@@ -29,7 +29,7 @@ internal sealed record PreparedSystem(BootSource Boot, DiskSettings Disk)
         {
             try
             {
-                DiskImages.Create(disk, DiskFormat.Qcow2, null, image.GetPath(SystemImage.DiskFile));
+                DiskImages.Create(disk, DiskFormat.Qcow2, null, image.GetPath(SystemImage.DiskFile), isDurable: options.Persist);
             }
             catch (StorageException e)
             {
