@@ -19,6 +19,21 @@ public sealed class UserNetworkTests
     }
 
     [Fact]
+    public void OneThatEndsIsTold()
+    {
+        SkipWithoutPasst();
+        using Wire wire = new();
+        using UserNetwork network = UserNetwork.Start([], wire.Notices.Add);
+        network.SetReceiver(wire);
+        network.Start();
+        System.Diagnostics.Process.GetProcessById(FindPasst()).Kill();
+        Assert.True(wire.Notices.TryTake(out string? notice, Wire.Patience), "Nobody was told that passt has ended.");
+        Assert.StartsWith("passt has ended, and the guest's network is down: ", notice, StringComparison.Ordinal);
+        Assert.True(wire.Links.TryTake(out bool up, Wire.Patience), "The guest's link did not change.");
+        Assert.False(up);
+    }
+
+    [Fact]
     public void APortInUseIsSaid()
     {
         SkipWithoutPasst();
@@ -41,5 +56,52 @@ public sealed class UserNetworkTests
     {
         bool there = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(d => File.Exists(Path.Combine(d, "passt")));
         Assert.SkipUnless(there, "'passt' is not installed (package passt).");
+    }
+
+    // The one that this process has started.
+    private static int FindPasst()
+    {
+        string parent = Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        foreach (string directory in Directory.EnumerateDirectories("/proc"))
+        {
+            try
+            {
+                // Between the parentheses is its name, which may be that of the program from which it began; the second word after them is its parent.
+                if (int.TryParse(Path.GetFileName(directory), out int id) && File.ReadAllText(Path.Combine(directory, "stat")).Split(')')[^1].Split(' ')[2] == parent
+                    && File.ReadAllText(Path.Combine(directory, "cmdline")).StartsWith("passt", StringComparison.Ordinal))
+                {
+                    return id;
+                }
+            }
+            catch (IOException)
+            {
+                // It has just ended.
+            }
+        }
+
+        throw new InvalidOperationException("passt does not run.");
+    }
+
+    private sealed class Wire : Machine.Backends.INetworkReceiver, IDisposable
+    {
+        public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+        public System.Collections.Concurrent.BlockingCollection<string> Notices { get; } = [];
+
+        public System.Collections.Concurrent.BlockingCollection<bool> Links { get; } = [];
+
+        public bool TryReceive(ReadOnlySpan<byte> packet) => true;
+
+        public void OnTransmitReady()
+        {
+        }
+
+        public void OnLinkChanged(bool up) => Links.Add(up);
+
+        public void Dispose()
+        {
+            Notices.Dispose();
+            Links.Dispose();
+        }
     }
 }
