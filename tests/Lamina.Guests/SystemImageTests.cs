@@ -38,6 +38,21 @@ public sealed class SystemImageTests : IDisposable
         Assert.Equal(string.Create(CultureInfo.InvariantCulture, $"running\n{personality}\n{processors}\n/dev/{disk}\n1\n"), result.Text);
     }
 
+    /// <summary>Another suite, which <c>LAMINA_SYSTEM_SUITE</c> names: minutes.</summary>
+    [Fact]
+    public void Debian_of_another_suite_reaches_its_target()
+    {
+        const string SuiteSwitch = "LAMINA_SYSTEM_SUITE";
+        string suite = Environment.GetEnvironmentVariable(SuiteSwitch) ?? "";
+        Assert.SkipWhen(suite.Length == 0, $"{SuiteSwitch}=trixie, or another, includes it.");
+        string name = $"debian:{suite}";
+        Dictionary<string, string> environment = Prepare(name);
+        const string Script = "systemctl is-system-running --wait; systemctl --failed --no-legend; . /etc/os-release; echo $VERSION_CODENAME; ip -4 -o addr show scope global | grep -c inet";
+        LaminaResult result = LaminaProcess.Run(null, environment, "run", name, "--", "sh", "-c", Script);
+        Assert.True(result.Status == 0, result.Error);
+        Assert.Equal($"running\n{suite}\n1\n", result.Text);
+    }
+
     [Theory]
     [InlineData("translator")]
     public async Task Debian_with_systemd_serves_shares_and_leaves_its_disk_clean(string accelerator)
@@ -119,7 +134,7 @@ public sealed class SystemImageTests : IDisposable
     }
 
     // The image is built when it is not there.
-    private static Dictionary<string, string> Prepare()
+    private static Dictionary<string, string> Prepare(string image = "debian")
     {
         Assert.SkipWhen(Environment.GetEnvironmentVariable(Switch) == "0", $"{Switch}=0 leaves it out.");
         foreach (string tool in (string[])["mmdebstrap", "passt", "e2fsck", "fio"])
@@ -129,9 +144,9 @@ public sealed class SystemImageTests : IDisposable
 
         string data = Environment.GetEnvironmentVariable("LAMINA_SYSTEM_DATA") ?? Path.Combine(CacheLocation.Find(Environment.GetEnvironmentVariable), "system-tests");
         Dictionary<string, string> environment = new() { ["XDG_DATA_HOME"] = data };
-        if (new SystemImageStore(Path.Combine(data, "lamina")).Find(SystemImageName.Parse("debian")) == null)
+        if (new SystemImageStore(Path.Combine(data, "lamina")).Find(SystemImageName.Parse(image)) == null)
         {
-            LaminaResult built = LaminaProcess.Run(null, environment, "image", "build", "debian");
+            LaminaResult built = LaminaProcess.Run(null, environment, "image", "build", image);
             Assert.SkipWhen(built.Error.Contains("mmdebstrap could not install", StringComparison.Ordinal), $"The guest cannot be had: {built.Error}");
             Assert.True(built.Status == 0, built.Error);
         }

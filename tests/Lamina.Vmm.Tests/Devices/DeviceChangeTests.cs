@@ -110,6 +110,21 @@ public sealed class DeviceChangeTests : IDisposable
         Assert.Equal([IoLimits.None, IoLimits.None], machine.CurrentSettings.Disks.Select(static d => d.Limits));
     }
 
+    [Theory]
+    [InlineData(PersonalityKind.HyperV)]
+    [InlineData(PersonalityKind.Xen)]
+    [InlineData(PersonalityKind.VMware)]
+    public void LimitsOfAnotherPersonalitysDiskAreChangedByTheSameName(PersonalityKind personality)
+    {
+        using VirtualMachine machine = new(TestMachine.Settings(_accelerator) with { Disks = [MakeDisk("first"), MakeDisk("second")], Personality = personality });
+        machine.Start();
+        IoLimits limits = new() { OperationsPerSecond = 5, BurstMilliseconds = 7 };
+        machine.SetLimits("disk1", limits);
+        Assert.Equal([IoLimits.None, limits], machine.CurrentSettings.Disks.Select(static d => d.Limits));
+        Assert.Equal(["disk0", "disk1"], machine.DiskTraffic.Select(static t => t.Device));
+        Assert.Contains("it has disk0, disk1", Assert.Throws<MachineConfigurationException>(() => machine.SetLimits("disk2", limits)).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void WhatCannotBeIsNamedAndChangesNothing()
     {
