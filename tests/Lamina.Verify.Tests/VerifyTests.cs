@@ -11,13 +11,15 @@ public sealed class VerifyTests
     public static TheoryData<string> Mutations => [.. Mutation.Names];
 
     [Theory]
-    [InlineData("interpreter", "12")]
-    [InlineData("translator", "6")]
-    [InlineData("optimized", "6")]
-    public async Task RandomInstructionsDoWhatTheHostsProcessorDoes(string subject, string seconds)
+    [InlineData("interpreter", "64", "12")]
+    [InlineData("translator", "64", "6")]
+    [InlineData("optimized", "64", "6")]
+    [InlineData("interpreter", "32", "4")]
+    [InlineData("interpreter", "16", "4")]
+    public async Task RandomInstructionsDoWhatTheHostsProcessorDoes(string subject, string bits, string seconds)
     {
         seconds = Environment.GetEnvironmentVariable("LAMINA_VERIFY_SECONDS") ?? seconds;
-        (int status, string output) = await Run("--subject", subject, "--seconds", seconds, "--failures", "3");
+        (int status, string output) = await Run("--subject", subject, "--bits", bits, "--seconds", seconds, "--failures", "3");
         Assert.SkipUnless(status == 0 || MakerIsListed(), $"What processors of this maker do in their own way is not listed yet: {output}");
         Assert.True(status == 0, output);
         Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
@@ -43,20 +45,23 @@ public sealed class VerifyTests
         }
     }
 
-    [Fact]
-    public async Task AVectorShowsWhatAMutationDoes()
+    [Theory]
+    [InlineData("neg-sign")]
+    [InlineData("bound-range")]
+    [InlineData("accessed-bit")]
+    public async Task AVectorShowsWhatAMutationDoes(string mutation)
     {
         string directory = Directory.CreateTempSubdirectory("lamina-verify").FullName;
         try
         {
-            await Run("--mutate", "neg-sign", "--seed", "1", "--count", "3000000", "--failures", "1", "--vectors", directory);
+            await Run("--mutate", mutation, "--seed", "1", "--count", "3000000", "--failures", "1", "--vectors", directory);
             string file = Assert.Single(Directory.GetFiles(directory));
-            (int wrong, string output) = await Run("--mutate", "neg-sign", file);
+            (int wrong, string output) = await Run("--mutate", mutation, file);
             Assert.True(wrong == 1, output);
             (int right, output) = await Run(file);
             Assert.True(right == 0, output);
 
-            // Nothing but what it takes: the flags and the register or the memory that is negated.
+            // Nothing but what it takes: registers of the operands.
             Assert.InRange(File.ReadAllLines(file).Count(static l => l.StartsWith("register", StringComparison.Ordinal)), 0, 2);
         }
         finally
@@ -71,6 +76,12 @@ public sealed class VerifyTests
         (int status, string output) = await Run("--nothing", "1");
         Assert.Equal(2, status);
         Assert.Contains("--nothing", output, StringComparison.Ordinal);
+        (status, output) = await Run("--bits", "8");
+        Assert.Equal(2, status);
+        Assert.Contains("'8'", output, StringComparison.Ordinal);
+        (status, output) = await Run("--bits", "16", "--subject", "translator");
+        Assert.Equal(2, status);
+        Assert.Contains("translator", output, StringComparison.Ordinal);
     }
 
     private static bool MakerIsListed() => X86Base.CpuId(0, 0) is { Ebx: 0x6874_7541, Edx: 0x6974_6e65, Ecx: 0x444d_4163 };
