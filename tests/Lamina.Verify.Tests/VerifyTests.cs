@@ -1,10 +1,11 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 
 namespace Lamina.Verify.Tests;
 
 /// <summary>The comparison with the host's processor as CI runs it: for some seconds, with the vectors that were kept, and with interpreters that are wrong.</summary>
-public sealed class VerifyTests
+public sealed partial class VerifyTests
 {
     private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "lamina-verify.dll");
 
@@ -70,6 +71,64 @@ public sealed class VerifyTests
         }
     }
 
+    // The process that compares is another one; a terminal tells both, everybody else the one that they know.
+    [Fact]
+    public async Task ASignalEndsItWithTheSummary()
+    {
+        string directory = Directory.CreateTempSubdirectory("lamina-verify").FullName;
+        try
+        {
+            string table = Path.Combine(directory, "coverage.md");
+            using Process process = Start("--seconds", "600", "--seed", "3", "--coverage", table);
+            Assert.Equal("seed 3", await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken));
+            Assert.Equal(0, Kill(process.Id, 2));
+            string output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+            await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+            Assert.True(process.ExitCode == 0, output);
+            Assert.Contains("stopped by a signal", output, StringComparison.Ordinal);
+            Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
+            Assert.True(File.Exists(table), output);
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task TablesOfCoverageAreAdded()
+    {
+        string directory = Directory.CreateTempSubdirectory("lamina-verify").FullName;
+        try
+        {
+            string[] tables = ["1.md", "2.md", "both.md"];
+            tables = [.. tables.Select(t => Path.Combine(directory, t))];
+            await Run("--seed", "1", "--count", "6000", "--coverage", tables[0]);
+            await Run("--seed", "2", "--count", "4000", "--bits", "32", "--coverage", tables[1]);
+            (int status, string output) = await Run("--merge", tables[2], tables[0], tables[1]);
+            Assert.True(status == 0, output);
+            CoverageTable first = new();
+            first.Add(File.ReadAllText(tables[0]));
+            CoverageTable both = new();
+            both.Add(File.ReadAllText(tables[2]));
+            CoverageTable second = new();
+            second.Add(File.ReadAllText(tables[1]));
+            Assert.InRange(first.Cases, 5000, 6000);
+            Assert.Equal(first.Cases + second.Cases, both.Cases);
+            Assert.Contains($"2 tables, {both.Cases} cases", output, StringComparison.Ordinal);
+
+            // DAA is only in the second, a VEX instruction in both.
+            Assert.Contains("\n| 27 | daa | 1 |", both.ToString(), StringComparison.Ordinal);
+            Assert.Contains("\n| VEX 0F 58 | vaddpd, vaddps, vaddsd, vaddss | 6 |", both.ToString(), StringComparison.Ordinal);
+            (status, output) = await Run("--merge", tables[2], Path.Combine(AppContext.BaseDirectory, "Vectors", "bound-16.txt"));
+            Assert.True(status == 2 && output.Contains("no table", StringComparison.Ordinal), output);
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
     [Fact]
     public async Task WrongOptionsAreNamed()
     {
@@ -86,10 +145,15 @@ public sealed class VerifyTests
 
     private static bool MakerIsListed() => X86Base.CpuId(0, 0) is { Ebx: 0x6874_7541, Edx: 0x6974_6e65, Ecx: 0x444d_4163 };
 
+    private static Process Start(params string[] arguments) =>
+        Process.Start(new ProcessStartInfo("dotnet", ["exec", Program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int process, int signal);
+
     private static async Task<(int Status, string Output)> Run(params string[] arguments)
     {
-        ProcessStartInfo start = new("dotnet", ["exec", Program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
-        using Process process = Process.Start(start)!;
+        using Process process = Start(arguments);
         Task<string> errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         string output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);

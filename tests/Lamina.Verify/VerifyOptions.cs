@@ -20,8 +20,11 @@ internal sealed record VerifyOptions
                            not is compared with a model of the manual's pseudo-code
           --vectors DIR    write the vectors into files there
           --coverage FILE  write how often each opcode was compared, as a Markdown table
+          --merge FILE     only write the sum of such tables, which are given in place of VECTORs, into FILE
           --failures N     end after so many differences [default: 10]
           --mutate NAME    make the software CPU wrong in this way, which is to be found; 'list' lists them
+
+        SIGINT and SIGTERM end the comparison as if its time were over: with the summary, and the table, so far.
 
         The status is 0 if nothing differs, 1 if something does, 2 if the options are wrong.
         """;
@@ -37,6 +40,8 @@ internal sealed record VerifyOptions
     public string? Vectors { get; private set; }
 
     public string? CoverageFile { get; private set; }
+
+    public string? Merged { get; private set; }
 
     public int Failures { get; private set; } = 10;
 
@@ -73,6 +78,7 @@ internal sealed record VerifyOptions
                 case "--case": options.OnlyCase = Number(name, value); break;
                 case "--vectors": options.Vectors = value; break;
                 case "--coverage": options.CoverageFile = value; break;
+                case "--merge": options.Merged = value; break;
                 case "--failures": options.Failures = (int)Math.Min(Number(name, value), int.MaxValue); break;
                 case "--subject": options.Subject = Enum.TryParse(value, ignoreCase: true, out Subject subject) && Enum.IsDefined(subject) ? subject : throw new FormatException($"There is no subject '{value}': interpreter, translator or optimized."); break;
                 case "--bits": options.Bits = value is "16" or "32" or "64" ? (int)Number(name, value) : throw new FormatException($"Code has 16, 32 or 64 bits, not '{value}'."); break;
@@ -85,6 +91,11 @@ internal sealed record VerifyOptions
         if (options.Bits is 16 or 32 && options.Subject != Subject.Interpreter)
         {
             throw new FormatException("The translator leaves 16- and 32-bit code to the interpreter.");
+        }
+
+        if (options.Merged != null && options.Files.Count == 0)
+        {
+            throw new FormatException("--merge needs tables to merge.");
         }
 
         options.Count = options.Count < 0 && options.Seconds < 0 ? 1_000_000 : options.Count;

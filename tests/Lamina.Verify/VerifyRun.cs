@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.IO.MemoryMappedFiles;
 using Iced.Intel;
 using Lamina.Verify.Legacy;
 
@@ -58,8 +57,8 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
     {
         Shrinker shrinker = new(comparer, generator);
         TestCase test = new();
-        using MemoryMappedFile? progress = options.Progress == null ? null : MemoryMappedFile.CreateFromFile(options.Progress, FileMode.Open, null, sizeof(long));
-        using MemoryMappedViewAccessor? place = progress?.CreateViewAccessor(0, sizeof(long));
+        using ProgressFile? progress = options.Progress == null ? null : new(options.Progress);
+        using StopSignals? signals = progress == null ? null : new(progress.Stop);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"seed {options.Seed}"));
         long began = Stopwatch.GetTimestamp();
         TimeSpan used = Environment.CpuUsage.TotalTime;
@@ -68,12 +67,21 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         long end = options.OnlyCase >= 0 ? options.OnlyCase + 1 : options.Count < 0 ? long.MaxValue : options.Count;
         for (long number = first; number < end && failures < options.Failures; number++)
         {
-            if (number % CasesBetweenLooks == 0 && options.Seconds >= 0 && Stopwatch.GetElapsedTime(began).TotalSeconds >= options.Seconds)
+            if (number % CasesBetweenLooks == 0)
             {
-                break;
+                if (progress is { IsStopped: true })
+                {
+                    output.WriteLine("stopped by a signal");
+                    break;
+                }
+
+                if (options.Seconds >= 0 && Stopwatch.GetElapsedTime(began).TotalSeconds >= options.Seconds)
+                {
+                    break;
+                }
             }
 
-            place?.Write(0, number);
+            progress?.Reach(number);
             Instruction i = generator.Make(options.Seed, (ulong)number, test);
             if (options.OnlyCase >= 0)
             {
