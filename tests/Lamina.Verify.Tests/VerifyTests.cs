@@ -1,23 +1,26 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 
 namespace Lamina.Verify.Tests;
 
 /// <summary>The comparison with the host's processor as CI runs it: for some seconds, with the vectors that were kept, and with interpreters that are wrong.</summary>
-public sealed class VerifyTests
+public sealed partial class VerifyTests
 {
     private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "lamina-verify.dll");
 
     public static TheoryData<string> Mutations => [.. Mutation.Names];
 
     [Theory]
-    [InlineData("interpreter", "12")]
-    [InlineData("translator", "6")]
-    [InlineData("optimized", "6")]
-    public async Task RandomInstructionsDoWhatTheHostsProcessorDoes(string subject, string seconds)
+    [InlineData("interpreter", "64", "12")]
+    [InlineData("translator", "64", "6")]
+    [InlineData("optimized", "64", "6")]
+    [InlineData("interpreter", "32", "4")]
+    [InlineData("interpreter", "16", "4")]
+    public async Task RandomInstructionsDoWhatTheHostsProcessorDoes(string subject, string bits, string seconds)
     {
         seconds = Environment.GetEnvironmentVariable("LAMINA_VERIFY_SECONDS") ?? seconds;
-        (int status, string output) = await Run("--subject", subject, "--seconds", seconds, "--failures", "3");
+        (int status, string output) = await Run("--subject", subject, "--bits", bits, "--seconds", seconds, "--failures", "3");
         Assert.SkipUnless(status == 0 || MakerIsListed(), $"What processors of this maker do in their own way is not listed yet: {output}");
         Assert.True(status == 0, output);
         Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
@@ -43,21 +46,82 @@ public sealed class VerifyTests
         }
     }
 
-    [Fact]
-    public async Task AVectorShowsWhatAMutationDoes()
+    [Theory]
+    [InlineData("neg-sign")]
+    [InlineData("bound-range")]
+    [InlineData("accessed-bit")]
+    public async Task AVectorShowsWhatAMutationDoes(string mutation)
     {
         string directory = Directory.CreateTempSubdirectory("lamina-verify").FullName;
         try
         {
-            await Run("--mutate", "neg-sign", "--seed", "1", "--count", "3000000", "--failures", "1", "--vectors", directory);
+            await Run("--mutate", mutation, "--seed", "1", "--count", "3000000", "--failures", "1", "--vectors", directory);
             string file = Assert.Single(Directory.GetFiles(directory));
-            (int wrong, string output) = await Run("--mutate", "neg-sign", file);
+            (int wrong, string output) = await Run("--mutate", mutation, file);
             Assert.True(wrong == 1, output);
             (int right, output) = await Run(file);
             Assert.True(right == 0, output);
 
-            // Nothing but what it takes: the flags and the register or the memory that is negated.
+            // Nothing but what it takes: registers of the operands.
             Assert.InRange(File.ReadAllLines(file).Count(static l => l.StartsWith("register", StringComparison.Ordinal)), 0, 2);
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    // The process that compares is another one; a terminal tells both, everybody else the one that they know.
+    [Fact]
+    public async Task ASignalEndsItWithTheSummary()
+    {
+        string directory = Directory.CreateTempSubdirectory("lamina-verify").FullName;
+        try
+        {
+            string table = Path.Combine(directory, "coverage.md");
+            using Process process = Start("--seconds", "600", "--seed", "3", "--coverage", table);
+            Assert.Equal("seed 3", await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken));
+            Assert.Equal(0, Kill(process.Id, 2));
+            string output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+            await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+            Assert.True(process.ExitCode == 0, output);
+            Assert.Contains("stopped by a signal", output, StringComparison.Ordinal);
+            Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
+            Assert.True(File.Exists(table), output);
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task TablesOfCoverageAreAdded()
+    {
+        string directory = Directory.CreateTempSubdirectory("lamina-verify").FullName;
+        try
+        {
+            string[] tables = ["1.md", "2.md", "both.md"];
+            tables = [.. tables.Select(t => Path.Combine(directory, t))];
+            await Run("--seed", "1", "--count", "6000", "--coverage", tables[0]);
+            await Run("--seed", "2", "--count", "4000", "--bits", "32", "--coverage", tables[1]);
+            (int status, string output) = await Run("--merge", tables[2], tables[0], tables[1]);
+            Assert.True(status == 0, output);
+            CoverageTable first = new();
+            first.Add(File.ReadAllText(tables[0]));
+            CoverageTable both = new();
+            both.Add(File.ReadAllText(tables[2]));
+            CoverageTable second = new();
+            second.Add(File.ReadAllText(tables[1]));
+            Assert.InRange(first.Cases, 5000, 6000);
+            Assert.Equal(first.Cases + second.Cases, both.Cases);
+            Assert.Contains($"2 tables, {both.Cases} cases", output, StringComparison.Ordinal);
+
+            // DAA is only in the second, a VEX instruction in both.
+            Assert.Contains("\n| 27 | daa | 1 |", both.ToString(), StringComparison.Ordinal);
+            Assert.Contains("\n| VEX 0F 58 | vaddpd, vaddps, vaddsd, vaddss | 6 |", both.ToString(), StringComparison.Ordinal);
+            (status, output) = await Run("--merge", tables[2], Path.Combine(AppContext.BaseDirectory, "Vectors", "bound-16.txt"));
+            Assert.True(status == 2 && output.Contains("no table", StringComparison.Ordinal), output);
         }
         finally
         {
@@ -71,14 +135,25 @@ public sealed class VerifyTests
         (int status, string output) = await Run("--nothing", "1");
         Assert.Equal(2, status);
         Assert.Contains("--nothing", output, StringComparison.Ordinal);
+        (status, output) = await Run("--bits", "8");
+        Assert.Equal(2, status);
+        Assert.Contains("'8'", output, StringComparison.Ordinal);
+        (status, output) = await Run("--bits", "16", "--subject", "translator");
+        Assert.Equal(2, status);
+        Assert.Contains("translator", output, StringComparison.Ordinal);
     }
 
     private static bool MakerIsListed() => X86Base.CpuId(0, 0) is { Ebx: 0x6874_7541, Edx: 0x6974_6e65, Ecx: 0x444d_4163 };
 
+    private static Process Start(params string[] arguments) =>
+        Process.Start(new ProcessStartInfo("dotnet", ["exec", Program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int process, int signal);
+
     private static async Task<(int Status, string Output)> Run(params string[] arguments)
     {
-        ProcessStartInfo start = new("dotnet", ["exec", Program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
-        using Process process = Process.Start(start)!;
+        using Process process = Start(arguments);
         Task<string> errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         string output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);

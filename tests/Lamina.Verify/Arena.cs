@@ -17,6 +17,9 @@ internal sealed unsafe partial class Arena : IDisposable
     public const int DataSize = 2 * PageSize;
     public const ulong ReadOnly = Start + (5 * PageSize);
     public const int Size = 8 * PageSize;
+
+    /// <summary>Where the host's own addresses begin.</summary>
+    public const ulong FirstKernelAddress = 0x7fff_ffff_f000;
     private const int Read = 1;
     private const int Write = 2;
     private const int Execute = 4;

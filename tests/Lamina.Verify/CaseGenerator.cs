@@ -5,22 +5,14 @@ using Lamina.SoftCpu.Tests.Fpu;
 namespace Lamina.Verify;
 
 /// <summary>Makes cases: each instruction as often as any other, with operands that reach the corners, and addresses that sometimes fault.</summary>
-internal sealed unsafe class CaseGenerator
+internal sealed unsafe class CaseGenerator : ICaseSource
 {
-    private const int PoolSize = 256;
     private const int Rsp = 4;
     private const int Attempts = 50;
     private static readonly byte[] SegmentPrefixes = [0x26, 0x2e, 0x36, 0x3e];
-    private static readonly ulong[] Interesting =
-    [
-        0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1_0000_0000, 0x7fff_ffff_ffff_ffff, 0x8000_0000_0000_0000,
-        0xffff_ffff_ffff_fffe, 0xffff_ffff_ffff_ffff, 0x99, 0x1f, 0x20, 0x3f, 0x40, 63, 31,
-    ];
-
     private static readonly ulong[] Unmapped = [0, 8, 0xffff_8000_0000_0000, 0x8000_0000_0000, 0xffff_7fff_ffff_fff8, 0xffff_ffff_ffff_fff0, 0x7fff_ffff_f000, Arena.Start + 0x1ff8, Arena.Start + 0x4000];
     private readonly List<List<Template>> _instructions;
-    private readonly NativeState[] _states = new NativeState[PoolSize];
-    private readonly byte[][] _memories = new byte[PoolSize][];
+    private readonly OperandPool _pool = new();
     private readonly byte[] _buffer = new byte[32];
     private readonly ByteArrayReader _reader;
     private readonly Decoder _decoder;
@@ -30,20 +22,6 @@ internal sealed unsafe class CaseGenerator
         _instructions = instructions;
         _reader = new ByteArrayReader(_buffer);
         _decoder = Decoder.Create(64, _reader);
-        Random random = new(20_240_601);
-        for (int n = 0; n < PoolSize; n++)
-        {
-            fixed (NativeState* state = &_states[n])
-            {
-                RandomState.Fill(random, state);
-            }
-
-            _memories[n] = new byte[Arena.DataSize];
-            for (int at = 0; at < Arena.DataSize; at += 64)
-            {
-                RandomState.Fill(random, _memories[n].AsSpan(at, 64));
-            }
-        }
     }
 
     /// <summary>Makes a case; the instruction as the second decoder sees it, or an invalid one.</summary>
@@ -55,7 +33,7 @@ internal sealed unsafe class CaseGenerator
             bool garbage = random.OneIn(40);
             if (garbage)
             {
-                PutGarbage(ref random);
+                PutGarbage(ref random, _buffer);
             }
             else
             {
@@ -81,6 +59,7 @@ internal sealed unsafe class CaseGenerator
                 continue;
             }
 
+            test.Bits = 64;
             test.Length = i.IsInvalid ? TestCase.MaximumLength : i.Length;
             _buffer.AsSpan(0, 16).CopyTo(test.Code);
             test.Code.AsSpan(test.Length).Clear();
@@ -104,9 +83,9 @@ internal sealed unsafe class CaseGenerator
         return i;
     }
 
-    private void PutGarbage(ref CaseRandom random)
+    /// <summary>Writes bytes that are likely to be no instruction.</summary>
+    public static void PutGarbage(ref CaseRandom random, Span<byte> b)
     {
-        Span<byte> b = _buffer;
         BinaryPrimitives.WriteUInt64LittleEndian(b, random.Next());
         BinaryPrimitives.WriteUInt64LittleEndian(b[8..], random.Next());
         int length = 0;
@@ -189,35 +168,15 @@ internal sealed unsafe class CaseGenerator
         int rm = t.Rm >= 0 ? t.Rm : gather ? 4 : random.Next(8);
         int digit = t.Digit;
         b[length++] = (byte)((t.Memory ? random.Next(3) << 6 : 0xc0) | (digit << 3) | rm);
-        BinaryPrimitives.WriteUInt64LittleEndian(b[length..], random.OneIn(3) ? Interesting[random.Next(Interesting.Length)] ^ (random.Next() & 0xff) : random.Next());
+        BinaryPrimitives.WriteUInt64LittleEndian(b[length..], random.OneIn(3) ? OperandPool.Corner(ref random) ^ (random.Next() & 0xff) : random.Next());
         BinaryPrimitives.WriteUInt64LittleEndian(b[(length + 8)..], random.Next());
     }
 
     private bool FillState(ref CaseRandom random, TestCase test, ref Instruction i)
     {
-        test.State = _states[random.Next(PoolSize)];
-        _memories[random.Next(PoolSize)].CopyTo(test.Memory, 0);
+        _pool.Fill(ref random, test);
         fixed (NativeState* s = &test.State)
         {
-            for (int n = 0; n < 16; n++)
-            {
-                s->General[n] = random.Next(3) switch { 0 => Interesting[random.Next(Interesting.Length)], 1 => random.Next(), _ => s->General[n] };
-            }
-
-            s->Flags = 0x202 | (random.Next() & 0x8d5) | (random.OneIn(8) ? 0x400UL : 0);
-            if (random.OneIn(16))
-            {
-                s->Mxcsr &= ~((uint)random.Next() & 0x1f80);
-                s->Mxcsr &= 0xffc0;
-            }
-
-            if (random.OneIn(16))
-            {
-                ushort* x87 = (ushort*)s->X87;
-                x87[0] &= (ushort)~(random.Next() & 0x3f);
-                x87[1] &= 0x7f40;
-            }
-
             s->General[Rsp] = Target(ref random, 64);
             return i.IsInvalid || Aim(ref random, test, s, ref i);
         }

@@ -1,4 +1,5 @@
 using Lamina.SoftCpu.Tests.Fpu;
+using Lamina.Verify.Legacy;
 
 namespace Lamina.Verify;
 
@@ -18,4 +19,22 @@ internal struct CaseResult
 
     /// <summary>The address that a page fault names.</summary>
     public ulong Address;
+
+    /// <summary>Segment registers of 16- and 32-bit code.</summary>
+    public SegmentValues Segments;
+
+    /// <summary>Which of <see cref="DescriptorList"/> it set the accessed bit of.</summary>
+    public ushort Accessed;
+
+    /// <summary>A software interrupt: CS and SS are those of its handler.</summary>
+    public bool IsDelivered;
+
+    /// <summary>Of what is expected: the exception came in the middle, where the manual does not say how much is in memory by then, and which address is the first.</summary>
+    public bool IsPartial;
+
+    /// <summary>Of what is expected: a jump came upon code of this process, whose exception this is.</summary>
+    public bool IsElsewhere;
+
+    /// <summary>Of what is expected: flags that are known, or zero for those of every program.</summary>
+    public ulong ComparedFlags;
 }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Iced.Intel;
 
 namespace Lamina.Verify;
@@ -28,15 +27,18 @@ internal sealed class Coverage(IReadOnlyCollection<Code> codes)
     /// <summary>Writes a Markdown table, a line for each opcode.</summary>
     public void Write(TextWriter output)
     {
-        output.WriteLine("| opcode | instructions | forms | cases | of them with an exception |");
-        output.WriteLine("|---|---|---|---|---|");
-        var groups = _counts.GroupBy(static c => Opcode(c.Key.ToOpCode())).OrderBy(static g => g.Key, StringComparer.Ordinal);
-        foreach (var group in groups)
+        CoverageTable table = new();
+        foreach (var group in _counts.GroupBy(static c => Opcode(c.Key.ToOpCode())))
         {
-            string names = string.Join(", ", group.Select(static c => c.Key.Mnemonic().ToString().ToLowerInvariant()).Distinct().Order(StringComparer.Ordinal));
-            output.WriteLine(string.Create(
-                CultureInfo.InvariantCulture, $"| {group.Key} | {names} | {group.Count()} | {group.Sum(static c => c.Value.Cases)} | {group.Sum(static c => c.Value.Faults)} |"));
+            table.Add(
+                group.Key,
+                group.Select(static c => c.Key.Mnemonic().ToString().ToLowerInvariant()),
+                group.Count(),
+                group.Sum(static c => c.Value.Cases),
+                group.Sum(static c => c.Value.Faults));
         }
+
+        output.Write(table);
     }
 
     /// <summary>Instructions that were never compared.</summary>

@@ -23,33 +23,34 @@ internal sealed unsafe partial class GuestProcessor
     private const byte Breakpoint = 0xcc;
     private const byte Halt = 0xf4;
     private const int BreakpointTrap = 3;
+    private const int OverflowTrap = 4;
     private const int PageFault = 14;
     private const uint Fetch = 16;
 
     private void PrepareExceptions(ProcessorContext* c)
     {
         const ushort code = 8;
-        const ulong codeDescriptor = 0x00af_9b00_0000_ffff;
         const ulong interruptGate = 0x8eUL << 40;
         *(ulong*)(_tables + 0x1000 + (511 * 8)) = HighDirectories | Present | Writable;
         *(ulong*)(_tables + HighDirectories + (510 * 8)) = (HighDirectories + 0x1000) | Present | Writable;
         *(ulong*)(_tables + HighDirectories + 0x1000) = 0x80 | Present | Writable;
-        *(ulong*)(_tables + Gdt + code) = codeDescriptor;
+        Legacy.DescriptorList.All.CopyTo(new Span<ulong>(_tables + Gdt, Legacy.DescriptorList.All.Length));
         for (ulong vector = 0; vector < Vectors; vector++)
         {
             ulong handler = High + Handlers + (vector * HandlerSize);
             ulong* gate = (ulong*)(_tables + Idt + (vector * 16));
-            gate[0] = (handler & 0xffff) | ((ulong)code << 16) | interruptGate | ((vector == BreakpointTrap ? 3UL : 0) << 45) | (((handler >> 16) & 0xffff) << 48);
+            gate[0] = (handler & 0xffff) | ((ulong)code << 16) | interruptGate | ((vector is BreakpointTrap or OverflowTrap ? 3UL : 0) << 45) | (((handler >> 16) & 0xffff) << 48);
             gate[1] = handler >> 32;
             _tables[Handlers + (vector * HandlerSize)] = Halt;
         }
 
         *(ulong*)(_tables + TaskState + 4) = High + StackTop;
         c->TaskRegister = new SegmentCache { Base = High + TaskState, Limit = 0x67, Attributes = 0x8b };
+        c->LocalDescriptorTable = new SegmentCache { Attributes = SegmentCache.Unusable };
         c->IdtBase = High + Idt;
         c->IdtLimit = (Vectors * 16) - 1;
         c->GdtBase = High + Gdt;
-        c->GdtLimit = 15;
+        c->GdtLimit = (ushort)((Legacy.DescriptorList.All.Length * 8) - 1);
     }
 
     private void RunTranslated(ProcessorContext* c, TestCase test, ref CaseResult result)

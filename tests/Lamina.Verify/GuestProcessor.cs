@@ -10,6 +10,7 @@ using Lamina.SoftCpu.Memory;
 using Lamina.SoftCpu.Tests.Fpu;
 using Lamina.SoftCpu.Tests.Machines;
 using Lamina.SoftCpu.Tests.Segmentation;
+using Lamina.Verify.Legacy;
 
 namespace Lamina.Verify;
 
@@ -74,12 +75,7 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
         c->Cr4 = 0x4_0620;
         c->Efer = 0xd01;
         c->Xcr0 = 7;
-        for (int n = 0; n < 6; n++)
-        {
-            c->Segments[n] = new SegmentCache { Limit = uint.MaxValue, Attributes = n == SegmentRegister.Cs ? 0xa0fbu : 0xc0f3u };
-        }
-
-        c->Cpl = 3;
+        LoadWideSegments(c);
         c->SystemFlags = 2;
         ProcessorMode.Update(c);
         PrepareExceptions(c);
@@ -87,16 +83,38 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
         MemoryUnit.FlushTlb(c);
     }
 
+    private static void LoadWideSegments(ProcessorContext* c)
+    {
+        for (int n = 0; n < SegmentValues.Count; n++)
+        {
+            c->Segments[n] = new SegmentCache { Limit = uint.MaxValue, Attributes = n == SegmentRegister.Cs ? 0xa0fbu : 0xc0f3u };
+        }
+
+        c->Cpl = UserLevel;
+    }
+
     /// <summary>Executes; the arena's data is the instruction's.</summary>
     public void Run(TestCase test, ref CaseResult result)
     {
         ProcessorContext* c = _processor.Context;
+        result.IsDelivered = false;
         if (_subject != Subject.Interpreter)
         {
             ReturnToUser(c);
         }
 
-        Load(c, in test.State);
+        if (test.Bits != 64)
+        {
+            LoadSegments(c, test);
+        }
+        else if (_subject == Subject.Interpreter && c->CodeSize != 8)
+        {
+            LoadWideSegments(c);
+            ProcessorMode.Update(c);
+        }
+
+        ulong start = test.Bits == 64 ? Arena.Slot : (uint)Arena.Slot - test.Segments[SegmentValues.Cs].Base;
+        Load(c, in test.State, start);
         if (_subject != Subject.Interpreter)
         {
             RunTranslated(c, test, ref result);
@@ -109,7 +127,7 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
         switch (Decoder.Decode(bytes, TestCase.MaximumLength, c->CodeSize, out i))
         {
             case DecodeStatus.Done:
-                Execute(c, &i, test, ref result);
+                Execute(c, &i, test, start, ref result);
                 break;
             case DecodeStatus.Undefined:
                 result.Vector = Fault.InvalidOpcodeVector;
@@ -121,9 +139,22 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
                 break;
         }
 
-        result.Rip = result.Vector == CaseResult.None && c->Rip == Arena.Slot ? Arena.Slot + (ulong)test.Length : c->Rip;
+        // Handlers of branches set RIP, the others leave it to the caller.
+        result.Rip = result.Vector == CaseResult.None && c->Rip == start ? start + (ulong)test.Length : c->Rip;
         result.Address = c->Cr2;
-        Store(c, ref result.State);
+        if (test.Bits == 64)
+        {
+            Store(c, ref result.State);
+        }
+        else if (result.Vector == CaseResult.None && c->Cpl != UserLevel)
+        {
+            TakeDelivered(c, ref result);
+        }
+        else
+        {
+            Store(c, ref result.State);
+            StoreSegments(c, ref result);
+        }
     }
 
     public void Dispose()
@@ -134,7 +165,7 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
         NativeMemory.AlignedFree(_tables);
     }
 
-    private void Execute(ProcessorContext* c, Instruction* i, TestCase test, ref CaseResult result)
+    private void Execute(ProcessorContext* c, Instruction* i, TestCase test, ulong start, ref CaseResult result)
     {
         _partition.Bind(i, c->CodeSize);
         bool done;
@@ -150,11 +181,11 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
         if (i->Length != test.Length && result.Vector != Fault.InvalidOpcodeVector)
         {
             // A length of its own is a difference of the address that follows.
-            c->Rip = result.Vector == CaseResult.None && c->Rip == Arena.Slot ? Arena.Slot + i->Length : c->Rip;
+            c->Rip = result.Vector == CaseResult.None && c->Rip == start ? start + i->Length : c->Rip;
         }
     }
 
-    private static void Load(ProcessorContext* c, in NativeState state)
+    private static void Load(ProcessorContext* c, in NativeState state, ulong start)
     {
         fixed (NativeState* s = &state)
         {
@@ -167,7 +198,7 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
         }
 
         X87Image.Summarize(c);
-        c->Rip = Arena.Slot;
+        c->Rip = start;
         c->Cr2 = 0;
     }
 

@@ -52,8 +52,15 @@ internal static class InstructionList
         Mnemonic.Insb, Mnemonic.Insw, Mnemonic.Insd, Mnemonic.Outsb, Mnemonic.Outsw, Mnemonic.Outsd, Mnemonic.Bound, Mnemonic.Clflush,
     ];
 
+    // What only 16- and 32-bit code has, or is compared in it alone, with the manual's pseudo-code.
+    private static readonly HashSet<Mnemonic> Modelled =
+    [
+        Mnemonic.Bound, Mnemonic.Int, Mnemonic.Int1, Mnemonic.Int3, Mnemonic.Lds, Mnemonic.Les, Mnemonic.Lss, Mnemonic.Lfs, Mnemonic.Lgs, Mnemonic.Popf, Mnemonic.Popfd,
+    ];
+
     /// <summary>Finds them all, by instruction.</summary>
-    public static List<List<Template>> Find()
+    /// <param name="bits">Default size of the code segment: 16, 32 or 64.</param>
+    public static List<List<Template>> Find(int bits = 64)
     {
         Dictionary<Code, List<Template>> found = [];
         byte[] code = new byte[16];
@@ -66,9 +73,9 @@ internal static class InstructionList
                     byte prefix = (n & 3) switch { 0 => 0, 1 => 0x66, 2 => 0xf3, _ => 0xf2 };
                     bool w = (n & 4) != 0;
                     bool longer = (n & 8) != 0;
-                    if (vex || !longer)
+                    if ((vex || !longer) && (vex || !w || bits == 64))
                     {
-                        Try(found, code, vex, map, prefix, w, longer, (byte)(n >> 4));
+                        Try(found, code, bits, vex, map, prefix, w, longer, (byte)(n >> 4));
                     }
                 }
             }
@@ -79,11 +86,12 @@ internal static class InstructionList
 
     // By code: unknown, compared, not compared. Moves of segment and system registers have codes of their own, so one of each will do.
     private static readonly sbyte[] Known = new sbyte[(int)Enum.GetValues<Code>().Max() + 1];
+    private static readonly sbyte[] KnownElsewhere = new sbyte[Known.Length];
 
     /// <summary>Whether an instruction is compared.</summary>
     public static bool IsCompared(in Instruction i)
     {
-        ref sbyte known = ref Known[(int)i.Code];
+        ref sbyte known = ref (i.CodeSize == CodeSize.Code64 ? Known : KnownElsewhere)[(int)i.Code];
         if (known == 0)
         {
             known = (sbyte)(Decide(i) ? 1 : -1);
@@ -94,9 +102,15 @@ internal static class InstructionList
 
     private static bool Decide(in Instruction i)
     {
-        bool own = i.Mnemonic is not Mnemonic.Mov || !(IsSegment(i.Op0Register) || IsSegment(i.Op1Register) || IsSystem(i.Op0Register) || IsSystem(i.Op1Register));
-        own &= i.Mnemonic is not (Mnemonic.Pop or Mnemonic.Push) || !IsSegment(i.Op0Register);
-        if (i.IsInvalid || !own || i.IsPrivileged || Excluded.Contains(i.Mnemonic) || i.Code.ToString().Contains("_m1616", StringComparison.Ordinal)
+        bool segments = i.CodeSize != CodeSize.Code64;
+        bool own = i.Mnemonic is not Mnemonic.Mov || !(!segments && (IsSegment(i.Op0Register) || IsSegment(i.Op1Register)) || IsSystem(i.Op0Register) || IsSystem(i.Op1Register));
+        own &= segments || i.Mnemonic is not (Mnemonic.Pop or Mnemonic.Push) || !IsSegment(i.Op0Register);
+        if (segments && Modelled.Contains(i.Mnemonic))
+        {
+            return true;
+        }
+
+        if (i.IsInvalid || !own || i.IsPrivileged || Excluded.Contains(i.Mnemonic) || i.Op0Kind is OpKind.FarBranch16 or OpKind.FarBranch32 || i.Code.ToString().Contains("_m1616", StringComparison.Ordinal)
             || i.Code.ToString().Contains("_m1632", StringComparison.Ordinal) || i.Code.ToString().Contains("_m1664", StringComparison.Ordinal))
         {
             return false;
@@ -117,9 +131,10 @@ internal static class InstructionList
 
     private static bool IsSystem(Register register) => register is (>= Register.CR0 and <= Register.CR15) or (>= Register.DR0 and <= Register.DR15) or (>= Register.TR0 and <= Register.TR7);
 
-    private static void Try(Dictionary<Code, List<Template>> found, byte[] code, bool vex, int map, byte prefix, bool w, bool longer, byte opcode)
+    private static void Try(Dictionary<Code, List<Template>> found, byte[] code, int bits, bool vex, int map, byte prefix, bool w, bool longer, byte opcode)
     {
-        if (!vex && map == 0 && (opcode is 0x0f or 0x26 or 0x2e or 0x36 or 0x3e or (>= 0x40 and <= 0x4f) or (>= 0x62 and <= 0x67) or 0xc4 or 0xc5 or 0xf0 or 0xf2 or 0xf3) && opcode != 0x63)
+        if (!vex && map == 0 && (opcode is 0x0f or 0x26 or 0x2e or 0x36 or 0x3e or (>= 0x64 and <= 0x67) or 0xf0 or 0xf2 or 0xf3
+                || bits == 64 && opcode is (>= 0x40 and <= 0x4f) or 0x62 or 0xc4 or 0xc5))
         {
             return;
         }
@@ -132,8 +147,8 @@ internal static class InstructionList
             for (int rm = 0; rm < (x87 && !memory ? 8 : 1); rm++)
             {
                 Template template = new(Code.INVALID, vex, map, prefix, w, longer, opcode, form & 7, memory, x87 && !memory ? rm : -1);
-                Encode(template, code);
-                Decoder decoder = Decoder.Create(64, code);
+                Encode(template, code, bits);
+                Decoder decoder = Decoder.Create(bits, code);
                 decoder.Decode(out Instruction i);
                 if (IsCompared(i))
                 {
@@ -149,11 +164,17 @@ internal static class InstructionList
     }
 
     // With [RBX] or register 1, and zeroes behind.
-    private static void Encode(in Template t, byte[] code)
+    private static void Encode(in Template t, byte[] code, int bits)
     {
         Array.Clear(code);
         int length = 0;
-        bool gather = t.Vex && t.Map == 2 && t.Opcode is >= 0x90 and <= 0x93;
+        bool gather = t.IsGather;
+        if (gather && bits == 16)
+        {
+            // A vector of indices needs a SIB byte.
+            code[length++] = 0x67;
+        }
+
         if (t.Vex)
         {
             int pp = t.Prefix switch { 0x66 => 1, 0xf3 => 2, 0xf2 => 3, _ => 0 };

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Lamina.Verify.Legacy;
 
 namespace Lamina.Verify;
 
@@ -8,6 +9,7 @@ internal sealed unsafe class Mutation
     private const ulong Carry = 1;
     private const ulong Auxiliary = 0x10;
     private const ulong Sign = 0x80;
+    private const ulong Direction = 0x400;
     private const int GeneralProtection = 13;
     private static readonly Mutation[] All =
     [
@@ -35,6 +37,36 @@ internal sealed unsafe class Mutation
         new("upper-half", static (TestCase _, in Instruction i, ref CaseResult result) => result.State.General[0] |= i.Code == Code.Mov_r32_rm32 && i.Op0Register == Register.EAX ? 1UL << 63 : 0),
         new("vector-bit", static (TestCase _, in Instruction i, ref CaseResult result) => result.State.Mxcsr ^= i.Code == Code.VEX_Vdivpd_ymm_ymm_ymmm256 ? 1u : 0),
         new("repeat-count", static (TestCase _, in Instruction i, ref CaseResult result) => result.State.General[1] += i.Code == Code.Scasb_AL_m8 && i.HasRepnePrefix ? 1UL : 0),
+        new("decimal-carry", static (TestCase _, in Instruction i, ref CaseResult result) => Flip(ref result, i.Mnemonic == Mnemonic.Daa, Carry)) { Bits = 32 },
+        new("segment-limit", static (TestCase test, in Instruction i, ref CaseResult result) => Pass(test, i.Code == Code.Add_rm32_r32 && result.Vector == GeneralProtection, ref result)) { Bits = 32 },
+        new("accessed-bit", static (TestCase _, in Instruction i, ref CaseResult result) => result.Accessed = i.Mnemonic == Mnemonic.Mov ? (ushort)0 : result.Accessed) { Bits = 32 },
+        new("loaded-limit", static (TestCase test, in Instruction i, ref CaseResult result) =>
+        {
+            if (i.Mnemonic == Mnemonic.Les && result.Vector == CaseResult.None)
+            {
+                result.Segments[SegmentValues.Es] = result.Segments[SegmentValues.Es] with { Limit = test.Segments[SegmentValues.Es].Limit };
+            }
+        }) { Bits = 32 },
+        new("selector-error-code", static (TestCase _, in Instruction i, ref CaseResult result) => result.ErrorCode |= i.Mnemonic == Mnemonic.Lfs && result.Vector == GeneralProtection && result.ErrorCode != 0 ? 3u : 0) { Bits = 32 },
+        new("saved-stack-pointer", static (TestCase test, in Instruction i, ref CaseResult result) =>
+        {
+            if (i.Mnemonic == Mnemonic.Pushad && result.Vector == CaseResult.None)
+            {
+                const int place = 12;
+                uint address = (uint)result.State.General[4] + test.Segments[SegmentValues.Ss].Base + place;
+                if (address - (uint)Arena.Data < Arena.DataSize)
+                {
+                    Arena.Bytes[(int)(address - (uint)Arena.Data)] ^= 1;
+                }
+            }
+        }) { Bits = 32 },
+        new("bound-range", static (TestCase test, in Instruction i, ref CaseResult result) => Pass(test, i.Mnemonic == Mnemonic.Bound && result.Vector == 5, ref result)) { Bits = 16 },
+        new("address-wrap", static (TestCase _, in Instruction i, ref CaseResult result) => result.State.General[0] |= i.Code == Code.Lea_r32_m && i.Op0Register == Register.EAX && i.MemoryBase == Register.BX ? 0x1_0000UL : 0) { Bits = 16 },
+        new("stack-fault", static (TestCase _, in Instruction i, ref CaseResult result) => result.Vector = i.Code == Code.Push_r16 && result.Vector == 12 ? GeneralProtection : result.Vector) { Bits = 16 },
+        new("loop-counter", static (TestCase test, in Instruction i, ref CaseResult result) =>
+            result.State.General[1] -= i.Mnemonic == Mnemonic.Loop && result.Vector == CaseResult.None && (ushort)test.State.General[1] == 0 && test.State.General[1] >= 0x1_0000 ? 0x1_0000UL : 0) { Bits = 16 },
+        new("jump-limit", static (TestCase _, in Instruction i, ref CaseResult result) => result.Vector = i.Code == Code.Je_rel16 && result.Vector == GeneralProtection ? CaseResult.None : result.Vector) { Bits = 16 },
+        new("popped-flags", static (TestCase _, in Instruction i, ref CaseResult result) => Flip(ref result, i.Code == Code.Popfw, Direction)) { Bits = 16 },
     ];
 
     private readonly Change _change;
@@ -51,9 +83,21 @@ internal sealed unsafe class Mutation
 
     public string Name { get; }
 
+    /// <summary>Size of the code that it shows in.</summary>
+    public int Bits { get; private init; } = 64;
+
     public static Mutation? Find(string name) => Array.Find(All, m => m.Name == name);
 
     public void Apply(TestCase test, in Instruction i, ref CaseResult result) => _change(test, i, ref result);
+
+    private static void Pass(TestCase test, bool applies, ref CaseResult result)
+    {
+        if (applies)
+        {
+            result.Vector = CaseResult.None;
+            result.Rip += (ulong)test.Length;
+        }
+    }
 
     private static void Flip(ref CaseResult result, bool applies, ulong flag) => result.State.Flags ^= applies && result.Vector == CaseResult.None ? flag : 0;
 }

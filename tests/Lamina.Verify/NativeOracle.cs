@@ -91,6 +91,7 @@ internal sealed unsafe partial class NativeOracle : IDisposable
         leave[LeaveLength..].Fill(0xcc);
         *(NativeState*)(_base + InputOffset) = test.State;
         *(int*)(_base + SignalOffset) = 0;
+        result.IsElsewhere = false;
         ((delegate* unmanaged<void>)_base)();
         if (*(int*)(_base + SignalOffset) == 0)
         {
@@ -143,6 +144,10 @@ internal sealed unsafe partial class NativeOracle : IDisposable
         else if (result.Vector == PageFault && (result.ErrorCode & Fetch) != 0 && result.Address == result.Rip)
         {
             result.Vector = CaseResult.None;
+        }
+        else
+        {
+            result.IsElsewhere = result.Rip < Arena.FirstKernelAddress && result.Rip - Arena.Start >= Arena.Size;
         }
     }
 

@@ -1,9 +1,10 @@
 using Lamina.SoftCpu.Tests.Fpu;
+using Lamina.Verify.Legacy;
 
 namespace Lamina.Verify;
 
 /// <summary>Takes away from a case whatever it does not need to differ.</summary>
-internal sealed unsafe class Shrinker(Comparer comparer, CaseGenerator generator)
+internal sealed unsafe class Shrinker(Comparer comparer, ICaseSource generator)
 {
     /// <summary>The smallest case found that still differs.</summary>
     public TestCase Shrink(TestCase failing)
@@ -34,6 +35,12 @@ internal sealed unsafe class Shrinker(Comparer comparer, CaseGenerator generator
             smaller |= Try(ref best, static c => Set(ref c.State.Flags, 2UL));
             smaller |= Try(ref best, static c => Set(ref c.State.Mxcsr, 0x1f80u));
             smaller |= Try(ref best, ResetX87);
+            for (int n = 0; n < SegmentValues.Count; n++)
+            {
+                int segment = n;
+                smaller |= Try(ref best, c => Flatten(c, segment));
+            }
+
             for (int at = 0; at < Arena.DataSize; at += 512)
             {
                 int from = at;
@@ -99,6 +106,19 @@ internal sealed unsafe class Shrinker(Comparer comparer, CaseGenerator generator
             *(uint*)(s->X87 + 24) = 0;
             return true;
         }
+    }
+
+    // Data segments of 16- and 32-bit code that need no limit.
+    private static bool Flatten(TestCase test, int segment)
+    {
+        SegmentValue flat = SegmentValue.Flat;
+        if (test.Bits == 64 || segment == SegmentValues.Cs || test.Segments[segment] == flat)
+        {
+            return false;
+        }
+
+        test.Segments[segment] = flat;
+        return true;
     }
 
     private static bool ClearMemory(TestCase test, int from, int length)

@@ -13,4 +13,8 @@ namespace Lamina.Verify;
 /// <param name="Digit">ModRM.reg where it matters.</param>
 /// <param name="Memory">Whether the operand is in memory.</param>
 /// <param name="Rm">ModRM.rm where it matters, or -1.</param>
-internal readonly record struct Template(Code Code, bool Vex, int Map, byte Prefix, bool W, bool Long, byte Opcode, int Digit, bool Memory, int Rm);
+internal readonly record struct Template(Code Code, bool Vex, int Map, byte Prefix, bool W, bool Long, byte Opcode, int Digit, bool Memory, int Rm)
+{
+    /// <summary>Whether it has a vector of indices.</summary>
+    public bool IsGather => Vex && Map == 2 && Opcode is >= 0x90 and <= 0x93;
+}

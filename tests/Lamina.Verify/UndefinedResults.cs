@@ -70,7 +70,7 @@ internal static unsafe class UndefinedResults
         const byte AddressSize = 0x67;
         return i.Mnemonic switch
         {
-            _ when i.IsStringInstruction && (uint)test.State.General[1] == 0 && test.Instruction.Contains(AddressSize) => expected.Vector == actual.Vector,
+            _ when test.Bits == 64 && i.IsStringInstruction && (uint)test.State.General[1] == 0 && test.Instruction.Contains(AddressSize) => expected.Vector == actual.Vector,
             Mnemonic.Loope or Mnemonic.Loopne => test.Instruction[..^2].ContainsAny((byte)0xf2, (byte)0xf3),
             Mnemonic.Sha1msg1 or Mnemonic.Sha1msg2 or Mnemonic.Sha1nexte or Mnemonic.Sha1rnds4 or Mnemonic.Sha256msg1 or Mnemonic.Sha256msg2 or Mnemonic.Sha256rnds2 =>
                 actual.Vector == GeneralProtection && actual.ErrorCode == 0,

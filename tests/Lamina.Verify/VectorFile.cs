@@ -1,11 +1,12 @@
 using System.Globalization;
 using System.Text;
 using Lamina.SoftCpu.Tests.Fpu;
+using Lamina.Verify.Legacy;
 
 namespace Lamina.Verify;
 
 /// <summary>
-/// Cases as text, a line for each part that is not zero: <c>code</c>, <c>register N</c>, <c>flags</c>, <c>mxcsr</c>, <c>vector N</c>, <c>x87</c> (an FXSAVE image's first 160 bytes) and
+/// Cases as text, a line for each part that is not zero: <c>code</c>, <c>bits</c> and <c>segment N SELECTOR BASE LIMIT ATTRIBUTES</c> of 16- and 32-bit code, <c>register N</c>, <c>flags</c>, <c>mxcsr</c>, <c>vector N</c>, <c>x87</c> (an FXSAVE image's first 160 bytes) and
 /// <c>memory ADDRESS</c>, numbers and bytes in hexadecimal. Lines that begin with # say where it comes from.
 /// </summary>
 internal static unsafe class VectorFile
@@ -22,6 +23,16 @@ internal static unsafe class VectorFile
         }
 
         text.Append("code ").AppendLine(Convert.ToHexString(test.Instruction));
+        if (test.Bits != 64)
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"bits {test.Bits}");
+            for (int n = 0; n < SegmentValues.Count; n++)
+            {
+                SegmentValue segment = test.Segments[n];
+                text.AppendLine(CultureInfo.InvariantCulture, $"segment {n} {segment.Selector:x} {segment.Base:x} {segment.Limit:x} {segment.Attributes:x}");
+            }
+        }
+
         fixed (NativeState* s = &test.State)
         {
             for (int n = 0; n < 16; n++)
@@ -84,6 +95,12 @@ internal static unsafe class VectorFile
                     case "code" when bytes.Length is > 0 and <= TestCase.MaximumLength:
                         bytes.CopyTo(test.Code, 0);
                         test.Length = bytes.Length;
+                        break;
+                    case "bits" when words[1] is "16" or "32" or "64":
+                        test.Bits = Number(words[1], 65);
+                        break;
+                    case "segment":
+                        test.Segments[Number(words[1], SegmentValues.Count)] = new SegmentValue((ushort)Hex(words[2]), (uint)Hex(words[3]), (uint)Hex(words[4]), (uint)Hex(words[5]));
                         break;
                     case "register":
                         s->General[Number(words[1], 16)] = Hex(words[2]);

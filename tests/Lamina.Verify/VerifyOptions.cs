@@ -16,10 +16,15 @@ internal sealed record VerifyOptions
           --seed N         begin with this seed [default: chosen, and printed]
           --case N         only case N of the seed
           --subject NAME   what is compared: interpreter [default], translator (its first tier), optimized (its second)
+          --bits N         code of this size: 64 [default], 32 or 16; for these the interpreter only, and what 64-bit code has
+                           not is compared with a model of the manual's pseudo-code
           --vectors DIR    write the vectors into files there
           --coverage FILE  write how often each opcode was compared, as a Markdown table
+          --merge FILE     only write the sum of such tables, which are given in place of VECTORs, into FILE
           --failures N     end after so many differences [default: 10]
           --mutate NAME    make the software CPU wrong in this way, which is to be found; 'list' lists them
+
+        SIGINT and SIGTERM end the comparison as if its time were over: with the summary, and the table, so far.
 
         The status is 0 if nothing differs, 1 if something does, 2 if the options are wrong.
         """;
@@ -36,11 +41,16 @@ internal sealed record VerifyOptions
 
     public string? CoverageFile { get; private set; }
 
+    public string? Merged { get; private set; }
+
     public int Failures { get; private set; } = 10;
 
     public string? Mutate { get; private set; }
 
     public Subject Subject { get; private set; }
+
+    /// <summary>Size of the code, or 0 for what a mutation is for, or 64.</summary>
+    public int Bits { get; private set; }
 
     public string? Progress { get; private set; }
 
@@ -68,12 +78,24 @@ internal sealed record VerifyOptions
                 case "--case": options.OnlyCase = Number(name, value); break;
                 case "--vectors": options.Vectors = value; break;
                 case "--coverage": options.CoverageFile = value; break;
+                case "--merge": options.Merged = value; break;
                 case "--failures": options.Failures = (int)Math.Min(Number(name, value), int.MaxValue); break;
                 case "--subject": options.Subject = Enum.TryParse(value, ignoreCase: true, out Subject subject) && Enum.IsDefined(subject) ? subject : throw new FormatException($"There is no subject '{value}': interpreter, translator or optimized."); break;
+                case "--bits": options.Bits = value is "16" or "32" or "64" ? (int)Number(name, value) : throw new FormatException($"Code has 16, 32 or 64 bits, not '{value}'."); break;
                 case "--mutate": options.Mutate = value; break;
                 case "--progress": options.Progress = value; break;
                 default: throw new FormatException($"There is no option {name}.");
             }
+        }
+
+        if (options.Bits is 16 or 32 && options.Subject != Subject.Interpreter)
+        {
+            throw new FormatException("The translator leaves 16- and 32-bit code to the interpreter.");
+        }
+
+        if (options.Merged != null && options.Files.Count == 0)
+        {
+            throw new FormatException("--merge needs tables to merge.");
         }
 
         options.Count = options.Count < 0 && options.Seconds < 0 ? 1_000_000 : options.Count;

@@ -27,6 +27,19 @@ internal static class VerifyProgram
                 return 0;
             }
 
+            if (options.Merged != null)
+            {
+                CoverageTable table = new();
+                foreach (string file in options.Files)
+                {
+                    table.Add(File.ReadAllText(file));
+                }
+
+                File.WriteAllText(options.Merged, table.ToString());
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{options.Files.Count} tables, {table.Cases} cases of {table.Opcodes} opcodes"));
+                return 0;
+            }
+
             return options.Progress != null ? new VerifyRun(options, Console.Out).Run() == 0 ? 0 : Differs : RunWorker(arguments, options);
         }
         catch (Exception e) when (e is FormatException or IOException)
@@ -41,10 +54,12 @@ internal static class VerifyProgram
         string progress = Path.GetTempFileName();
         try
         {
-            File.WriteAllBytes(progress, new byte[sizeof(long)]);
+            File.WriteAllBytes(progress, new byte[ProgressFile.Size]);
             string program = Environment.ProcessPath!;
             string[] own = Path.GetFileNameWithoutExtension(program) == "dotnet" ? ["exec", typeof(VerifyProgram).Assembly.Location] : [];
             string[] seed = arguments.Contains("--seed") ? [] : ["--seed", options.Seed.ToString(CultureInfo.InvariantCulture)];
+            using ProgressFile shared = new(progress);
+            using StopSignals signals = new(shared.Stop);
             using Process worker = Process.Start(new ProcessStartInfo(program, [.. own, .. arguments, .. seed, Worker, progress]))!;
             worker.WaitForExit();
             if (worker.ExitCode is 0 or Differs or Misused)
@@ -52,8 +67,7 @@ internal static class VerifyProgram
                 return worker.ExitCode;
             }
 
-            long number = BitConverter.ToInt64(File.ReadAllBytes(progress));
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"seed {options.Seed} case {number}: the process that compared ended with status {worker.ExitCode}"));
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"seed {options.Seed} case {shared.Case}: the process that compared ended with status {worker.ExitCode}"));
             return Differs;
         }
         finally

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.IO.MemoryMappedFiles;
 using Iced.Intel;
+using Lamina.Verify.Legacy;
 
 namespace Lamina.Verify;
 
@@ -16,17 +16,32 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
     {
         Mutation? mutation = options.Mutate == null ? null : Mutation.Find(options.Mutate) ?? throw new FormatException($"There is no mutation '{options.Mutate}'.");
         using Comparer comparer = new(options.Subject, mutation);
-        CaseGenerator generator = new(InstructionList.Find());
-        return options.Files.Count > 0 ? Replay(comparer, generator) : RunRandom(comparer, generator);
+        if (options.Files.Count > 0)
+        {
+            return Replay(comparer);
+        }
+
+        int bits = options.Bits != 0 ? options.Bits : mutation?.Bits ?? 64;
+        List<List<Template>> instructions = InstructionList.Find(bits);
+        return RunRandom(comparer, Source(bits, instructions), new Coverage([.. instructions.Select(static t => t[0].Code)]));
     }
 
-    private int Replay(Comparer comparer, CaseGenerator generator)
+    private static ICaseSource Source(int bits, List<List<Template>> instructions) => bits == 64 ? new CaseGenerator(instructions) : new LegacyCaseGenerator(instructions, bits);
+
+    private int Replay(Comparer comparer)
     {
         int failures = 0;
+        int replayed = 0;
         foreach (string file in options.Files)
         {
             TestCase test = VectorFile.Read(File.ReadAllText(file));
-            Instruction i = generator.Decode(test.Instruction);
+            if (test.Bits != 64 && options.Subject != Subject.Interpreter)
+            {
+                continue;
+            }
+
+            replayed++;
+            Instruction i = Source(test.Bits, []).Decode(test.Instruction);
             if (comparer.Run(test, i) is { } difference)
             {
                 failures++;
@@ -34,17 +49,16 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
             }
         }
 
-        output.WriteLine($"{options.Files.Count} vectors, {failures} differences");
+        output.WriteLine($"{replayed} vectors, {failures} differences");
         return failures;
     }
 
-    private int RunRandom(Comparer comparer, CaseGenerator generator)
+    private int RunRandom(Comparer comparer, ICaseSource generator, Coverage coverage)
     {
-        Coverage coverage = new([.. InstructionList.Find().Select(static t => t[0].Code)]);
         Shrinker shrinker = new(comparer, generator);
         TestCase test = new();
-        using MemoryMappedFile? progress = options.Progress == null ? null : MemoryMappedFile.CreateFromFile(options.Progress, FileMode.Open, null, sizeof(long));
-        using MemoryMappedViewAccessor? place = progress?.CreateViewAccessor(0, sizeof(long));
+        using ProgressFile? progress = options.Progress == null ? null : new(options.Progress);
+        using StopSignals? signals = progress == null ? null : new(progress.Stop);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"seed {options.Seed}"));
         long began = Stopwatch.GetTimestamp();
         TimeSpan used = Environment.CpuUsage.TotalTime;
@@ -53,12 +67,21 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         long end = options.OnlyCase >= 0 ? options.OnlyCase + 1 : options.Count < 0 ? long.MaxValue : options.Count;
         for (long number = first; number < end && failures < options.Failures; number++)
         {
-            if (number % CasesBetweenLooks == 0 && options.Seconds >= 0 && Stopwatch.GetElapsedTime(began).TotalSeconds >= options.Seconds)
+            if (number % CasesBetweenLooks == 0)
             {
-                break;
+                if (progress is { IsStopped: true })
+                {
+                    output.WriteLine("stopped by a signal");
+                    break;
+                }
+
+                if (options.Seconds >= 0 && Stopwatch.GetElapsedTime(began).TotalSeconds >= options.Seconds)
+                {
+                    break;
+                }
             }
 
-            place?.Write(0, number);
+            progress?.Reach(number);
             Instruction i = generator.Make(options.Seed, (ulong)number, test);
             if (options.OnlyCase >= 0)
             {
@@ -67,7 +90,11 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
             }
 
             string? difference = comparer.Run(test, i);
-            coverage.Count(i, comparer.Vector);
+            if (comparer.IsJudged)
+            {
+                coverage.Count(i, comparer.Vector);
+            }
+
             if (difference != null)
             {
                 failures++;
@@ -78,7 +105,7 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         double seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{coverage.Cases} cases in {seconds:F1} s, {coverage.Cases / (Environment.CpuUsage.TotalTime - used).TotalSeconds:F0} for each second of processor time, {coverage.Invalid} of them no instructions, {failures} differences, {comparer.Unconfirmed} that did not show again, {coverage.Missing.Count()} forms not met"));
+            $"{coverage.Cases} cases in {seconds:F1} s, {coverage.Cases / (Environment.CpuUsage.TotalTime - used).TotalSeconds:F0} for each second of processor time, {coverage.Invalid} of them no instructions, {failures} differences, {comparer.Unconfirmed} that did not show again, {comparer.Unjudged} more that nothing says the end of, {coverage.Missing.Count()} forms not met"));
         if (options.CoverageFile != null)
         {
             using StreamWriter file = new(options.CoverageFile);
@@ -88,7 +115,7 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         return failures;
     }
 
-    private void Report(Comparer comparer, CaseGenerator generator, Shrinker shrinker, TestCase test, long number, string difference)
+    private void Report(Comparer comparer, ICaseSource generator, Shrinker shrinker, TestCase test, long number, string difference)
     {
         TestCase small = shrinker.Shrink(test);
         Instruction i = generator.Decode(small.Instruction);

@@ -21,6 +21,9 @@ internal static unsafe class ExtendedState
     private const int AvxOffset = 576;
     private const int AvxLength = 256;
 
+    // Bytes that are touched first.
+    private const int FirstPart = 64;
+
     private const int AreaLength = AvxOffset + AvxLength;
 
     /// <summary>XGETBV.</summary>
@@ -73,7 +76,7 @@ internal static unsafe class ExtendedState
 
         // Parts that are not saved keep their bytes.
         byte* area = c->Scratch;
-        if (!GuestAccess.LoadBytes(c, i->Segment, offset, area, length))
+        if (!Prepare(c, i, offset, area, length))
         {
             return false;
         }
@@ -88,7 +91,7 @@ internal static unsafe class ExtendedState
             LegacyState.WriteMxcsr(c, area);
         }
 
-        return GuestAccess.StoreBytes(c, i->Segment, offset, area, length);
+        return GuestAccess.StoreBytes(c, i->Segment, offset, area, length, FirstPart);
     }
 
     /// <summary>XSAVEC.</summary>
@@ -100,7 +103,7 @@ internal static unsafe class ExtendedState
         }
 
         byte* area = c->Scratch;
-        if (!GuestAccess.LoadBytes(c, i->Segment, offset, area, length))
+        if (!Prepare(c, i, offset, area, length))
         {
             return false;
         }
@@ -115,7 +118,7 @@ internal static unsafe class ExtendedState
             LegacyState.WriteMxcsr(c, area);
         }
 
-        return GuestAccess.StoreBytes(c, i->Segment, offset, area, length);
+        return GuestAccess.StoreBytes(c, i->Segment, offset, area, length, FirstPart);
     }
 
     /// <summary>XRSTOR, of both formats.</summary>
@@ -127,7 +130,7 @@ internal static unsafe class ExtendedState
         }
 
         byte* area = c->Scratch;
-        if (!GuestAccess.LoadBytes(c, i->Segment, offset, area, Header + HeaderLength))
+        if (!GuestAccess.LoadBytes(c, i->Segment, offset, area, Header + HeaderLength, FirstPart))
         {
             return false;
         }
@@ -152,7 +155,7 @@ internal static unsafe class ExtendedState
         }
 
         ulong load = mask & present;
-        if ((load & Avx) != 0 && !GuestAccess.LoadBytes(c, i->Segment, offset + AvxOffset, area + AvxOffset, AvxLength))
+        if ((load & Avx) != 0 && !GuestAccess.LoadBytes(c, i->Segment, offset + AvxOffset, area + AvxOffset, AvxLength, FirstPart))
         {
             return false;
         }
@@ -191,6 +194,13 @@ internal static unsafe class ExtendedState
         length = (mask & Avx) != 0 ? AreaLength : Header + HeaderLength;
         offset = GuestAccess.EffectiveAddress(c, i);
         return UnitFaults.XsaveUsable(c) && LegacyState.IsAligned(c, i, offset, 63, length, write);
+    }
+
+    // Reads what may stay as it is. A page that is not there is missed by a write.
+    private static bool Prepare(ProcessorContext* c, Instruction* i, ulong offset, byte* area, int length)
+    {
+        _ = GuestAccess.WritableInParts(c, i->Segment, offset, length, FirstPart, out _, out bool faulted);
+        return !faulted && GuestAccess.LoadBytes(c, i->Segment, offset, area, length, FirstPart);
     }
 
     private static void WriteParts(ProcessorContext* c, Instruction* i, byte* area, ulong parts)

@@ -23,7 +23,13 @@ internal static unsafe class LegacyState
             return false;
         }
 
-        // The bytes behind the registers stay as they are.
+        // The bytes behind the registers stay as they are, but must be there.
+        _ = GuestAccess.Writable(c, i->Segment, offset, Length, out _, out bool faulted);
+        if (faulted)
+        {
+            return false;
+        }
+
         byte* area = c->Scratch;
         int length = XmmOffset;
         WriteX87(c, area, IsWide(i));
@@ -36,7 +42,7 @@ internal static unsafe class LegacyState
             length += RegisterCount(c) * 16;
         }
 
-        return GuestAccess.StoreBytes(c, i->Segment, offset, area, length);
+        return GuestAccess.StoreBytes(c, i->Segment, offset, area, length, length);
     }
 
     /// <summary>FXRSTOR.</summary>
@@ -44,7 +50,7 @@ internal static unsafe class LegacyState
     {
         ulong offset = GuestAccess.EffectiveAddress(c, i);
         byte* area = c->Scratch;
-        if (!Available(c) || !IsAligned(c, i, offset, 15, Length, write: false) || !GuestAccess.LoadBytes(c, i->Segment, offset, area, Length))
+        if (!Available(c) || !IsAligned(c, i, offset, 15, Length, write: false) || !GuestAccess.LoadBytes(c, i->Segment, offset, area, Length, Length))
         {
             return false;
         }

@@ -87,7 +87,7 @@ internal static unsafe class X87Control
 
         byte* buffer = c->Scratch;
         int length = X87Environment.Write(c, buffer, Format(c, i));
-        if (!GuestAccess.StoreBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), buffer, length))
+        if (!GuestAccess.StoreBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), buffer, length, i->OperandSize == 2 ? 2 : 4))
         {
             return false;
         }
@@ -106,7 +106,7 @@ internal static unsafe class X87Control
 
         EnvironmentFormat format = Format(c, i);
         byte* buffer = c->Scratch;
-        if (!GuestAccess.LoadBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), buffer, X87Environment.Length(format)))
+        if (!GuestAccess.LoadBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), buffer, X87Environment.Length(format), i->OperandSize == 2 ? 2 : 4))
         {
             return false;
         }
@@ -131,7 +131,7 @@ internal static unsafe class X87Control
             length += 10;
         }
 
-        if (!GuestAccess.StoreBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), buffer, length))
+        if (!GuestAccess.StoreBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), buffer, length, i->OperandSize == 2 ? 2 : 4))
         {
             return false;
         }
@@ -151,7 +151,7 @@ internal static unsafe class X87Control
         EnvironmentFormat format = Format(c, i);
         byte* buffer = c->Scratch;
         int length = X87Environment.Length(format);
-        if (!GuestAccess.LoadBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), buffer, length + 80))
+        if (!GuestAccess.LoadBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), buffer, length + 80, i->OperandSize == 2 ? 2 : 4))
         {
             return false;
         }

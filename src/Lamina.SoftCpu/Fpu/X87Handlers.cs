@@ -51,7 +51,8 @@ internal static unsafe class X87Handlers
         }
 
         ulong offset = GuestAccess.EffectiveAddress(c, i);
-        if (!GuestAccess.LoadBytes(c, i->Segment, offset, c->Scratch, (int)i->Immediate))
+        int size = (int)i->Immediate;
+        if (!GuestAccess.LoadBytes(c, i->Segment, offset, c->Scratch, size, FirstPart(size)))
         {
             return false;
         }
@@ -72,7 +73,7 @@ internal static unsafe class X87Handlers
         // Popping cannot be undone: the operand must be writable first.
         int size = (int)i->Immediate;
         ulong offset = GuestAccess.EffectiveAddress(c, i);
-        byte* target = GuestAccess.Writable(c, i->Segment, offset, size, out ulong linear, out bool faulted);
+        byte* target = GuestAccess.WritableInParts(c, i->Segment, offset, size, FirstPart(size), out ulong linear, out bool faulted);
         if (faulted)
         {
             return false;
@@ -134,6 +135,9 @@ internal static unsafe class X87Handlers
             X87Image.Summarize(c);
         }
     }
+
+    // 80 bits are two accesses, of 8 bytes and of 2.
+    private static int FirstPart(int size) => Math.Min(size, sizeof(ulong));
 
     private static bool IgnoresErrors(ProcessorContext* c) => (c->Cr0 & NumericError) == 0 && c->FloatingPointErrorPin == null;
 }

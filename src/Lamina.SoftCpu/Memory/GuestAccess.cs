@@ -86,6 +86,11 @@ internal static unsafe class GuestAccess
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte* Writable(ProcessorContext* c, int segment, ulong offset, int size, out ulong linear, out bool faulted)
+        => WritableInParts(c, segment, offset, size, size, out linear, out faulted);
+
+    /// <summary>The same for an operand of which the processor looks at some bytes first.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static byte* WritableInParts(ProcessorContext* c, int segment, ulong offset, int size, int first, out ulong linear, out bool faulted)
     {
         if (!Linear(c, segment, offset, size, true, out linear))
         {
@@ -100,7 +105,7 @@ internal static unsafe class GuestAccess
             return (byte*)((nint)linear + entry->Addend);
         }
 
-        return MemoryUnit.WritableSlow(c, segment, linear, size, out faulted);
+        return MemoryUnit.WritableSlow(c, segment, linear, size, first, out faulted);
     }
 
     /// <summary>The host address of readable bytes in one page of RAM, from the TLB alone; null if it does not know.</summary>
@@ -119,16 +124,19 @@ internal static unsafe class GuestAccess
         return (linear & PageMask) == entry->Tag ? (byte*)((nint)linear + entry->Addend) : null;
     }
 
-    /// <summary>Copies <paramref name="length"/> (at most 4096) bytes from guest memory; they may cross one page.</summary>
-    public static bool LoadBytes(ProcessorContext* c, int segment, ulong offset, byte* destination, int length)
+    /// <summary>
+    /// Copies <paramref name="length"/> (at most 4096) bytes from guest memory; they may cross one page. The processor touches the <paramref name="first"/> of them before
+    /// it looks at whether the others are at canonical addresses.
+    /// </summary>
+    public static bool LoadBytes(ProcessorContext* c, int segment, ulong offset, byte* destination, int length, int first)
     {
-        return Linear(c, segment, offset, length, false, out ulong linear) && MemoryUnit.LoadSlow(c, segment, linear, destination, length);
+        return Linear(c, segment, offset, length, false, out ulong linear) && MemoryUnit.Load(c, segment, linear, destination, length, first);
     }
 
     /// <summary>Copies <paramref name="length"/> (at most 4096) bytes to guest memory; they may cross one page. All or nothing.</summary>
-    public static bool StoreBytes(ProcessorContext* c, int segment, ulong offset, byte* source, int length)
+    public static bool StoreBytes(ProcessorContext* c, int segment, ulong offset, byte* source, int length, int first)
     {
-        return Linear(c, segment, offset, length, true, out ulong linear) && MemoryUnit.StoreSlow(c, segment, linear, source, length);
+        return Linear(c, segment, offset, length, true, out ulong linear) && MemoryUnit.Store(c, segment, linear, source, length, first);
     }
 
     /// <summary>Segment limit and type checks, and the linear address.</summary>

@@ -11,20 +11,38 @@ internal static unsafe class MemoryUnit
     /// <summary>Reads bytes at a linear address with the current privilege, recording a fault if it fails.</summary>
     public static bool LoadSlow(ProcessorContext* c, int segment, ulong linear, byte* destination, int size)
     {
-        return Check(c, segment, linear, size) && Access(c, linear, destination, size, PageAccess.Read, c->Cpl == 3, SmapOff(c), InUse(c));
+        return Load(c, segment, linear, destination, size, size);
+    }
+
+    /// <summary>The same for an operand that the processor reads in parts.</summary>
+    /// <param name="c">The processor.</param>
+    /// <param name="segment">The segment, which says which exception an address that is not canonical is.</param>
+    /// <param name="linear">The address.</param>
+    /// <param name="destination">Where the bytes go.</param>
+    /// <param name="size">How many there are.</param>
+    /// <param name="first">Bytes of the first part, whose page is looked at before the others are known to be at canonical addresses.</param>
+    public static bool Load(ProcessorContext* c, int segment, ulong linear, byte* destination, int size, int first)
+    {
+        return Check(c, segment, linear, size, first, PageAccess.Read) && Access(c, linear, destination, size, PageAccess.Read, c->Cpl == 3, SmapOff(c), InUse(c));
     }
 
     /// <summary>Writes bytes at a linear address with the current privilege.</summary>
     public static bool StoreSlow(ProcessorContext* c, int segment, ulong linear, byte* source, int size)
     {
-        return Check(c, segment, linear, size) && Access(c, linear, source, size, PageAccess.Write, c->Cpl == 3, SmapOff(c), InUse(c));
+        return Store(c, segment, linear, source, size, size);
+    }
+
+    /// <summary>The same for an operand that the processor writes in parts.</summary>
+    public static bool Store(ProcessorContext* c, int segment, ulong linear, byte* source, int size, int first)
+    {
+        return Check(c, segment, linear, size, first, PageAccess.Write) && Access(c, linear, source, size, PageAccess.Write, c->Cpl == 3, SmapOff(c), InUse(c));
     }
 
     /// <summary>See <see cref="GuestAccess.Writable"/>.</summary>
-    public static byte* WritableSlow(ProcessorContext* c, int segment, ulong linear, int size, out bool faulted)
+    public static byte* WritableSlow(ProcessorContext* c, int segment, ulong linear, int size, int first, out bool faulted)
     {
         faulted = true;
-        if (!Check(c, segment, linear, size))
+        if (!Check(c, segment, linear, size, first, PageAccess.Write))
         {
             return null;
         }
@@ -291,10 +309,16 @@ internal static unsafe class MemoryUnit
         }
     }
 
-    private static bool Check(ProcessorContext* c, int segment, ulong linear, int size)
+    private static bool Check(ProcessorContext* c, int segment, ulong linear, int size, int first, PageAccess access)
     {
         if (c->LongMode && c->CodeSize == 8 && (!IsCanonical(linear) || !IsCanonical(linear + (ulong)size - 1)))
         {
+            // A first part that lies at canonical addresses has its page fault first. It is aligned, or so small that it lies in one page.
+            if (IsCanonical(linear) && IsCanonical(linear + (ulong)first - 1) && !Translate(c, SoftwareProcessor.Of(c), linear, access, c->Cpl == 3, SmapOff(c), InUse(c), out _, out _))
+            {
+                return false;
+            }
+
             return segment == SegmentRegister.Ss ? Fault.StackFault(c) : Fault.GeneralProtection(c);
         }
 

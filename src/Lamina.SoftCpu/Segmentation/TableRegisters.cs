@@ -51,7 +51,7 @@ internal static unsafe class TableRegisters
 
         bool long64 = c->CodeSize == 8;
         byte* operand = stackalloc byte[10];
-        if (!GuestAccess.LoadBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), operand, long64 ? 10 : 6))
+        if (!GuestAccess.LoadBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), operand, long64 ? 10 : 6, sizeof(ushort)))
         {
             return false;
         }
@@ -77,6 +77,6 @@ internal static unsafe class TableRegisters
         byte* operand = stackalloc byte[10];
         Unsafe.WriteUnaligned(operand, limit);
         Unsafe.WriteUnaligned(operand + 2, address);
-        return GuestAccess.StoreBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), operand, c->CodeSize == 8 ? 10 : 6);
+        return GuestAccess.StoreBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), operand, c->CodeSize == 8 ? 10 : 6, sizeof(ushort));
     }
 }

@@ -9,6 +9,7 @@ namespace Lamina.SoftCpu.Tests.Memory;
 public sealed unsafe class AccessTests : IDisposable
 {
     private const int Done = 0x80;
+    private const ulong EndOfAddresses = 0x8000_0000_0000;
     private const int Rbx = 3;
     private const int Rbp = 5;
     private const ulong SentinelRax = 0x1122_3344_5566_7788;
@@ -93,6 +94,57 @@ public sealed unsafe class AccessTests : IDisposable
         _machine.Context->Registers[Rbp] = address;
         Assert.Equal(vector, Run(3, code));
         Assert.Equal(0UL, _machine.Frame(0));
+    }
+
+    // What an operand's first bytes meet counts before the others are known to be at canonical addresses, as measured on an AMD EPYC (family 1AH).
+    [Theory]
+    [InlineData("db2b", 10, 8, 4u)] // fld m80
+    [InlineData("db3b", 10, 8, 6u)] // fstp m80
+    [InlineData("df23", 10, 8, 4u)] // fbld
+    [InlineData("df33", 10, 8, 6u)] // fbstp
+    [InlineData("dd03", 8, 8, 4u)] // fld m64
+    [InlineData("dd1b", 8, 8, 6u)] // fstp m64
+    [InlineData("d933", 28, 4, 6u)] // fnstenv
+    [InlineData("66d933", 14, 2, 6u)]
+    [InlineData("d923", 28, 4, 4u)] // fldenv
+    [InlineData("66d923", 14, 2, 4u)]
+    [InlineData("dd33", 108, 4, 6u)] // fnsave
+    [InlineData("66dd33", 94, 2, 6u)]
+    [InlineData("dd23", 108, 4, 4u)] // frstor
+    [InlineData("66dd23", 94, 2, 4u)]
+    [InlineData("0fb403", 6, 4, 4u)] // lfs
+    [InlineData("660fb403", 4, 2, 4u)]
+    [InlineData("ff2b", 6, 4, 4u)] // jmp m16:32
+    [InlineData("66ff2b", 4, 2, 4u)]
+    [InlineData("0f010b", 10, 2, 6u)] // sidt
+    [InlineData("0f1003", 16, 16, 4u)] // movups
+    [InlineData("0f1103", 16, 16, 6u)]
+    [InlineData("c5fc1003", 32, 32, 4u)] // vmovups
+    [InlineData("c5fc1103", 32, 32, 6u)]
+    [InlineData("488b03", 8, 8, 4u)]
+    [InlineData("480103", 8, 8, 6u)]
+    public void FirstPartBeforeTheEndOfTheAddresses(string code, int size, int first, uint errorCode)
+    {
+        for (int before = 1; before < size + 2; before++)
+        {
+            Assert.Equal(before < first ? (13, 0u, 0UL) : (14, errorCode, EndOfAddresses - (ulong)before), RunBeforeTheEnd(code, before));
+        }
+    }
+
+    [Theory]
+    [InlineData("0fae03", 512, 512, 16, 6u)] // fxsave
+    [InlineData("0fae0b", 512, 512, 16, 4u)] // fxrstor
+    [InlineData("0fae23", 832, 64, 64, 6u)] // xsave
+    [InlineData("0fae33", 832, 64, 64, 6u)] // xsaveopt
+    [InlineData("0fc723", 832, 64, 64, 6u)] // xsavec
+    [InlineData("0fae2b", 832, 64, 64, 4u)] // xrstor
+    public void WholeStatesBeforeTheEndOfTheAddresses(string code, int size, int first, int alignment, uint errorCode)
+    {
+        for (int before = alignment; before < size + alignment; before += alignment)
+        {
+            Assert.Equal(before < first ? (13, 0u, 0UL) : (14, errorCode, EndOfAddresses - (ulong)before), RunBeforeTheEnd(code, before));
+            Assert.Equal((13, 0u, 0UL), RunBeforeTheEnd(code, before + 8));
+        }
     }
 
     [Fact]
@@ -207,6 +259,23 @@ public sealed unsafe class AccessTests : IDisposable
         Assert.Equal(Done, Run(0, "8b430466c743083412" + "f083431001" + "488b7500"));
         Assert.Equal(["read 4 4", "write 8 3412", "read 16 4", "write 16 15000000"], device.Log);
         Assert.Equal((4UL, ulong.MaxValue), (c->Registers[0], c->Registers[6]));
+    }
+
+    // What an access of a page that is not there, so many bytes before the lower half of the address space ends, is.
+    private (int Vector, uint Code, ulong Address) RunBeforeTheEnd(string code, int before)
+    {
+        const ulong FxsrAndXsave = (1 << 9) | (1 << 18);
+        _machine.EnterLong(3);
+        ProcessorContext* c = _machine.Context;
+        c->Cr2 = 0;
+        c->Cr4 |= FxsrAndXsave;
+        c->Xcr0 = 7;
+        ProcessorMode.Update(c);
+        c->Registers[0] = 7;
+        c->Registers[2] = 0;
+        c->Registers[Rbx] = EndOfAddresses - (ulong)before;
+        int vector = Run(3, code);
+        return (vector, (uint)_machine.Frame(0), c->Cr2);
     }
 
     private int Run(int cpl, string code)
