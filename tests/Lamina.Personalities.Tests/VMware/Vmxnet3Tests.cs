@@ -1,5 +1,7 @@
+using System.Buffers.Binary;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Backends;
+using Lamina.Personalities.Network;
 using Lamina.Personalities.Tests.Fakes;
 using Lamina.Personalities.VMware.Vmxnet3;
 
@@ -14,8 +16,14 @@ public sealed class Vmxnet3Tests : IDisposable
     private const ulong TxCompletions = GuestRam.Start + 0x3000;
     private const ulong RxRing = GuestRam.Start + 0x4000;
     private const ulong RxCompletions = GuestRam.Start + 0x5000;
+    private const ulong RxRing2 = GuestRam.Start + 0x6000;
     private const ulong Data = GuestRam.Start + 0x1_0000;
     private const uint RingSize = 32;
+    private const uint Body = 1 << 14;
+    private const uint ChecksumFeature = 1;
+    private const uint SegmentsFeature = 8;
+    private const uint Transport = 34;
+    private const NetworkOffloads All = NetworkOffloads.Checksum | NetworkOffloads.SegmentTcp4 | NetworkOffloads.SegmentTcp6;
     private readonly GuestRam _ram = new();
     private readonly RecordingMessages _messages = new();
     private readonly TestNetwork _wire = new();
@@ -36,7 +44,7 @@ public sealed class Vmxnet3Tests : IDisposable
     [Fact]
     public void ItSaysWhatItIs()
     {
-        Assert.Equal((1u, 1u), (ReadControl(0), ReadControl(8)));
+        Assert.Equal((3u, 1u), (ReadControl(0), ReadControl(8)));
         Assert.Equal((2u, 0x100u), (Command(Vmxnet3Command.GetPermanentAddressLow), Command(Vmxnet3Command.GetPermanentAddressHigh)));
         Assert.Equal(0x2710_0001u, Command(Vmxnet3Command.GetLink));
         Assert.Equal(0u, Command(Vmxnet3Command.GetInterruptConfiguration));
@@ -100,6 +108,213 @@ public sealed class Vmxnet3Tests : IDisposable
     }
 
     [Fact]
+    public void SegmentsArriveTogetherIfTheDriverTakesThem()
+    {
+        TakeSegments();
+        byte[] frame = WithChecksums(Frames.CreateTcp(4000));
+        PutRx(0, Data, 2048, generation: true);
+        PutRx(1, Data + 2048, 2048 | Body, generation: true);
+        PutRx(2, Data + 4096, 2048 | Body, generation: true);
+        Assert.True(Arrive(frame, segment: 1400));
+        Assert.Equal(frame, _ram.Get(Data, frame.Length));
+
+        // Three segments of 1400 bytes, of TCP over IPv4, with good checksums.
+        Assert.Equal((0x8000u, 3u, 2048u, 0x842d_0578u), Completion(0));
+        Assert.Equal((0x4001u, 3u, 4054u - 2048, 0x842d_0578u), Completion(1));
+        Assert.Equal(0u, Completion(2).Last);
+
+        // One of one segment is none of many.
+        PutRx(3, Data, 1600, generation: true);
+        Assert.True(Arrive(WithChecksums(Frames.CreateTcp(100)), segment: 1400));
+        Assert.Equal((0xc003u, 0u, 154u, 0x832d_0000u), Completion(2));
+    }
+
+    [Fact]
+    public void ALongFrameGoesOnInTheSecondRing()
+    {
+        TakeSegments(second: true);
+        byte[] frame = WithChecksums(Frames.CreateTcp(60_000));
+        for (uint i = 0; i < 2; i++)
+        {
+            PutRx(i, Data + (i * 0x1000), 1536, generation: true);
+        }
+
+        for (uint i = 0; i < 14; i++)
+        {
+            PutRx(i, Data + 0x2000 + (i * 0x1000), 4096 | Body, generation: true, ring: RxRing2);
+        }
+
+        // It waits for the last of its buffers, and takes none before.
+        Assert.False(Arrive(frame, segment: 1448));
+        Assert.Equal((1, 0u), (_ram.Get<byte>(Queues + 256), Completion(0).Last));
+        PutRx(14, Data + 0x1_0000, 4096 | Body, generation: true, ring: RxRing2);
+        Assert.True(Arrive(frame, segment: 1448));
+        byte[] arrived = [.. _ram.Get(Data, 1536), .. _ram.Get(Data + 0x2000, 14 * 4096), .. _ram.Get(Data + 0x1_0000, frame.Length - 1536 - (14 * 4096))];
+        Assert.Equal(frame, arrived);
+        Assert.Equal((0x8000u, 42u, 1536u, 0x842d_05a8u), Completion(0));
+        for (uint i = 0; i < 14; i++)
+        {
+            // The queue's second number, which is that of its second ring.
+            Assert.Equal((0x1_0000u | i, 42u, 4096u, 0x842d_05a8u), Completion(i + 1));
+        }
+
+        Assert.Equal((0x1_400eu, 42u, (uint)frame.Length - 1536 - (14 * 4096), 0x842d_05a8u), Completion(15));
+
+        // A small one needs no more than the next head.
+        Assert.True(Arrive(WithChecksums(Frames.CreateTcp(10)), segment: 0));
+        Assert.Equal((0xc001u, 0u, 64u, 0x832d_0000u), Completion(16));
+    }
+
+    [Fact]
+    public void BodiesThatAFrameHasNotNeededArePassedOver()
+    {
+        // A head and two bodies a frame, as drivers put them for large frames.
+        Activate();
+        for (uint i = 0; i < 6; i++)
+        {
+            PutRx(i, Data + (i * 2048), 2048 | (i % 3 == 0 ? 0 : Body), generation: true);
+        }
+
+        Assert.True(Arrive(Frames.CreateTcp(100), segment: 0));
+        Assert.True(Arrive(Frames.CreateTcp(3000), segment: 0));
+        Assert.Equal((0x4000_c000u, 0u, 154u, 0x8300_0000u), Completion(0));
+        Assert.Equal((0x4000_8003u, 0u, 2048u, 0x8300_0000u), Completion(1));
+        Assert.Equal((0x4000_4004u, 0u, 3054u - 2048, 0x8300_0000u), Completion(2));
+        Assert.False(Arrive(Frames.CreateTcp(100), segment: 0));
+        PutRx(6, Data, 2048, generation: true);
+        Assert.True(Arrive(Frames.CreateTcp(100), segment: 0));
+        Assert.Equal(0x4000_c006u, Completion(3).First);
+
+        // With heads alone, and no second ring, a longer one never fits.
+        PutRx(7, Data, 2048, generation: true);
+        PutRx(8, Data, 2048, generation: true);
+        Assert.True(Arrive(Frames.CreateTcp(3000), segment: 0));
+        Assert.Equal(0u, Completion(4).Last);
+    }
+
+    [Fact]
+    public void WhatTheDriverDoesNotTakeIsNotAskedForAndDoesNotArrive()
+    {
+        _wire.Offloads = All;
+        byte[] frame = WithChecksums(Frames.CreateTcp(4000));
+        TakeSegments();
+        Assert.Equal(All, _wire.ReceiveOffloads);
+        _ram.Set(Shared + 24, ChecksumFeature);
+        Command(Vmxnet3Command.UpdateFeatures);
+        Assert.Equal(NetworkOffloads.Checksum, _wire.ReceiveOffloads);
+        Command(Vmxnet3Command.QuiesceDevice);
+        Assert.Equal(NetworkOffloads.None, _wire.ReceiveOffloads);
+
+        // The first revision has no such completions, and segments need checksums.
+        WriteControl(0, 1);
+        Activate(features: ChecksumFeature | SegmentsFeature);
+        Assert.Equal(NetworkOffloads.Checksum, _wire.ReceiveOffloads);
+        WriteControl(0, 2);
+        Activate(features: SegmentsFeature);
+        Assert.Equal(NetworkOffloads.None, _wire.ReceiveOffloads);
+
+        // What the wire has sent before it was told.
+        PutRx(0, Data, 2048, generation: true);
+        PutRx(1, Data, 2048 | Body, generation: true);
+        PutRx(2, Data, 2048 | Body, generation: true);
+        Assert.True(Arrive(frame, segment: 1400));
+        Assert.Equal(0u, Completion(0).Last);
+
+        // A driver says how many buffers it takes for one.
+        Activate(features: ChecksumFeature | SegmentsFeature, mostParts: 1);
+        PutRx(0, Data, 2048, generation: true);
+        PutRx(1, Data, 2048 | Body, generation: true);
+        Assert.True(Arrive(frame, segment: 1400));
+        Assert.Equal(0u, Completion(0).Last);
+        Assert.True(Arrive(WithChecksums(Frames.CreateTcp(100)), segment: 0));
+        Assert.Equal((0xc000u, 0u, 154u, 0x832d_0000u), Completion(0));
+
+        // Nobody is told of checksums that has not asked.
+        Activate();
+        PutRx(0, Data, 2048, generation: true);
+        Assert.True(Arrive(WithChecksums(Frames.CreateTcp(100)), segment: 0));
+        Assert.Equal((0x4000_c000u, 0u, 154u, 0x8300_0000u), Completion(0));
+
+        // Nor is a wire asked for what it does not have.
+        _wire.Offloads = NetworkOffloads.Checksum;
+        TakeSegments();
+        Assert.Equal(NetworkOffloads.Checksum, _wire.ReceiveOffloads);
+    }
+
+    [Theory]
+    [InlineData(0u, 0x4000_0000u, 0x8300_0000u)]
+    [InlineData(ChecksumFeature, 0u, 0x832d_0000u)]
+    public void ChecksumsThatWereLeftOutAreMade(uint features, uint first, uint last)
+    {
+        Activate(features: features);
+        byte[] whole = WithChecksums(Frames.CreateTcp(101));
+        byte[] frame = WithChecksums(Frames.CreateTcp(101), pseudo: true);
+
+        // Its two bytes are in two buffers.
+        PutRx(0, Data, Transport + 17, generation: true);
+        PutRx(1, Data + Transport + 17, 1000 | Body, generation: true);
+        byte[] header = new byte[INetworkBackend.HeaderLength];
+        (header[0], header[6], header[8]) = (1, (byte)Transport, 16);
+        Assert.True(_wire.Receiver!.TryReceive((byte[])[.. header, .. frame]));
+        Assert.Equal(whole, _ram.Get(Data, frame.Length));
+        Assert.Equal((first | 0x8000, 0u, Transport + 17, last), Completion(0));
+        Assert.Equal((first | 0x4001, 0u, (uint)frame.Length - Transport - 17, last), Completion(1));
+    }
+
+    [Fact]
+    public void ChecksumsAreLookedAtWhereNobodyAnswersForThem()
+    {
+        Activate(features: ChecksumFeature);
+        for (uint i = 0; i < 5; i++)
+        {
+            PutRx(i, Data + (i * 2048), 2048, generation: true);
+        }
+
+        byte[] frame = WithChecksums(Frames.CreateTcp(101));
+        Assert.True(Arrive(frame, segment: 0));
+        Assert.Equal((0xc000u, 0x832d_0000u), (Completion(0).First, Completion(0).Last));
+
+        // A wrong one of TCP is the guest's to find, whoever has made it; but the wire may answer for it.
+        frame[^1] ^= 1;
+        Assert.True(Arrive(frame, segment: 0));
+        Assert.Equal((0x4000_c001u, 0x8300_0000u), (Completion(1).First, Completion(1).Last));
+        byte[] header = new byte[INetworkBackend.HeaderLength];
+        header[0] = 2;
+        Assert.True(_wire.Receiver!.TryReceive((byte[])[.. header, .. frame]));
+        Assert.Equal((0xc002u, 0x832d_0000u), (Completion(2).First, Completion(2).Last));
+        Assert.Equal(frame, _ram.Get(Data + 4096, frame.Length));
+
+        // So is a wrong one of IP.
+        frame[^1] ^= 1;
+        frame[24] ^= 1;
+        Assert.True(Arrive(frame, segment: 0));
+        Assert.Equal((0x4000_c003u, 0x8300_0000u), (Completion(3).First, Completion(3).Last));
+
+        // What is not IP has none.
+        Assert.True(Arrive(new byte[60], segment: 0));
+        Assert.Equal((0x4000_c004u, 0x8300_0000u), (Completion(4).First, Completion(4).Last));
+    }
+
+    [Fact]
+    public void ATaggedFrameOfUdpOverIpv6IsLookedAtToo()
+    {
+        Activate(features: ChecksumFeature);
+        byte[] frame = new byte[18 + 40 + 8 + 4];
+        frame[12] = 0x81;
+        (frame[16], frame[17]) = (0x86, 0xdd);
+        Span<byte> network = frame.AsSpan(18);
+        (network[0], network[5], network[6]) = (0x60, 12, 17);
+        network[8..40].Fill(0xfe);
+        Span<byte> datagram = network[40..];
+        (datagram[1], datagram[3], datagram[5], datagram[11]) = (1, 2, 12, 9);
+        ulong sum = InternetChecksum.Add(network[8..40], 17 + 12);
+        BinaryPrimitives.WriteUInt16BigEndian(datagram[6..], (ushort)~InternetChecksum.Fold(InternetChecksum.Add(datagram, sum)));
+        PutRx(0, Data, 2048, generation: true);
+        Assert.True(Arrive(frame, segment: 0));
+        Assert.Equal((0xc000u, 0u, (uint)frame.Length, 0x8313_0000u), Completion(0));
+    }
+
+    [Fact]
     public void WhatADriverGetsWrongStopsItsQueueOrIsRefused()
     {
         Activate();
@@ -130,14 +345,27 @@ public sealed class Vmxnet3Tests : IDisposable
         {
             if (i % 20 == 0)
             {
-                Activate(queueCount: (byte)random.Next(1, 3));
+                Activate(queueCount: (byte)random.Next(1, 3), second: random.Next(2) == 0, mostParts: (ushort)random.Next(4));
                 random.NextBytes(junk);
                 _ram.Memory.TryWrite(TxRing, junk);
+                WriteControl(0, (uint)random.Next(4));
+            }
+
+            if (i % 5 == 0)
+            {
+                // Some of it is near what a driver and a wire would say.
+                _ram.Set(Shared + 24, random.Next(2) == 0 ? ChecksumFeature | SegmentsFeature : (uint)random.Next());
+                Command(Vmxnet3Command.UpdateFeatures);
+                PutRx((uint)random.Next((int)RingSize), Data + (uint)random.Next(0x1000), (uint)random.Next(0x8000), random.Next(2) == 0, random.Next(2) == 0 ? RxRing : RxRing2);
+                WithChecksums(Frames.CreateTcp(random.Next(1900))).CopyTo(packet, INetworkBackend.HeaderLength);
+                (packet[0], packet[1], packet[5]) = ((byte)random.Next(4), (byte)random.Next(6), (byte)random.Next(6));
+                random.NextBytes(packet.AsSpan(6, random.Next(5)));
+                packet[random.Next(packet.Length)] ^= (byte)random.Next(256);
             }
 
             ulong offset = (ulong)random.Next(0x200) * 8;
             _mmio.Write((random.Next(3) == 0 ? 0xe000_1000 : 0xe000_0000) + offset, BitConverter.GetBytes(random.Next(2) == 0 ? random.Next() : random.Next(3)));
-            _wire.Receiver!.TryReceive(packet.AsSpan(0, random.Next(12, 2000)));
+            _wire.Receiver!.TryReceive(packet.AsSpan(0, random.Next(0, 2000)));
             _wire.Sent.Clear();
         }
     }
@@ -145,26 +373,51 @@ public sealed class Vmxnet3Tests : IDisposable
     [Fact]
     public void ItsStateIsTheSameAfterSaveAndRestore()
     {
-        Activate();
+        TakeSegments(mostParts: 3);
         PutTx(0, Data, 64, 1 << 12, generation: true);
         Kick();
         _card.Stop();
         StateBag state = new();
         _card.Save(state);
-        Vmxnet3Device after = new("card", new CheckedLock(), new CheckedLock(), new CheckedLock(), _ram.Memory, _messages, new TestNetwork(), [2, 0, 0, 0, 0, 1]);
+        TestNetwork wire = new(All);
+        Vmxnet3Device after = new("card", new CheckedLock(), new CheckedLock(), new CheckedLock(), _ram.Memory, _messages, wire, [2, 0, 0, 0, 0, 1]);
         Assert.True(after.Restore(state));
         StateBag again = new();
         after.Save(again);
         Assert.Equal(state.Describe(), again.Describe());
+
+        // It goes on to take as many segments as before, in as many buffers.
+        after.Start();
+        Assert.Equal(All, wire.ReceiveOffloads);
+        byte[] header = new byte[INetworkBackend.HeaderLength];
+        (header[0], header[1], header[4], header[5]) = (1, 1, 1400 & 0xff, 1400 >> 8);
+        for (uint i = 0; i < 4; i++)
+        {
+            PutRx(i, Data, 1000 | (i == 0 ? 0 : Body), generation: true);
+        }
+
+        Assert.True(wire.Receiver!.TryReceive((byte[])[.. header, .. WithChecksums(Frames.CreateTcp(3500))]));
+        Assert.Equal(0u, Completion(0).Last);
+        Assert.True(wire.Receiver.TryReceive((byte[])[.. header, .. WithChecksums(Frames.CreateTcp(2800))]));
+        Assert.Equal((0x8000u, 2u, 1000u, 0x842d_0578u), Completion(0));
+
+        // A state of before there was any of this is that of a driver that takes none of it.
+        state.Integers.Remove(11);
+        Vmxnet3Device old = new("card", new CheckedLock(), new CheckedLock(), new CheckedLock(), _ram.Memory, _messages, wire, [2, 0, 0, 0, 0, 1]);
+        Assert.True(old.Restore(state));
+        old.Start();
+        Assert.Equal(NetworkOffloads.None, wire.ReceiveOffloads);
         state.Integers[34] = RingSize;
         Assert.False(after.Restore(state));
     }
 
-    private uint Activate(ulong txRing = TxRing, uint size = RingSize, byte queueCount = 1)
+    private uint Activate(ulong txRing = TxRing, uint size = RingSize, byte queueCount = 1, uint features = 0, ushort mostParts = 0, bool second = false)
     {
-        _ram.Memory.TryWrite(Shared, new byte[0x6000]);
+        _ram.Memory.TryWrite(Shared, new byte[0x7000]);
         _ram.Set(Shared, 3133079265u);
+        _ram.Set(Shared + 24, features);
         _ram.Set(Shared + 40, Queues);
+        _ram.Set(Shared + 60, mostParts);
         _ram.Set(Shared + 62, queueCount);
         _ram.Set(Shared + 63, (byte)1);
         for (uint i = 0; i < Math.Max((uint)queueCount, 1); i++)
@@ -179,7 +432,9 @@ public sealed class Vmxnet3Tests : IDisposable
         ulong rx = Queues + (Math.Max((uint)queueCount, 1) * 256);
         _ram.Set(rx + 16, RxRing);
         _ram.Set(rx + 32, RxCompletions);
+        _ram.Set(rx + 24, RxRing2);
         _ram.Set(rx + 56, RingSize);
+        _ram.Set(rx + 60, second ? RingSize : 0);
         _ram.Set(rx + 64, RingSize);
         WriteControl(0x10, (uint)Shared);
         WriteControl(0x18, 0);
@@ -194,10 +449,46 @@ public sealed class Vmxnet3Tests : IDisposable
         _ram.Set(at + 8, length | (generation ? 1u << 14 : 0) | (offload << 18));
     }
 
-    private void PutRx(uint index, ulong address, uint length, bool generation)
+    private void PutRx(uint index, ulong address, uint length, bool generation, ulong ring = RxRing)
     {
-        _ram.Set(RxRing + (index * 16), address);
-        _ram.Set(RxRing + (index * 16) + 8, length | (generation ? 1u << 31 : 0));
+        _ram.Set(ring + (index * 16), address);
+        _ram.Set(ring + (index * 16) + 8, length | (generation ? 1u << 31 : 0));
+    }
+
+    private void TakeSegments(bool second = false, ushort mostParts = 18)
+    {
+        WriteControl(0, 2);
+        Assert.Equal(0u, Activate(features: ChecksumFeature | SegmentsFeature, second: second, mostParts: mostParts));
+    }
+
+    // A frame of the wire, or many segments of it that were left together.
+    private bool Arrive(byte[] frame, ushort segment)
+    {
+        byte[] header = new byte[INetworkBackend.HeaderLength];
+        (header[0], header[1], header[4], header[5]) = segment == 0 ? default : ((byte)1, (byte)1, (byte)segment, (byte)(segment >> 8));
+        return _wire.Receiver!.TryReceive((byte[])[.. header, .. frame]);
+    }
+
+    private (uint First, uint Count, uint Length, uint Last) Completion(uint index)
+    {
+        ulong at = RxCompletions + (index * 16);
+        return (_ram.Get<uint>(at), _ram.Get<uint>(at + 4), _ram.Get<uint>(at + 8), _ram.Get<uint>(at + 12));
+    }
+
+    // Or with the sum of the pseudo-header in the place of TCP's.
+    private static byte[] WithChecksums(byte[] frame, bool pseudo = false)
+    {
+        Assert.True(TcpFrame.TryParse(frame, out TcpFrame headers));
+        Span<byte> network = frame.AsSpan(headers.Network, headers.Transport - headers.Network);
+        InternetChecksum.Complete(network, 10);
+        Span<byte> transport = frame.AsSpan(headers.Transport);
+        BinaryPrimitives.WriteUInt16BigEndian(transport[16..], (ushort)headers.SumPseudoHeader(frame, transport.Length));
+        if (!pseudo)
+        {
+            InternetChecksum.Complete(transport, 16);
+        }
+
+        return frame;
     }
 
     private void Kick() => _mmio.Write(0xe000_0600, new byte[4]);

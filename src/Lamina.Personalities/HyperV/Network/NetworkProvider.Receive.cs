@@ -66,8 +66,12 @@ public sealed partial class NetworkProvider
             return false;
         }
 
+        ArrivedFrame arrived = ArrivedFrame.Read(header, frame);
+
+        // Of what is many segments nobody sends the checksum on as it is.
+        uint known = (!arrived.IsGood ? 0 : arrived.IsTcp ? TcpChecksumSucceeded : UdpChecksumSucceeded) | (arrived.IsSegmented ? TcpChecksumInvalid : 0);
         Span<byte> checksum = stackalloc byte[sizeof(ushort)];
-        uint known = Check(header, frame, checksum, out int place);
+        BinaryPrimitives.WriteUInt16BigEndian(checksum, arrived.Checksum);
         Span<uint> lengths = stackalloc uint[MaximumParts];
         ReadOnlySpan<byte> rest = frame;
         for (int i = 0; i < sections.Length; i++)
@@ -76,44 +80,13 @@ public sealed partial class NetworkProvider
             rest = rest[part.Length..];
             PartKind kind = isWhole ? PartKind.None : PartKind.Part | (i == 0 ? PartKind.First : 0) | (rest.IsEmpty ? PartKind.Last : 0);
             lengths[i] = Put((uint)sections[i] * _sections.Size, part, kind, known);
-            if (i == 0 && place != 0)
+            if (i == 0 && arrived.ChecksumPlace != 0 && arrived.ChecksumPlace + sizeof(ushort) <= part.Length)
             {
-                _receiveBuffer.Write(((uint)sections[0] * _sections.Size) + lengths[0] - (uint)part.Length + (uint)place, checksum);
+                _receiveBuffer.Write(((uint)sections[0] * _sections.Size) + lengths[0] - (uint)part.Length + (uint)arrived.ChecksumPlace, checksum);
             }
         }
 
         return TryPost(_channels[_control.Scaling.Select(frame)] ?? Channel, sections, lengths, DataChannel);
-    }
-
-    // What is known of the checksum, and what it is if it has to be made.
-    private static uint Check(ReadOnlySpan<byte> header, ReadOnlySpan<byte> frame, Span<byte> checksum, out int place)
-    {
-        const byte NeedsChecksum = 1;
-        const byte IsValid = 2;
-        int start = BinaryPrimitives.ReadUInt16LittleEndian(header[6..]);
-        int offset = BinaryPrimitives.ReadUInt16LittleEndian(header[8..]);
-        place = 0;
-        if ((header[0] & NeedsChecksum) == 0)
-        {
-            return !TransportChecksum.TryCheck(frame, out offset, (header[0] & IsValid) != 0) ? 0 : offset == TcpFrame.ChecksumOffset ? TcpChecksumSucceeded : UdpChecksumSucceeded;
-        }
-
-        // Of what is many segments nobody sends it on as it is.
-        uint known = offset == TcpFrame.ChecksumOffset ? TcpChecksumSucceeded : UdpChecksumSucceeded;
-        if (header[1] != 0)
-        {
-            return known | TcpChecksumInvalid;
-        }
-
-        if (start + offset + sizeof(ushort) <= frame.Length)
-        {
-            // The sum of the pseudo-header is in its place.
-            ushort sum = (ushort)~InternetChecksum.Fold(InternetChecksum.Add(frame[start..], 0));
-            BinaryPrimitives.WriteUInt16BigEndian(checksum, sum == 0 ? ushort.MaxValue : sum);
-            place = start + offset;
-        }
-
-        return known;
     }
 
     // Writes a message with a frame, or a part of one.

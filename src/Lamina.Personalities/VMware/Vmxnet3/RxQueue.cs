@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Memory;
+using Lamina.Personalities.Network;
 
 namespace Lamina.Personalities.VMware.Vmxnet3;
 
@@ -16,6 +17,7 @@ internal sealed class RxQueue(GuestMemory memory, int number)
     private const int QueueShift = 16;
     private const uint ChecksumNotCalculated = 1 << 30;
     private const uint CompletionType = 3 << 24;
+    private const uint SegmentedCompletionType = 4 << 24;
     private const uint CompletionGeneration = 1u << 31;
 
     private readonly DescriptorRing[] _rings = [new(memory), new(memory)];
@@ -56,9 +58,12 @@ internal sealed class RxQueue(GuestMemory memory, int number)
 
     /// <summary>Takes a frame.</summary>
     /// <param name="frame">The frame.</param>
+    /// <param name="arrived">What is known of it.</param>
+    /// <param name="status">What the driver is to be told.</param>
+    /// <param name="mostParts">How many buffers the driver takes for one.</param>
     /// <param name="tooLong">It would not fit however long it waits.</param>
     /// <returns><c>false</c> if there are not enough buffers.</returns>
-    internal bool TryDeliver(ReadOnlySpan<byte> frame, out bool tooLong)
+    internal bool TryDeliver(ReadOnlySpan<byte> frame, in ArrivedFrame arrived, in ReceiveStatus status, int mostParts, out bool tooLong)
     {
         int count = 0;
         uint room = 0;
@@ -66,33 +71,34 @@ internal sealed class RxQueue(GuestMemory memory, int number)
         tooLong = false;
         while (room < (uint)frame.Length)
         {
-            if (count == MaximumParts)
+            if (count == Math.Min(mostParts, MaximumParts))
             {
                 tooLong = true;
                 return false;
             }
 
-            int ring = FindBuffer(ahead, count == 0, out Part part);
-            if (ring < 0)
+            if (!TryFindBuffer(ahead, count == 0, out _parts[count], out tooLong))
             {
                 return false;
             }
 
-            ahead[ring]++;
-            room += part.Length;
-            _parts[count++] = part;
+            room += _parts[count++].Length;
         }
 
+        _rings[0].Advance(ahead[0]);
+        _rings[1].Advance(ahead[1]);
+        int offset = 0;
         for (int i = 0; i < count; i++)
         {
-            int length = (int)Math.Min(_parts[i].Length, (uint)frame.Length);
-            memory.TryWrite(_parts[i].Address, frame[..length]);
-            frame = frame[length..];
-            _rings[_parts[i].Ring].Advance(1);
-            Complete(_parts[i], (uint)length, isFirst: i == 0, isLast: i == count - 1);
-            _bytes += (uint)length;
+            ref readonly Part part = ref _parts[i];
+            int length = (int)Math.Min(part.Length, (uint)(frame.Length - offset));
+            memory.TryWrite(part.Address, frame.Slice(offset, length));
+            WriteChecksum(part.Address, offset, length, arrived);
+            offset += length;
+            Complete(part, (uint)length, isFirst: i == 0, isLast: i == count - 1, status);
         }
 
+        _bytes += (uint)frame.Length;
         _packets++;
         return true;
     }
@@ -135,39 +141,58 @@ internal sealed class RxQueue(GuestMemory memory, int number)
         return valid && _queueCount <= Vmxnet3Device.MaximumQueues;
     }
 
-    // A packet begins in a head of the first ring, and goes on in bodies: of the first ring if one is next there, or else of the second.
-    private int FindBuffer(ReadOnlySpan<uint> ahead, bool head, out Part part)
+    // A packet begins in a head of the first ring, and goes on in bodies: of the first ring if one is next there, or else of the second. Bodies that the packet before has not needed are passed over.
+    private bool TryFindBuffer(Span<uint> ahead, bool head, out Part part, out bool never)
     {
         Span<byte> descriptor = stackalloc byte[DescriptorRing.Entry];
-        for (int ring = 0; ring < (head ? 1 : 2); ring++)
+        never = false;
+        int ring = 0;
+        while (ring < (head ? 1 : 2))
         {
-            if (!_rings[ring].TryPeek(ahead[ring], descriptor, out uint index, out bool generation))
-            {
-                continue;
-            }
-
+            bool isNew = _rings[ring].TryPeek(ahead[ring], descriptor, out uint index, out bool generation);
             uint word = BinaryPrimitives.ReadUInt32LittleEndian(descriptor[8..]);
             uint length = word & BufferLengthMask;
-            if ((word & GenerationBit) != 0 == generation && (word & BodyBit) == 0 == head && length != 0)
+            isNew = isNew && (word & GenerationBit) != 0 == generation;
+            if (isNew && (word & BodyBit) == 0 == head && length != 0)
             {
+                ahead[ring]++;
                 part = new Part(BinaryPrimitives.ReadUInt64LittleEndian(descriptor), length, index, ring);
-                return ring;
+                return true;
             }
+
+            // There will never be more where the next packet begins, and no second ring.
+            never |= isNew && !head && !_rings[1].IsActive;
+            _ = isNew && head ? ahead[ring]++ : (uint)ring++;
         }
 
         part = default;
-        return -1;
+        return false;
     }
 
-    private void Complete(in Part part, uint length, bool isFirst, bool isLast)
+    // Its two bytes may be in two buffers.
+    private void WriteChecksum(ulong address, int offset, int length, in ArrivedFrame arrived)
+    {
+        for (int i = 0; i < sizeof(ushort) && arrived.ChecksumPlace != 0; i++)
+        {
+            int at = arrived.ChecksumPlace + i - offset;
+            if (at >= 0 && at < length)
+            {
+                memory.TryWrite(address + (uint)at, (byte)(arrived.Checksum >> (8 - (8 * i))));
+            }
+        }
+    }
+
+    private void Complete(in Part part, uint length, bool isFirst, bool isLast, in ReceiveStatus status)
     {
         Span<byte> descriptor = stackalloc byte[DescriptorRing.Entry];
         descriptor.Clear();
         uint queue = (uint)(number + (part.Ring * _queueCount));
         BinaryPrimitives.WriteUInt32LittleEndian(
-            descriptor, part.Index | (isLast ? EndOfPacket : 0) | (isFirst ? StartOfPacket : 0) | (queue << QueueShift) | ChecksumNotCalculated);
+            descriptor, part.Index | (isLast ? EndOfPacket : 0) | (isFirst ? StartOfPacket : 0) | (queue << QueueShift) | (status.Bits == 0 ? ChecksumNotCalculated : 0));
+        descriptor[4] = status.SegmentCount;
         BinaryPrimitives.WriteUInt32LittleEndian(descriptor[8..], length);
-        BinaryPrimitives.WriteUInt32LittleEndian(descriptor[12..], CompletionType | (_completions.Generation ? CompletionGeneration : 0));
+        uint type = status.SegmentSize != 0 ? SegmentedCompletionType : CompletionType;
+        BinaryPrimitives.WriteUInt32LittleEndian(descriptor[12..], status.SegmentSize | status.Bits | type | (_completions.Generation ? CompletionGeneration : 0));
         _completions.Put(descriptor);
     }
 

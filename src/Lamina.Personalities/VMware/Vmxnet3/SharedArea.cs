@@ -6,7 +6,9 @@ internal static class SharedArea
     internal const int Length = 720;
     internal const uint MagicValue = 3133079265;
     internal const int Magic = 0;
+    internal const int Features = 24;
     internal const int QueueDescriptions = 40;
+    internal const int MaximumReceiveParts = 60;
     internal const int TxQueueCount = 62;
     internal const int RxQueueCount = 63;
     internal const int AutoMask = 80;

@@ -6,6 +6,7 @@ internal enum Vmxnet3Command : uint
     ActivateDevice = 0xcafe_0000,
     QuiesceDevice,
     ResetDevice,
+    UpdateFeatures = 0xcafe_0009,
     GetQueueStatus = 0xf00d_0000,
     GetStatistics,
     GetLink,

@@ -8,7 +8,7 @@ namespace Lamina.Personalities.VMware.Vmxnet3;
 /// <summary>The registers for commands, and the saved state.</summary>
 public sealed partial class Vmxnet3Device
 {
-    private const uint SupportedRevisions = 1;
+    private const uint SupportedRevisions = 3;
     private const uint SupportedUptVersions = 1;
 
     /// <inheritdoc/>
@@ -22,6 +22,7 @@ public sealed partial class Vmxnet3Device
         state.Write(6, (ulong)_eventInterrupt);
         state.Write(7, _active);
         _interrupts.Save(state, 8);
+        state.Write(11, _features | ((ulong)_revision << 32) | ((ulong)(uint)_mostParts << 40));
         Function.Save(state, 12);
         for (int i = 0; i < MaximumQueues; i++)
         {
@@ -38,6 +39,10 @@ public sealed partial class Vmxnet3Device
         bool valid = state.TryTake(1, ref _shared) & state.TryTake(2, ref _queues) & state.TryTake(3, ref _answer) & state.TryTake(4, MaximumQueues, ref transmit)
             & state.TryTake(5, MaximumQueues, ref receive) & state.TryTake(6, ref _eventInterrupt) & state.TryTake(7, ref _active);
         (_transmitCount, _receiveCount) = (transmit, receive);
+
+        // Snapshots of before it took such frames have none of this.
+        ulong offloads = state.TryRead(11, out ulong saved) ? saved : (ulong)ushort.MaxValue << 40;
+        (_features, _revision, _mostParts) = ((uint)offloads, (byte)(offloads >> 32), (ushort)(offloads >> 40));
         valid = valid && _interrupts.Restore(state, 8) && Function.Restore(state, 12);
         for (int i = 0; i < MaximumQueues && valid; i++)
         {
@@ -74,6 +79,9 @@ public sealed partial class Vmxnet3Device
     {
         switch (offset)
         {
+            case Vmxnet3Register.Revisions:
+                _revision = value & SupportedRevisions;
+                break;
             case Vmxnet3Register.SharedLow:
                 _shared = (_shared & ~(ulong)uint.MaxValue) | value;
                 break;
@@ -99,6 +107,10 @@ public sealed partial class Vmxnet3Device
                 break;
             case Vmxnet3Command.QuiesceDevice or Vmxnet3Command.ResetDevice:
                 ResetDevice();
+                break;
+            case Vmxnet3Command.UpdateFeatures when _active && _memory.TryRead(_shared + SharedArea.Features, out uint features):
+                _features = features;
+                SetReceiveOffloads();
                 break;
             case Vmxnet3Command.GetQueueStatus or Vmxnet3Command.GetStatistics:
                 DescribeQueues(command == Vmxnet3Command.GetStatistics);

@@ -11,8 +11,8 @@ using Lamina.Personalities.Network;
 namespace Lamina.Personalities.VMware.Vmxnet3;
 
 /// <summary>
-/// VMware's third paravirtual network card, in its first revision, as Linux's driver describes it (drivers/net/vmxnet3): several queues to send, checksums and segmentation, 802.1Q tags on the way
-/// out. Arriving packets go to the first queue, with checksums for the guest to look at.
+/// VMware's third paravirtual network card, in its first two revisions, as Linux's driver describes it (drivers/net/vmxnet3): several queues to send, checksums and segmentation, 802.1Q tags on the way
+/// out. Arriving packets go to the first queue, with their checksums looked at, and as long as the wire has them if the driver takes such.
 /// </summary>
 public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkReceiver
 {
@@ -24,6 +24,9 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     private const uint LinkEvent = 1 << 2;
     private const uint DeviceId = 0x07b0;
     private const int AddressLength = 6;
+    private const uint ChecksumFeature = 1;
+    private const uint SegmentsFeature = 8;
+    private const uint SecondRevision = 2;
 
     private readonly ILock _gate;
     private readonly GuestMemory _memory;
@@ -41,6 +44,9 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     private int _transmitCount;
     private int _receiveCount;
     private byte _eventInterrupt;
+    private uint _revision;
+    private uint _features;
+    private int _mostParts;
     private bool _active;
     private bool _stopped = true;
     private bool _linkUp = true;
@@ -78,6 +84,10 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
 
     /// <summary>The function, to be put on a bus.</summary>
     public PciFunction Function { get; }
+
+    private bool TakesChecksums => _active && (_features & ChecksumFeature) != 0;
+
+    private bool TakesSegments => TakesChecksums && (_features & SegmentsFeature) != 0 && _revision == SecondRevision;
 
     private bool IsRunning => _active && !_stopped && Function.IsBusMaster;
 
@@ -122,7 +132,7 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     public bool TryReceive(ReadOnlySpan<byte> packet)
     {
         _gate.Enter();
-        bool taken = !IsRunning || !_receive[0].IsActive || Deliver(packet[INetworkBackend.HeaderLength..]);
+        bool taken = !IsRunning || !_receive[0].IsActive || packet.Length <= INetworkBackend.HeaderLength || Deliver(packet[..INetworkBackend.HeaderLength], packet[INetworkBackend.HeaderLength..]);
         _gate.Exit();
         return taken;
     }
@@ -155,8 +165,8 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
         _gate.Enter();
         _stopped = false;
         TransmitAll();
+        SetReceiveOffloads();
         _gate.Exit();
-        _backend.SetReceiveOffloads(NetworkOffloads.None);
         _backend.Start();
     }
 
@@ -174,6 +184,7 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     {
         _gate.Enter();
         ResetDevice();
+        _revision = 0;
         _shared = 0;
         _answer = 0;
         _gate.Exit();
@@ -194,15 +205,32 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
         return waited;
     }
 
-    private bool Deliver(ReadOnlySpan<byte> frame)
+    // Segments are left together for drivers that say so, and know completions that tell of it.
+    private void SetReceiveOffloads()
+    {
+        NetworkOffloads taken = !TakesChecksums ? NetworkOffloads.None
+            : !TakesSegments ? NetworkOffloads.Checksum
+            : NetworkOffloads.Checksum | NetworkOffloads.SegmentTcp4 | NetworkOffloads.SegmentTcp6;
+        _backend.SetReceiveOffloads(_backend.Offloads & taken);
+    }
+
+    private bool Deliver(ReadOnlySpan<byte> header, ReadOnlySpan<byte> frame)
     {
         RxQueue queue = _receive[0];
-        if (!queue.TryDeliver(frame, out bool tooLong))
+        ArrivedFrame arrived = ArrivedFrame.Read(header, frame);
+
+        // What was sent on to a driver that has taken such is lost to one that does not any more.
+        if (!ReceiveStatus.TryRead(arrived, frame, TakesChecksums, TakesSegments, out ReceiveStatus status))
+        {
+            return true;
+        }
+
+        if (!queue.TryDeliver(frame, arrived, status, _mostParts, out bool tooLong))
         {
             // A driver that has added buffers since may not have seen the wish.
             queue.AskForUpdates(true);
             Interlocked.MemoryBarrier();
-            if (tooLong || !queue.TryDeliver(frame, out tooLong))
+            if (tooLong || !queue.TryDeliver(frame, arrived, status, _mostParts, out tooLong))
             {
                 _receiverWaits = !tooLong;
                 return tooLong;
@@ -258,6 +286,8 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     private void ResetDevice()
     {
         _active = false;
+        _features = 0;
+        SetReceiveOffloads();
         _receiverWaits = false;
         _transmitCount = _receiveCount = 0;
         _sender.Reset();
@@ -306,7 +336,10 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
             }
         }
 
+        _mostParts = BinaryPrimitives.ReadUInt16LittleEndian(shared[SharedArea.MaximumReceiveParts..]) is not 0 and var parts ? parts : ushort.MaxValue;
+        _features = BinaryPrimitives.ReadUInt32LittleEndian(shared[SharedArea.Features..]);
         (_transmitCount, _receiveCount, _active) = (transmit, receive, true);
+        SetReceiveOffloads();
         return true;
     }
 }
