@@ -142,7 +142,7 @@ internal sealed partial class MachineController
 
     private void CheckSavable()
     {
-        if (_settings.Personality is not (PersonalityKind.Kvm or PersonalityKind.VMware))
+        if (_settings.Personality == PersonalityKind.Xen)
         {
             throw new SnapshotException($"a machine that shows its guest {_settings.Personality} cannot be saved yet");
         }

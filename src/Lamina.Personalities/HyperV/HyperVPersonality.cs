@@ -297,6 +297,7 @@ public sealed class HyperVPersonality : IPersonality
         state.Write(2, _hypercall);
         state.Write(3, _time.Register);
         state.Write(4, _tscInvariant);
+        state.Write(5, _time.CounterOffset);
         for (int i = 0; i < CrashCount; i++)
         {
             state.Write((ushort)(8 + i), _crash[i]);
@@ -312,8 +313,10 @@ public sealed class HyperVPersonality : IPersonality
     public bool Restore(IStateReader state)
     {
         ulong time = 0;
-        bool valid = state.TryTake(1, ref _guestOsId) & state.TryTake(2, ref _hypercall) & state.TryTake(3, ref time) & state.TryTake(4, ref _tscInvariant);
-        _time.Restore(time);
+        ulong offset = 0;
+        bool valid = state.TryTake(1, ref _guestOsId) & state.TryTake(2, ref _hypercall) & state.TryTake(3, ref time) & state.TryTake(4, ref _tscInvariant)
+            & state.TryTake(5, ref offset);
+        _time.Restore(time, offset);
         for (int i = 0; i < CrashCount; i++)
         {
             valid &= state.TryTake((ushort)(8 + i), ref _crash[i]);

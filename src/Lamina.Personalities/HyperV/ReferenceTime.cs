@@ -69,10 +69,14 @@ internal sealed class ReferenceTime(GuestMemory memory, IMachineClock clock, ulo
         memory.TryWrite(address, _sequence);
     }
 
-    /// <summary>Takes a saved register: the page is in memory.</summary>
-    internal void Restore(ulong register)
+    /// <summary>How far counters are from the machine's time, for the next time that the page is written.</summary>
+    internal ulong CounterOffset => (ulong)_counterOffset;
+
+    /// <summary>Takes a saved register and offset: the page is in memory.</summary>
+    internal void Restore(ulong register, ulong counterOffset)
     {
         Register = register;
+        _counterOffset = (long)counterOffset;
         memory.TryRead(register & AddressMask, out _sequence);
     }
 }

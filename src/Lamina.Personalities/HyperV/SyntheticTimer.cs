@@ -132,7 +132,7 @@ internal sealed class SyntheticTimer : ITimerTarget
     {
         bool valid = state.TryTake(field, ref _configuration) & state.TryTake((ushort)(field + 1), ref _count) & state.TryTake((ushort)(field + 2), ref _deadline)
             & state.TryTake((ushort)(field + 3), ref _messageWaits);
-        return valid && (_configuration & ~ConfigurationMask) == 0;
+        return valid && (_configuration & ~ConfigurationMask) == 0 && ((_configuration & Direct) == 0 || (byte)(_configuration >> 4) >= FirstVector);
     }
 
     private void Set()

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Lamina.Machine.Backends;
+using Lamina.Machine.Devices;
 using Lamina.Machine.Memory;
 
 namespace Lamina.Personalities.Network;
@@ -59,6 +60,36 @@ internal sealed class PacketSender
 
     /// <summary>Forgets what is left of the packet before.</summary>
     internal void Reset() => _isPending = false;
+
+    /// <summary>Writes up to three fields: what is left of the packet before.</summary>
+    internal void Save(IStateWriter state, ushort field)
+    {
+        state.Write(field, (ulong)(uint)(_isPending ? _segmentSize : 0));
+        if (_isPending)
+        {
+            state.Write((ushort)(field + 1), (ulong)(uint)_sent);
+            state.Write((ushort)(field + 2), _frame.AsSpan(HeaderLength, _frameLength));
+        }
+    }
+
+    /// <summary>Reads them.</summary>
+    internal bool Restore(IStateReader state, ushort field)
+    {
+        uint size = 0;
+        uint sent = 0;
+        _isPending = false;
+        bool valid = state.TryTake(field, ref size);
+        if (!valid || size == 0)
+        {
+            return valid;
+        }
+
+        _frameLength = state.TryRead((ushort)(field + 2), _frame.AsSpan(HeaderLength));
+        valid = state.TryTake((ushort)(field + 1), ref sent) && _frameLength > 0 && size <= MaximumFrame && TcpFrame.TryParse(_frame.AsSpan(HeaderLength, _frameLength), out _headers)
+            && sent < (uint)(_frameLength - _headers.Payload);
+        (_segmentSize, _sent, _isPending) = ((int)size, (int)sent, valid);
+        return valid;
+    }
 
     /// <summary>Sends a packet. After <see cref="TryFlush"/> has sent everything. What cannot be one vanishes.</summary>
     /// <param name="packet">The frame.</param>

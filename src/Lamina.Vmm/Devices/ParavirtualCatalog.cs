@@ -201,7 +201,12 @@ internal sealed class ParavirtualCatalog : IDisposable
 
         VmBusController bus = new("vmbus0", new MonitorLock(), memory, hypervisor);
         _devices.Add(bus);
-        Places = new StorageDiskPlaces(new StorageProvider(bus, memory, [.. _disks.Select(static d => ((IBlockBackend)d.Limited, (ReadOnlyMemory<byte>)d.Serial))]));
+        StorageProvider storage = new(bus, memory, []);
+        Places = new StorageDiskPlaces(storage);
+        foreach (ParavirtualDisk disk in _disks)
+        {
+            storage.TryAdd(Check(disk, Places), disk.Limited, disk.Serial);
+        }
 
         for (int i = 0; i < settings.Networks.Count; i++)
         {
@@ -214,6 +219,8 @@ internal sealed class ParavirtualCatalog : IDisposable
         {
             hypervisor.TakeFreePages(new HostReclaimer());
         }
+
+        _devices.AddRange(bus.CreateDeviceStates());
     }
 
     private int Check(ParavirtualDisk disk, IDiskPlaces places)

@@ -21,6 +21,23 @@ internal sealed class StateBag : IStateWriter, IStateReader
         Assert.True(Bytes.TryAdd(field, value.ToArray()), $"Field {field} is written twice.");
     }
 
+    /// <summary>A copy that lacks a field.</summary>
+    public StateBag Without(ushort field)
+    {
+        StateBag copy = new();
+        foreach ((ushort other, ulong value) in Integers.Where(p => p.Key != field))
+        {
+            copy.Write(other, value);
+        }
+
+        foreach ((ushort other, byte[] value) in Bytes.Where(p => p.Key != field))
+        {
+            copy.Write(other, value);
+        }
+
+        return copy;
+    }
+
     public bool TryRead(ushort field, out ulong value) => Integers.TryGetValue(field, out value);
 
     public int TryRead(ushort field, Span<byte> destination)

@@ -14,6 +14,9 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
 
     public bool IsFull { get; set; }
 
+    /// <summary>How many more packets there is room for.</summary>
+    public int Room { get; set; } = int.MaxValue;
+
     public int Resumed { get; private set; }
 
     public INetworkReceiver? Receiver { get; private set; }
@@ -38,10 +41,12 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
 
     public bool TryTransmit(ReadOnlySpan<GuestBuffer> buffers)
     {
-        if (IsFull)
+        if (IsFull || Room == 0)
         {
             return false;
         }
+
+        Room--;
 
         List<byte> packet = [];
         foreach (GuestBuffer buffer in buffers)

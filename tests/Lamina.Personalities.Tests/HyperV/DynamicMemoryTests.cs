@@ -1,5 +1,6 @@
 using Lamina.Machine.Backends;
 using Lamina.Personalities.HyperV.Memory;
+using Lamina.Personalities.HyperV.VmBus;
 using Lamina.Personalities.Tests.Fakes;
 
 namespace Lamina.Personalities.Tests.HyperV;
@@ -10,7 +11,7 @@ public sealed class DynamicMemoryTests : IDisposable, IMemoryReclaimer
     private const ulong Second = 1_000_000_000;
     private const ulong FirstPage = GuestRam.Start >> 12;
     private readonly VmBusGuest _guest = new();
-    private readonly DynamicMemoryService _service;
+    private DynamicMemoryService _service;
     private readonly List<(ulong Address, uint Length)> _reclaimed = [];
 
     public DynamicMemoryTests() => _service = new DynamicMemoryService(_guest.Bus, _guest.Ram.Memory, this);
@@ -120,6 +121,41 @@ public sealed class DynamicMemoryTests : IDisposable, IMemoryReclaimer
         Send(5, 1000, 0, 500, 0, 0, 0, 0, 0, 0, 0);
         Assert.Equal((1000UL << 12, 500UL << 12), _service.Pressure);
     }
+
+    [Fact]
+    public void PagesThatAGuestHasGivenAreKnownInAnotherMachine()
+    {
+        Connect();
+        _service.Target = 100 << 12;
+        Next();
+        Give(more: true, (FirstPage + 256, 64));
+        _guest.GoOn(Build);
+        Assert.Equal((64UL << 12, 100UL << 12), (_service.Size, _service.Target));
+        Give(more: false, (FirstPage + 256, 1), (FirstPage + 512, 36));
+        Assert.Equal(100UL << 12, _service.Size);
+        _service.Target = 50 << 12;
+        Assert.Equal((FirstPage + 256) | (50UL << 40), BitConverter.ToUInt64(_guest.Take()!.Data, 16));
+
+        // It was told, and has not said that it knows.
+        _guest.GoOn(Build);
+        _service.Target = 0;
+        Assert.Null(_guest.Take());
+        Send(9);
+        VmBusGuest.Packet rest = _guest.Take()!;
+        Assert.Equal([(FirstPage + 306) | (14UL << 40), (FirstPage + 512) | (36UL << 40)], [BitConverter.ToUInt64(rest.Data, 16), BitConverter.ToUInt64(rest.Data, 24)]);
+    }
+
+    [Fact]
+    public void AStateThatCannotBeIsRefused()
+    {
+        Connect();
+        _service.Target = 100 << 12;
+        Next();
+        Give(more: true, (FirstPage + 256, 64));
+        _guest.RefusesWhatCannotBe("dynamicmemory0", Build);
+    }
+
+    private void Build(VmBusController bus) => _service = new DynamicMemoryService(bus, _guest.Ram.Memory, this);
 
     private void Connect()
     {

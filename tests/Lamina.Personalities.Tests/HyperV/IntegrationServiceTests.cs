@@ -5,7 +5,7 @@ using Lamina.Personalities.HyperV.Integration;
 namespace Lamina.Personalities.Tests.HyperV;
 
 /// <summary>The services to the guest's system as its drivers see them, good and hostile.</summary>
-public sealed class IntegrationServiceTests : IDisposable
+public sealed partial class IntegrationServiceTests : IDisposable
 {
     private const ulong Second = 1_000_000_000;
     private readonly VmBusGuest _guest = new();

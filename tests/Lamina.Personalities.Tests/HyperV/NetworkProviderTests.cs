@@ -7,7 +7,7 @@ using Lamina.Personalities.Tests.Fakes;
 namespace Lamina.Personalities.Tests.HyperV;
 
 /// <summary>The network card on the bus as a driver sees it, good and hostile.</summary>
-public sealed class NetworkProviderTests : IDisposable
+public sealed partial class NetworkProviderTests : IDisposable
 {
     private const ulong ReceiveBuffer = VmBusGuest.Free;
     private const ulong SendBuffer = VmBusGuest.Free + 0x10_0000;
@@ -15,12 +15,16 @@ public sealed class NetworkProviderTests : IDisposable
     private const int ReceivePages = 200;
     private const int SectionSize = 1728;
 
+    // The rings of a sub-channel.
+    private const ulong Out = VmBusGuest.Free + 0x18_0000;
+    private const ulong In = Out + 0x2000;
+
     // The first sub-channel's number.
     private const uint Second = 33;
     private static readonly byte[] Address = [2, 2, 2, 2, 2, 2];
     private readonly VmBusGuest _guest = new();
-    private readonly TestNetwork _wire;
-    private readonly NetworkProvider _card;
+    private TestNetwork _wire;
+    private NetworkProvider _card;
 
     public NetworkProviderTests()
     {
@@ -105,8 +109,6 @@ public sealed class NetworkProviderTests : IDisposable
     [Fact]
     public void ADriverOnSeveralProcessorsHasAChannelForEach()
     {
-        const ulong Out = VmBusGuest.Free + 0x18_0000;
-        const ulong In = Out + 0x2000;
         BringUp();
         OpenSecond();
         SetFilter(0xb);
@@ -141,19 +143,6 @@ public sealed class NetworkProviderTests : IDisposable
         _guest.Post(13, Second);
         _guest.Post(5, Second, 7, 300, 0, 2);
         Assert.NotEqual(0u, BitConverter.ToUInt32(_guest.Receive(), 16));
-
-        void OpenSecond()
-        {
-            VmBusGuest.Packet answer = Ask(133, 1, 5);
-            Assert.Equal((133u, 1u, 1u), (answer.Word(0), answer.Word(4), answer.Word(8)));
-            VmBusGuest.Packet table = _guest.Take()!;
-            Assert.Equal((6, 134u, 16u, 12u, 0u, 1u, 0u), (table.Type, table.Word(0), table.Word(4), table.Word(8), table.Word(12), table.Word(16), table.Word(20)));
-            byte[] offer = _guest.Receive();
-            Assert.Equal((1u, 1, Second), (BitConverter.ToUInt32(offer), BitConverter.ToUInt16(offer, 180), BitConverter.ToUInt32(offer, 184)));
-            Assert.Equal(0u, _guest.CreateList(300, Out, 4, channel: Second));
-            _guest.Post(5, Second, 7, 300, 1, 2);
-            Assert.Equal(0u, BitConverter.ToUInt32(_guest.Receive(), 16));
-        }
     }
 
     [Fact]
@@ -537,6 +526,19 @@ public sealed class NetworkProviderTests : IDisposable
         Assert.NotNull(answer);
         Assert.Equal((11, 42ul), (answer.Type, answer.Transaction));
         return answer;
+    }
+
+    private void OpenSecond()
+    {
+        VmBusGuest.Packet answer = Ask(133, 1, 5);
+        Assert.Equal((133u, 1u, 1u), (answer.Word(0), answer.Word(4), answer.Word(8)));
+        VmBusGuest.Packet table = _guest.Take()!;
+        Assert.Equal((6, 134u, 16u, 12u, 0u, 1u, 0u), (table.Type, table.Word(0), table.Word(4), table.Word(8), table.Word(12), table.Word(16), table.Word(20)));
+        byte[] offer = _guest.Receive();
+        Assert.Equal((1u, 1, Second), (BitConverter.ToUInt32(offer), BitConverter.ToUInt16(offer, 180), BitConverter.ToUInt32(offer, 184)));
+        Assert.Equal(0u, _guest.CreateList(300, Out, 4, channel: Second));
+        _guest.Post(5, Second, 7, 300, 1, 2);
+        Assert.Equal(0u, BitConverter.ToUInt32(_guest.Receive(), 16));
     }
 
     private void BringUp(int sectionSize = SectionSize)

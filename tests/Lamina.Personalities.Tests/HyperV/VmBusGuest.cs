@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Lamina.Machine.Devices;
 using Lamina.Personalities.HyperV;
 using Lamina.Personalities.HyperV.VmBus;
 using Lamina.Personalities.Tests.Fakes;
@@ -18,7 +19,7 @@ internal sealed class VmBusGuest : IDisposable
 
     private const uint RingSize = 0x3000;
     private const uint RingHandle = 77;
-    private readonly IPartitionPort _port;
+    private IPartitionPort _port;
     private uint _sent;
     private uint _received;
 
@@ -39,12 +40,92 @@ internal sealed class VmBusGuest : IDisposable
 
     public HyperVPersonality Hypervisor { get; }
 
-    public VmBusController Bus { get; }
+    public VmBusController Bus { get; private set; }
 
     /// <summary>Whether packets that came are left in the ring.</summary>
     public bool LeavesPackets { get; set; }
 
     public void Dispose() => Host.Dispose();
+
+    /// <summary>Stops the bus and saves it with its devices.</summary>
+    public Dictionary<string, StateBag> Save()
+    {
+        Bus.Stop();
+        Dictionary<string, StateBag> states = [];
+        foreach (IDevice device in GetRecords())
+        {
+            device.Save(states[device.Name] = new StateBag());
+        }
+
+        return states;
+    }
+
+    /// <summary>Another machine with the same memory: its bus gets devices, and takes saved states.</summary>
+    /// <returns>The name of what cannot be taken; null if everything was.</returns>
+    public string? Restore(Dictionary<string, StateBag> states, Action<VmBusController> build)
+    {
+        Bus = new VmBusController("vmbus", new CheckedLock(), Host.Ram.Memory, Hypervisor);
+        _port = Bus;
+        build(Bus);
+        string? refused = GetRecords().FirstOrDefault(d => !d.Restore(states[d.Name]))?.Name;
+        if (refused is not null)
+        {
+            foreach (IDevice device in GetRecords())
+            {
+                device.Reset();
+            }
+        }
+
+        return refused;
+    }
+
+    /// <summary>Saves it, and goes on with another machine, whose state is the same unless its host's is not.</summary>
+    public void GoOn(Action<VmBusController> build, bool isSame = true)
+    {
+        Dictionary<string, StateBag> states = Save();
+        Assert.Null(Restore(states, build));
+        if (isSame)
+        {
+            Assert.Equal(Describe(states), Describe(Save()));
+        }
+
+        Bus.Start();
+        Host.Clock.Advance(0);
+    }
+
+    /// <summary>A record that lacks any of its fields, or has another kind of value there, is refused by its name; and whatever is in it, nothing throws.</summary>
+    public void RefusesWhatCannotBe(string name, Action<VmBusController> build)
+    {
+        Dictionary<string, StateBag> states = Save();
+        StateBag good = states[name];
+        Random random = new(7);
+        foreach (ushort field in good.Integers.Keys.Concat(good.Bytes.Keys).ToArray())
+        {
+            states[name] = good.Without(field);
+            Assert.Equal((field, name), (field, Restore(states, build)));
+            for (int i = 0; i < 20; i++)
+            {
+                states[name] = good.Without(field);
+                byte[] bytes = new byte[good.Bytes.TryGetValue(field, out byte[]? before) ? before.Length : 8];
+                random.NextBytes(bytes);
+                if (before is null)
+                {
+                    states[name].Write(field, BitConverter.ToUInt64(bytes) >> random.Next(64));
+                }
+                else
+                {
+                    states[name].Write(field, bytes);
+                }
+
+                Restore(states, build);
+                Bus.Start();
+                Signal();
+                Host.Clock.Advance(1_000_000);
+                Bus.Stop();
+                Bus.Reset();
+            }
+        }
+    }
 
     /// <summary>Connects, and opens the only channel.</summary>
     public Guid Open()
@@ -197,6 +278,10 @@ internal sealed class VmBusGuest : IDisposable
 
     /// <summary>Shows that everything was taken.</summary>
     public void ShowTaken() => Ram.Set(In + 4, _received);
+
+    private static string Describe(Dictionary<string, StateBag> states) => string.Join('\n', states.Select(static s => $"{s.Key}\n{s.Value.Describe()}"));
+
+    private IDevice[] GetRecords() => [Bus, .. Bus.CreateDeviceStates()];
 
     private static void PutPages(Span<byte> list, ulong address, int count)
     {

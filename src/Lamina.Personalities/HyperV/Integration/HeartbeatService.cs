@@ -1,3 +1,4 @@
+using Lamina.Machine.Devices;
 using Lamina.Personalities.HyperV.VmBus;
 
 namespace Lamina.Personalities.HyperV.Integration;
@@ -17,6 +18,7 @@ public sealed class HeartbeatService : IntegrationService
     public HeartbeatService(VmBusController bus)
         : base(
             bus,
+            "heartbeat0",
             new Guid(0x57164f39, 0x9115, 0x4e78, 0xab, 0x55, 0x38, 0x2f, 0x3b, 0xd5, 0x42, 0x2d),
             new Guid(0xfd149e91, 0x82e0, 0x4a7d, 0xaf, 0xa6, 0x2a, 0x41, 0x66, 0xcb, 0xd7, 0xc0),
             IntegrationMessage.Heartbeat,
@@ -72,4 +74,21 @@ public sealed class HeartbeatService : IntegrationService
     // The guest adds one to the number; that it says anything is what counts.
     /// <inheritdoc/>
     private protected override void OnAnswer(uint status, ReadOnlySpan<byte> body) => _heard = Clock.Now;
+
+    /// <inheritdoc/>
+    private protected override void Save(IStateWriter state, ushort field)
+    {
+        state.Write(field, _due);
+        state.Write((ushort)(field + 1), _sequence);
+        state.Write((ushort)(field + 2), Clock.Now - _heard);
+    }
+
+    /// <inheritdoc/>
+    private protected override bool Restore(IStateReader state, ushort field)
+    {
+        ulong silence = 0;
+        bool valid = state.TryTake(field, ref _due) & state.TryTake((ushort)(field + 1), ref _sequence) & state.TryTake((ushort)(field + 2), ref silence);
+        _heard = Clock.Now - Math.Min(silence, Clock.Now);
+        return valid;
+    }
 }

@@ -8,7 +8,7 @@ namespace Lamina.Personalities.HyperV.Integration;
 /// A service of the parent partition to the guest's system (Linux, drivers/hv/hv_util.c and vmbus_prep_negotiate_resp): a channel with one request at a time, each of which the guest answers. The
 /// first agrees on versions; a guest that knows none of them is asked nothing more.
 /// </summary>
-public abstract class IntegrationService : IVmBusDevice, ITimerTarget
+public abstract partial class IntegrationService : IVmBusDevice, ITimerTarget
 {
     /// <summary>Most bytes of a message without its headers.</summary>
     private protected const int MaximumBody = 2580;
@@ -39,12 +39,13 @@ public abstract class IntegrationService : IVmBusDevice, ITimerTarget
 
     /// <summary>Makes it and puts it on the bus.</summary>
     /// <param name="bus">The bus.</param>
+    /// <param name="name">The key of its saved state.</param>
     /// <param name="type">The kind of service.</param>
     /// <param name="instance">Which one.</param>
     /// <param name="message">Its messages.</param>
     /// <param name="versions">The versions that are known here, the oldest first.</param>
     /// <param name="period">Nanoseconds between calls of <see cref="OnPeriod"/>.</param>
-    private protected IntegrationService(VmBusController bus, Guid type, Guid instance, IntegrationMessage message, ServiceVersion[] versions, ulong period)
+    private protected IntegrationService(VmBusController bus, string name, Guid type, Guid instance, IntegrationMessage message, ServiceVersion[] versions, ulong period)
     {
         ArgumentNullException.ThrowIfNull(bus);
         _bus = bus;
@@ -52,7 +53,7 @@ public abstract class IntegrationService : IVmBusDevice, ITimerTarget
         _timer = Clock.CreateTimer(this);
         _period = period;
         _versions = versions;
-        (Type, Instance, Message) = (type, instance, message);
+        (Name, Type, Instance, Message) = (name, type, instance, message);
         bus.TryAdd(this);
     }
 
@@ -76,6 +77,8 @@ public abstract class IntegrationService : IVmBusDevice, ITimerTarget
         /// <summary>The guest knows no version that is known here.</summary>
         Refused,
     }
+
+    string IVmBusDevice.Name => Name;
 
     Guid IVmBusDevice.InterfaceType => Type;
 
@@ -102,6 +105,8 @@ public abstract class IntegrationService : IVmBusDevice, ITimerTarget
 
     /// <summary>Whether the guest has agreed. With the lock held.</summary>
     private protected bool IsAgreed => _state is State.Idle or State.Asked;
+
+    private string Name { get; }
 
     private Guid Type { get; }
 

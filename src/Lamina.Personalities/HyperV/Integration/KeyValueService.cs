@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using Lamina.Machine.Devices;
 using Lamina.Personalities.HyperV.VmBus;
 
 namespace Lamina.Personalities.HyperV.Integration;
@@ -35,6 +36,7 @@ public sealed class KeyValueService : IntegrationService
     public KeyValueService(VmBusController bus)
         : base(
             bus,
+            "kvp0",
             new Guid(0xa9a0f4e7, 0x5a45, 0x4d96, 0xb8, 0x27, 0x8a, 0x84, 0x1e, 0x8c, 0x03, 0xe6),
             new Guid(0x242ff919, 0x07db, 0x4180, 0x9c, 0x2e, 0xb8, 0x6c, 0xb6, 0x8c, 0x8c, 0x55),
             IntegrationMessage.KeyValueExchange,
@@ -117,6 +119,35 @@ public sealed class KeyValueService : IntegrationService
 
         _next++;
         _count = Math.Max(_count, _next);
+    }
+
+    /// <inheritdoc/>
+    private protected override void Save(IStateWriter state, ushort field)
+    {
+        state.Write(field, (ulong)(uint)_next);
+        state.Write((ushort)(field + 1), (ulong)(uint)_count);
+        for (int i = 0; i < _count; i++)
+        {
+            state.Write((ushort)(field + 2 + (2 * i)), _keys[i].AsSpan(0, _keyLengths[i]));
+            state.Write((ushort)(field + 3 + (2 * i)), _values[i].AsSpan(0, _valueLengths[i]));
+        }
+    }
+
+    /// <inheritdoc/>
+    private protected override bool Restore(IStateReader state, ushort field)
+    {
+        byte next = 0;
+        byte count = 0;
+        bool valid = state.TryTake(field, MaximumPairs, ref next) & state.TryTake((ushort)(field + 1), MaximumPairs, ref count);
+        for (int i = 0; i < count && valid; i++)
+        {
+            _keyLengths[i] = state.TryRead((ushort)(field + 2 + (2 * i)), _keys[i]);
+            _valueLengths[i] = state.TryRead((ushort)(field + 3 + (2 * i)), _values[i]);
+            valid = _keyLengths[i] >= 0 && _valueLengths[i] >= 0;
+        }
+
+        (_next, _count) = (next, count);
+        return valid;
     }
 
     // Sizes count the zero at the end.

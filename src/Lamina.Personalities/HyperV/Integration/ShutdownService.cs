@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Lamina.Machine.Devices;
 using Lamina.Personalities.HyperV.VmBus;
 
 namespace Lamina.Personalities.HyperV.Integration;
@@ -17,6 +18,7 @@ public sealed class ShutdownService : IntegrationService
     public ShutdownService(VmBusController bus)
         : base(
             bus,
+            "shutdown0",
             new Guid(0x0e0b6031, 0x5213, 0x4934, 0x81, 0x8b, 0x38, 0xd9, 0x0c, 0xed, 0x39, 0xdb),
             new Guid(0xb6650ff7, 0x33bc, 0x4840, 0x80, 0x48, 0xe0, 0x67, 0x67, 0x86, 0xf3, 0x93),
             IntegrationMessage.Shutdown,
@@ -69,4 +71,10 @@ public sealed class ShutdownService : IntegrationService
     private protected override void OnAnswer(uint status, ReadOnlySpan<byte> body)
     {
     }
+
+    /// <inheritdoc/>
+    private protected override void Save(IStateWriter state, ushort field) => state.Write(field, _wanted);
+
+    /// <inheritdoc/>
+    private protected override bool Restore(IStateReader state, ushort field) => state.TryTake(field, ref _wanted);
 }

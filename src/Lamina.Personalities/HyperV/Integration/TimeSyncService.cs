@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Lamina.Machine.Devices;
 using Lamina.Personalities.HyperV.VmBus;
 
 namespace Lamina.Personalities.HyperV.Integration;
@@ -23,6 +24,7 @@ public sealed class TimeSyncService : IntegrationService
     public TimeSyncService(VmBusController bus)
         : base(
             bus,
+            "timesync0",
             new Guid(0x9527e630, 0xd0ae, 0x497b, 0xad, 0xce, 0xe8, 0x0a, 0xb0, 0x17, 0x5c, 0xaf),
             new Guid(0x2dd1ce17, 0x079e, 0x403c, 0xb3, 0x52, 0xa1, 0x92, 0x1e, 0xe2, 0x07, 0xee),
             IntegrationMessage.TimeSync,
@@ -71,4 +73,10 @@ public sealed class TimeSyncService : IntegrationService
     private protected override void OnAnswer(uint status, ReadOnlySpan<byte> body)
     {
     }
+
+    /// <inheritdoc/>
+    private protected override void Save(IStateWriter state, ushort field) => state.Write(field, (ulong)_wanted);
+
+    /// <inheritdoc/>
+    private protected override bool Restore(IStateReader state, ushort field) => state.TryTake(field, Sync | Sample, ref _wanted);
 }

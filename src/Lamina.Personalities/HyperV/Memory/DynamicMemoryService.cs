@@ -11,7 +11,7 @@ namespace Lamina.Personalities.HyperV.Memory;
 /// Dynamic memory (Linux, drivers/hv/hv_balloon.c) in its versions 0.3 to 2.0: the guest is asked for so many pages, says which it gives, and is told which it has again. It gives what it can spare, and is asked
 /// again once a second while that is not enough. Pages that it names are bits here, so that none counts twice. Memory is never added.
 /// </summary>
-public sealed class DynamicMemoryService : IVmBusDevice, IBalloon, ITimerTarget
+public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITimerTarget
 {
     private const ulong Period = 1_000_000_000;
     private const int Header = 8;
@@ -115,6 +115,8 @@ public sealed class DynamicMemoryService : IVmBusDevice, IBalloon, ITimerTarget
         }
     }
 
+    string IVmBusDevice.Name => "dynamicmemory0";
+
     Guid IVmBusDevice.InterfaceType { get; } = new(0x525074dc, 0x8985, 0x46e2, 0x80, 0x57, 0xa3, 0x07, 0xdc, 0x18, 0xa5, 0x02);
 
     Guid IVmBusDevice.InstanceId { get; } = new(0x1eccfd72, 0x4b41, 0x45ef, 0xb7, 0x3a, 0x4a, 0x6e, 0x44, 0xc1, 0x29, 0x24);
@@ -166,9 +168,7 @@ public sealed class DynamicMemoryService : IVmBusDevice, IBalloon, ITimerTarget
     void IVmBusDevice.OnClosed(VmBusChannel channel)
     {
         _channel = null;
-        _phase = Phase.Silent;
-        _given.Clear();
-        _available = _committed = 0;
+        Forget();
         _timer.Cancel();
     }
 
@@ -218,6 +218,13 @@ public sealed class DynamicMemoryService : IVmBusDevice, IBalloon, ITimerTarget
         }
 
         Poll();
+    }
+
+    private void Forget()
+    {
+        _phase = Phase.Silent;
+        _given.Clear();
+        _available = _committed = 0;
     }
 
     private static void Respond(VmBusChannel channel, DynamicMemoryMessage type, uint transaction, bool accepted)

@@ -1,4 +1,6 @@
 using System.Numerics;
+using System.Runtime.InteropServices;
+using Lamina.Machine.Devices;
 using Lamina.Machine.Memory;
 
 namespace Lamina.Personalities.HyperV.Memory;
@@ -67,6 +69,28 @@ internal sealed class GivenPages(GuestMemory memory)
         Count -= count;
         from = start;
         return count;
+    }
+
+    /// <summary>Writes two fields.</summary>
+    internal void Save(IStateWriter state, ushort field)
+    {
+        state.Write(field, Count);
+        state.Write((ushort)(field + 1), MemoryMarshal.AsBytes(_words.AsSpan(0, Count == 0 ? 0 : _words.Length)));
+    }
+
+    /// <summary>Reads them.</summary>
+    internal bool Restore(IStateReader state, ushort field)
+    {
+        Clear();
+        ulong count = 0;
+        bool valid = state.TryTake(field, ref count)
+            && state.TryRead((ushort)(field + 1), MemoryMarshal.AsBytes(_words.AsSpan())) == (count == 0 ? 0 : _words.Length * sizeof(ulong));
+        foreach (ulong word in _words)
+        {
+            Count += (ulong)BitOperations.PopCount(word);
+        }
+
+        return valid && Count == count;
     }
 
     private bool Holds(ulong page) => (_words[page / WordBits] & (1UL << (int)(page % WordBits))) != 0;

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using Lamina.Machine.Backends;
 using Lamina.Machine.Memory;
 using Lamina.Personalities.HyperV.VmBus;
@@ -85,6 +86,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
         _control = new RndisControl(address) { MaximumFrame = DefaultFrame, Channels = Math.Min(bus.ProcessorCount, ReceiveScaling.MaximumChannels) };
         _receiveBuffer = new PageBuffer(memory);
         _sendBuffer = new PageBuffer(memory);
+        Name = string.Create(CultureInfo.InvariantCulture, $"netvsc{index}");
         Instance = new Guid(0x6c616d69, 0x6e61, 0x4000, 0x80, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, (byte)index);
         backend.SetReceiver(this);
         bus.TryAdd(this);
@@ -93,10 +95,16 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
     /// <summary>Most cards.</summary>
     public static int MaximumNetworks => 8;
 
+    private string Name { get; }
+
     private Guid Instance { get; }
+
+    private static ReadOnlySpan<uint> Versions => [0x0_0002, 0x3_0002, 0x4_0000, 0x5_0000, 0x6_0000, 0x6_0001];
 
     // The first channel.
     private VmBusChannel? Channel => _channels[0];
+
+    string IVmBusDevice.Name => Name;
 
     Guid IVmBusDevice.InterfaceType { get; } = new(0xf8615163, 0xdf3e, 0x46c5, 0x91, 0x3f, 0xf2, 0xd2, 0xf9, 0x65, 0xed, 0x0e);
 
@@ -134,11 +142,15 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
         }
 
         _answerWaits &= _answersOn != channel;
-        if (channel.Primary is not null)
+        if (channel.Primary is null)
         {
-            return;
+            Forget();
         }
+    }
 
+    // What a driver has told.
+    private void Forget()
+    {
         _receiveBuffer.Clear();
         _sendBuffer.Clear();
         _sections.Set(0, 0);
@@ -290,7 +302,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
     {
         const uint LongestChain = 34;
         uint version = 0;
-        foreach (uint known in (ReadOnlySpan<uint>)[0x0_0002, 0x3_0002, 0x4_0000, 0x5_0000, 0x6_0000, 0x6_0001])
+        foreach (uint known in Versions)
         {
             version = known >= minimum && known <= maximum ? known : version;
         }

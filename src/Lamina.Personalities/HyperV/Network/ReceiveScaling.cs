@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Lamina.Machine.Devices;
 using Lamina.Personalities.Network;
 
 namespace Lamina.Personalities.HyperV.Network;
@@ -20,6 +21,7 @@ internal sealed class ReceiveScaling
 
     private readonly ReceiveHash _hash = new();
     private readonly byte[] _table = new byte[TableLength];
+    private readonly byte[] _key = new byte[ReceiveHash.KeyLength];
     private int _count;
     private bool _withPorts;
 
@@ -88,7 +90,8 @@ internal sealed class ReceiveScaling
             _table[i] = table[i * sizeof(uint)];
         }
 
-        _hash.SetKey(value.Slice((int)keyOffset, ReceiveHash.KeyLength));
+        value.Slice((int)keyOffset, ReceiveHash.KeyLength).CopyTo(_key);
+        _hash.SetKey(_key);
         (_count, _withPorts) = (count, (kinds & TcpHash) != 0);
         return RndisStatus.Success;
     }
@@ -97,5 +100,33 @@ internal sealed class ReceiveScaling
     internal int Select(ReadOnlySpan<byte> frame)
     {
         return _count != 0 && _hash.TryCompute(frame, _withPorts, out uint hash) ? _table[hash & (uint)(_count - 1)] : 0;
+    }
+
+    /// <summary>Writes three fields.</summary>
+    internal void Save(IStateWriter state, ushort field)
+    {
+        state.Write(field, _table.AsSpan(0, _count));
+        state.Write((ushort)(field + 1), _key);
+        state.Write((ushort)(field + 2), _withPorts);
+    }
+
+    /// <summary>Reads them.</summary>
+    internal bool Restore(IStateReader state, ushort field, int channels)
+    {
+        int count = state.TryRead(field, _table);
+        bool valid = state.TryTake((ushort)(field + 1), _key.AsSpan()) & state.TryTake((ushort)(field + 2), ref _withPorts);
+        valid = valid && count >= 0 && (count & (count - 1)) == 0;
+        for (int i = 0; i < count && valid; i++)
+        {
+            valid = _table[i] < channels;
+        }
+
+        _count = valid ? count : 0;
+        if (_count != 0)
+        {
+            _hash.SetKey(_key);
+        }
+
+        return valid;
     }
 }

@@ -1,3 +1,6 @@
+using System.Runtime.InteropServices;
+using Lamina.Machine.Devices;
+
 namespace Lamina.Personalities.HyperV.Network;
 
 /// <summary>The parts of a guest's receive buffer, each for a packet that is on its way to the driver: which of them are free.</summary>
@@ -7,6 +10,7 @@ internal sealed class ReceiveSections
     internal const int MaximumCount = 2048;
 
     private const short None = -1;
+    private const short Free = -2;
 
     private readonly ushort[] _free = new ushort[MaximumCount];
     private readonly bool[] _used = new bool[MaximumCount];
@@ -77,5 +81,57 @@ internal sealed class ReceiveSections
             _free[_freeCount++] = (ushort)section;
             section = (ulong)_next[section];
         }
+    }
+
+    /// <summary>Writes three fields.</summary>
+    internal void Save(IStateWriter state, ushort field)
+    {
+        Span<short> parts = stackalloc short[MaximumCount];
+        for (int i = 0; i < Count; i++)
+        {
+            parts[i] = _used[i] ? _next[i] : Free;
+        }
+
+        state.Write(field, (ulong)(uint)Count);
+        state.Write((ushort)(field + 1), (ulong)Size);
+        state.Write((ushort)(field + 2), MemoryMarshal.AsBytes(parts[..Count]));
+    }
+
+    /// <summary>Reads them. What is given back together is in use.</summary>
+    internal bool Restore(IStateReader state, ushort field)
+    {
+        Span<short> parts = stackalloc short[MaximumCount];
+        Set(0, 0);
+        ushort count = 0;
+        uint size = 0;
+        bool valid = state.TryTake(field, ref count) & state.TryTake((ushort)(field + 1), ref size);
+        if (!valid || count > MaximumCount || !state.TryTake((ushort)(field + 2), MemoryMarshal.AsBytes(parts[..count])))
+        {
+            return false;
+        }
+
+        parts = parts[..count];
+        foreach (short part in parts)
+        {
+            valid &= part is None or Free || (part >= 0 && part < count && parts[part] != Free);
+        }
+
+        if (!valid)
+        {
+            return false;
+        }
+
+        (Count, Size) = (count, size);
+        for (int i = count - 1; i >= 0; i--)
+        {
+            _used[i] = parts[i] != Free;
+            _next[i] = parts[i];
+            if (!_used[i])
+            {
+                _free[_freeCount++] = (ushort)i;
+            }
+        }
+
+        return true;
     }
 }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Lamina.Machine.Devices;
 
 namespace Lamina.Personalities.HyperV.Network;
 
@@ -129,6 +130,37 @@ internal sealed class RndisControl
         BinaryPrimitives.WriteInt32LittleEndian(message[4..], Length);
         BinaryPrimitives.WriteUInt32LittleEndian(message[8..], (uint)(IsLinkUp ? RndisStatus.MediaConnect : RndisStatus.MediaDisconnect));
         return Length;
+    }
+
+    /// <summary>Writes ten fields.</summary>
+    internal void Save(IStateWriter state, ushort field)
+    {
+        state.Write(field, (ulong)MaximumFrame);
+        state.Write((ushort)(field + 1), (ulong)Version);
+        state.Write((ushort)(field + 2), _address);
+        state.Write((ushort)(field + 3), (ulong)_filter);
+        state.Write((ushort)(field + 4), CanCoalesce);
+        state.Write((ushort)(field + 5), Coalesces);
+        state.Write((ushort)(field + 6), IsLinkUp);
+        Scaling.Save(state, (ushort)(field + 7));
+    }
+
+    /// <summary>Reads them.</summary>
+    /// <param name="state">Where from.</param>
+    /// <param name="field">The first.</param>
+    /// <param name="wasUp">Whether the driver knows the wire as whole.</param>
+    internal bool Restore(IStateReader state, ushort field, out bool wasUp)
+    {
+        uint frame = 0;
+        uint version = 0;
+        bool canCoalesce = false;
+        bool coalesces = false;
+        wasUp = false;
+        bool valid = state.TryTake(field, ref frame) & state.TryTake((ushort)(field + 1), ref version) & state.TryTake((ushort)(field + 2), _address.AsSpan())
+            & state.TryTake((ushort)(field + 3), ref _filter) & state.TryTake((ushort)(field + 4), ref canCoalesce) & state.TryTake((ushort)(field + 5), ref coalesces)
+            & state.TryTake((ushort)(field + 6), ref wasUp) & Scaling.Restore(state, (ushort)(field + 7), Channels);
+        (MaximumFrame, Version, CanCoalesce, Coalesces) = (frame, version, canCoalesce, coalesces);
+        return valid && (canCoalesce || !coalesces);
     }
 
     private static int Complete(Span<byte> answer, RndisMessageType type, uint identifier, RndisStatus status, int length)

@@ -71,7 +71,7 @@ public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
         _memory = memory;
         for (int i = 0; i < disks.Count; i++)
         {
-            _disks[i] = _shown[i] = new ScsiDisk(memory, disks[i].Backend, disks[i].Serial.Span);
+            TryAdd(i, disks[i].Backend, disks[i].Serial.Span);
         }
 
         _target = new ScsiTarget(memory, _shown);
@@ -85,8 +85,26 @@ public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
         bus.TryAdd(this);
     }
 
+    /// <summary>Adds a disk. Before the machine starts.</summary>
+    /// <param name="number">Its logical unit.</param>
+    /// <param name="backend">The content.</param>
+    /// <param name="serial">Its serial number.</param>
+    /// <returns><c>false</c> if there is one with this number, or no such number.</returns>
+    public bool TryAdd(int number, IBlockBackend backend, ReadOnlySpan<byte> serial)
+    {
+        bool free = number is >= 0 and < ScsiTarget.MaximumUnits && _disks[number] is null;
+        if (free)
+        {
+            _disks[number] = _shown[number] = new ScsiDisk(_memory, backend, serial);
+        }
+
+        return free;
+    }
+
     /// <summary>Most disks.</summary>
     public static int MaximumDisks => ScsiTarget.MaximumUnits;
+
+    string IVmBusDevice.Name => "storvsc0";
 
     Guid IVmBusDevice.InterfaceType { get; } = new(0xba6163d9, 0x04a1, 0x4d29, 0xb6, 0x05, 0x72, 0xe2, 0xff, 0xb1, 0xdc, 0x7f);
 

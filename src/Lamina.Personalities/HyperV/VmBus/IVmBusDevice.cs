@@ -1,8 +1,13 @@
+using Lamina.Machine.Devices;
+
 namespace Lamina.Personalities.HyperV.VmBus;
 
 /// <summary>A device behind a channel. All members are called with the bus's lock held unless they say otherwise.</summary>
 internal interface IVmBusDevice
 {
+    /// <summary>The key of its saved state.</summary>
+    string Name { get; }
+
     /// <summary>The kind of device.</summary>
     Guid InterfaceType { get; }
 
@@ -47,4 +52,11 @@ internal interface IVmBusDevice
 
     /// <summary>Waits until nothing is under way. Without the lock.</summary>
     void Drain();
+
+    /// <summary>Writes what the bus does not know of it. While nothing runs and nothing is under way. Without the lock.</summary>
+    void Save(IStateWriter state);
+
+    /// <summary>Takes such state back, which is hostile, after the bus has opened the channels that were open.</summary>
+    /// <returns><c>false</c> if it cannot be a state of this device with these channels; then it is as if its channels had just been opened.</returns>
+    bool Restore(IStateReader state);
 }

@@ -1,4 +1,6 @@
+using System.Runtime.InteropServices;
 using Lamina.Machine.Backends;
+using Lamina.Machine.Devices;
 using Lamina.Machine.Memory;
 
 namespace Lamina.Personalities.HyperV.VmBus;
@@ -26,6 +28,20 @@ internal sealed class PageBuffer(GuestMemory memory)
     }
 
     internal void Clear() => _count = 0;
+
+    internal void Save(IStateWriter state, ushort field) => state.Write(field, MemoryMarshal.AsBytes(_pages.AsSpan(0, _count)));
+
+    internal bool Restore(IStateReader state, ushort field)
+    {
+        int length = state.TryRead(field, MemoryMarshal.AsBytes(_pages.AsSpan()));
+        _count = Math.Max(length, 0) / sizeof(ulong);
+        foreach (ref ulong page in _pages.AsSpan(0, _count))
+        {
+            page &= FrameMask << PageShift;
+        }
+
+        return length >= 0 && length % sizeof(ulong) == 0;
+    }
 
     /// <summary>Copies bytes into it, as far as there is RAM. What lies behind its end is left out.</summary>
     internal void Write(uint offset, ReadOnlySpan<byte> bytes)

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using Lamina.Machine.Devices;
 using Lamina.Machine.Memory;
 
 namespace Lamina.Personalities.HyperV.VmBus;
@@ -48,10 +50,30 @@ internal sealed class RingBuffer(GuestMemory memory)
             }
         }
 
-        uint size = (uint)(frames.Length - 1) << PageShift;
         memory.TryRead(Control + (reads ? ReadIndex : WriteIndex), out _own);
-        _size = _own < size && _own % Unit == 0 ? size : 0;
-        return _size != 0;
+        return TrySetSize(frames.Length);
+    }
+
+    /// <summary>Writes two fields.</summary>
+    internal void Save(IStateWriter state, ushort field)
+    {
+        int count = _size == 0 ? 0 : (int)(_size >> PageShift) + 1;
+        state.Write(field, MemoryMarshal.AsBytes(_pages.AsSpan(0, count)));
+        state.Write((ushort)(field + 1), (ulong)_own);
+    }
+
+    /// <summary>Reads them. What the guest can change in its memory, it may have changed: our index is ours.</summary>
+    internal bool Restore(IStateReader state, ushort field)
+    {
+        _size = 0;
+        int length = state.TryRead(field, MemoryMarshal.AsBytes(_pages.AsSpan()));
+        bool valid = length >= 2 * sizeof(ulong) && length % sizeof(ulong) == 0 && state.TryTake((ushort)(field + 1), ref _own);
+        for (int i = 0; i < length / sizeof(ulong) && valid; i++)
+        {
+            valid = _pages[i] % PageSize == 0 && memory.GetHostAddress(_pages[i], PageSize) != 0;
+        }
+
+        return valid && TrySetSize(length / sizeof(ulong));
     }
 
     internal void Reset() => _size = 0;
@@ -175,6 +197,13 @@ internal sealed class RingBuffer(GuestMemory memory)
         }
 
         return room;
+    }
+
+    private bool TrySetSize(int pages)
+    {
+        uint size = (uint)(pages - 1) << PageShift;
+        _size = _own < size && _own % Unit == 0 ? size : 0;
+        return _size != 0;
     }
 
     private void Read(uint offset, Span<byte> bytes)

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Lamina.Machine.Devices;
 using Lamina.Machine.Memory;
 
 namespace Lamina.Personalities.HyperV.VmBus;
@@ -45,12 +46,6 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
     /// <summary>Whether the guest has opened it.</summary>
     internal bool IsOpen { get; private set; }
 
-    /// <summary>The list of pages of its rings.</summary>
-    internal uint Gpadl { get; private set; }
-
-    /// <summary>How many of them are the first ring's.</summary>
-    internal uint OutPages { get; private set; }
-
     /// <summary>The processor that hears of it.</summary>
     internal int Target
     {
@@ -58,18 +53,26 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
         set => _target = (uint)value < (uint)hypervisor.ProcessorCount ? value : 0;
     }
 
-    /// <summary>Opens it.</summary>
-    internal bool TryOpen(ReadOnlySpan<ulong> pages, uint gpadl, uint outPages, int target)
-    {
-        bool valid = !IsOpen && Offer == ChannelOffer.Offered && Primary is not { IsOpen: false } && outPages < (uint)pages.Length && _in.TrySetUp(pages[..(int)outPages], reads: true) && _out.TrySetUp(pages[(int)outPages..], reads: false);
-        if (!valid)
-        {
-            return false;
-        }
+    // Whether it could be opened.
+    private bool IsClosed => !IsOpen && Offer == ChannelOffer.Offered && Primary is not { IsOpen: false };
 
-        (IsOpen, Gpadl, OutPages, Target) = (true, gpadl, outPages, target);
-        Device.OnOpened(this);
-        return true;
+    /// <summary>Opens it on rings that are in pages, so many of which are the first one's.</summary>
+    internal bool TryOpen(ReadOnlySpan<ulong> pages, uint outPages, int target)
+    {
+        return IsClosed && outPages < (uint)pages.Length && _in.TrySetUp(pages[..(int)outPages], reads: true) && _out.TrySetUp(pages[(int)outPages..], reads: false) && Open(target);
+    }
+
+    /// <summary>Writes four fields: its rings.</summary>
+    internal void Save(IStateWriter state, ushort field)
+    {
+        _in.Save(state, field);
+        _out.Save(state, (ushort)(field + 2));
+    }
+
+    /// <summary>Opens it on rings that were saved.</summary>
+    internal bool TryReopen(IStateReader state, ushort field, int target)
+    {
+        return IsClosed && _in.Restore(state, field) && _out.Restore(state, (ushort)(field + 2)) && Open(target);
     }
 
     /// <summary>Closes it.</summary>
@@ -82,6 +85,13 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
             _out.Reset();
             Device.OnClosed(this);
         }
+    }
+
+    private bool Open(int target)
+    {
+        (IsOpen, Target) = (true, target);
+        Device.OnOpened(this);
+        return true;
     }
 
     /// <summary>Takes packets. A ring that cannot be right closes the channel.</summary>

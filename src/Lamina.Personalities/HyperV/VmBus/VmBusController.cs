@@ -10,7 +10,7 @@ namespace Lamina.Personalities.HyperV.VmBus;
 /// VMBus as the parent partition serves it (Linux, include/linux/hyperv.h and drivers/hv): versions 2.4 to 5.3, offers, lists of pages, channels. What a guest gets wrong is refused, or closes
 /// its own channel.
 /// </summary>
-public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
+public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTarget
 {
     /// <summary>The connection of a channel's events is its number and this.</summary>
     internal const uint FirstConnection = 0x1_0000;
@@ -28,10 +28,6 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
     private const uint Failed = 0xc000_0001;
     private const ushort EnumerateInterface = 1;
     private const int OfferLength = 196;
-    private const ushort SavedQueue = 256;
-    private const ushort SavedLists = 1024;
-    private const ushort SavedChannels = 2048;
-    private const int SavedPerChannel = 8;
 
     // A sub-channel that was withdrawn is the guest's until it gives it back, and it may want others by then.
     private const int PlacesPerSubChannel = 2;
@@ -254,80 +250,6 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         Drain();
     }
 
-    /// <inheritdoc/>
-    public void Save(IStateWriter state)
-    {
-        state.Write(1, (ulong)_version);
-        state.Write(2, (ulong)(uint)_target);
-        state.Write(3, (ulong)(uint)_queued);
-        for (int i = 0; i < _queued; i++)
-        {
-            int place = (_first + i) % QueueLength;
-            state.Write((ushort)(SavedQueue + i), _queue.AsSpan(place * SyntheticInterrupts.MaximumPayload, _lengths[place]));
-        }
-
-        _gpadls.Save(state, SavedLists);
-        for (int i = 0; i < Channels.Length; i++)
-        {
-            if (_channels[i] is not { } channel)
-            {
-                continue;
-            }
-
-            ushort field = (ushort)(SavedChannels + (i * SavedPerChannel));
-            state.Write(field, channel.IsOpen);
-            state.Write((ushort)(field + 1), (ulong)channel.Gpadl);
-            state.Write((ushort)(field + 2), (ulong)channel.OutPages);
-            state.Write((ushort)(field + 3), (ulong)(uint)channel.Target);
-            state.Write((ushort)(field + 4), (ulong)channel.Offer);
-            state.Write((ushort)(field + 5), (ulong)(uint)channel.SubIndex);
-        }
-    }
-
-    /// <inheritdoc/>
-    public bool Restore(IStateReader state)
-    {
-        uint target = 0;
-        byte queued = 0;
-        bool valid = state.TryTake(1, ref _version) & state.TryTake(2, ref target) & state.TryTake(3, QueueLength, ref queued) & _gpadls.Restore(state, SavedLists);
-        _target = target < (uint)_hypervisor.ProcessorCount ? (int)target : 0;
-        _first = _queued = 0;
-        for (int i = 0; i < queued && valid; i++)
-        {
-            _lengths[i] = state.TryRead((ushort)(SavedQueue + i), _queue.AsSpan(i * SyntheticInterrupts.MaximumPayload, SyntheticInterrupts.MaximumPayload));
-            valid = _lengths[i] >= 0;
-            _queued = i + 1;
-        }
-
-        for (int i = 0; i < Channels.Length && valid; i++)
-        {
-            if (_channels[i] is not { } channel)
-            {
-                continue;
-            }
-
-            bool open = false;
-            uint gpadl = 0;
-            uint pages = 0;
-            uint processor = 0;
-            byte offer = 0;
-            byte subIndex = 0;
-            ushort field = (ushort)(SavedChannels + (i * SavedPerChannel));
-            valid = state.TryTake(field, ref open) & state.TryTake((ushort)(field + 1), ref gpadl) & state.TryTake((ushort)(field + 2), ref pages)
-                & state.TryTake((ushort)(field + 3), ref processor) & state.TryTake((ushort)(field + 4), (byte)ChannelOffer.Withdrawn, ref offer)
-                & state.TryTake((ushort)(field + 5), (byte)channel.Device.SubChannelCount, ref subIndex);
-            if (channel.Primary is not null)
-            {
-                (channel.Offer, channel.SubIndex) = ((ChannelOffer)offer, subIndex);
-                valid &= subIndex != 0 || channel.Offer == ChannelOffer.None;
-            }
-
-            valid = valid && (!open || channel.TryOpen(_gpadls.GetPages(gpadl, (uint)i + 1), gpadl, pages, (int)processor));
-        }
-
-        return valid;
-    }
-
     private static uint Word(ReadOnlySpan<byte> message, int offset) => message.Length >= offset + 4 ? BinaryPrimitives.ReadUInt32LittleEndian(message[offset..]) : 0;
 
     private static bool IsSupported(uint version) =>
@@ -508,7 +430,7 @@ public sealed class VmBusController : IDevice, IPartitionPort, ITimerTarget
         uint number = Word(message, 8);
         uint gpadl = Word(message, 16);
         bool opened = Find(number) is { } channel
-            && channel.TryOpen(_gpadls.GetPages(gpadl, number), gpadl, Word(message, 24), (int)Word(message, 20));
+            && channel.TryOpen(_gpadls.GetPages(gpadl, number), Word(message, 24), (int)Word(message, 20));
         Send(ChannelMessage.OpenChannelResult, number, Word(message, 12), opened ? 0 : Failed);
     }
 

@@ -1,0 +1,39 @@
+using Lamina.Machine.Devices;
+using Lamina.Machine.Memory;
+using Lamina.Personalities.HyperV.VmBus;
+
+namespace Lamina.Personalities.HyperV.Memory;
+
+/// <content>The saved state: what is wanted, which pages the guest has given, and how far it has been told.</content>
+public sealed partial class DynamicMemoryService
+{
+    void IVmBusDevice.Save(IStateWriter state)
+    {
+        state.Write(1, (ulong)_phase);
+        state.Write(2, _target);
+        state.Write(3, _due);
+        state.Write(4, _rest);
+        state.Write(5, _from);
+        state.Write(6, (ulong)_transaction);
+        state.Write(7, _available);
+        state.Write(8, _committed);
+        _given.Save(state, 9);
+    }
+
+    bool IVmBusDevice.Restore(IStateReader state)
+    {
+        byte phase = 0;
+        ulong target = 0;
+        bool valid = state.TryTake(1, (byte)Phase.Returned, ref phase) & state.TryTake(2, ref target) & state.TryTake(3, ref _due) & state.TryTake(4, ref _rest) & state.TryTake(5, ref _from)
+            & state.TryTake(6, ref _transaction) & state.TryTake(7, ref _available) & state.TryTake(8, ref _committed) & _given.Restore(state, 9);
+        _phase = (Phase)phase;
+        _target = Math.Min(target, _memorySize) / GuestMemory.PageSize * GuestMemory.PageSize;
+        valid = valid && (_channel is not null || (_phase == Phase.Silent && _given.Count == 0));
+        if (!valid)
+        {
+            Forget();
+        }
+
+        return valid;
+    }
+}
