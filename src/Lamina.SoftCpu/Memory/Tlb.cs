@@ -48,7 +48,7 @@ internal sealed unsafe class Tlb : IDisposable
     {
         _slots = (TlbEntry*)slots;
 
-        // SAFETY: freed in Dispose. Zeroes are empty but where page zero itself would be found; so nothing is touched before it is used.
+        // SAFETY: freed in Dispose. Zeroes are empty but where page zero itself would be looked for (see Empty); so nothing is touched before it is used.
         _memory = (byte*)NativeMemory.AllocZeroed((nuint)((sizeof(TlbEntry) * TlbEntry.Total) + Alignment));
         Entries = (TlbEntry*)(((nuint)_memory + Alignment - 1) & ~(nuint)(Alignment - 1));
         Empty(Supervisor);
@@ -269,7 +269,6 @@ internal sealed unsafe class Tlb : IDisposable
 
     private void Drop(ulong name) => Drop(Array((int)(name >> 1) & ArrayMask), name, (name & WriteBit) != 0);
 
-    // Page zero's entries, which are all zeroes in memory that was never written, are those that this has to make invalid.
     private static void Drop(TlbEntry* array, ulong linear)
     {
         Drop(array, linear, write: false);
@@ -314,8 +313,12 @@ internal sealed unsafe class Tlb : IDisposable
         ForgetSlots();
     }
 
-    // For an array that has never held anything.
-    private void Empty(int array) => Drop(Array(array), 0);
+    // For an array that has never held anything: all zeroes, which is page zero's tag. It is looked for in page zero's entries, and in the last page's, by accesses that go on at zero.
+    private void Empty(int array)
+    {
+        Drop(Array(array), 0);
+        Drop(Array(array), PageMask);
+    }
 
     private void Clear(int array) => new Span<TlbEntry>(Array(array), TlbEntry.Stride).Fill(TlbEntry.Invalid);
 }

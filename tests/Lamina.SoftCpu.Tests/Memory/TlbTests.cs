@@ -42,6 +42,28 @@ public sealed unsafe class TlbTests : IDisposable
     }
 
     [Fact]
+    public void ANewOneHoldsNoPage()
+    {
+        // An access of several bytes is looked for in the entry of its first byte by the page of its last one.
+        for (int array = 0; array < TlbEntry.ArrayCount; array++)
+        {
+            if (array > Tlb.AlwaysMiss)
+            {
+                _tlb.SwitchSpace(array - Tlb.AlwaysMiss);
+            }
+
+            foreach (ulong first in (ReadOnlySpan<ulong>)[0, ulong.MaxValue - 2])
+            {
+                const ulong Last = 0;
+                Assert.True(TlbEntry.ForRead(_tlb.Array(array), first)->Tag != Last, $"Array {array} has page zero for reads at {first:x}.");
+                Assert.True(TlbEntry.ForWrite(_tlb.Array(array), first)->Tag != Last, $"Array {array} has page zero for writes at {first:x}.");
+            }
+
+            Assert.True(Tlb.Refill(_tlb.Array(array), 0, write: false) == null && Tlb.Refill(_tlb.Array(array), 0, write: true) == null, $"Array {array} has page zero in its second level.");
+        }
+    }
+
+    [Fact]
     public void OnlyGlobalPagesOutliveALocalFlush()
     {
         _tlb.Fill(User, Page, Addend, write: true, global: false);
