@@ -63,6 +63,9 @@ public static class ErrorNumber
     /// <summary>EADDRINUSE.</summary>
     public const int AddressInUse = 98;
 
+    /// <summary>ENOBUFS.</summary>
+    public const int NoBuffers = 105;
+
     /// <summary>ECONNREFUSED.</summary>
     public const int ConnectionRefused = 111;
 

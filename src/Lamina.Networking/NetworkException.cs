@@ -10,7 +10,7 @@ public sealed class NetworkException : Exception
     }
 
     /// <summary>Says what is wrong, and why.</summary>
-    public NetworkException(string message, Exception cause)
+    public NetworkException(string message, Exception? cause)
         : base(message, cause)
     {
     }

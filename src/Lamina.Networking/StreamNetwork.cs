@@ -105,7 +105,8 @@ public class StreamNetwork : WireNetwork
 
             if (error != 0)
             {
-                _gone = true;
+                // What the host has no memory for is lost, as on any wire. Otherwise the other end is gone, as the thread that reads finds, too.
+                _gone = !IsForNow(error);
                 return true;
             }
 
@@ -169,12 +170,14 @@ public class StreamNetwork : WireNetwork
             int count = Wire.Read(_input.AsSpan(_end), out int error);
             if (count <= 0)
             {
-                return error == ErrorNumber.TryAgain ? WireState.Empty : WireState.Lost;
+                return error == ErrorNumber.TryAgain || IsForNow(error) ? WireState.Empty : WireState.Lost;
             }
 
             _end += count;
         }
     }
+
+    private static bool IsForNow(int error) => error is ErrorNumber.OutOfMemory or ErrorNumber.NoBuffers;
 
     private bool TrySendRest()
     {
@@ -182,7 +185,7 @@ public class StreamNetwork : WireNetwork
         {
             IoVector rest = new(_unsentAddress + _unsentStart, (nuint)(_unsentEnd - _unsentStart));
             int sent = Wire.Write(new ReadOnlySpan<IoVector>(in rest), out int error);
-            if (error == ErrorNumber.TryAgain)
+            if (error == ErrorNumber.TryAgain || IsForNow(error))
             {
                 return false;
             }

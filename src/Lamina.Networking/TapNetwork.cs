@@ -116,6 +116,8 @@ public sealed class TapNetwork : WireNetwork
         return true;
     }
 
+    private protected override string Explain() => $"the tap interface '{Name}' is gone";
+
     private protected override void Switch(bool enabled) => TapDevice.SetAttached(Wire, enabled);
 
     private protected override bool TryFinishTransmit() => true;
@@ -130,7 +132,7 @@ public sealed class TapNetwork : WireNetwork
                 if (count < 0)
                 {
                     // An interface that is down, or taken away: EIO, EBADFD.
-                    return error is ErrorNumber.TryAgain or ErrorNumber.InputOutput ? WireState.Empty : WireState.Lost;
+                    return error is ErrorNumber.TryAgain or ErrorNumber.InputOutput or ErrorNumber.OutOfMemory or ErrorNumber.NoBuffers ? WireState.Empty : WireState.Lost;
                 }
 
                 _held = count;

@@ -13,35 +13,42 @@ public sealed class UserNetwork : StreamNetwork
     private const int FrameLength = 42;
     private const int LengthBytes = 4;
     private readonly HostProgram _program;
-    private readonly Action<string> _notice;
 
-    private UserNetwork(OwnedDescriptor socket, HostProgram program, Action<string> notice)
+    private UserNetwork(OwnedDescriptor socket, HostProgram program)
         : base(socket)
     {
         _program = program;
-        _notice = notice;
     }
 
     /// <summary>
     /// Starts passt. With ports to publish, which may be in use, it is waited for, a tenth of a second; without them it becomes ready while the guest runs, and what the guest sends before waits for it.
     /// </summary>
     /// <param name="ports">Ports of the host that lead to the guest.</param>
-    /// <param name="notice">Told, on the network's thread, why the network is gone.</param>
     /// <exception cref="NetworkException">It is not installed, or refuses.</exception>
-    public static UserNetwork Start(IReadOnlyList<PublishedPort> ports, Action<string> notice)
+    public static UserNetwork Start(IReadOnlyList<PublishedPort> ports)
     {
-        using StreamPair pair = new();
+        using StreamPair pair = CreatePair();
         HostProgram program = StartProgram(pair, CreateArguments(pair.ShareOther(), ports));
-        if (ports.Count == 0 || Answers(pair.Own))
+        string reason;
+        Exception? cause = null;
+        try
         {
-            return new UserNetwork(pair.Own, program, notice);
+            if (ports.Count == 0 || Answers(pair.Own))
+            {
+                return new UserNetwork(pair.Own, program);
+            }
+
+            // It says why before it ends, and closes its end of the wire after that.
+            reason = FindReason(program) ?? "it does not answer";
+        }
+        catch (SystemCallException e)
+        {
+            (reason, cause) = (e.Reason, e);
         }
 
-        // It says why before it ends, and closes its end of the wire after that.
         pair.Own.Dispose();
-        string reason = Explain(program);
         program.Dispose();
-        throw new NetworkException($"{Program} does not start: {reason}. Perhaps a published port is in use.");
+        throw new NetworkException($"{Program} does not start: {reason}.{(ports.Count > 0 && cause == null ? " Perhaps a published port is in use." : "")}", cause);
     }
 
     /// <summary>Starts passt for another process, whose it is from then on: it goes into the background, and ends with the wire.</summary>
@@ -49,7 +56,7 @@ public sealed class UserNetwork : StreamNetwork
     /// <exception cref="NetworkException">It is not installed, or refuses.</exception>
     public static OwnedDescriptor StartForOther(IReadOnlyList<PublishedPort> ports)
     {
-        using StreamPair pair = new();
+        using StreamPair pair = CreatePair();
         List<string> arguments = CreateArguments(pair.ShareOther(), ports);
         arguments.RemoveAll(static a => a is "--foreground" or "--stderr");
         using HostProgram program = StartProgram(pair, arguments);
@@ -59,7 +66,7 @@ public sealed class UserNetwork : StreamNetwork
         }
 
         pair.Own.Dispose();
-        throw new NetworkException($"{Program} does not start: {Explain(program)}.{(ports.Count > 0 ? " Perhaps a published port is in use." : "")}");
+        throw new NetworkException($"{Program} does not start: {FindReason(program) ?? "it does not answer"}.{(ports.Count > 0 ? " Perhaps a published port is in use." : "")}");
     }
 
     /// <inheritdoc/>
@@ -70,7 +77,19 @@ public sealed class UserNetwork : StreamNetwork
         GC.SuppressFinalize(this);
     }
 
-    private protected override void OnLost() => _notice($"{Program} has ended, and the guest's network is down: {Explain(_program)}");
+    private protected override string Explain() => $"{Program} has ended{(FindReason(_program) is { } reason ? $" ({reason})" : "")}";
+
+    private static StreamPair CreatePair()
+    {
+        try
+        {
+            return new StreamPair();
+        }
+        catch (SystemCallException e)
+        {
+            throw new NetworkException($"'--net user' needs a pair of sockets, which cannot be had: {e.Reason}.", e);
+        }
+    }
 
     private static HostProgram StartProgram(StreamPair pair, List<string> arguments)
     {
@@ -83,15 +102,16 @@ public sealed class UserNetwork : StreamNetwork
         catch (SystemCallException e)
         {
             pair.Own.Dispose();
-            throw new NetworkException($"'--net user' needs the program '{Program}', which cannot be started: {e.Reason}. On Debian, 'apt install passt' installs it.", e);
+            string help = e.ErrorNumber == ErrorNumber.NoEntry ? " On Debian, 'apt install passt' installs it." : "";
+            throw new NetworkException($"'--net user' needs the program '{Program}', which cannot be started: {e.Reason}.{help}", e);
         }
     }
 
     // The last line that it has said, without the complaint about a wire that is gone.
-    private static string Explain(HostProgram program)
+    private static string? FindReason(HostProgram program)
     {
         string? said = program.ReadMessages().Split('\n').LastOrDefault(static l => l.Trim().Length > 0 && !l.StartsWith("Failed to send", StringComparison.Ordinal));
-        return said?.Trim() ?? (program.FindStatus() is { } status ? string.Create(CultureInfo.InvariantCulture, $"exit status {status}") : "it does not answer");
+        return said?.Trim() ?? (program.FindStatus() is { } status ? string.Create(CultureInfo.InvariantCulture, $"exit status {status}") : null);
     }
 
     // Asks for the hardware address of somebody (any address will do: passt answers for all of them) and waits for the answer or the end of the program, which

@@ -1,3 +1,4 @@
+using Lamina.Interop;
 using Lamina.Interop.Events;
 using Lamina.Interop.Networks;
 using Lamina.Machine.Backends;
@@ -29,6 +30,9 @@ public abstract class WireNetwork : INetworkBackend, IDisposable
 
     /// <inheritdoc/>
     public abstract int MaximumTransmissionUnit { get; }
+
+    /// <summary>Told, on the network's thread, why the network is gone. Set before <see cref="Start"/>.</summary>
+    public Action<string>? Notice { get; set; }
 
     private protected OwnedDescriptor Wire { get; }
 
@@ -97,10 +101,8 @@ public abstract class WireNetwork : INetworkBackend, IDisposable
     {
     }
 
-    /// <summary>The wire is gone: the guest's link goes down. On the network's thread.</summary>
-    private protected virtual void OnLost()
-    {
-    }
+    /// <summary>Says what has become of the wire, which is gone. On the network's thread.</summary>
+    private protected virtual string Explain() => "the other end of a network is gone";
 
     /// <summary>Writes what is left of an earlier packet.</summary>
     /// <returns>Whether the wire takes packets again.</returns>
@@ -115,8 +117,29 @@ public abstract class WireNetwork : INetworkBackend, IDisposable
 
     private void Run()
     {
+        string? reason;
+        try
+        {
+            reason = Carry() ? null : Explain();
+        }
+        catch (SystemCallException e)
+        {
+            reason = $"a network cannot be waited for ({e.Reason})";
+        }
+
+        if (reason != null)
+        {
+            _lost = true;
+            Notice?.Invoke($"{reason}: the guest's link is down");
+            Receiver.OnLinkChanged(false);
+        }
+    }
+
+    // Until it is stopped, or the wire is lost: false.
+    private bool Carry()
+    {
         bool hasRoom = true;
-        while (!_stop)
+        while (true)
         {
             int switches = _switches;
             bool enabled = _enabled;
@@ -130,7 +153,7 @@ public abstract class WireNetwork : INetworkBackend, IDisposable
 
             if (_stop)
             {
-                return;
+                return true;
             }
 
             if (_transmitBlocked && (ready & Readiness.Writable) != 0)
@@ -157,10 +180,7 @@ public abstract class WireNetwork : INetworkBackend, IDisposable
                         // It is out of use, or was until just now.
                         break;
                     case WireState.Lost:
-                        _lost = true;
-                        OnLost();
-                        Receiver.OnLinkChanged(false);
-                        return;
+                        return false;
                 }
             }
         }

@@ -262,7 +262,7 @@ public sealed class VirtualMachine : IDisposable
         {
             return change();
         }
-        catch (Exception e) when (e is StorageException or NetworkException)
+        catch (Exception e) when (e is StorageException or NetworkException or SystemCallException)
         {
             throw new MachineConfigurationException(e.Message, e);
         }

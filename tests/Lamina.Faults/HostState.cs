@@ -36,4 +36,28 @@ internal static class HostState
         string[] range = line.Split(' ')[0].Split('-');
         return Convert.ToUInt64(range[1], 16) - Convert.ToUInt64(range[0], 16) >= length;
     });
+
+    /// <summary>Processes that this one has started, by the name of their program.</summary>
+    public static string[] Children(string program)
+    {
+        List<string> found = [];
+        foreach (string directory in Directory.GetDirectories("/proc", "*").Where(static d => char.IsAsciiDigit(Path.GetFileName(d)[0])))
+        {
+            try
+            {
+                // Behind the name in parentheses are the state and the parent.
+                string stat = File.ReadAllText(Path.Combine(directory, "stat"));
+                if (stat.Split(')')[^1].Split(' ')[2] == $"{Environment.ProcessId}" && stat.Contains($"({program}", StringComparison.Ordinal))
+                {
+                    found.Add(stat);
+                }
+            }
+            catch (IOException)
+            {
+                // It has just ended.
+            }
+        }
+
+        return [.. found];
+    }
 }

@@ -14,7 +14,7 @@ public sealed class UserNetworkTests
     public void ItStartsAndEnds()
     {
         SkipWithoutPasst();
-        using UserNetwork network = UserNetwork.Start([], _ => { });
+        using UserNetwork network = UserNetwork.Start([]);
         Assert.Equal(65520, network.MaximumTransmissionUnit);
     }
 
@@ -23,12 +23,14 @@ public sealed class UserNetworkTests
     {
         SkipWithoutPasst();
         using Wire wire = new();
-        using UserNetwork network = UserNetwork.Start([], wire.Notices.Add);
+        using UserNetwork network = UserNetwork.Start([]);
+        network.Notice = wire.Notices.Add;
         network.SetReceiver(wire);
         network.Start();
         System.Diagnostics.Process.GetProcessById(FindPasst()).Kill();
         Assert.True(wire.Notices.TryTake(out string? notice, Wire.Patience), "Nobody was told that passt has ended.");
-        Assert.StartsWith("passt has ended, and the guest's network is down: ", notice, StringComparison.Ordinal);
+        Assert.StartsWith("passt has ended", notice, StringComparison.Ordinal);
+        Assert.EndsWith(": the guest's link is down", notice, StringComparison.Ordinal);
         Assert.True(wire.Links.TryTake(out bool up, Wire.Patience), "The guest's link did not change.");
         Assert.False(up);
     }
@@ -40,7 +42,7 @@ public sealed class UserNetworkTests
         using System.Net.Sockets.TcpListener taken = new(System.Net.IPAddress.Loopback, 0);
         taken.Start();
         ushort port = (ushort)((System.Net.IPEndPoint)taken.LocalEndpoint).Port;
-        NetworkException e = Assert.Throws<NetworkException>(() => UserNetwork.Start([new PublishedPort("127.0.0.1", port, 80, false)], _ => { }));
+        NetworkException e = Assert.Throws<NetworkException>(() => UserNetwork.Start([new PublishedPort("127.0.0.1", port, 80, false)]));
         Assert.Contains("in use", e.Message, StringComparison.Ordinal);
     }
 

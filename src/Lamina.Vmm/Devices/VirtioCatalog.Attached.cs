@@ -71,14 +71,18 @@ internal sealed partial class VirtioCatalog
             throw new MachineConfigurationException($"A network card with {pairs} pairs of queues needs as many open files, not {network.Wires.Count}.");
         }
 
-        return network.Kind switch
+        IReadOnlyList<WireNetwork> lines = network.Kind switch
         {
             NetworkKind.User when network.Wires.Count > 0 => [new StreamNetwork(OwnedDescriptor.Adopt(network.Wires[0].Take()))],
             _ when network.Wires.Count > 0 => [.. network.Wires.Select(w => TapNetwork.Adopt(OwnedDescriptor.Adopt(w.Take()), network.Name ?? ""))],
-            NetworkKind.User => [UserNetwork.Start(network.PublishedPorts, notice)],
+            NetworkKind.User => [UserNetwork.Start(network.PublishedPorts)],
             NetworkKind.Tap => TapNetwork.Open(network.Name ?? throw new MachineConfigurationException("A network card on a tap interface needs the interface's name."), pairs),
             _ => TapNetwork.OpenOnBridge(network.Name ?? throw new MachineConfigurationException("A network card on a bridge needs the bridge's name."), pairs),
         };
+
+        // All lines of an interface go together.
+        lines[0].Notice = notice;
+        return lines;
     }
 
     /// <summary>Makes a disk that is on no bus yet. Any thread.</summary>
