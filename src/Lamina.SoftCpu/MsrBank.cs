@@ -214,8 +214,7 @@ internal sealed unsafe class MsrBank
             case Msr.KernelGsBase:
                 return WriteAddress(ref c->KernelGsBase, value);
             case Msr.TscAux:
-                c->TscAux = (uint)value;
-                return value <= uint.MaxValue;
+                return WriteChecked(ref c->TscAux, (uint)value, value <= uint.MaxValue);
             case Msr.SysenterCs:
                 c->SysenterCs = (uint)value;
                 return true;
@@ -227,8 +226,7 @@ internal sealed unsafe class MsrBank
                 return WritePat(value);
             case Msr.SpecCtrl:
                 // IBRS, STIBP, SSBD, BHI_DIS_S.
-                _specCtrl = value & 0x407;
-                return Has(ProcessorFeatures.SpecCtrl) && (value & ~0x407UL) == 0;
+                return WriteChecked(ref _specCtrl, value, Has(ProcessorFeatures.SpecCtrl) && (value & ~0x407UL) == 0);
             case Msr.PredCmd:
                 return Has(ProcessorFeatures.SpecCtrl) && value <= 1;
             case Msr.FlushCmd:
@@ -242,8 +240,7 @@ internal sealed unsafe class MsrBank
             case >= Msr.MachineCheckBank0 and <= Msr.MachineCheckBankLast:
                 return WriteMachineCheck(index - Msr.MachineCheckBank0, value);
             case Msr.MtrrDefaultType:
-                _mtrrDefault = value & 0xcff;
-                return (value & ~0xcffUL) == 0 && IsMemoryType(value & 0xff);
+                return WriteChecked(ref _mtrrDefault, value, (value & ~0xcffUL) == 0 && IsMemoryType(value & 0xff));
             case >= Msr.MtrrPhysicalBase0 and <= Msr.MtrrPhysicalLast:
                 return WriteMtrr(index - Msr.MtrrPhysicalBase0, value);
             case Msr.MtrrFixed64K or Msr.MtrrFixed16KFirst or Msr.MtrrFixed16KLast or (>= Msr.MtrrFixed4KFirst and <= Msr.MtrrFixed4KLast):
@@ -298,15 +295,13 @@ internal sealed unsafe class MsrBank
         return true;
     }
 
-    private static bool WriteAddress(ref ulong register, ulong value)
-    {
-        if (!MemoryUnit.IsCanonical(value))
-        {
-            return false;
-        }
+    private static bool WriteAddress(ref ulong register, ulong value) => WriteChecked(ref register, value, MemoryUnit.IsCanonical(value));
 
-        register = value;
-        return true;
+    private static bool WriteChecked<T>(ref T register, T value, bool allowed)
+        where T : unmanaged
+    {
+        register = allowed ? value : register;
+        return allowed;
     }
 
     private static bool WriteSegmentBase(ProcessorContext* c, int segment, ulong value)

@@ -25,6 +25,16 @@ public sealed unsafe class VectorFaultTests : IDisposable
     [Theory]
     [InlineData("D9E8", NotAvailable, NotAvailable)] // fld1
     [InlineData("DBE3", NotAvailable, NotAvailable)] // fninit
+    [InlineData("DFE0", NotAvailable, NotAvailable)] // fnstsw ax
+    [InlineData("DBE2", NotAvailable, NotAvailable)] // fnclex
+    [InlineData("DD3B", NotAvailable, NotAvailable)] // fnstsw m16
+    [InlineData("D93B", NotAvailable, NotAvailable)] // fnstcw
+    [InlineData("D92B", NotAvailable, NotAvailable)] // fldcw
+    [InlineData("D933", NotAvailable, NotAvailable)] // fnstenv
+    [InlineData("D923", NotAvailable, NotAvailable)] // fldenv
+    [InlineData("DD33", NotAvailable, NotAvailable)] // fnsave
+    [InlineData("DD23", NotAvailable, NotAvailable)] // frstor
+    [InlineData("DB2B", NotAvailable, NotAvailable)] // fld m80
     [InlineData("0FAE03", NotAvailable, NotAvailable)] // fxsave
     [InlineData("0FFCC1", NotAvailable, Undefined)] // paddb mm
     [InlineData("0F77", NotAvailable, Undefined)] // emms

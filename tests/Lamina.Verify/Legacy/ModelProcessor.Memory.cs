@@ -74,13 +74,13 @@ internal sealed unsafe partial class ModelProcessor
     /// <summary>Whether the manual says what happens.</summary>
     public bool IsJudged => _isJudged;
 
-    // Two parts of an operand in a row. Whether the second one's offset wraps at 64 KiB where addresses have 16 bits, and which part's exception comes first, the manual does not say.
+    // Two parts of an operand in a row. Whether the second one's offset wraps at 64 KiB where addresses have 16 bits, or at 4 GiB, and which part's exception comes first, the manual does not say.
     private bool ReadPair(in Instruction i, int firstSize, out uint first, int secondSize, out uint second)
     {
         uint offset = Offset(i);
         uint next = offset + (uint)firstSize;
         second = 0;
-        _isJudged &= AddressSize(i) == 4 || next <= 0x1_0000 - secondSize;
+        _isJudged &= AddressSize(i) == 4 ? next >= offset : next <= 0x1_0000 - secondSize;
         if (!Read(Segment(i), offset, firstSize, out first))
         {
             (int vector, uint error) = Exception;
