@@ -17,6 +17,7 @@ public sealed unsafe class GuestMemory : IDisposable
     private readonly GuestMemoryRegion[] _regions;
     private readonly byte*[] _attributes;
     private volatile ICodeInvalidator[] _codeInvalidators = [];
+    private GuestMemoryOverlay? _overlay;
 
     /// <summary>Describes RAM. Regions are sorted by address here and may not overlap.</summary>
     /// <exception cref="ArgumentException">A region is empty, unaligned, or overlaps another.</exception>
@@ -50,6 +51,20 @@ public sealed unsafe class GuestMemory : IDisposable
 
     /// <summary>The regions, by ascending address.</summary>
     public ReadOnlySpan<GuestMemoryRegion> Regions => _regions;
+
+    /// <summary>Makes pages that can be put where there is no RAM while the machine runs. Once, and before any processor runs.</summary>
+    /// <param name="pages">How many.</param>
+    /// <exception cref="InvalidOperationException">There are some already.</exception>
+    public GuestMemoryOverlay CreateOverlay(int pages)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pages);
+        if (_overlay != null)
+        {
+            throw new InvalidOperationException("There is an overlay already.");
+        }
+
+        return _overlay = new GuestMemoryOverlay(this, pages);
+    }
 
     /// <summary>Adds somebody who is told of writes to code. While no processor runs.</summary>
     public void AddCodeInvalidator(ICodeInvalidator invalidator) => _codeInvalidators = [.. _codeInvalidators, invalidator];
@@ -206,7 +221,7 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <summary>The attribute byte of the page that holds <paramref name="address"/>; null if it is not RAM.</summary>
     public byte* GetPageAttributes(ulong address)
     {
-        return Find(address, 1, out int region) == null ? null : _attributes[region] + (address - _regions[region].Address) / PageSize;
+        return Find(address, 1, out int region) == null ? null : AttributesOf(region, address, out _);
     }
 
     /// <summary>Sets attributes on the page that holds <paramref name="address"/>, atomically.</summary>
@@ -289,6 +304,8 @@ public sealed unsafe class GuestMemory : IDisposable
             NativeMemory.Free(_attributes[i]);
             _attributes[i] = null;
         }
+
+        _overlay?.Free();
     }
 
     // An aligned value of 32 bits; null if it is not one, or not RAM.
@@ -314,7 +331,23 @@ public sealed unsafe class GuestMemory : IDisposable
         }
 
         index = -1;
-        return null;
+        return _overlay is { } overlay ? FindAbove(overlay, address, length, out index) : null;
+    }
+
+    // Pages of the overlay have the numbers after those of the regions.
+    private byte* FindAbove(GuestMemoryOverlay overlay, ulong address, ulong length, out int index)
+    {
+        byte* found = overlay.Find(address, length, out int page);
+        index = found == null ? -1 : _regions.Length + page;
+        return found;
+    }
+
+    // Where what was found begins, and the attributes of the page that holds the address.
+    private byte* AttributesOf(int region, ulong address, out ulong start)
+    {
+        bool above = region >= _regions.Length;
+        start = above ? address & ~(ulong)(PageSize - 1) : _regions[region].Address;
+        return above ? _overlay!.AttributesOf(region - _regions.Length) : _attributes[region] + ((address - start) / PageSize);
     }
 
     private void Written(int region, ulong address, ulong length)
@@ -324,11 +357,10 @@ public sealed unsafe class GuestMemory : IDisposable
             return;
         }
 
-        ulong first = (address - _regions[region].Address) / PageSize;
-        ulong last = (address + length - 1 - _regions[region].Address) / PageSize;
-        byte* attributes = _attributes[region];
+        byte* attributes = AttributesOf(region, address, out ulong start);
+        ulong last = ((address + length - 1 - start) / PageSize) - ((address - start) / PageSize);
         bool code = false;
-        for (ulong page = first; page <= last; page++)
+        for (ulong page = 0; page <= last; page++)
         {
             byte seen = Volatile.Read(ref attributes[page]);
             code |= (seen & (byte)PageAttributes.Code) != 0;
@@ -341,10 +373,16 @@ public sealed unsafe class GuestMemory : IDisposable
 
         if (code)
         {
-            foreach (ICodeInvalidator invalidator in _codeInvalidators)
-            {
-                invalidator.InvalidateCode(address, length);
-            }
+            InvalidateCode(address, length);
+        }
+    }
+
+    /// <summary>Drops what was translated from a range.</summary>
+    internal void InvalidateCode(ulong address, ulong length)
+    {
+        foreach (ICodeInvalidator invalidator in _codeInvalidators)
+        {
+            invalidator.InvalidateCode(address, length);
         }
     }
 }

@@ -109,6 +109,12 @@ internal sealed class HostileXen(FuzzedMachine machine, Random random) : ILinear
                 uint operation = (uint)random.Next(call == SchedOp ? 2 : 26);
                 Call(call, operation, random.Next(4) == 0 ? (ulong)random.Next(4) : Argument, random.Next(2) == 0 ? 1 : Argument);
                 break;
+            case 8:
+                // A frame of grants where there is no RAM, in the device's window or elsewhere, and back.
+                ulong place = random.Next(2) == 0 ? GrantFrames : FuzzedMachine.RamLength + ((ulong)random.Next(100) << random.Next(12, 34));
+                Map(1, place, (uint)random.Next(2));
+                machine.Memory.TryWrite(place + (FirstBuffer * 8), 1 | (Buffers >> 12 << 32));
+                break;
             default:
                 Put(ring);
                 break;
@@ -249,11 +255,12 @@ internal sealed class HostileXen(FuzzedMachine machine, Random random) : ILinear
         Notify(1u);
     }
 
-    private void Map(uint space, ulong address)
+    private void Map(uint space, ulong address, uint index = 0)
     {
         byte[] structure = new byte[24];
         BinaryPrimitives.WriteUInt16LittleEndian(structure, 0x7ff0);
         BinaryPrimitives.WriteUInt32LittleEndian(structure.AsSpan(4), space);
+        BinaryPrimitives.WriteUInt64LittleEndian(structure.AsSpan(8), index);
         BinaryPrimitives.WriteUInt64LittleEndian(structure.AsSpan(16), address >> 12);
         machine.Memory.TryWrite(Argument, structure);
         Call(MemoryOp, 7, Argument, 0);

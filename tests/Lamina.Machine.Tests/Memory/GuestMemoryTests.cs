@@ -112,6 +112,53 @@ public sealed unsafe class GuestMemoryTests : IDisposable
         Assert.Equal([(0xffeUL, 4UL, (byte)7)], recorder.Calls);
     }
 
+    [Fact]
+    public void PagesOfAnOverlayAreMemoryWhereThereIsNone()
+    {
+        const ulong Elsewhere = 0xf000_0000;
+        GuestMemoryOverlay overlay = _memory.CreateOverlay(2);
+        Assert.Throws<InvalidOperationException>(() => _memory.CreateOverlay(1));
+        Assert.False(_memory.TryWrite(Elsewhere, 1u));
+
+        // Not over RAM, nor where no page begins.
+        foreach (ulong wrong in new ulong[] { 0, 0x1000, High, Elsewhere + 8 })
+        {
+            Assert.False(overlay.TryPlace(wrong), $"{wrong:x}");
+        }
+
+        Assert.True(overlay.TryPlace(Elsewhere));
+        Assert.True(_memory.TryWrite(Elsewhere + 0xffc, 0x1234_5678u));
+        Assert.True(overlay.TryPlace(Elsewhere), "It is there already.");
+        Assert.True(_memory.TryRead(Elsewhere + 0xffc, out uint value));
+        Assert.Equal(0x1234_5678u, value);
+        Assert.NotEqual(0, _memory.GetHostAddress(Elsewhere, 0x1000));
+        Assert.Equal(PageAttributes.Dirty, (PageAttributes)(*_memory.GetPageAttributes(Elsewhere)));
+
+        // A range is of one page, as it is of one region; and there are no more pages than there are.
+        Assert.True(overlay.TryPlace(Elsewhere + 0x1000));
+        Assert.False(_memory.TryWrite(Elsewhere + 0xffe, 1u));
+        Assert.Equal(0, _memory.GetHostAddress(Elsewhere, 0x1001));
+        Assert.Equal(0, _memory.GetHostAddress(Elsewhere - 1, 2));
+        Assert.False(overlay.TryPlace(Elsewhere + 0x2000));
+        Assert.Equal(3, _memory.Regions.Length);
+        Assert.Equal(0x4000UL, _memory.Size);
+
+        // Code in it is watched like code anywhere, and the pages are gone afterwards, with what they held.
+        Recorder recorder = new(_memory);
+        Assert.True(_memory.AddPageAttributes(Elsewhere, PageAttributes.Code));
+        _memory.AddCodeInvalidator(recorder);
+        Assert.True(_memory.TryWrite(Elsewhere + 4, 7u));
+        Assert.Equal([(Elsewhere + 4, 4UL, (byte)7)], recorder.Calls);
+        _memory.RemoveCodeInvalidator(recorder);
+        overlay.Clear();
+        Assert.False(_memory.TryRead(Elsewhere + 0xffc, out value));
+        Assert.True(_memory.GetPageAttributes(Elsewhere) == null);
+        Assert.True(overlay.TryPlace(Elsewhere + 0x2000));
+        Assert.True(_memory.TryRead(Elsewhere + 0x2ffc, out value));
+        Assert.Equal(0u, value);
+        Assert.Equal(PageAttributes.None, (PageAttributes)(*_memory.GetPageAttributes(Elsewhere + 0x2000)));
+    }
+
     [Theory]
     [InlineData(1UL, 0x1000UL)]
     [InlineData(0UL, 0x1001UL)]

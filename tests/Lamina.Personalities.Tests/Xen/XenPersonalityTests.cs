@@ -326,25 +326,53 @@ public sealed class XenPersonalityTests : IDisposable
     public void GrantFramesMayLieWhereThereIsNothing()
     {
         const ulong Nowhere = 0x27fe_0000;
+        const ulong Window = 0xf000_0000;
+        var grants = _guest.Personality.Domain.Grants;
         Lamina.Personalities.Xen.Platform.PlatformDevice platform = new(_guest.Personality, new CheckedLock());
-        Machine.AddressSpaces.AddressSpace memory = new(1UL << 40, new CheckedLock());
+        Machine.AddressSpaces.AddressSpace memory = new(1UL << 47, new CheckedLock());
         platform.Map(new Machine.AddressSpaces.AddressSpace(Machine.AddressSpaces.AddressSpace.PortCount, new CheckedLock()), memory);
         memory.Map("other", 0xfee0_0000, 0x1000, platform);
-        Assert.Equal(XenError.InvalidArgument, _guest.AddToPhysmap(1, 0, 0xfee0_0000));
-        Assert.Equal(XenError.InvalidArgument, _guest.AddToPhysmap(1, 0, 0x1000_0000_0000));
+        memory.Map("window", Window, 0x10_0000, platform);
+        foreach (ulong wrong in new ulong[] { 0xfee0_0000, Window, 1UL << 46, ~0xfffUL })
+        {
+            Assert.Equal(XenError.InvalidArgument, _guest.AddToPhysmap(1, 0, wrong));
+        }
+
+        // It is memory then, over several reads and writes, and keeps what the frame held.
         Assert.Equal(0, _guest.AddToPhysmap(1, 0, Nowhere));
         Assert.Equal(0, _guest.AddToPhysmap(1, 1, Nowhere - 0x1000));
-        Assert.Equal(XenError.InvalidArgument, _guest.AddToPhysmap(1, 2, 0x3000_0000));
-        memory.Write(Nowhere + (5 * 8), [1, 0, 0, 0, 0x01, 0x01, 0, 0]);
-        Assert.True(_guest.Personality.Domain.Grants.TryGet(5, write: true, out ulong address, out _), "The grant is there.");
+        Assert.True(_guest.Ram.Memory.TryWrite(Nowhere + (5 * 8), new byte[] { 1, 0, 0, 0, 0x01, 0x01, 0, 0 }));
+        Assert.True(grants.TryGet(5, write: true, out ulong address, out _), "The grant is there.");
         Assert.Equal(0x10_1000UL, address);
-        memory.Write(Nowhere - 0x1000, [1, 0, 0, 0, 0x02, 0x01, 0, 0]);
-        Assert.True(_guest.Personality.Domain.Grants.TryGet(512, write: true, out _, out _), "The grant is there.");
+        Assert.True(_guest.Ram.Memory.TryWrite(Nowhere - 0x1000, new byte[] { 1, 0, 0, 0, 0x02, 0x01, 0, 0 }));
+        Assert.True(grants.TryGet(512, write: true, out _, out _), "The grant is there.");
 
-        // After a reset the place is free again.
-        platform.Reset();
-        Assert.False(memory.IsClaimed(Nowhere));
-        Assert.Equal(0, _guest.AddToPhysmap(1, 2, 0x3000_0000));
+        // In the device's window, over which the bus says that there is something.
+        platform.Function.WriteConfiguration(0x14, [0, 0, 0, 0xf0]);
+        Assert.Equal(0, _guest.AddToPhysmap(1, 0, Window + 0x3000));
+        Assert.Equal(Window + 0x3000, grants.GetPlace(0));
+        Assert.True(grants.TryGet(5, write: true, out address, out _), "It is where the frame is.");
+        Assert.True(_guest.Ram.Memory.TryWrite(Window + 0x3000 + (5 * 8), 0UL));
+        Assert.False(grants.TryGet(5, write: true, out _, out _), "The frame is looked at where it was.");
+
+        // A page that was memory stays that; a guest has so many.
+        Assert.True(_guest.Ram.Memory.TryRead(Nowhere, out ulong _));
+        long result = 0;
+        ulong placed = 0;
+        while (placed < 100 && result == 0)
+        {
+            result = _guest.AddToPhysmap(1, 2, 0x3000_0000 + (placed++ * 0x1000));
+        }
+
+        Assert.Equal((XenError.InvalidArgument, 62UL), (result, placed));
+        Assert.Equal(0, _guest.AddToPhysmap(1, 2, Nowhere));
+
+        // After a reset the places are free again.
+        _guest.Personality.Reset();
+        Assert.Equal((1u, 0UL), (grants.FrameCount, grants.GetPlace(0)));
+        Assert.False(_guest.Ram.Memory.TryRead(Nowhere, out ulong _));
+        Assert.Equal(0, _guest.AddToPhysmap(1, 2, 0x4000_0000));
+        Assert.False(grants.TryGet(5, write: true, out _, out _));
     }
 
     [Fact]

@@ -111,7 +111,6 @@ public sealed class BlockBackEnd : BackEnd, IBlockCompletion
         PutBack("physical-sector-size"u8, _backend.PreferredBlock);
         PutBack("info"u8, _backend.IsReadOnly ? ReadOnlyInformation : 0);
         PutBack("feature-flush-cache"u8, 1);
-        PutBack("feature-persistent"u8, 1);
         PutBack("feature-max-indirect-segments"u8, IndirectSegments);
         PutBack("max-ring-page-order"u8, RingPageOrder);
         PutBack("multi-queue-max-queues"u8, (ulong)_queueLimit);

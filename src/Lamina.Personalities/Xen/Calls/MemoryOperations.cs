@@ -28,7 +28,7 @@ internal sealed class MemoryOperations(XenDomain domain, IMemoryReclaimer? recla
     // A guest that wants more calls again.
     private const ulong MostExtents = 1024;
 
-    /// <summary>The device whose window may show grant frames; null for none.</summary>
+    /// <summary>The device in whose window grant frames may be; null for none.</summary>
     internal PlatformDevice? Platform { get; set; }
 
     /// <summary>Executes one.</summary>
@@ -102,9 +102,7 @@ internal sealed class MemoryOperations(XenDomain domain, IMemoryReclaimer? recla
 
     private bool PlaceGrants(uint frame, ulong address)
     {
-        return Platform is { } platform && platform.TryGetWindowOffset(address, out ulong offset)
-            ? domain.Grants.TryShow(frame, offset)
-            : domain.Grants.TryPlace(frame, address) || (Platform is { } other && other.TryPlaceWindow(address, out offset) && domain.Grants.TryShow(frame, offset));
+        return domain.Grants.TryPlace(frame, address, free: Platform?.IsFree(address) == true);
     }
 
     // Pages are the guest's: what it takes out of its map stays there.

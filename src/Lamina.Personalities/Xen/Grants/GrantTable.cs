@@ -1,42 +1,38 @@
 using System.Buffers.Binary;
-using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
 
 namespace Lamina.Personalities.Xen.Grants;
 
 /// <summary>
-/// The grant table of the guest, version 1 (xen/include/public/grant_table.h). The guest has its frames where it wants them: in the memory window of the platform device, or in its RAM. The control
-/// domain looks a grant up for each use and maps nothing, so none is ever in use when the guest ends it.
+/// The grant table of the guest, version 1 (xen/include/public/grant_table.h). The guest has its frames where it wants them: in its RAM, or where there is none; there they are memory from then on. The
+/// control domain looks a grant up for each use and maps nothing, so none is ever in use when the guest ends it.
 /// </summary>
-internal sealed class GrantTable : IRegisterWindow
+internal sealed class GrantTable
 {
     /// <summary>Most frames.</summary>
     internal const int MaximumFrames = 32;
 
-    /// <summary>Length of the memory window.</summary>
-    internal const ulong WindowLength = 1 << 20;
-
+    // Each frame once, and again somewhere else: by the kernel that a guest has started in its place.
+    private const int OverlayPages = 2 * MaximumFrames;
     private const int PageSize = GuestMemory.PageSize;
     private const int EntryLength = 8;
     private const uint EntriesPerFrame = PageSize / EntryLength;
-    private const int WindowPages = (int)(WindowLength / PageSize);
     private const ushort TypeMask = 3;
     private const ushort PermitAccess = 1;
     private const ushort ReadOnly = 4;
     private const ushort SubPage = 1 << 8;
 
     private readonly GuestMemory _memory;
+    private readonly GuestMemoryOverlay _overlay;
     private readonly byte[] _entries = new byte[MaximumFrames * PageSize];
 
-    // Where in RAM a frame is; 0 for none.
+    // Where a frame is; 0 for nowhere.
     private readonly ulong[] _places = new ulong[MaximumFrames];
-
-    // The frame and 1 that a page of the window shows; 0 for none.
-    private readonly byte[] _window = new byte[WindowPages];
 
     internal GrantTable(GuestMemory memory)
     {
         _memory = memory;
+        _overlay = memory.CreateOverlay(OverlayPages);
     }
 
     /// <summary>Frames that the guest has.</summary>
@@ -46,7 +42,7 @@ internal sealed class GrantTable : IRegisterWindow
     {
         Array.Clear(_entries);
         Array.Clear(_places);
-        Array.Clear(_window);
+        _overlay.Clear();
         FrameCount = 1;
     }
 
@@ -58,33 +54,24 @@ internal sealed class GrantTable : IRegisterWindow
         return frames <= MaximumFrames;
     }
 
-    /// <summary>Where a frame is in RAM; 0 if it is not there.</summary>
+    /// <summary>Where a frame is; 0 if it is nowhere.</summary>
     internal ulong GetPlace(int frame) => _places[frame];
 
-    /// <summary>Puts a frame at a page of the window. With the domain's lock held.</summary>
-    internal bool TryShow(uint frame, ulong windowOffset)
+    /// <summary>Puts a frame into RAM, or where there is none. With the domain's lock held.</summary>
+    /// <param name="frame">The frame.</param>
+    /// <param name="address">The address.</param>
+    /// <param name="free">There is nothing else at the address, if there is no RAM.</param>
+    internal bool TryPlace(uint frame, ulong address, bool free = false)
     {
-        if (windowOffset >= WindowLength || !TryGrow(frame + 1))
+        if (address == 0 || frame >= MaximumFrames || (_memory.GetHostAddress(address, PageSize) == 0 && !(free && _overlay.TryPlace(address))))
         {
             return false;
         }
 
-        TakeBack(frame);
-        _window[windowOffset / PageSize] = (byte)(frame + 1);
-        return true;
-    }
-
-    /// <summary>Puts a frame into RAM. With the domain's lock held.</summary>
-    internal bool TryPlace(uint frame, ulong address)
-    {
-        if (address == 0 || _memory.GetHostAddress(address, PageSize) == 0 || !TryGrow(frame + 1))
-        {
-            return false;
-        }
-
+        TryGrow(frame + 1);
         TakeBack(frame);
         _memory.TryWrite(address, _entries.AsSpan((int)frame * PageSize, PageSize));
-        _places[frame] = address;
+        Volatile.Write(ref _places[frame], address);
         return true;
     }
 
@@ -129,44 +116,12 @@ internal sealed class GrantTable : IRegisterWindow
         return host != 0;
     }
 
-    /// <inheritdoc/>
-    public AccessResult Read(ulong offset, Span<byte> data)
-    {
-        if (TryFind(offset, data.Length, out int at))
-        {
-            _entries.AsSpan(at, data.Length).CopyTo(data);
-            return AccessResult.Done;
-        }
-
-        return AccessResult.Unclaimed;
-    }
-
-    /// <inheritdoc/>
-    public AccessResult Write(ulong offset, ReadOnlySpan<byte> data)
-    {
-        if (TryFind(offset, data.Length, out int at))
-        {
-            data.CopyTo(_entries.AsSpan(at, data.Length));
-            return AccessResult.Done;
-        }
-
-        return AccessResult.Unclaimed;
-    }
-
-    private bool TryFind(ulong offset, int length, out int at)
-    {
-        int frame = offset < WindowLength ? Volatile.Read(ref _window[offset / PageSize]) - 1 : -1;
-        int inPage = (int)(offset % PageSize);
-        at = (frame * PageSize) + inPage;
-        return frame >= 0 && inPage + length <= PageSize && _places[frame] == 0;
-    }
-
     private void TakeBack(uint frame)
     {
         if (_places[frame] != 0)
         {
             _memory.TryRead(_places[frame], _entries.AsSpan((int)frame * PageSize, PageSize));
-            _places[frame] = 0;
+            Volatile.Write(ref _places[frame], 0);
         }
     }
 }

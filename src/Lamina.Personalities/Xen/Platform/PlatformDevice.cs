@@ -2,12 +2,11 @@ using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Pci;
-using Lamina.Personalities.Xen.Grants;
 
 namespace Lamina.Personalities.Xen.Platform;
 
 /// <summary>
-/// Xen's platform device (5853:0001) with a memory window for grant frames, and the fixed ports through which guests find out that they may unplug emulated devices
+/// Xen's platform device (5853:0001) with a memory window in which a guest may have its grant frames, and the fixed ports through which guests find out that they may unplug emulated devices
 /// (xen/docs/misc/hvm-emulated-unplug.pandoc). There are none here to unplug.
 /// </summary>
 public sealed class PlatformDevice : IDevice, IRegisterWindow
@@ -18,13 +17,14 @@ public sealed class PlatformDevice : IDevice, IRegisterWindow
     private const byte ProtocolVersion = 1;
     private const ulong VersionOffset = 2;
     private const int MemoryRegister = 0x14;
+    private const ulong WindowLength = 1 << 20;
+
+    // Guests have as many bits of addresses (leaf 0x40000005).
+    private const ulong HighestAddress = 1UL << 46;
 
     // Without an address, kernels take it for one that has the lowest ports.
     private const uint FirmwarePorts = 0xc000;
-    private readonly XenDomain _domain;
     private AddressSpace? _memory;
-    private AddressMapping? _elsewhere;
-    private ulong _elsewhereStart;
 
     /// <summary>Makes it.</summary>
     /// <param name="personality">The hypervisor.</param>
@@ -32,11 +32,10 @@ public sealed class PlatformDevice : IDevice, IRegisterWindow
     public PlatformDevice(XenPersonality personality, ILock functionLock)
     {
         ArgumentNullException.ThrowIfNull(personality);
-        _domain = personality.Domain;
         Function = new PciFunction(functionLock, new PciIdentity(0x5853, 0x0001, 0xff_8000, 1, 0x5853, 0x0001, InterruptPin: 1));
         Function.AddBar(0, PciBarKind.Io, 256, new SilentWindow(), "xen platform ports");
         Function.SetFirmwareAddress(0, FirmwarePorts);
-        Function.AddBar(1, PciBarKind.Memory32, GrantTable.WindowLength, _domain.Grants, "xen platform memory");
+        Function.AddBar(1, PciBarKind.Memory32, WindowLength, new EmptyWindow(), "xen platform memory");
         personality.Connect(this);
     }
 
@@ -46,14 +45,13 @@ public sealed class PlatformDevice : IDevice, IRegisterWindow
     /// <summary>The function, to be put on a bus.</summary>
     public PciFunction Function { get; }
 
-    /// <summary>Maps the fixed ports, and the grant frames of guests that have them where there is neither RAM nor this device: those that were entered by PVH.</summary>
+    /// <summary>Maps the fixed ports, and says where else there are devices: guests that were entered by PVH have their grant frames where there is nothing.</summary>
     public void Map(AddressSpace ports, AddressSpace memory)
     {
         ArgumentNullException.ThrowIfNull(ports);
         ArgumentNullException.ThrowIfNull(memory);
         ports.Map("xen unplug", FirstPort, PortCount, this);
         _memory = memory;
-        _elsewhere = memory.Map("xen grant frames", 0, GrantTable.WindowLength, _domain.Grants, enabled: false);
     }
 
     /// <inheritdoc/>
@@ -78,18 +76,7 @@ public sealed class PlatformDevice : IDevice, IRegisterWindow
     }
 
     /// <inheritdoc/>
-    public void Reset()
-    {
-        Function.Reset();
-        _domain.Gate.Enter();
-        _elsewhereStart = 0;
-        if (_elsewhere != null)
-        {
-            _memory!.Update(_elsewhere, 0, enabled: false);
-        }
-
-        _domain.Gate.Exit();
-    }
+    public void Reset() => Function.Reset();
 
     /// <inheritdoc/>
     public void Save(IStateWriter state) => Function.Save(state, 1);
@@ -97,33 +84,13 @@ public sealed class PlatformDevice : IDevice, IRegisterWindow
     /// <inheritdoc/>
     public bool Restore(IStateReader state) => Function.Restore(state, 1);
 
-    /// <summary>Where in the window an address is.</summary>
-    /// <returns><c>false</c> if it is not there.</returns>
-    internal bool TryGetWindowOffset(ulong address, out ulong offset)
+    /// <summary>Whether a page without RAM may be a grant frame's: in the window of this device, or where there is nothing.</summary>
+    internal bool IsFree(ulong address)
     {
         Span<byte> register = stackalloc byte[sizeof(uint)];
         Function.Peek(MemoryRegister, register);
-        ulong start = LittleEndian.Get(register) & ~(GrantTable.WindowLength - 1);
-        offset = address - start;
-        return start != 0 && offset < GrantTable.WindowLength;
-    }
-
-    /// <summary>Puts the window around an address at which there is nothing. It stays there until the machine is reset. With the domain's lock held.</summary>
-    /// <param name="address">The address.</param>
-    /// <param name="offset">Where in the window that is.</param>
-    /// <returns><c>false</c> if there is something, or the window is elsewhere.</returns>
-    internal bool TryPlaceWindow(ulong address, out ulong offset)
-    {
-        ulong start = address & ~(GrantTable.WindowLength - 1);
-        offset = address - start;
-        if (_elsewhereStart != 0 || start == 0 || _elsewhere == null)
-        {
-            return start != 0 && _elsewhereStart == start;
-        }
-
-        bool free = !_memory!.IsClaimed(address) && _memory.Update(_elsewhere, start, enabled: true);
-        _elsewhereStart = free ? start : 0;
-        return free;
+        ulong start = LittleEndian.Get(register) & ~(WindowLength - 1);
+        return (start != 0 && address - start < WindowLength) || (address < HighestAddress && _memory?.IsClaimed(address) == false);
     }
 
     // The ports of the register are for logs of drivers.
@@ -136,5 +103,12 @@ public sealed class PlatformDevice : IDevice, IRegisterWindow
         }
 
         public AccessResult Write(ulong offset, ReadOnlySpan<byte> data) => AccessResult.Done;
+    }
+    // What there is in the window is memory.
+    private sealed class EmptyWindow : IRegisterWindow
+    {
+        public AccessResult Read(ulong offset, Span<byte> data) => AccessResult.Unclaimed;
+
+        public AccessResult Write(ulong offset, ReadOnlySpan<byte> data) => AccessResult.Unclaimed;
     }
 }
