@@ -26,6 +26,9 @@ public sealed class SystemImageTests : IDisposable
     [InlineData("xen", 4, "translator", "xvda")]
     [InlineData("xen", 1, "interpreter", "xvda")]
     [InlineData("vmware", 2, "translator", "sda")]
+    [InlineData("hyperv", 1, "translator", "sda")]
+    [InlineData("hyperv", 4, "translator", "sda")]
+    [InlineData("hyperv", 1, "interpreter", "sda")]
     public void Debian_with_systemd_reaches_its_target_under_other_hypervisors(string personality, int processors, string accelerator, string disk)
     {
         const string PersonalitiesSwitch = "LAMINA_SYSTEM_PERSONALITIES";
@@ -35,7 +38,8 @@ public sealed class SystemImageTests : IDisposable
         LaminaResult result = LaminaProcess.Run(
             null, environment, "run", "debian", "--accel", accelerator, "--personality", personality, "--cpus", processors.ToString(CultureInfo.InvariantCulture), "--", "sh", "-c", Script);
         Assert.True(result.Status == 0, result.Error);
-        Assert.Equal(string.Create(CultureInfo.InvariantCulture, $"running\n{personality}\n{processors}\n/dev/{disk}\n1\n"), result.Text);
+        string shown = personality == "hyperv" ? "microsoft" : personality;
+        Assert.Equal(string.Create(CultureInfo.InvariantCulture, $"running\n{shown}\n{processors}\n/dev/{disk}\n1\n"), result.Text);
     }
 
     /// <summary>Another suite, which <c>LAMINA_SYSTEM_SUITE</c> names: minutes.</summary>

@@ -71,6 +71,22 @@ public sealed class StorageStateTests : IDisposable
     }
 
     [Fact]
+    public void WhatWasReadForAChannelThatIsClosedIsWritten()
+    {
+        _guest.Open();
+        _disk.Hold = true;
+        _guest.Put(9, 1, VmBusGuest.Ranges((VmBusGuest.Free, 512)), Request("28000000000000000100", 512, 0));
+        Assert.Single(_disk.Held);
+        _guest.Ram.Memory.TakeDirtyPages(0, new ulong[GuestRam.Length / 4096 / 64]);
+        _guest.Close();
+        Assert.Empty(_disk.Held);
+        ulong[] written = new ulong[GuestRam.Length / 4096 / 64];
+        _guest.Ram.Memory.TakeDirtyPages(0, written);
+        const int Page = (int)((VmBusGuest.Free - GuestRam.Start) >> 12);
+        Assert.True((written[Page / 64] & (1UL << (Page % 64))) != 0, "An incremental snapshot would not have what was read.");
+    }
+
+    [Fact]
     public void AStateThatCannotBeIsRefused()
     {
         _guest.Open();

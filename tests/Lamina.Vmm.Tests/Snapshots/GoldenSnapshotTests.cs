@@ -13,11 +13,12 @@ namespace Lamina.Vmm.Tests.Snapshots;
 
 /// <summary>
 /// A snapshot of each released version of the machine, with every device that can be saved, goes on under each accelerator of this build. <c>LAMINA_GOLDEN=DIRECTORY</c> has
-/// <see cref="It_is_made"/> make one of the current version there; it is checked in once, when the version is released, and never changed.
+/// <see cref="It_is_made"/> make one of the current version there, with the devices of the hypervisor that <c>LAMINA_GOLDEN_PERSONALITY</c> names; it is checked in once, when the version is released, and never changed.
 /// </summary>
 public sealed class GoldenSnapshotTests : IDisposable
 {
     private const string Switch = "LAMINA_GOLDEN";
+    private const string PersonalitySwitch = "LAMINA_GOLDEN_PERSONALITY";
     private const ulong Memory = 4 << 20;
     private readonly string _directory = Directory.CreateTempSubdirectory("lamina-golden").FullName;
     private readonly List<Socket> _sockets = [];
@@ -33,6 +34,9 @@ public sealed class GoldenSnapshotTests : IDisposable
                 cases.Add(version, "translator");
                 cases.Add(version, "kvm");
             }
+
+            cases.Add("pc-1-hyperv", "interpreter");
+            cases.Add("pc-1-hyperv", "translator");
 
             return cases;
         }
@@ -112,6 +116,7 @@ public sealed class GoldenSnapshotTests : IDisposable
             MemorySize = Memory,
             ProcessorCount = 2,
             CpuModel = "x86-64-v2",
+            Personality = Enum.Parse<PersonalityKind>(Environment.GetEnvironmentVariable(PersonalitySwitch) ?? nameof(PersonalityKind.Kvm), ignoreCase: true),
             Serial0 = output,
             HasTestDevices = true,
             Disks = [new DiskSettings { Path = disk, Format = DiskFormat.Raw }],

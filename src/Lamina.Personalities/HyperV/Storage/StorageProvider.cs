@@ -212,6 +212,7 @@ public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
         bool waits = !((IVmBusDevice)this).IsReady;
         if (_slots[request.Tag] == Slot.Orphaned)
         {
+            MarkWritten(request);
             _slots[request.Tag] = Slot.Free;
         }
         else
@@ -302,7 +303,8 @@ public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
         return length == 0;
     }
 
-    private void Finish(ScsiRequest request)
+    // Whether or not somebody is told.
+    private void MarkWritten(ScsiRequest request)
     {
         if (request.Block.Operation == BlockOperation.Read)
         {
@@ -311,7 +313,11 @@ public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
                 _memory.MarkWritten(buffer.Address, buffer.Length);
             }
         }
+    }
 
+    private void Finish(ScsiRequest request)
+    {
+        MarkWritten(request);
         _slots[request.Tag] = Slot.Ended;
         NoteFlush(request);
         byte[] packet = _packets[request.Tag];
