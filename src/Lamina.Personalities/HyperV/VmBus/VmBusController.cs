@@ -131,9 +131,20 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     /// <summary>Has a channel look for packets that its device could not take before. With the lock held.</summary>
     internal void Process(VmBusChannel channel)
     {
-        if (!_stopped && channel.Process())
+        if (_stopped || !channel.IsOpen)
+        {
+            return;
+        }
+
+        if (channel.Process())
         {
             _again.Arm(_hypervisor.Clock.Now);
+        }
+
+        if (!channel.IsOpen)
+        {
+            // Its ring could not be right.
+            Close(channel);
         }
     }
 
