@@ -279,8 +279,10 @@ public sealed class VmBusTests : IDisposable
         Assert.Equal(11u, BitConverter.ToUInt32(packet));
     }
 
-    [Fact]
-    public void TheAdapterHasAChannelForEachProcessor()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void TheAdapterHasAChannelForEachProcessorAndLosesThemWithItsFirst(bool byAWrongRing)
     {
         const ulong SubOut = GuestRam.Start + 0x20_0000;
         const ulong SubIn = SubOut + 0x2000;
@@ -302,7 +304,16 @@ public sealed class VmBusTests : IDisposable
         Assert.True(_port.TrySignalEvent(0x1_0000 + Second));
         Assert.Equal((88u, 55u, 1u), (_host.Ram.Get<uint>(SubIn), _host.Ram.Get<uint>(SubIn + 0x1008), _host.Ram.Get<uint>(SubIn + 0x1010)));
         Assert.False(TryTake(out _));
-        Post(7, 1);
+        if (byAWrongRing)
+        {
+            _host.Ram.Set(Out, 7u);
+            Assert.True(_port.TrySignalEvent(0x1_0001));
+        }
+        else
+        {
+            Post(7, 1);
+        }
+
         byte[] rescind = Receive();
         Assert.Equal((2u, Second), (BitConverter.ToUInt32(rescind), BitConverter.ToUInt32(rescind, 8)));
         Assert.NotEqual(0u, OpenChannel(Second, 78, 2));
