@@ -104,6 +104,7 @@ public sealed class PlatformDevice : IDevice, IRegisterWindow
 
         public AccessResult Write(ulong offset, ReadOnlySpan<byte> data) => AccessResult.Done;
     }
+
     // What there is in the window is memory.
     private sealed class EmptyWindow : IRegisterWindow
     {
