@@ -16,6 +16,11 @@ internal sealed class AttachVerb(ControlledMachine machine) : IControlVerb
     public void Execute(ControlExchange exchange)
     {
         AttachArguments arguments = exchange.ReadArguments(ControlJson.Default.AttachArguments);
+        if (arguments.Files.Contains(null!) || arguments.Publish.Contains(null!))
+        {
+            throw new ControlException(ControlErrors.BadArguments, "What is in 'files' and 'publish' is not null.");
+        }
+
         IReadOnlyList<PassedFile> files = [];
         try
         {
