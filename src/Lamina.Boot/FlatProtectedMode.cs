@@ -15,7 +15,7 @@ internal static class FlatProtectedMode
     private const uint Data = 0xc093;
     private const uint BusyTask = 0x008b;
     private const uint TaskLimit = 0x67;
-    private const int TableSize = 0x30;
+    internal const int TableSize = 0x30;
     private const ulong ProtectionEnable = 1;
     private const ulong ExtensionType = 1 << 4;
     private const ulong Paging = 1UL << 31;
@@ -31,11 +31,17 @@ internal static class FlatProtectedMode
     internal static void WriteDescriptors(BootTarget target, bool longMode)
     {
         Span<byte> table = stackalloc byte[TableSize];
+        FillDescriptors(table, longMode);
+        target.Write(BootArea.GlobalDescriptorTable, table);
+    }
+
+    /// <summary>Makes the table of <see cref="TableSize"/> bytes.</summary>
+    internal static void FillDescriptors(Span<byte> table, bool longMode)
+    {
         table.Clear();
         BinaryPrimitives.WriteUInt64LittleEndian(table[CodeSelector..], Descriptor(longMode ? Code64 : Code32, 0xf_ffff));
         BinaryPrimitives.WriteUInt64LittleEndian(table[DataSelector..], Descriptor(Data, 0xf_ffff));
         BinaryPrimitives.WriteUInt64LittleEndian(table[TaskSelector..], Descriptor(BusyTask, TaskLimit));
-        target.Write(BootArea.GlobalDescriptorTable, table);
     }
 
     internal static void WritePageTables(BootTarget target)
@@ -60,7 +66,7 @@ internal static class FlatProtectedMode
         target.Write(BootArea.PageTables, tables);
     }
 
-    internal static void SetState(ProcessorState state, bool longMode, ulong instructionPointer)
+    internal static void SetState(ProcessorState state, bool longMode, ulong instructionPointer, ulong descriptors = BootArea.GlobalDescriptorTable)
     {
         Array.Clear(state.GeneralRegisters);
         state.Rip = instructionPointer;
@@ -69,7 +75,7 @@ internal static class FlatProtectedMode
         Array.Fill(state.Segments, data);
         state.Segments[1] = new SegmentState(CodeSelector, 0, uint.MaxValue, longMode ? Code64 : Code32);
         state.TaskRegister = new SegmentState(TaskSelector, 0, TaskLimit, BusyTask);
-        state.GdtBase = BootArea.GlobalDescriptorTable;
+        state.GdtBase = descriptors;
         state.GdtLimit = TableSize - 1;
         state.IdtBase = 0;
         state.IdtLimit = 0;

@@ -8,6 +8,9 @@ public interface IPlatformEvents
     /// <summary>ACPI S5: switch off.</summary>
     void PowerOff();
 
+    /// <summary>ACPI S3: the guest sleeps from now on, or what ends its sleep has come. Any thread.</summary>
+    void SleepChanged();
+
     /// <summary>Platform reset: keyboard controller, port 0x92, or register 0xcf9.</summary>
     void Reset();
 

@@ -11,6 +11,17 @@ internal sealed partial class MachineController
     public void PowerOff() => RequestEnd(new MachineResult(MachineOutcome.PoweredOff));
 
     /// <inheritdoc/>
+    public void SleepChanged()
+    {
+        lock (_gate)
+        {
+            RequestHold();
+        }
+
+        _control.Schedule();
+    }
+
+    /// <inheritdoc/>
     void IPlatformEvents.Reset()
     {
         if (_settings.OnReboot == RebootAction.Exit || _bootLoader == null)

@@ -3,6 +3,7 @@ using Lamina.Boot.Acpi;
 using Lamina.Boot.Cpu;
 using Lamina.Boot.Layout;
 using Lamina.Chipset;
+using Lamina.Chipset.Power;
 using Lamina.Interop;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
@@ -43,6 +44,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     private readonly ProcessorState[] _powerOnStates;
     private readonly Posting _control;
     private readonly Posting _powerButton;
+    private readonly Posting _wakeUp;
     private readonly TaskCompletionSource<MachineResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly object _gate = new();
     private readonly object _savingGate = new();
@@ -55,6 +57,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     private bool _paused;
     private bool _started;
     private bool _ended;
+    private bool _asleep;
     private bool _disposed;
     private ulong _finalInstructions;
     private ProcessorCounters _finalCounters;
@@ -96,6 +99,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             given = snapshot?.Cpuid ?? given;
             WithheldFeatures = snapshot == null ? CpuModel.FindWithheld(cpuid, given) : [];
             _powerButton = new Posting(_loop, AskForPowerOff);
+            _wakeUp = new Posting(_loop, WakeUp);
             Serial0 = new SerialPort(Devices.Uart0, _loop);
             Serial1 = new SerialPort(Devices.Uart1, _loop);
             Console = Devices.Paravirtual?.Console is { } own ? new SerialPort(own, _loop) : Devices.Virtio.Console is { } console ? new SerialPort(console, _loop) : null;
@@ -136,6 +140,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
                 ProcessorCount = settings.ProcessorCount,
                 Virtio = (uint)PcAddressMap.Virtio,
                 HasVmBus = settings.Personality == PersonalityKind.HyperV,
+                SuspendType = DeviceCatalog.CanSuspend(settings.Personality) ? AcpiPowerManagement.SuspendType : (byte)0,
                 VirtioCount = Devices.Virtio.MmioCount,
                 PciHotPlug = Devices.Virtio.CanChange ? PcAddressMap.PciHotPlug : (ushort)0,
                 PciMemory64 = pciWindow,
@@ -174,6 +179,8 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     internal long FirstEntry => _processors.Select(static p => p.FirstEntry).Where(static t => t != 0).DefaultIfEmpty().Min();
 
     internal bool IsStarted => Volatile.Read(ref _started);
+
+    internal bool IsAsleep => Volatile.Read(ref _asleep);
 
     internal bool IsPaused => Volatile.Read(ref _paused);
 
@@ -274,6 +281,12 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
 
             Devices.Start();
             _clock.Resume();
+            if (Devices.Power.Sleep != SleepState.Working)
+            {
+                // It was saved asleep: its processors have nothing to execute yet.
+                RequestHold();
+            }
+
             foreach (ProcessorLoop processor in _processors)
             {
                 processor.Begin();
@@ -309,6 +322,17 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
 
     /// <summary>On the event loop, so that it cannot come after the machine's end.</summary>
     internal void PressPowerButton() => _powerButton.Schedule();
+
+    internal void Wake() => _wakeUp.Schedule();
+
+    // A guest that is awake would take the button as a wish to stop.
+    private void WakeUp()
+    {
+        if (Devices.Power.Sleep != SleepState.Working)
+        {
+            Devices.Power.PressPowerButton();
+        }
+    }
 
     // A guest that listens to its control domain, its parent partition, or its tools' host is asked there.
     private void AskForPowerOff()
@@ -415,7 +439,8 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             return;
         }
 
-        if (reset || move != null || standstill != null || pause != _paused)
+        SleepState sleep = Devices.Power.Sleep;
+        if (reset || move != null || standstill != null || pause != _paused || sleep != SleepState.Working)
         {
             RequestHold();
             foreach (ProcessorLoop processor in _processors)
@@ -424,7 +449,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             }
         }
 
-        if (reset && !TryReset())
+        if (reset ? !TryReset() : !TrySleep(sleep))
         {
             return;
         }
@@ -444,7 +469,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         {
             // Whoever asked for something since has the processors held, and another round coming.
             bool moreToDo = _end != null || _resetRequested || _move != null || _standstill != null || _pauseRequested != _paused;
-            if (!_paused && !moreToDo)
+            if (!_paused && !_asleep && !moreToDo)
             {
                 foreach (ProcessorLoop processor in _processors)
                 {
@@ -512,11 +537,52 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         _clock.Resume();
     }
 
+    // Suspends to RAM, and wakes. Another round follows each change of the state.
+    private bool TrySleep(SleepState state)
+    {
+        if (state != SleepState.Working && !_asleep)
+        {
+            Devices.LosePower();
+            Volatile.Write(ref _asleep, true);
+        }
+
+        if (state == SleepState.Waking)
+        {
+            if (!TryWake())
+            {
+                RequestReset();
+                return false;
+            }
+
+            Devices.Power.FinishWaking();
+            Volatile.Write(ref _asleep, false);
+        }
+
+        return true;
+    }
+
+    // As firmware does: the guest goes on where it has said. One that has said nothing is started again.
+    private bool TryWake()
+    {
+        bool restored = true;
+        for (int i = 0; i < _processors.Length; i++)
+        {
+            restored &= _processors[i].Processor.Restore(_powerOnStates[i]);
+            _processors[i].ForgetShutdown();
+        }
+
+        ProcessorState entry = new();
+        _processors[0].Processor.Save(entry);
+        ForgetTime(entry);
+        return restored && WakingVector.TryEnter(_memory, entry) && _processors[0].Processor.Restore(entry);
+    }
+
     private bool TryReset()
     {
         try
         {
             Reset();
+            Volatile.Write(ref _asleep, false);
             return true;
         }
         catch (BootException e)

@@ -107,6 +107,9 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>Whether the machine is paused.</summary>
     public bool IsPaused => _controller.IsPaused;
 
+    /// <summary>Whether the guest has suspended itself to RAM (ACPI S3): until <see cref="Wake"/>, or an alarm that it has set.</summary>
+    public bool IsAsleep => _controller.IsAsleep;
+
     /// <summary>Switches the machine on. Once.</summary>
     /// <exception cref="InvalidOperationException">It was started before.</exception>
     public void Start() => _controller.Start();
@@ -184,6 +187,9 @@ public sealed class VirtualMachine : IDisposable
     /// button. The guest decides what follows.
     /// </summary>
     public void PressPowerButton() => _controller.PressPowerButton();
+
+    /// <summary>Wakes a guest that has suspended itself to RAM (ACPI S3), as the power button does. Nothing happens to one that is awake, and a machine that is paused wakes when it goes on.</summary>
+    public void Wake() => _controller.Wake();
 
     /// <summary>Presses the reset button: the machine boots again, whatever <see cref="MachineSettings.OnReboot"/> says of the guest's own resets.</summary>
     public void PressResetButton() => _controller.RequestReset();

@@ -10,6 +10,8 @@ internal sealed class RecordingEvents : IPlatformEvents, IHotPlugEvents
 
     public int PowerOffs { get; private set; }
 
+    public int SleepChanges { get; private set; }
+
     public int Resets { get; private set; }
 
     public PanicEvents Panics { get; private set; }
@@ -19,6 +21,8 @@ internal sealed class RecordingEvents : IPlatformEvents, IHotPlugEvents
     public void Ejected(int slot) => Ejections.Add(slot);
 
     public void PowerOff() => PowerOffs++;
+
+    public void SleepChanged() => SleepChanges++;
 
     public void Reset() => Resets++;
 

@@ -87,6 +87,9 @@ public sealed record AcpiConfiguration
     /// <summary>SLP_TYP that switches off.</summary>
     public byte SoftOffType { get; init; } = 5;
 
+    /// <summary>SLP_TYP that suspends to RAM; 0 if the machine does not offer that.</summary>
+    public byte SuspendType { get; init; }
+
     /// <summary>Panic notification port, or 0 for none.</summary>
     public ushort Panic { get; init; } = 0x505;
 }

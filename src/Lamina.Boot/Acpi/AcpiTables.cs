@@ -14,6 +14,9 @@ public sealed class AcpiTables
     /// <summary>Where the other tables go. They end below <see cref="RootPointerAddress"/>.</summary>
     public const ulong TablesAddress = 0xe_0000;
 
+    /// <summary>Where the FACS is: the first of the other tables.</summary>
+    public const ulong FirmwareControlAddress = TablesAddress;
+
     /// <summary>Where the generation identifier goes, in the same area.</summary>
     public const ulong GenerationAddress = 0xf_0100;
 
@@ -36,7 +39,7 @@ public sealed class AcpiTables
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(configuration.ProcessorCount, 1, nameof(configuration));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(configuration.ProcessorCount, AcpiConfiguration.MaximumProcessors, nameof(configuration));
-        uint facs = Add(FirmwareControl());
+        uint facs = Add(FirmwareControl()); // At FirmwareControlAddress.
         uint dsdt = Add(DifferentiatedDescription.Build(configuration));
         uint[] listed =
         [

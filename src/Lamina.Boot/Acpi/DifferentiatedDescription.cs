@@ -19,6 +19,11 @@ internal static class DifferentiatedDescription
     public static byte[] Build(AcpiConfiguration configuration)
     {
         AmlWriter aml = new();
+        if (configuration.SuspendType != 0)
+        {
+            aml.Name("\\_S3").Package(4).Integer(configuration.SuspendType).Integer(configuration.SuspendType).Integer(0).Integer(0).Close();
+        }
+
         aml.Name("\\_S5").Package(4).Integer(configuration.SoftOffType).Integer(configuration.SoftOffType).Integer(0).Integer(0).Close();
         aml.Scope("\\_SB");
         AddProcessors(aml, configuration);

@@ -30,7 +30,8 @@ internal static class FixedDescription
         fadt.Integer(((ulong)NoSuchLatencyClass << 4) | 0xf, 2).Integer(((ulong)NoSuchLatencyClass << 4) | 0xf, 2);
         fadt.Integer(0, 4).Integer(0, 2).Integer(0, 2).Integer(CenturyIndex, 1);
         fadt.Integer(LegacyDevices | KeyboardController | NoVga, 2).Integer(0, 1);
-        fadt.Integer(WriteBackInvalidateWorks | HaltWorks | NoSleepButton | NoClockWake | TimerIs32Bit | ResetRegisterSupported, 4);
+        uint clockWake = configuration.SuspendType == 0 ? NoClockWake : 0;
+        fadt.Integer(WriteBackInvalidateWorks | HaltWorks | NoSleepButton | clockWake | TimerIs32Bit | ResetRegisterSupported, 4);
         fadt.Address(AddressSpaceId.Io, 8, ByteAccess, configuration.ResetRegister).Integer(configuration.ResetValue, 1);
         fadt.Integer(0, 2).Integer(5, 1); // ARM flags; minor version.
         fadt.Integer(0, 8).Integer(dsdt, 8);

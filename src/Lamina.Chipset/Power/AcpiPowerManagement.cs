@@ -1,3 +1,4 @@
+using Lamina.Chipset.Timers;
 using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
@@ -8,12 +9,16 @@ namespace Lamina.Chipset.Power;
 
 /// <summary>
 /// ACPI fixed hardware (ACPI 6.5, chapter 4): PM1a event and control block, 32-bit power management timer, general-purpose event block 0. The machine
-/// is always in ACPI mode (the FADT has no SMI command port). Sleep type <see cref="SoftOffType"/> switches off; others do nothing.
+/// is always in ACPI mode (the FADT has no SMI command port). Sleep type <see cref="SoftOffType"/> switches off, <see cref="SuspendType"/> suspends to RAM where the
+/// machine offers that; others do nothing. What wakes it is the power button, and the alarm of the real-time clock where RTC_EN is set.
 /// </summary>
-public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts
+public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts, IAlarmObserver
 {
     /// <summary>SLP_TYP of S5, as the DSDT's \_S5 says.</summary>
     public const byte SoftOffType = 5;
+
+    /// <summary>SLP_TYP of S3, as the DSDT's \_S3 says.</summary>
+    public const byte SuspendType = 1;
 
     /// <summary>Frequency of the power management timer in Hz (ACPI 6.5, section 4.8.2.1).</summary>
     public const ulong TimerFrequency = 3_579_545;
@@ -39,6 +44,7 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts
     private readonly IClockTimer _timer;
     private readonly InterruptLine _sci;
     private readonly IPlatformEvents _events;
+    private readonly bool _canSuspend;
     private readonly TickRate _rate = new(TimerFrequency);
     private ushort _status;
     private ushort _enable;
@@ -47,6 +53,7 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts
     private ushort _generalEnable;
     private ulong _seenTurns;
     private ulong _deadline;
+    private SleepState _sleep;
     private bool _running;
 
     /// <summary>Makes it, in the state after power-on.</summary>
@@ -54,19 +61,33 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts
     /// <param name="clock">The machine clock.</param>
     /// <param name="gate">The device's lock.</param>
     /// <param name="sci">System control interrupt, a level.</param>
-    /// <param name="events">Told of S5.</param>
-    public AcpiPowerManagement(string name, IMachineClock clock, ILock gate, InterruptLine sci, IPlatformEvents events)
+    /// <param name="events">Told of S5 and S3.</param>
+    /// <param name="canSuspend">Whether the machine offers S3.</param>
+    public AcpiPowerManagement(string name, IMachineClock clock, ILock gate, InterruptLine sci, IPlatformEvents events, bool canSuspend)
     {
         Name = name;
         _clock = clock;
         _gate = gate;
         _sci = sci;
         _events = events;
+        _canSuspend = canSuspend;
         _timer = clock.CreateTimer(this);
     }
 
     /// <inheritdoc/>
     public string Name { get; }
+
+    /// <summary>Whether the machine sleeps, or is about to wake. Any thread.</summary>
+    public SleepState Sleep
+    {
+        get
+        {
+            _gate.Enter();
+            SleepState state = _sleep;
+            _gate.Exit();
+            return state;
+        }
+    }
 
     private ulong Ticks => _rate.ToTicks(_clock.Now);
 
@@ -79,12 +100,39 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts
         ports.Map(Name, PcAddressMap.GeneralPurposeEvent, PcAddressMap.GeneralPurposeEventLength, new BytePortWindow(this, GeneralEventPorts));
     }
 
-    /// <summary>The person at the machine presses the power button (a fixed event). Any thread.</summary>
+    /// <summary>The person at the machine presses the power button (a fixed event), which also wakes a machine that sleeps. Any thread.</summary>
     public void PressPowerButton()
     {
         _gate.Enter();
         _status |= PowerButtonStatus;
+        bool wakes = TryWake(true);
         UpdateInterrupt();
+        _gate.Exit();
+        if (wakes)
+        {
+            _events.SleepChanged();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void OnAlarm()
+    {
+        _gate.Enter();
+        _status |= ClockStatus;
+        bool wakes = TryWake(false);
+        UpdateInterrupt();
+        _gate.Exit();
+        if (wakes)
+        {
+            _events.SleepChanged();
+        }
+    }
+
+    /// <summary>Processor 0 has been brought to where the guest wakes: the machine works again. On the control thread, while no processor runs.</summary>
+    public void FinishWaking()
+    {
+        _gate.Enter();
+        _sleep = SleepState.Working;
         _gate.Exit();
     }
 
@@ -124,6 +172,7 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts
         _control = 0;
         _generalStatus = 0;
         _generalEnable = 0;
+        _sleep = SleepState.Working;
         _seenTurns = Ticks / HalfTurn;
         UpdateInterrupt();
         Schedule();
@@ -139,12 +188,17 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts
         state.Write(4, _generalStatus);
         state.Write(5, _generalEnable);
         state.Write(6, _seenTurns);
+        state.Write(7, (byte)_sleep);
     }
 
     /// <inheritdoc/>
     public bool Restore(IStateReader state)
     {
-        return state.TryTake(1, ref _status)
+        // Machines of before could not sleep.
+        bool sleepValid = !state.TryRead(7, out ulong sleep) || sleep <= (_canSuspend ? (ulong)SleepState.Waking : 0);
+        _sleep = sleepValid ? (SleepState)sleep : SleepState.Working;
+        return sleepValid
+            & state.TryTake(1, ref _status)
             & state.TryTake(2, ref _enable)
             & state.TryTake(3, ref _control)
             & state.TryTake(4, ref _generalStatus)
@@ -193,6 +247,7 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts
     void IBytePorts.WritePort(int register, byte value)
     {
         bool off = false;
+        bool sleeps = false;
         _gate.Enter();
         Advance();
         ushort high = (ushort)(value << 8);
@@ -215,7 +270,9 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts
                 break;
             case 5:
                 _control = (ushort)(((_control & 0x00ff) | high) & ControlBits);
-                off = (high & SleepEnable) != 0 && ((_control >> 10) & 7) == SoftOffType;
+                int type = (_control >> 10) & 7;
+                off = (high & SleepEnable) != 0 && type == SoftOffType;
+                sleeps = (high & SleepEnable) != 0 && type == SuspendType && _canSuspend && _sleep == SleepState.Working;
                 break;
             case 8:
                 _generalStatus &= (ushort)~value;
@@ -231,6 +288,13 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts
                 break;
         }
 
+        if (sleeps)
+        {
+            // An event that has come before wakes it at once.
+            _sleep = SleepState.Suspended;
+            TryWake((_status & _enable & PowerButtonStatus) != 0);
+        }
+
         UpdateInterrupt();
         Schedule();
         _gate.Exit();
@@ -238,6 +302,23 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts
         {
             _events.PowerOff();
         }
+        else if (sleeps)
+        {
+            _events.SleepChanged();
+        }
+    }
+
+    // WAK_STS says to the guest that it has slept (section 4.8.3.1.1).
+    private bool TryWake(bool buttonPressed)
+    {
+        if (_sleep != SleepState.Suspended || (!buttonPressed && (_status & _enable & ClockStatus) == 0))
+        {
+            return false;
+        }
+
+        _sleep = SleepState.Waking;
+        _status |= WakeStatus;
+        return true;
     }
 
     private void UpdateInterrupt() => _sci.Set((_status & _enable & EnableBits) != 0 || (_generalStatus & _generalEnable) != 0);

@@ -31,6 +31,8 @@ public sealed partial class Rtc : IDevice, ITimerTarget, IBytePorts
     private readonly ulong _ramBelow4G;
     private readonly ulong _ramAbove4G;
     private readonly byte[] _cmos = new byte[CmosSize];
+    private IAlarmObserver? _alarm;
+    private bool _alarmed;
     private byte _index;
     private byte _flags;
     private long _offset;
@@ -79,6 +81,9 @@ public sealed partial class Rtc : IDevice, ITimerTarget, IBytePorts
 
     /// <summary>The time does not advance.</summary>
     private bool Frozen => (B & Set) != 0 || DividerHeld;
+
+    /// <summary>Whom to tell of alarms. Before the machine starts.</summary>
+    public void Connect(IAlarmObserver alarm) => _alarm = alarm;
 
     /// <summary>Maps ports 0x70 and 0x71.</summary>
     public void Map(AddressSpace ports) => ports.Map(Name, PcAddressMap.Rtc, 2, new BytePortWindow(this, 0));
@@ -151,6 +156,7 @@ public sealed partial class Rtc : IDevice, ITimerTarget, IBytePorts
         bool frozenValid = CalendarTime.TryUnpack(frozen, out _frozen);
         _frozenDayOfWeek = frozenDay;
         _dayOfWeekOffset = day;
+        _alarmed = (_flags & B & AlarmBit) != 0;
         return valid && frozenValid && (_flags & ~InterruptBits) == 0;
     }
 
@@ -196,7 +202,18 @@ public sealed partial class Rtc : IDevice, ITimerTarget, IBytePorts
         _gate.Exit();
     }
 
-    private void UpdateInterrupt() => _interrupt.Set((_flags & B & InterruptBits) != 0);
+    private void UpdateInterrupt()
+    {
+        byte asking = (byte)(_flags & B & InterruptBits);
+        _interrupt.Set(asking != 0);
+        bool alarmed = (asking & AlarmBit) != 0;
+        if (alarmed && !_alarmed)
+        {
+            _alarm?.OnAlarm();
+        }
+
+        _alarmed = alarmed;
+    }
 
     // Brings the flags up to date with the time that has gone by since the last look.
     private void Advance()

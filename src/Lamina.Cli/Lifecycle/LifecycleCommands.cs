@@ -11,7 +11,7 @@ using Lamina.Management.Protocol;
 
 namespace Lamina.Cli.Lifecycle;
 
-/// <summary>The commands for machines that run: <c>ps</c>, <c>status</c>, <c>stats</c>, <c>pause</c>, <c>resume</c>, <c>stop</c>, <c>kill</c>, <c>console</c> and <c>logs</c>.</summary>
+/// <summary>The commands for machines that run: <c>ps</c>, <c>status</c>, <c>stats</c>, <c>pause</c>, <c>resume</c>, <c>wake</c>, <c>stop</c>, <c>kill</c>, <c>console</c> and <c>logs</c>.</summary>
 internal sealed class LifecycleCommands
 {
     private static readonly TimeSpan StatusTimeout = TimeSpan.FromSeconds(3);
@@ -39,6 +39,7 @@ internal sealed class LifecycleCommands
         Add(new Command("stats", "Show what a machine has counted.") { _name, _json }, ShowStatistics);
         Add(new Command("pause", "Have a machine stand still.") { _name }, Pause);
         Add(new Command("resume", "Have a machine go on.") { _name, _accel }, Resume);
+        Add(new Command("wake", "Wake a machine whose guest has suspended itself to RAM.") { _name }, Wake);
         Add(new Command("stop", "Press a machine's power button, and end it if that does not help.") { _name, _timeout, _noForce }, Stop);
         Add(new Command("kill", "End a machine at once.") { _name }, Kill);
         Add(new Command("console", "Sit down at a machine's console. Ctrl-A d leaves it.") { _name }, Attach);
@@ -138,6 +139,9 @@ internal sealed class LifecycleCommands
         ResumeArguments arguments = new() { Accelerator = result.GetValue(_accel) };
         MachineCall.Run(MachineDirectory.Open(), result.GetValue(_name)!, c => c.Call(ControlVerbs.Resume, arguments, ControlJson.Default.ResumeArguments));
     }
+
+    private void Wake(ParseResult result) =>
+        MachineCall.Run(MachineDirectory.Open(), result.GetValue(_name)!, static c => c.Call(ControlVerbs.Wake, new NoArguments(), ControlJson.Default.NoArguments));
 
     private void Stop(ParseResult result)
     {

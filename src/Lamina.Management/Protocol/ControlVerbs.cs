@@ -15,6 +15,9 @@ public static class ControlVerbs
     /// <summary>Goes on; takes <see cref="ResumeArguments"/>.</summary>
     public const string Resume = "resume";
 
+    /// <summary>Wakes a guest that has suspended itself to RAM.</summary>
+    public const string Wake = "wake";
+
     /// <summary>Presses the power button and waits; takes <see cref="StopArguments"/>, gives <see cref="StopResult"/>.</summary>
     public const string Stop = "stop";
 

@@ -9,6 +9,9 @@ public static class MachineState
     /// <summary>Its processors and its clock stand still.</summary>
     public const string Paused = "paused";
 
+    /// <summary>The guest has suspended itself to RAM (ACPI S3).</summary>
+    public const string Asleep = "asleep";
+
     /// <summary>It has ended, and its program is about to.</summary>
     public const string Ended = "ended";
 

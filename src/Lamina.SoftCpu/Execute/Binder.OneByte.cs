@@ -140,10 +140,12 @@ internal static unsafe partial class Binder
             case 0xe4 or 0xe5:
                 return sized == 1 ? &PortHandlers.InImmediate<Width8> : size == 2 ? &PortHandlers.InImmediate<Width16> : &PortHandlers.InImmediate<Width32>;
             case 0xe6 or 0xe7:
+                ends = true;
                 return sized == 1 ? &PortHandlers.OutImmediate<Width8> : size == 2 ? &PortHandlers.OutImmediate<Width16> : &PortHandlers.OutImmediate<Width32>;
             case 0xec or 0xed:
                 return sized == 1 ? &PortHandlers.InDx<Width8> : size == 2 ? &PortHandlers.InDx<Width16> : &PortHandlers.InDx<Width32>;
             case 0xee or 0xef:
+                ends = true;
                 return sized == 1 ? &PortHandlers.OutDx<Width8> : size == 2 ? &PortHandlers.OutDx<Width16> : &PortHandlers.OutDx<Width32>;
             case 0xe8:
                 ends = true;

@@ -14,10 +14,10 @@ internal static unsafe class PortHandlers
         where TWidth : struct, IWidth => In<TWidth>(c, (ushort)c->Registers[2]);
 
     public static bool OutImmediate<TWidth>(ProcessorContext* c, Instruction* i)
-        where TWidth : struct, IWidth => Out<TWidth>(c, (byte)i->Immediate);
+        where TWidth : struct, IWidth => Out<TWidth>(c, i, (byte)i->Immediate);
 
     public static bool OutDx<TWidth>(ProcessorContext* c, Instruction* i)
-        where TWidth : struct, IWidth => Out<TWidth>(c, (ushort)c->Registers[2]);
+        where TWidth : struct, IWidth => Out<TWidth>(c, i, (ushort)c->Registers[2]);
 
     /// <summary>I/O privilege (Intel SDM volume 1, section 19.5).</summary>
     public static bool Permitted(ProcessorContext* c, ushort port, int size)
@@ -92,7 +92,8 @@ internal static unsafe class PortHandlers
         return true;
     }
 
-    private static bool Out<TWidth>(ProcessorContext* c, ushort port)
+    // Ends its block: a device that stops the machine (sleep, reset, power off) stops it before the next instruction.
+    private static bool Out<TWidth>(ProcessorContext* c, Instruction* i, ushort port)
         where TWidth : struct, IWidth
     {
         if (!Permitted(c, port, TWidth.Bytes))
@@ -101,6 +102,7 @@ internal static unsafe class PortHandlers
         }
 
         Write<TWidth>(c, port, TWidth.Get(c, 0));
+        c->Rip = BranchHandlers.Next(c, i);
         return true;
     }
 }

@@ -33,6 +33,7 @@ internal sealed class DeviceCatalog
 
     private readonly List<IDevice> _devices = [];
     private readonly AddressSpace _ports;
+    private readonly Rtc _clock;
 
     internal DeviceCatalog(
         AddressSpace ports,
@@ -68,15 +69,17 @@ internal sealed class DeviceCatalog
         Pit pit = Add(new Pit("pit", clock, new MonitorLock(), Line(PcAddressMap.PitIrq)));
         pit.Map(ports);
         router.Attach(pit);
-        Add(new Rtc("rtc", clock, new MonitorLock(), Line(PcAddressMap.RtcIrq), layout.LowMemoryEnd, layout.UpperMemoryLength)).Map(ports);
+        _clock = Add(new Rtc("rtc", clock, new MonitorLock(), Line(PcAddressMap.RtcIrq), layout.LowMemoryEnd, layout.UpperMemoryLength));
+        _clock.Map(ports);
         Add(new Hpet("hpet", clock, new MonitorLock(), router)).Map(mmio);
         Uart0 = Add(new Uart("uart0", clock, new MonitorLock(), Line(PcAddressMap.Com1Irq), settings.Serial0));
         Uart0.Map(ports, PcAddressMap.Com1);
         Uart1 = Add(new Uart("uart1", clock, new MonitorLock(), Line(PcAddressMap.Com2Irq), settings.Serial1));
         Uart1.Map(ports, PcAddressMap.Com2);
         Add(new KeyboardController("i8042", new MonitorLock(), Line(PcAddressMap.KeyboardIrq), Line(PcAddressMap.AuxiliaryIrq), events)).Map(ports);
-        Power = Add(new AcpiPowerManagement("acpi", clock, new MonitorLock(), Line(PcAddressMap.SciIrq), events));
+        Power = Add(new AcpiPowerManagement("acpi", clock, new MonitorLock(), Line(PcAddressMap.SciIrq), events, CanSuspend(settings.Personality)));
         Power.Map(ports);
+        _clock.Connect(Power);
         Add(new SystemControlPort("port92", new MonitorLock(), events)).Map(ports);
 
         PciBus pci = new(new MonitorLock(), ports, mmio, router);
@@ -181,12 +184,26 @@ internal sealed class DeviceCatalog
         }
     }
 
+    /// <summary>Whether a machine of this personality offers S3: the devices of the others lose what their drivers do not set again.</summary>
+    internal static bool CanSuspend(PersonalityKind personality) => personality == PersonalityKind.Kvm;
+
     /// <summary>Resets all devices, and then does to them what firmware does before it starts a system.</summary>
     internal void Reset()
     {
+        Power.Reset();
+        _clock.Reset();
+        LosePower();
+    }
+
+    /// <summary>Does so to all but those that have power while the machine sleeps.</summary>
+    internal void LosePower()
+    {
         foreach (IDevice device in _devices)
         {
-            device.Reset();
+            if (device != Power && device != _clock)
+            {
+                device.Reset();
+            }
         }
 
         LocalApics[0].EnterVirtualWireMode();

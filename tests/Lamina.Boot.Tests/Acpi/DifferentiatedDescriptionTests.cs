@@ -36,6 +36,14 @@ public sealed class DifferentiatedDescriptionTests
     }
 
     [Fact]
+    public void SuspendIsThereWhereTheMachineOffersIt()
+    {
+        object[] package = (object[])Decode(new AcpiConfiguration { ProcessorCount = 1, SuspendType = 1 })["\\_S3_"];
+        Assert.Equal([1UL, 1UL, 0UL, 0UL], package);
+        Assert.False(Decode(new AcpiConfiguration { ProcessorCount = 1 }).ContainsKey("\\_S3_"));
+    }
+
+    [Fact]
     public void PciInterruptsRotateOverEightLines()
     {
         object[] routes = (object[])Decode(new AcpiConfiguration { ProcessorCount = 1 })["\\_SB_.PCI0._PRT"];

@@ -48,7 +48,7 @@ public sealed class AcpiPowerManagementTests
     public void AcpiModeIsAlwaysOnAndOnlyTypeFiveSwitchesOff()
     {
         Assert.Equal(1u, _board.In(0x604, 2) & 1);
-        _board.Out(0x604, 0x2401, 2); // Type 1.
+        _board.Out(0x604, 0x2801, 2); // Type 2.
         Assert.Equal(0, _board.Events.PowerOffs);
         _board.Out(0x604, 0x1401, 2); // Type 5, not yet enabled.
         Assert.Equal(0, _board.Events.PowerOffs);

@@ -16,7 +16,7 @@ internal sealed class StatusVerb(ControlledMachine machine) : IControlVerb
         {
             Name = machine.Name,
             Pid = Environment.ProcessId,
-            State = vm.Completion.IsCompleted ? MachineState.Ended : vm.IsPaused ? MachineState.Paused : MachineState.Running,
+            State = vm.Completion.IsCompleted ? MachineState.Ended : vm.IsPaused ? MachineState.Paused : vm.IsAsleep ? MachineState.Asleep : MachineState.Running,
             Source = machine.Source,
             Accelerator = vm.AcceleratorName,
             CpuModel = vm.Settings.CpuModel,

@@ -7,6 +7,9 @@ internal sealed class StopVerb(ControlledMachine machine) : IControlVerb
 {
     private const double LongestTimeout = 86400;
 
+    // A guest that wakes does not take the button that woke it as a wish, and needs a while before it takes another.
+    private static readonly TimeSpan WakingTime = TimeSpan.FromSeconds(2);
+
     /// <inheritdoc/>
     public string Name => ControlVerbs.Stop;
 
@@ -19,11 +22,18 @@ internal sealed class StopVerb(ControlledMachine machine) : IControlVerb
             throw new ControlException(ControlErrors.BadArguments, $"timeoutSeconds is 0 to {LongestTimeout}.");
         }
 
+        bool wakes = machine.Machine.IsAsleep;
         machine.AskToPowerOff();
 
         // A guest that stands still cannot switch itself off.
         machine.Machine.Resume();
-        bool ended = machine.Machine.Completion.Wait(TimeSpan.FromSeconds(arguments.TimeoutSeconds));
+        TimeSpan left = TimeSpan.FromSeconds(arguments.TimeoutSeconds);
+        for (; wakes && left > WakingTime && !machine.Machine.Completion.Wait(WakingTime); left -= WakingTime)
+        {
+            machine.AskToPowerOff();
+        }
+
+        bool ended = machine.Machine.Completion.Wait(left);
         if (!ended)
         {
             if (!arguments.Force)

@@ -10,6 +10,7 @@ internal static class VerbCatalog
         new StatisticsVerb(machine),
         new PauseVerb(machine),
         new ResumeVerb(machine),
+        new WakeVerb(machine),
         new StopVerb(machine),
         new KillVerb(machine),
         new ConsoleVerb(machine),
