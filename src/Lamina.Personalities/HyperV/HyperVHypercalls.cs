@@ -179,11 +179,12 @@ internal sealed class HyperVHypercalls(HyperVPersonality personality, GuestMemor
 
     private HypercallStatus Post(in HypercallInput input)
     {
+        const int TypeOffset = 8;
         const int SizeOffset = 12;
         const int PayloadOffset = 16;
         uint size = input.Get32(SizeOffset);
         return size > SyntheticInterrupts.MaximumPayload ? HypercallStatus.InvalidParameter
-            : Port?.TryPostMessage(input.Get32(0), input.Header.Slice(PayloadOffset, (int)size)) == true ? HypercallStatus.Success
+            : Port?.TryPostMessage(input.Get32(0), input.Get32(TypeOffset), input.Header.Slice(PayloadOffset, (int)size)) == true ? HypercallStatus.Success
             : HypercallStatus.InvalidConnectionId;
     }
 

@@ -106,6 +106,14 @@ public sealed class HyperVPersonality : IPersonality
         _gate.Exit();
     }
 
+    /// <summary>Interrupts a processor for a source, where the guest lets it.</summary>
+    internal void Interrupt(int processor, int source)
+    {
+        _gate.Enter();
+        _processors[processor].Interrupts.Interrupt(source);
+        _gate.Exit();
+    }
+
     /// <inheritdoc/>
     public bool TryReadMsr(int processor, ulong timeStamp, uint index, out ulong value)
     {

@@ -5,7 +5,7 @@ internal interface IPartitionPort
 {
     /// <summary>Takes a message. On a processor's thread.</summary>
     /// <returns><c>false</c> if there is no such connection.</returns>
-    bool TryPostMessage(uint connection, ReadOnlySpan<byte> payload);
+    bool TryPostMessage(uint connection, uint type, ReadOnlySpan<byte> payload);
 
     /// <summary>Takes an event. On a processor's thread.</summary>
     /// <returns><c>false</c> if there is no such connection.</returns>

@@ -153,6 +153,15 @@ internal sealed class SyntheticInterrupts(GuestMemory memory, IMessageInterruptS
         }
     }
 
+    /// <summary>Interrupts the processor for a source, unless that is masked or polled.</summary>
+    internal void Interrupt(int source)
+    {
+        if ((_sources[source] & (Masked | Polling)) == 0)
+        {
+            Send((byte)_sources[source]);
+        }
+    }
+
     /// <summary>Sends a vector to the processor.</summary>
     internal void Send(byte vector) => messages.Send(MessageAddress | ((ulong)(uint)processor << DestinationShift), vector);
 
@@ -186,13 +195,5 @@ internal sealed class SyntheticInterrupts(GuestMemory memory, IMessageInterruptS
     private bool TrySetFlag(ulong address, uint bit)
     {
         return memory.TryOr(address, bit, out uint before) && (before & bit) == 0;
-    }
-
-    private void Interrupt(int source)
-    {
-        if ((_sources[source] & (Masked | Polling)) == 0)
-        {
-            Send((byte)_sources[source]);
-        }
     }
 }

@@ -14,6 +14,8 @@ using Lamina.Machine.Memory;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
 using Lamina.Personalities;
+using Lamina.Personalities.HyperV;
+using Lamina.Personalities.HyperV.Diagnostics;
 using Lamina.Virtio.Transport;
 using Lamina.Vmm.Processors;
 
@@ -122,6 +124,11 @@ internal sealed class DeviceCatalog
         if (settings.HasTestDevices)
         {
             Add(new TestDevice("testdev", [.. Enumerable.Range(0, PcAddressMap.TestLineCount).Select(Line)])).Map(ports, mmio);
+            if (Personality is HyperVPersonality hypervisor)
+            {
+                Add(new ConnectionTestDevice("hvtestdev", new MonitorLock(), hypervisor)).Map(ports);
+            }
+
             Add(new FirmwareConfiguration("fwcfg", new MonitorLock(), settings.MemorySize, settings.ProcessorCount)).Map(ports);
         }
     }

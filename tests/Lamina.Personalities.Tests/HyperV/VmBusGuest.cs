@@ -162,7 +162,7 @@ internal sealed class VmBusGuest : IDisposable
         BitConverter.TryWriteBytes(message.AsSpan(18), (ushort)1);
         BitConverter.TryWriteBytes(message.AsSpan(20), pages * 4096);
         PutPages(message.AsSpan(28), address, first);
-        Assert.True(_port.TryPostMessage(4, message));
+        Assert.True(_port.TryPostMessage(4, 1, message));
         for (int done = first; done < pages;)
         {
             int count = Math.Min(pages - done, 28);
@@ -170,7 +170,7 @@ internal sealed class VmBusGuest : IDisposable
             body[0] = 9;
             BitConverter.TryWriteBytes(body.AsSpan(12), handle);
             PutPages(body.AsSpan(16), address + ((ulong)done << 12), count);
-            Assert.True(_port.TryPostMessage(4, body));
+            Assert.True(_port.TryPostMessage(4, 1, body));
             done += count;
         }
 
@@ -184,7 +184,7 @@ internal sealed class VmBusGuest : IDisposable
         byte[] message = new byte[8 + (words.Length * 4)];
         message[0] = (byte)type;
         Buffer.BlockCopy(words, 0, message, 8, words.Length * 4);
-        Assert.True(_port.TryPostMessage(4, message));
+        Assert.True(_port.TryPostMessage(4, 1, message));
     }
 
     public byte[] Receive()

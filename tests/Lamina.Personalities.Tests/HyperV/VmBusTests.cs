@@ -180,7 +180,7 @@ public sealed class VmBusTests : IDisposable
                 BinaryPrimitives.WriteUInt32LittleEndian(message.AsSpan(16), (uint)random.Next(1, 3) | (1u << 16));
             }
 
-            Assert.True(_port.TryPostMessage(4, message.AsSpan(0, random.Next(241))));
+            Assert.True(_port.TryPostMessage(4, 1, message.AsSpan(0, random.Next(241))));
             _host.Ram.Set(MessagePage + 512, 0u);
             _port.OnEndOfMessage();
             if (i % 100 == 0)
@@ -355,7 +355,7 @@ public sealed class VmBusTests : IDisposable
             BitConverter.TryWriteBytes(message.AsSpan(28 + (i * 8)), frame + (ulong)i);
         }
 
-        Assert.True(_port.TryPostMessage(4, message));
+        Assert.True(_port.TryPostMessage(4, 1, message));
         byte[] answer = Receive();
         Assert.Equal(10, answer[0]);
         return BitConverter.ToUInt32(answer, 16);
@@ -374,7 +374,7 @@ public sealed class VmBusTests : IDisposable
         byte[] message = new byte[8 + (words.Length * 4)];
         message[0] = (byte)type;
         Buffer.BlockCopy(words, 0, message, 8, words.Length * 4);
-        Assert.True(_port.TryPostMessage(4, message));
+        Assert.True(_port.TryPostMessage(4, 1, message));
     }
 
     private byte[] Receive()

@@ -80,7 +80,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     private ReadOnlySpan<VmBusChannel?> Channels => _channels.AsSpan(0, _subChannelCount == 0 ? _deviceCount : MaximumDevices + _subChannelCount);
 
     /// <inheritdoc/>
-    bool IPartitionPort.TryPostMessage(uint connection, ReadOnlySpan<byte> payload)
+    bool IPartitionPort.TryPostMessage(uint connection, uint type, ReadOnlySpan<byte> payload)
     {
         if (connection is not (OldMessageConnection or MessageConnection))
         {
