@@ -4,6 +4,7 @@ using Lamina.Boot.Layout;
 using Lamina.Boot.Linux;
 using Lamina.Boot.Multiboot;
 using Lamina.Boot.Pvh;
+using Lamina.Boot.Rom;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
 
@@ -40,6 +41,11 @@ public sealed class BootLoader : IDisposable
 
             _commandLine = EncodeCommandLine(source.CommandLine);
             _initrdImage = source.Initrd?.Open();
+            if (_kernel.Protocol == BootProtocol.Rom && _initrdImage != null)
+            {
+                throw new BootException($"'{_kernelImage.Name}' is a ROM, which takes no initial RAM disk.");
+            }
+
             _initrdAddress = PlaceInitrd();
         }
         catch
@@ -67,7 +73,11 @@ public sealed class BootLoader : IDisposable
     public void Load(GuestMemory memory, ulong rootPointerAddress)
     {
         BootTarget target = new(memory, _layout);
-        target.Write(BootArea.CommandLine, _commandLine);
+        if (_kernel.CommandLineMaximumLength > 0)
+        {
+            target.Write(BootArea.CommandLine, _commandLine);
+        }
+
         long initrdLength = _initrdImage?.Length ?? 0;
         if (initrdLength > 0)
         {
@@ -93,7 +103,7 @@ public sealed class BootLoader : IDisposable
         start = start[..(int)Math.Min(start.Length, image.Length)];
         image.Read(0, start);
         bool isElf = ElfImage.Recognizes(start);
-        if (!isElf && wanted != BootProtocol.Multiboot && LinuxKernel.Recognizes(start))
+        if (!isElf && wanted is not (BootProtocol.Multiboot or BootProtocol.Rom) && LinuxKernel.Recognizes(start))
         {
             return new LinuxKernel(image, wanted);
         }
@@ -105,13 +115,18 @@ public sealed class BootLoader : IDisposable
             return new MultibootKernel(image, header, isElf);
         }
 
-        if (isElf && wanted != BootProtocol.Multiboot)
+        if (isElf && wanted is not (BootProtocol.Multiboot or BootProtocol.Rom))
         {
             return new PvhKernel(image, wanted);
         }
 
+        if (wanted is BootProtocol.Automatic or BootProtocol.Rom && RomKernel.Recognizes(image))
+        {
+            return new RomKernel(image);
+        }
+
         string looks = image.Length == 0 ? "it is empty" : Describe(start);
-        throw new BootException($"'{image.Name}' is not a kernel: {looks}; a Linux bzImage, an ELF file with a PVH entry, or a Multiboot image is accepted.");
+        throw new BootException($"'{image.Name}' is not a kernel: {looks}; a Linux bzImage, an ELF file with a PVH entry, a Multiboot image, or a ROM of 64 or 128 KiB is accepted.");
     }
 
     private static string Describe(ReadOnlySpan<byte> start)

@@ -602,11 +602,9 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         }
 
         _bootLoader.Load(_memory, AcpiTables.RootPointerAddress);
-        _acpi ??= new AcpiTables(_acpiConfiguration);
-        bool written = _memory.TryWrite(AcpiTables.RootPointerAddress, _acpi.RootPointer.Span) && _memory.TryWrite(AcpiTables.TablesAddress, _acpi.Tables.Span);
-        if (!written || !WriteGeneration())
+        if (_bootLoader.Protocol != BootProtocol.Rom)
         {
-            throw new BootException("The ACPI tables do not fit below 1 MiB.");
+            WriteTables();
         }
 
         bool restored = true;
@@ -623,6 +621,17 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         if (!restored || !_processors[0].Processor.Restore(entry))
         {
             throw new BootException($"The accelerator '{_execution.AcceleratorName}' refuses the state at the kernel's entry.");
+        }
+    }
+
+    // A ROM has their place.
+    private void WriteTables()
+    {
+        _acpi ??= new AcpiTables(_acpiConfiguration);
+        bool written = _memory.TryWrite(AcpiTables.RootPointerAddress, _acpi.RootPointer.Span) && _memory.TryWrite(AcpiTables.TablesAddress, _acpi.Tables.Span);
+        if (!written || !WriteGeneration())
+        {
+            throw new BootException("The ACPI tables do not fit below 1 MiB.");
         }
     }
 

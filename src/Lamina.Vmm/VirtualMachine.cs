@@ -110,6 +110,9 @@ public sealed class VirtualMachine : IDisposable
     /// <summary>Whether the guest has suspended itself to RAM (ACPI S3): until <see cref="Wake"/>, or an alarm that it has set.</summary>
     public bool IsAsleep => _controller.IsAsleep;
 
+    /// <summary>The byte that the guest wrote to port 0x80 last, by which firmware and tests say how far they are; 0 after a reset. Any thread.</summary>
+    public byte PostCode => _controller.Devices.Post.Code;
+
     /// <summary>Switches the machine on. Once.</summary>
     /// <exception cref="InvalidOperationException">It was started before.</exception>
     public void Start() => _controller.Start();

@@ -40,6 +40,6 @@ public sealed class BootImageTests
         BootSource source = new() { Kernel = BootImage.FromBytes(bytes, "file") };
         BootException e = Assert.Throws<BootException>(() => new BootLoader(source, new MachineLayout(64 << 20)));
         Assert.Contains(description, e.Message, StringComparison.Ordinal);
-        Assert.EndsWith("a Linux bzImage, an ELF file with a PVH entry, or a Multiboot image is accepted.", e.Message, StringComparison.Ordinal);
+        Assert.EndsWith("a Linux bzImage, an ELF file with a PVH entry, a Multiboot image, or a ROM of 64 or 128 KiB is accepted.", e.Message, StringComparison.Ordinal);
     }
 }

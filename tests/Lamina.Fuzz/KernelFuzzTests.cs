@@ -21,6 +21,7 @@ public sealed class KernelFuzzTests
             ElfImageBuilder.Create([0xf4], 0x20_0000, clearedLength: 0x1000, withNote: false),
             new LinuxImageBuilder().ToBytes(),
             MultibootImageBuilder.Create([0xf4]),
+            [.. new byte[0xfff0], 0xea, .. new byte[15]],
         ];
         FuzzLoop.Run("kernels", random =>
         {

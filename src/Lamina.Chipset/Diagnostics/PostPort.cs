@@ -18,6 +18,9 @@ public sealed class PostPort : IDevice, IGatheredWindow
     /// <inheritdoc/>
     public string Name { get; }
 
+    /// <summary>The code that was written last; 0 after a reset. Any thread.</summary>
+    public byte Code => Volatile.Read(ref _code);
+
     /// <summary>Maps port 0x80.</summary>
     public void Map(AddressSpace ports) => ports.Map(Name, PcAddressMap.Post, 1, this);
 

@@ -20,7 +20,7 @@ internal sealed class RunCommandSyntax
     // In the order of the enumeration.
     private static readonly string[] Controllers = ["auto", "off", "split", "on"];
 
-    private readonly Option<string> _kernel = new("--kernel") { HelpName = "FILE", Description = "Boot this kernel (bzImage, ELF or Multiboot) instead of the image's." };
+    private readonly Option<string> _kernel = new("--kernel") { HelpName = "FILE", Description = "Boot this kernel (bzImage, ELF, Multiboot or ROM) instead of the image's." };
     private readonly Option<string> _initrd = new("--initrd") { HelpName = "FILE", Description = "Initial RAM disk for the kernel given with --kernel." };
     private readonly Option<string> _append = new("--append") { HelpName = "TEXT", Description = "Add TEXT to the kernel's command line." };
     private readonly Option<string> _memory = new("--memory", "-m") { HelpName = "SIZE", Description = "RAM, such as 512M or 2G. [default: 512M]" };

@@ -51,6 +51,9 @@ public sealed record MachineStatus
     /// <summary>Processor features of the model that its accelerators withhold.</summary>
     public IReadOnlyList<string> WithheldFeatures { get; set; } = [];
 
+    /// <summary>What the guest wrote to port 0x80 last, by which firmware and tests say how far they are.</summary>
+    public int PostCode { get; set; }
+
     /// <summary>What its guest says of itself; null if it has no services for that.</summary>
     public GuestStatus? Guest { get; set; }
 }

@@ -120,7 +120,8 @@ internal sealed class DeviceCatalog
 
         Add(new PanicDevice("panic", events)).Map(ports);
         Add(new ExitDevice("exit", events)).Map(ports);
-        Add(new PostPort("post")).Map(ports);
+        Post = Add(new PostPort("post"));
+        Post.Map(ports);
         if (settings.HasTestDevices)
         {
             Add(new TestDevice("testdev", [.. Enumerable.Range(0, PcAddressMap.TestLineCount).Select(Line)])).Map(ports, mmio);
@@ -144,6 +145,9 @@ internal sealed class DeviceCatalog
 
     /// <summary>The power button.</summary>
     internal AcpiPowerManagement Power { get; }
+
+    /// <summary>What firmware and tests say of how far they are.</summary>
+    internal PostPort Post { get; }
 
     /// <summary>The hypervisor that the guest sees.</summary>
     internal IPersonality Personality { get; }

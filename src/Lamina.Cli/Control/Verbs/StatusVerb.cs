@@ -30,6 +30,7 @@ internal sealed class StatusVerb(ControlledMachine machine) : IControlVerb
             Sandbox = machine.Sandbox.Describe(),
             SandboxMissing = machine.Sandbox.Missing,
             WithheldFeatures = vm.WithheldFeatures,
+            PostCode = vm.PostCode,
             Guest = vm.Guest is { } guest ? Describe(guest) : null,
         };
         exchange.Reply(status, ControlJson.Default.MachineStatus);
