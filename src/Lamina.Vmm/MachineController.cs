@@ -344,6 +344,10 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         }
     }
 
+    /// <summary>Any thread.</summary>
+    internal bool TryRestart() => Devices.Paravirtual?.ControlDomain?.TryRestart() == true || Devices.Paravirtual?.Services?.Shutdown.TryRestart() == true
+        || (Devices.Personality as VMwarePersonality)?.Tools.TryRestart() == true;
+
     internal void RequestReset()
     {
         if (_bootLoader == null)

@@ -191,6 +191,10 @@ public sealed class VirtualMachine : IDisposable
     /// </summary>
     public void PressPowerButton() => _controller.PressPowerButton();
 
+    /// <summary>Asks the guest's operating system to start again, by its personality's way: Xen's control domain, Hyper-V's shutdown service, VMware's tools. The guest decides what follows.</summary>
+    /// <returns><c>false</c> if there is no such way, or the guest does not know it.</returns>
+    public bool TryRestart() => _controller.TryRestart();
+
     /// <summary>Wakes a guest that has suspended itself to RAM (ACPI S3), as the power button does. Nothing happens to one that is awake, and a machine that is paused wakes when it goes on.</summary>
     public void Wake() => _controller.Wake();
 

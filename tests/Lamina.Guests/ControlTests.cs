@@ -68,6 +68,7 @@ public sealed class ControlTests : IDisposable
             later.Expect("z");
         }
 
+        Assert.Contains("'lamina reset' presses", Run(125, "reboot", "echo").Error, StringComparison.Ordinal);
         Assert.Contains("The guest is not asleep", Run(125, "wake", "echo").Error, StringComparison.Ordinal);
         Assert.Contains("--accel 'nothing' is not known", Run(125, "resume", "echo", "--accel", "nothing").Error, StringComparison.Ordinal);
         using (JsonDocument statistics = JsonDocument.Parse(Run(0, "stats", "echo", "--json").Text))
@@ -78,6 +79,12 @@ public sealed class ControlTests : IDisposable
         }
 
         Assert.StartsWith(">IBM", Run(0, "logs", "echo").Text, StringComparison.Ordinal);
+        Run(0, "reset", "echo");
+        using (Attachment again = Attach("echo"))
+        {
+            again.Expect(">IBMbz>");
+        }
+
         LaminaResult refused = Run(125, "stop", "echo", "--timeout", "0", "--no-force");
         Assert.Contains("did not switch itself off in time", refused.Error, StringComparison.Ordinal);
         LaminaResult stopped = Run(0, "stop", "echo", "--timeout", "0.1");

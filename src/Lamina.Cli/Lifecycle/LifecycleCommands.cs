@@ -11,7 +11,7 @@ using Lamina.Management.Protocol;
 
 namespace Lamina.Cli.Lifecycle;
 
-/// <summary>The commands for machines that run: <c>ps</c>, <c>status</c>, <c>stats</c>, <c>pause</c>, <c>resume</c>, <c>wake</c>, <c>stop</c>, <c>kill</c>, <c>console</c> and <c>logs</c>.</summary>
+/// <summary>The commands for machines that run: <c>ps</c>, <c>status</c>, <c>stats</c>, <c>pause</c>, <c>resume</c>, <c>wake</c>, <c>reboot</c>, <c>reset</c>, <c>stop</c>, <c>kill</c>, <c>console</c> and <c>logs</c>.</summary>
 internal sealed class LifecycleCommands
 {
     private static readonly TimeSpan StatusTimeout = TimeSpan.FromSeconds(3);
@@ -37,9 +37,11 @@ internal sealed class LifecycleCommands
         Add(new Command("ps", "List the machines that run.") { _json }, List);
         Add(new Command("status", "Say what a machine is and how it does.") { _name, _json }, ShowStatus);
         Add(new Command("stats", "Show what a machine has counted.") { _name, _json }, ShowStatistics);
-        Add(new Command("pause", "Have a machine stand still.") { _name }, Pause);
+        Add(new Command("pause", "Have a machine stand still.") { _name }, r => Ask(r, ControlVerbs.Pause));
         Add(new Command("resume", "Have a machine go on.") { _name, _accel }, Resume);
-        Add(new Command("wake", "Wake a machine whose guest has suspended itself to RAM.") { _name }, Wake);
+        Add(new Command("wake", "Wake a machine whose guest has suspended itself to RAM.") { _name }, r => Ask(r, ControlVerbs.Wake));
+        Add(new Command("reboot", "Ask a machine's guest to start again.") { _name }, r => Ask(r, ControlVerbs.Reboot));
+        Add(new Command("reset", "Press a machine's reset button.") { _name }, r => Ask(r, ControlVerbs.Reset));
         Add(new Command("stop", "Press a machine's power button, and end it if that does not help.") { _name, _timeout, _noForce }, Stop);
         Add(new Command("kill", "End a machine at once.") { _name }, Kill);
         Add(new Command("console", "Sit down at a machine's console. Ctrl-A d leaves it.") { _name }, Attach);
@@ -131,17 +133,15 @@ internal sealed class LifecycleCommands
         }
     }
 
-    private void Pause(ParseResult result) =>
-        MachineCall.Run(MachineDirectory.Open(), result.GetValue(_name)!, static c => c.Call(ControlVerbs.Pause, new NoArguments(), ControlJson.Default.NoArguments));
-
     private void Resume(ParseResult result)
     {
         ResumeArguments arguments = new() { Accelerator = result.GetValue(_accel) };
         MachineCall.Run(MachineDirectory.Open(), result.GetValue(_name)!, c => c.Call(ControlVerbs.Resume, arguments, ControlJson.Default.ResumeArguments));
     }
 
-    private void Wake(ParseResult result) =>
-        MachineCall.Run(MachineDirectory.Open(), result.GetValue(_name)!, static c => c.Call(ControlVerbs.Wake, new NoArguments(), ControlJson.Default.NoArguments));
+    // What needs no arguments and gives nothing.
+    private void Ask(ParseResult result, string verb) =>
+        MachineCall.Run(MachineDirectory.Open(), result.GetValue(_name)!, c => c.Call(verb, new NoArguments(), ControlJson.Default.NoArguments));
 
     private void Stop(ParseResult result)
     {

@@ -84,7 +84,7 @@ internal sealed class HelpPages(TextWriter output, int width) : SynchronousComma
             case "remove":
                 writer.Write(command, "lamina image remove NAME", []);
                 break;
-            case "ps" or "status" or "stats" or "pause" or "resume" or "wake" or "stop" or "kill" or "console" or "logs" or "clone" or "restore":
+            case "ps" or "status" or "stats" or "pause" or "resume" or "wake" or "reboot" or "reset" or "stop" or "kill" or "console" or "logs" or "clone" or "restore":
                 writer.Write(command, $"lamina {command.Name} [OPTIONS]{string.Concat(command.Arguments.Select(a => $" {a.Name}"))}", []);
                 break;
             case "exec":

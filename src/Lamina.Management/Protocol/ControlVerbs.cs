@@ -18,6 +18,12 @@ public static class ControlVerbs
     /// <summary>Wakes a guest that has suspended itself to RAM.</summary>
     public const string Wake = "wake";
 
+    /// <summary>Asks the guest to start again.</summary>
+    public const string Reboot = "reboot";
+
+    /// <summary>Presses the reset button.</summary>
+    public const string Reset = "reset";
+
     /// <summary>Presses the power button and waits; takes <see cref="StopArguments"/>, gives <see cref="StopResult"/>.</summary>
     public const string Stop = "stop";
 

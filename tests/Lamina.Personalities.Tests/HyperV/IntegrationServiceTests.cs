@@ -25,8 +25,14 @@ public sealed partial class IntegrationServiceTests : IDisposable
         Assert.Equal((2060, 3, 3, 2, 0u), (Size(request), request[8], request[14], request[16], BitConverter.ToUInt32(request, 36)));
         Answer(request, 0);
         Assert.Null(_guest.Take());
+        Assert.True(service.TryRestart());
+        request = Take(3);
+        Assert.Equal((2060, 2u), (Size(request), BitConverter.ToUInt32(request, 36)));
+        Answer(request, 0);
+        Assert.Null(_guest.Take());
         _guest.Close();
         Assert.False(service.TryPowerOff());
+        Assert.False(service.TryRestart());
     }
 
     [Fact]

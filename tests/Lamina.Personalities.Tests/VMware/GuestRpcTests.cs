@@ -119,6 +119,8 @@ public sealed class GuestRpcTests : IDisposable
         Assert.Equal("Time_Synchronize 1", Fetch(channel));
         Assert.True(_personality.Tools.TryPowerOff());
         Assert.Equal("OS_Halt", Reply(channel, "OK "));
+        Assert.True(_personality.Tools.TryRestart());
+        Assert.Equal("OS_Reboot", Reply(channel, "OK "));
         _host.Clock.Advance(31 * Second);
         Assert.False(_personality.Tools.IsAlive);
         Assert.False(_personality.Tools.TryPowerOff());

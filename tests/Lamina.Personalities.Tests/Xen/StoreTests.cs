@@ -78,6 +78,10 @@ public sealed class StoreTests : IDisposable
         Assert.True(_store.Bus.TryPowerOff());
         Assert.Equal(((uint)StoreMessage.WatchEvent, "control/shutdown\0s\0"), _store.Receive());
         Assert.Equal("poweroff", _store.Read("control/shutdown"));
+        Assert.False(_store.Bus.TryRestart());
+        _store.Write("control/feature-reboot", "1");
+        Assert.True(_store.Bus.TryRestart());
+        Assert.Equal("reboot", _store.Read("control/shutdown"));
         _store.Bus.Target = 3 << 20;
         Assert.Equal("1024", _store.Read("memory/target"));
     }

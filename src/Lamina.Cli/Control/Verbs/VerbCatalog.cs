@@ -11,6 +11,8 @@ internal static class VerbCatalog
         new PauseVerb(machine),
         new ResumeVerb(machine),
         new WakeVerb(machine),
+        new RebootVerb(machine),
+        new ResetVerb(machine),
         new StopVerb(machine),
         new KillVerb(machine),
         new ConsoleVerb(machine),

@@ -4,7 +4,7 @@ using Lamina.Personalities.HyperV.VmBus;
 
 namespace Lamina.Personalities.HyperV.Integration;
 
-/// <summary>Asks the guest's system to stop and switch its machine off.</summary>
+/// <summary>Asks the guest's system to stop, and switch its machine off or start again.</summary>
 public sealed class ShutdownService : IntegrationService
 {
     private const ulong Period = 60_000_000_000;
@@ -12,7 +12,12 @@ public sealed class ShutdownService : IntegrationService
 
     // A reason, a time limit, flags, and a text to show, of which there is none.
     private const int Length = 12 + 2048;
-    private bool _wanted;
+    private const int FlagsOffset = 8;
+    private const byte None = 0;
+    private const byte PowerOff = 1;
+    private const byte Restart = 2;
+    private const uint RestartFlag = 2;
+    private byte _wanted;
 
     /// <summary>Makes it and puts it on the bus.</summary>
     public ShutdownService(VmBusController bus)
@@ -29,15 +34,11 @@ public sealed class ShutdownService : IntegrationService
 
     /// <summary>Asks the guest. Any thread.</summary>
     /// <returns><c>false</c> if it has no such service.</returns>
-    public bool TryPowerOff()
-    {
-        Gate.Enter();
-        bool agreed = IsAgreed;
-        _wanted |= agreed;
-        Poll();
-        Gate.Exit();
-        return agreed;
-    }
+    public bool TryPowerOff() => TryAsk(PowerOff);
+
+    /// <summary>Asks the guest to start again. Any thread.</summary>
+    /// <returns><c>false</c> if it has no such service.</returns>
+    public bool TryRestart() => TryAsk(Restart);
 
     /// <inheritdoc/>
     private protected override void OnAgreed()
@@ -55,17 +56,18 @@ public sealed class ShutdownService : IntegrationService
     }
 
     /// <inheritdoc/>
-    private protected override void OnLost() => _wanted = false;
+    private protected override void OnLost() => _wanted = None;
 
     /// <inheritdoc/>
     private protected override int Compose(Span<byte> body)
     {
         BinaryPrimitives.WriteUInt32LittleEndian(body, Planned);
-        return _wanted ? Length : 0;
+        BinaryPrimitives.WriteUInt32LittleEndian(body[FlagsOffset..], _wanted == Restart ? RestartFlag : 0);
+        return _wanted == None ? 0 : Length;
     }
 
     /// <inheritdoc/>
-    private protected override void OnSent() => _wanted = false;
+    private protected override void OnSent() => _wanted = None;
 
     /// <inheritdoc/>
     private protected override void OnAnswer(uint status, ReadOnlySpan<byte> body)
@@ -76,5 +78,15 @@ public sealed class ShutdownService : IntegrationService
     private protected override void Save(IStateWriter state, ushort field) => state.Write(field, _wanted);
 
     /// <inheritdoc/>
-    private protected override bool Restore(IStateReader state, ushort field) => state.TryTake(field, ref _wanted);
+    private protected override bool Restore(IStateReader state, ushort field) => state.TryTake(field, Restart, ref _wanted);
+
+    private bool TryAsk(byte wanted)
+    {
+        Gate.Enter();
+        bool agreed = IsAgreed;
+        _wanted = agreed ? wanted : _wanted;
+        Poll();
+        Gate.Exit();
+        return agreed;
+    }
 }

@@ -57,6 +57,9 @@ public sealed class ToolsService
 
         /// <summary>It is to answer.</summary>
         Ping = 32,
+
+        /// <summary>It is to start the system again.</summary>
+        Reboot = 64,
     }
 
     /// <summary>Whether the tools answer; null if they do not run. Any thread.</summary>
@@ -82,14 +85,11 @@ public sealed class ToolsService
 
     /// <summary>Has the tools switch the machine off. Any thread.</summary>
     /// <returns><c>false</c> if they do not run.</returns>
-    public bool TryPowerOff()
-    {
-        _gate.Enter();
-        bool alive = _isKnown && _clock.Now - _heard < LongestSilence;
-        _wanted |= alive ? Command.Halt : Command.None;
-        _gate.Exit();
-        return alive;
-    }
+    public bool TryPowerOff() => TryAsk(Command.Halt);
+
+    /// <summary>Has the tools start the system again. Any thread.</summary>
+    /// <returns><c>false</c> if they do not run.</returns>
+    public bool TryRestart() => TryAsk(Command.Reboot);
 
     internal void Reset()
     {
@@ -117,7 +117,7 @@ public sealed class ToolsService
 
     internal bool Restore(IStateReader state, ushort field)
     {
-        const byte AllCommands = ((byte)Command.Ping * 2) - 1;
+        const byte AllCommands = ((byte)Command.Reboot * 2) - 1;
         byte asked = 0;
         byte wanted = 0;
         bool valid = state.TryTake(field, ref _isKnown) & state.TryTake((ushort)(field + 1), ref _heard) & state.TryTake((ushort)(field + 2), ref _pinged)
@@ -167,6 +167,7 @@ public sealed class ToolsService
             Command.BroadcastAddress => "Set_Option broadcastIP 1"u8,
             Command.SynchronizeTime => "Time_Synchronize 1"u8,
             Command.Halt => "OS_Halt"u8,
+            Command.Reboot => "OS_Reboot"u8,
             Command.Ping => "ping"u8,
             _ => [],
         };
@@ -235,6 +236,15 @@ public sealed class ToolsService
         ReadOnlySpan<byte> answer = done ? "1 "u8 : "0 Unknown command"u8;
         answer.CopyTo(reply);
         return answer.Length;
+    }
+
+    private bool TryAsk(Command command)
+    {
+        _gate.Enter();
+        bool alive = _isKnown && _clock.Now - _heard < LongestSilence;
+        _wanted |= alive ? command : Command.None;
+        _gate.Exit();
+        return alive;
     }
 
     private static bool IsForGuest(ReadOnlySpan<byte> name) => name.StartsWith("guestinfo."u8);

@@ -107,15 +107,21 @@ public sealed class XenBusController : IDevice, IBalloon
 
     /// <summary>Asks the guest to switch itself off. Any thread.</summary>
     /// <returns><c>false</c> if it has not said that it knows how.</returns>
-    public bool TryPowerOff()
+    public bool TryPowerOff() => TryAsk("/local/domain/1/control/feature-poweroff"u8, "poweroff"u8);
+
+    /// <summary>Asks the guest to start again. Any thread.</summary>
+    /// <returns><c>false</c> if it has not said that it knows how.</returns>
+    public bool TryRestart() => TryAsk("/local/domain/1/control/feature-reboot"u8, "reboot"u8);
+
+    private bool TryAsk(ReadOnlySpan<byte> feature, ReadOnlySpan<byte> request)
     {
         Span<byte> said = stackalloc byte[1];
-        if (Store.Get("/local/domain/1/control/feature-poweroff"u8, said) != 1 || said[0] != '1')
+        if (Store.Get(feature, said) != 1 || said[0] != '1')
         {
             return false;
         }
 
-        Store.Put("/local/domain/1/control/shutdown"u8, "poweroff"u8);
+        Store.Put("/local/domain/1/control/shutdown"u8, request);
         TellGuest();
         return true;
     }
