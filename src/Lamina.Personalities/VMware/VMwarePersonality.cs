@@ -11,12 +11,13 @@ using Lamina.Personalities.VMware.GuestRpc;
 namespace Lamina.Personalities.VMware;
 
 /// <summary>
-/// What a guest of VMware finds: the signature, the frequencies (Linux, arch/x86/kernel/cpu/vmware.c), and the backdoor ports: one that programs use as well as the kernel,
+/// What a guest of VMware finds: the signature, the frequencies (Linux, arch/x86/kernel/cpu/vmware.c), and the backdoor ports: two that programs use as well as the kernel,
 /// with the messages of open-vm-tools, and one for the kernel's memory balloon.
 /// </summary>
 public sealed class VMwarePersonality : IPersonality
 {
     private const ushort BackdoorPort = 0x5658;
+    private const ushort HighBandwidthPort = 0x5659;
     private const uint Magic = 0x564d_5868;
     private const ushort BalloonPort = 0x5670;
     private const uint BalloonMagic = 0x456c_6d6f;
@@ -115,7 +116,13 @@ public sealed class VMwarePersonality : IPersonality
             answer = Answer(call, (BackdoorCommand)(ushort)call.Registers[GuestCall.Rcx]);
         }
 
-        if (data.Length == sizeof(uint))
+        if (IsHighBandwidth(call, port, data.Length))
+        {
+            _settings.Gate.Enter();
+            data[0] = _transport.Read(call);
+            _settings.Gate.Exit();
+        }
+        else if (data.Length == sizeof(uint))
         {
             BitConverter.TryWriteBytes(data, answer);
         }
@@ -128,6 +135,12 @@ public sealed class VMwarePersonality : IPersonality
     /// <inheritdoc/>
     public void WritePort(in GuestCall call, ushort port, ReadOnlySpan<byte> data)
     {
+        if (IsHighBandwidth(call, port, data.Length))
+        {
+            _settings.Gate.Enter();
+            _transport.Write(call, data[0]);
+            _settings.Gate.Exit();
+        }
     }
 
     /// <inheritdoc/>
@@ -171,6 +184,8 @@ public sealed class VMwarePersonality : IPersonality
         _settings.Gate.Exit();
         return valid;
     }
+
+    private static bool IsHighBandwidth(in GuestCall call, ushort port, int length) => length == 1 && port == HighBandwidthPort && (uint)call.Registers[GuestCall.Rax] == Magic;
 
     // EAX is the answer; the other registers are set here.
     private uint Answer(in GuestCall call, BackdoorCommand command)

@@ -11,6 +11,8 @@ public sealed class GuestRpcTests : IDisposable
     private const uint Requests = 0x4943_5052;
     private const uint Commands = 0x4f4c_4354;
     private const uint WithCookie = 1u << 31;
+    private const uint HighBandwidth = 0x80;
+    private const uint Magic = 0x564d_5868;
     private const ulong Second = 1_000_000_000;
     private readonly TestHost _host = new();
     private readonly ulong[] _registers = new ulong[16];
@@ -70,7 +72,7 @@ public sealed class GuestRpcTests : IDisposable
             Step(2, requests, BitConverter.ToUInt32(Encoding.ASCII.GetBytes(part)));
         }
 
-        Assert.Equal(11u, Step(3, requests, 0) >> 16 == 3 ? (uint)_registers[GuestCall.Rbx] : 0);
+        Assert.Equal(11u, Step(3, requests, 0) >> 16 == (3 | HighBandwidth) ? (uint)_registers[GuestCall.Rbx] : 0);
         Step(3, commands, 0);
         Assert.Equal(5UL, _registers[GuestCall.Rbx]);
         foreach ((ushort field, ulong value) in new (ushort, ulong)[] { (128, 9), (128, 1), (4, 200), (136 + 3, 20000), (136 + 3, 1), (136 + 4, 3000), (100, 1), (102, 5) })
@@ -143,7 +145,7 @@ public sealed class GuestRpcTests : IDisposable
         _cookie = cookie + 1;
         Assert.Equal(0u, Step(1, first, 4) >> 16);
         _cookie = cookie;
-        Assert.Equal(1u, Step(1, first, 4) >> 16);
+        Assert.Equal(1u | HighBandwidth, Step(1, first, 4) >> 16);
         Assert.NotEqual(first, Open(Requests));
         Assert.Equal(0u, Step(0, 0, 0x1234_5678) >> 16);
         Assert.Equal(0u, Step(1, 99, 4) >> 16);
@@ -188,6 +190,92 @@ public sealed class GuestRpcTests : IDisposable
         }
     }
 
+    [Fact]
+    public void MessagesGoThroughTheHighBandwidthPortByteByByte()
+    {
+        uint channel = Open(Requests | WithCookie);
+        string text = $"info-set guestinfo.long {new string('x', 501)}";
+        Assert.Equal(1u | HighBandwidth, Step(1, channel, (uint)text.Length) >> 16);
+        Assert.True(Out(channel, text), "the message was not taken");
+        Assert.Equal("1 ", Fetch(channel));
+        Assert.False(Out(channel, "x"), "a byte that was not expected was taken");
+
+        Send(channel, "info-get guestinfo.long");
+        Assert.Equal(3u | HighBandwidth, Step(3, channel, 0) >> 16);
+        Assert.Equal($"1 {new string('x', 501)}", In(channel, (int)_registers[GuestCall.Rbx]));
+        Assert.Null(In(channel, 1));
+        Assert.Equal(1u, Step(5, channel, 1) >> 16);
+
+        // Part of a message each way.
+        Assert.Equal(1u | HighBandwidth, Step(1, channel, 24) >> 16);
+        Assert.True(Out(channel, "info-ge"), "the message's beginning was not taken");
+        Assert.Equal(1u, Step(2, channel, BitConverter.ToUInt32("t gu"u8)) >> 16);
+        Assert.True(Out(channel, "estinfo.long\0"), "the message's end was not taken");
+        Assert.StartsWith("1 xxx", Fetch(channel), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void TheHighBandwidthPortRefusesWhatIsNotItsProgramsMessage()
+    {
+        uint channel = Open(Requests | WithCookie);
+        Step(1, channel, 4);
+        Assert.False(Out(channel + 1, "info"), "another channel");
+        Assert.False(Out(channel, "info", command: 1), "another command");
+        _cookie++;
+        Assert.False(Out(channel, "info"), "another cookie");
+        _cookie--;
+        Assert.True(Out(channel, "inf"), "the message's beginning was not taken");
+        Assert.Equal("", Fetch(channel));
+
+        // Whoever does not know the number, or takes more than a byte, reads a port at which there is nothing.
+        Prepare(channel, 0);
+        _registers[GuestCall.Rax] = 0;
+        byte[] bytes = [0];
+        _personality.ReadPort(new GuestCall(0, _registers, 3, is64Bit: true), 0x5659, bytes);
+        Assert.Equal(0xff, bytes[0]);
+        Prepare(channel, 0);
+        byte[] words = new byte[2];
+        _personality.ReadPort(new GuestCall(0, _registers, 3, is64Bit: true), 0x5659, words);
+        _personality.WritePort(new GuestCall(0, _registers, 3, is64Bit: true), 0x5659, words);
+        Assert.Equal([0xff, 0xff], words);
+        Assert.Equal(1u << 16, (uint)_registers[GuestCall.Rbx]);
+    }
+
+    private bool Out(uint channel, string text, ushort command = 0)
+    {
+        Prepare(channel, command);
+        _registers[GuestCall.Rbp] = _cookie >> 32;
+        _registers[GuestCall.Rdi] = (uint)_cookie;
+        foreach (byte value in Encoding.UTF8.GetBytes(text))
+        {
+            _personality.WritePort(new GuestCall(0, _registers, 3, is64Bit: true), 0x5659, [value]);
+        }
+
+        return (_registers[GuestCall.Rbx] >> 16) == 1;
+    }
+
+    private string? In(uint channel, int length)
+    {
+        Prepare(channel, 0);
+        _registers[GuestCall.Rsi] = _cookie >> 32;
+        _registers[GuestCall.Rbp] = (uint)_cookie;
+        byte[] bytes = new byte[length];
+        for (int i = 0; i < length; i++)
+        {
+            _personality.ReadPort(new GuestCall(0, _registers, 3, is64Bit: true), 0x5659, bytes.AsSpan(i, 1));
+        }
+
+        return (_registers[GuestCall.Rbx] >> 16) == 1 ? Encoding.UTF8.GetString(bytes) : null;
+    }
+
+    private void Prepare(uint channel, ushort command)
+    {
+        Array.Clear(_registers);
+        _registers[GuestCall.Rax] = Magic;
+        _registers[GuestCall.Rbx] = (1u << 16) | command;
+        _registers[GuestCall.Rdx] = (channel << 16) | 0x5659;
+    }
+
     private uint Open(uint protocol)
     {
         uint status = Step(0, 0, protocol);
@@ -211,7 +299,7 @@ public sealed class GuestRpcTests : IDisposable
     private void Send(uint channel, string text)
     {
         byte[] bytes = Encoding.UTF8.GetBytes(text);
-        Assert.Equal(1u, Step(1, channel, (uint)bytes.Length) >> 16);
+        Assert.Equal(1u | HighBandwidth, Step(1, channel, (uint)bytes.Length) >> 16);
         for (int i = 0; i < bytes.Length; i += 4)
         {
             byte[] word = new byte[4];
@@ -222,7 +310,7 @@ public sealed class GuestRpcTests : IDisposable
 
     private string Fetch(uint channel)
     {
-        uint status = Step(3, channel, 0) >> 16;
+        uint status = (Step(3, channel, 0) >> 16) & ~HighBandwidth;
         if (status == 1)
         {
             return "";
@@ -245,7 +333,7 @@ public sealed class GuestRpcTests : IDisposable
     private uint Step(uint type, uint channel, uint value)
     {
         Array.Clear(_registers);
-        _registers[GuestCall.Rax] = 0x564d_5868;
+        _registers[GuestCall.Rax] = Magic;
         _registers[GuestCall.Rbx] = value;
         _registers[GuestCall.Rcx] = (type << 16) | 30;
         _registers[GuestCall.Rdx] = (channel << 16) | 0x5658;

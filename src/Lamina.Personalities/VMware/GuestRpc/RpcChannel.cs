@@ -79,6 +79,22 @@ internal sealed class RpcChannel
         return true;
     }
 
+    /// <summary>Takes the next byte.</summary>
+    /// <param name="value">It.</param>
+    /// <param name="complete">Whether the message is whole.</param>
+    /// <returns><c>false</c> if none is expected.</returns>
+    internal bool TryAdd(byte value, out bool complete)
+    {
+        bool expected = _received < _expected;
+        if (expected)
+        {
+            _incoming[_received++] = value;
+        }
+
+        complete = expected && _received == _expected;
+        return expected;
+    }
+
     /// <summary>Has what is in <see cref="Room"/> fetched.</summary>
     internal void Put(int length) => (_outgoingLength, _fetched) = (length, 0);
 
@@ -114,6 +130,15 @@ internal sealed class RpcChannel
         (IsOpen, UsedAt) = ((flags & 1) != 0, usedAt);
         (_expected, _received, _outgoingLength, _fetched) = (expected, received, outgoing, fetched);
         return true;
+    }
+
+    /// <summary>Gives the next byte for the guest.</summary>
+    /// <returns><c>false</c> if there is none.</returns>
+    internal bool TryFetch(out byte value)
+    {
+        bool has = _fetched < _outgoingLength;
+        value = has ? _outgoing[_fetched++] : (byte)0;
+        return has;
     }
 
     /// <summary>The next four bytes for the guest; zeroes behind the end.</summary>

@@ -5,8 +5,8 @@ using Lamina.Machine.Time;
 namespace Lamina.Personalities.VMware.GuestRpc;
 
 /// <summary>
-/// Messages between programs of the guest's and the host through the backdoor port, four bytes at a time (open-vm-tools, lib/message/message.c). Any program may open channels: there are so many, and
-/// the one that was not used for longest gives way. With the personality's lock held.
+/// Messages between programs of the guest's and the host through the backdoor port, four bytes at a time, or through the high-bandwidth port by a string instruction (open-vm-tools, lib/message/message.c). Any program
+/// may open channels: there are so many, and the one that was not used for longest gives way. With the personality's lock held.
 /// </summary>
 internal sealed class RpcTransport(ToolsService tools, IMachineClock clock)
 {
@@ -17,6 +17,10 @@ internal sealed class RpcTransport(ToolsService tools, IMachineClock clock)
     private const uint WithCookie = 1u << 31;
     private const uint Success = 1;
     private const uint HasMessage = 2;
+
+    // Of an answer to a size: the message may go through the high-bandwidth port.
+    private const uint HasHighBandwidth = 0x80;
+    private const ushort MessageCommand = 0;
 
     private readonly RpcChannel[] _channels = CreateChannels();
     private ulong _opened;
@@ -66,6 +70,32 @@ internal sealed class RpcTransport(ToolsService tools, IMachineClock clock)
         MessageType type = (MessageType)((uint)call.Registers[GuestCall.Rcx] >> 16);
         uint status = type == MessageType.Open ? Open(call) : Step(call, type);
         call.Set32(GuestCall.Rcx, (status << 16) | (ushort)call.Registers[GuestCall.Rcx]);
+    }
+
+    /// <summary>Takes the next byte of a message through the high-bandwidth port. The registers are those of the string instruction: RSI is where the guest reads from.</summary>
+    internal void Write(in GuestCall call, byte value)
+    {
+        RpcChannel? channel = IsMessage(call) ? Find((uint)call.Registers[GuestCall.Rdx] >> 16, (uint)call.Registers[GuestCall.Rbp], (uint)call.Registers[GuestCall.Rdi]) : null;
+        if (channel?.TryAdd(value, out bool complete) != true)
+        {
+            Fail(call);
+            return;
+        }
+
+        Complete(channel, complete);
+    }
+
+    /// <summary>Gives the next byte of one. RDI is where the guest writes to.</summary>
+    internal byte Read(in GuestCall call)
+    {
+        RpcChannel? channel = IsMessage(call) ? Find((uint)call.Registers[GuestCall.Rdx] >> 16, (uint)call.Registers[GuestCall.Rsi], (uint)call.Registers[GuestCall.Rbp]) : null;
+        if (channel?.TryFetch(out byte value) != true)
+        {
+            Fail(call);
+            return 0;
+        }
+
+        return value;
     }
 
     private static RpcChannel[] CreateChannels()
@@ -138,14 +168,11 @@ internal sealed class RpcTransport(ToolsService tools, IMachineClock clock)
     private uint Step(in GuestCall call, MessageType type)
     {
         uint number = (uint)call.Registers[GuestCall.Rdx] >> 16;
-        ulong cookie = (call.Registers[GuestCall.Rsi] << 32) | (uint)call.Registers[GuestCall.Rdi];
-        if (number >= ChannelCount || !_channels[number].IsOpen || (_channels[number].Cookie != 0 && _channels[number].Cookie != cookie))
+        if (Find(number, (uint)call.Registers[GuestCall.Rsi], (uint)call.Registers[GuestCall.Rdi]) is not { } channel)
         {
             return 0;
         }
 
-        RpcChannel channel = _channels[number];
-        channel.UsedAt = clock.Now;
         uint value = (uint)call.Registers[GuestCall.Rbx];
         bool complete;
         switch (type)
@@ -154,7 +181,7 @@ internal sealed class RpcTransport(ToolsService tools, IMachineClock clock)
                 bool fits = channel.TryExpect(value);
                 complete = fits && value == 0;
                 Complete(channel, complete);
-                return fits ? Success : 0;
+                return fits ? Success | HasHighBandwidth : 0;
             case MessageType.SendPayload:
                 bool expected = channel.TryAdd(value, out complete);
                 Complete(channel, complete);
@@ -167,7 +194,7 @@ internal sealed class RpcTransport(ToolsService tools, IMachineClock clock)
 
                 call.Set32(GuestCall.Rbx, (uint)channel.OutgoingLength);
                 SetHigh(call, (uint)MessageType.SendSize);
-                return channel.OutgoingLength == 0 ? Success : Success | HasMessage;
+                return channel.OutgoingLength == 0 ? Success : Success | HasMessage | HasHighBandwidth;
             case MessageType.ReceivePayload:
                 call.Set32(GuestCall.Rbx, channel.Fetch());
                 SetHigh(call, (uint)MessageType.SendPayload);
@@ -182,6 +209,23 @@ internal sealed class RpcTransport(ToolsService tools, IMachineClock clock)
                 return 0;
         }
     }
+
+    // Null if there is no such channel, or it is another program's.
+    private RpcChannel? Find(uint number, uint cookieHigh, uint cookieLow)
+    {
+        if (number >= ChannelCount || !_channels[number].IsOpen || (_channels[number].Cookie != 0 && _channels[number].Cookie != (((ulong)cookieHigh << 32) | cookieLow)))
+        {
+            return null;
+        }
+
+        _channels[number].UsedAt = clock.Now;
+        return _channels[number];
+    }
+
+    private static bool IsMessage(in GuestCall call) => (ushort)call.Registers[GuestCall.Rbx] == MessageCommand;
+
+    // EBX says in its upper half that it went well, which the guest has written there itself.
+    private static void Fail(in GuestCall call) => call.Set32(GuestCall.Rbx, (ushort)call.Registers[GuestCall.Rbx]);
 
     private void Complete(RpcChannel channel, bool complete)
     {
