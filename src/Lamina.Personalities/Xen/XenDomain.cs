@@ -6,7 +6,7 @@ using Lamina.Personalities.Xen.Grants;
 namespace Lamina.Personalities.Xen;
 
 /// <summary>The guest's domain, as the hypervisor and the control domain know it.</summary>
-internal sealed class XenDomain
+internal sealed partial class XenDomain
 {
     /// <summary>Number of parameters (xen/include/public/hvm/params.h).</summary>
     internal const int ParameterCount = 39;
