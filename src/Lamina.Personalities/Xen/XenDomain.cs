@@ -121,6 +121,23 @@ internal sealed partial class XenDomain
         }
     }
 
+    /// <summary>Says in the processors' clocks that the guest stood still (XEN_PVCLOCK_GUEST_STOPPED).</summary>
+    internal void NoteStop()
+    {
+        foreach (XenProcessor processor in Processors)
+        {
+            if (processor.Info.Address is not 0 and var info)
+            {
+                _clock.NoteStop(info + SharedInfo.Time);
+            }
+
+            if (processor.TimeArea is not 0 and var area)
+            {
+                _clock.NoteStop(area);
+            }
+        }
+    }
+
     /// <summary>Nanoseconds that the host took from a processor.</summary>
     internal ulong GetStolen(int processor) => _stolen.GetStolen(processor);
 

@@ -187,6 +187,14 @@ public sealed partial class XenPersonality : IPersonality, ITimerTarget
         Domain.Gate.Exit();
     }
 
+    /// <summary>Has the guest find in its clocks that it stood still, so that it does not take that for a lockup. While no processor runs.</summary>
+    public void NoteStop()
+    {
+        Domain.Gate.Enter();
+        Domain.NoteStop();
+        Domain.Gate.Exit();
+    }
+
     /// <inheritdoc/>
     public void Save(IStateWriter state)
     {

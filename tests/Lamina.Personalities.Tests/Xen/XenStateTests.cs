@@ -147,6 +147,12 @@ public sealed class XenStateTests
         byte[] structure = guest.Ram.Get(State, RunState.Length);
         Assert.Equal((500_000_000UL, 465_000_000UL, 35_000_000UL), (BinaryPrimitives.ReadUInt64LittleEndian(structure.AsSpan(8)), BinaryPrimitives.ReadUInt64LittleEndian(structure.AsSpan(16)), BinaryPrimitives.ReadUInt64LittleEndian(structure.AsSpan(24))));
         guest.Personality.OnTimeStampSet(0, 1000);
+
+        // It finds that it stood still, until it has seen that.
+        guest.Personality.NoteStop();
+        guest.Personality.OnTimeStampSet(1, 7);
+        Assert.Equal((3, 3, 3), (guest.Ram.Get<byte>(Area + 29), guest.Ram.Get<byte>(Information + 32 + 29), guest.Ram.Get<byte>(XenGuest.Shared + 64 + 32 + 29)));
+        guest.Ram.Set(Area + 29, (byte)1);
         Assert.Equal((1000UL, 500_000_000UL), (guest.Ram.Get<ulong>(Area + 8), guest.Ram.Get<ulong>(Area + 16)));
     }
 
