@@ -9,6 +9,7 @@ using Lamina.Cli.Running;
 using Lamina.SoftCpu;
 using Lamina.Vmm;
 using Lamina.Vmm.Serial;
+using Lamina.Vmm.Snapshots;
 
 namespace Lamina.Guests.Machines;
 
@@ -18,7 +19,7 @@ internal sealed class GuestMachine : IDisposable
     private const string Prompt = "root@guest:~# ";
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(6);
     private readonly MemoryCharacterOutput _console = new();
-    private readonly VirtualMachine _machine;
+    private VirtualMachine _machine;
     private int _seen;
 
     private GuestMachine(BootSource boot, string accelerator, int processors, ulong memory, Func<MachineSettings, MachineSettings>? change = null, bool hasConsole = false)
@@ -89,6 +90,18 @@ internal sealed class GuestMachine : IDisposable
     public static GuestMachine StartKernel(string path, string commandLine, string accelerator, int processors = 1, ulong memory = 64UL << 20)
     {
         return new GuestMachine(new BootSource { Kernel = BootImage.FromFile(path), CommandLine = commandLine }, accelerator, processors, memory);
+    }
+
+    /// <summary>Saves the machine, ends it, and has another go on in its place, with the disks of the snapshot.</summary>
+    /// <param name="directory">Where the snapshot is to be.</param>
+    /// <param name="accelerator">Who executes it then.</param>
+    public void GoOn(string directory, string accelerator)
+    {
+        _machine.Snapshot(directory);
+        _machine.Dispose();
+        using MachineSnapshot snapshot = MachineSnapshot.Open(directory);
+        _machine = new VirtualMachine(SnapshotSettings.Create(snapshot, AcceleratorCatalog.Create(accelerator), _console) with { Serial0 = _console });
+        _machine.Start();
     }
 
     /// <summary>Types into the console.</summary>
