@@ -13,11 +13,11 @@ public sealed partial class VerifyTests
     public static TheoryData<string> Mutations => [.. Mutation.Names];
 
     [Theory]
-    [InlineData("interpreter", "64", "12")]
-    [InlineData("translator", "64", "6")]
-    [InlineData("optimized", "64", "6")]
-    [InlineData("interpreter", "32", "4")]
-    [InlineData("interpreter", "16", "4")]
+    [InlineData("interpreter", "64", "8")]
+    [InlineData("translator", "64", "4")]
+    [InlineData("optimized", "64", "4")]
+    [InlineData("interpreter", "32", "3")]
+    [InlineData("interpreter", "16", "3")]
     public async Task RandomInstructionsDoWhatTheHostsProcessorDoes(string subject, string bits, string seconds)
     {
         seconds = Environment.GetEnvironmentVariable("LAMINA_VERIFY_SECONDS") ?? seconds;

@@ -3,6 +3,7 @@ using Lamina.SoftCpu;
 using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Memory;
+using Lamina.Verify.Legacy;
 
 namespace Lamina.Verify;
 
@@ -19,6 +20,7 @@ internal sealed unsafe partial class GuestProcessor
     private const ulong StackTop = 0x9000;
     private const ulong HighDirectories = 0x9000;
     private const int HandlerSize = 16;
+    private const int PortMapBase = 0x66;
     private const int Vectors = 32;
     private const byte Breakpoint = 0xcc;
     private const byte Halt = 0xf4;
@@ -34,7 +36,6 @@ internal sealed unsafe partial class GuestProcessor
         *(ulong*)(_tables + 0x1000 + (511 * 8)) = HighDirectories | Present | Writable;
         *(ulong*)(_tables + HighDirectories + (510 * 8)) = (HighDirectories + 0x1000) | Present | Writable;
         *(ulong*)(_tables + HighDirectories + 0x1000) = 0x80 | Present | Writable;
-        Legacy.DescriptorList.All.CopyTo(new Span<ulong>(_tables + Gdt, Legacy.DescriptorList.All.Length));
         for (ulong vector = 0; vector < Vectors; vector++)
         {
             ulong handler = High + Handlers + (vector * HandlerSize);
@@ -45,12 +46,13 @@ internal sealed unsafe partial class GuestProcessor
         }
 
         *(ulong*)(_tables + TaskState + 4) = High + StackTop;
+        *(ushort*)(_tables + TaskState + PortMapBase) = ushort.MaxValue;
         c->TaskRegister = new SegmentCache { Base = High + TaskState, Limit = 0x67, Attributes = 0x8b };
         c->LocalDescriptorTable = new SegmentCache { Attributes = SegmentCache.Unusable };
         c->IdtBase = High + Idt;
         c->IdtLimit = (Vectors * 16) - 1;
         c->GdtBase = High + Gdt;
-        c->GdtLimit = (ushort)((Legacy.DescriptorList.All.Length * 8) - 1);
+        c->GdtLimit = (ushort)((DescriptorList.All.Length * 8) - 1);
     }
 
     private void RunTranslated(ProcessorContext* c, TestCase test, ref CaseResult result)
@@ -73,19 +75,10 @@ internal sealed unsafe partial class GuestProcessor
             throw new InvalidOperationException($"the guest ended with {exit}");
         }
 
-        TakeException(c, ref result);
+        TakeException(c, test, ref result);
     }
 
-    private static void ReturnToUser(ProcessorContext* c)
-    {
-        c->Segments[SegmentRegister.Cs] = new SegmentCache { Limit = uint.MaxValue, Attributes = 0xa0fb };
-        c->Segments[SegmentRegister.Ss] = new SegmentCache { Limit = uint.MaxValue, Attributes = 0xc0f3 };
-        c->Cpl = 3;
-        c->Halted = false;
-        ProcessorMode.Update(c);
-    }
-
-    private void TakeException(ProcessorContext* c, ref CaseResult result)
+    private void TakeException(ProcessorContext* c, TestCase test, ref CaseResult result)
     {
         const ulong error = 0x27d00;
         int vector = (int)((c->Rip - 1 - High - Handlers) / HandlerSize);
@@ -99,10 +92,13 @@ internal sealed unsafe partial class GuestProcessor
             state->Flags = frame[2];
         }
 
+        StoreSelectors(c, ref result);
+        result.Segments[SegmentValues.Cs] = new SegmentValue((ushort)frame[1], 0, 0, 0);
+        result.Segments[SegmentValues.Ss] = new SegmentValue((ushort)frame[4], 0, 0, 0);
         result.Rip = frame[0];
         result.Vector = vector;
         result.Address = c->Cr2;
-        if (vector == BreakpointTrap)
+        if (vector == BreakpointTrap && result.Rip != Arena.Slot + (ulong)test.Length)
         {
             result.Vector = CaseResult.None;
             result.Rip--;
