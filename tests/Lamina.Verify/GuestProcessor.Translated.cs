@@ -28,6 +28,7 @@ internal sealed unsafe partial class GuestProcessor
     private const int OverflowTrap = 4;
     private const int PageFault = 14;
     private const uint Fetch = 16;
+    private const ulong ResumeFlag = 0x1_0000;
 
     private void PrepareExceptions(ProcessorContext* c)
     {
@@ -62,8 +63,7 @@ internal sealed unsafe partial class GuestProcessor
         test.Instruction.CopyTo(slot);
         slot[test.Length..].Fill(Breakpoint);
         _partition.Blocks.InvalidateCode(Arena.Slot, (ulong)slot.Length);
-        Block* block = _partition.Blocks.Create(c, Arena.Slot, 8);
-        if (block != null)
+        if (test.Bits == 64 && _partition.Blocks.Create(c, Arena.Slot, 8) is var block && block != null)
         {
             // It is translated at once.
             block->Heat = interpreted;
@@ -86,26 +86,35 @@ internal sealed unsafe partial class GuestProcessor
         bool hasCode = (error >> vector & 1) != 0;
         result.ErrorCode = hasCode ? (uint)*frame++ : 0;
         Store(c, ref result.State);
-        fixed (Lamina.SoftCpu.Tests.Fpu.NativeState* state = &result.State)
+        if (test.Bits == 64)
         {
-            state->General[4] = frame[3];
-            state->Flags = frame[2];
+            StoreSelectors(c, ref result);
+        }
+        else
+        {
+            StoreSegments(c, ref result);
+            result.IsDelivered = true;
         }
 
-        StoreSelectors(c, ref result);
-        result.Segments[SegmentValues.Cs] = new SegmentValue((ushort)frame[1], 0, 0, 0);
-        result.Segments[SegmentValues.Ss] = new SegmentValue((ushort)frame[4], 0, 0, 0);
-        result.Rip = frame[0];
+        TakeFrame(frame, ref result);
+        ulong start = Start(test);
+        ulong code = test.Bits == 64 ? 0 : test.Segments[SegmentValues.Cs].Base;
         result.Vector = vector;
         result.Address = c->Cr2;
-        if (vector == BreakpointTrap && result.Rip != Arena.Slot + (ulong)test.Length)
+        if (vector == BreakpointTrap && result.Rip != start + (ulong)test.Length)
         {
             result.Vector = CaseResult.None;
             result.Rip--;
         }
-        else if (vector == PageFault && (result.ErrorCode & Fetch) != 0 && result.Address == result.Rip)
+        else if (vector == PageFault && (result.ErrorCode & Fetch) != 0 && result.Address == (test.Bits == 64 ? result.Rip : (uint)(result.Rip + code)))
         {
             result.Vector = CaseResult.None;
+        }
+
+        if (test.Bits != 64)
+        {
+            // That of a fault is the frame's.
+            result.State.Flags &= ~ResumeFlag;
         }
     }
 }

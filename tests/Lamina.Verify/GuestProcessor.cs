@@ -120,7 +120,7 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
             LoadWideSegments(c);
         }
 
-        ulong start = test.Bits == 64 ? Arena.Slot : (uint)Arena.Slot - test.Segments[SegmentValues.Cs].Base;
+        ulong start = Start(test);
         Load(c, in test.State, start);
         if (_subject != Subject.Interpreter)
         {
@@ -221,6 +221,8 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
             s->Mxcsr = c->Mxcsr;
         }
     }
+
+    private static ulong Start(TestCase test) => test.Bits == 64 ? Arena.Slot : (uint)Arena.Slot - test.Segments[SegmentValues.Cs].Base;
 
     private static void StoreSelectors(ProcessorContext* c, ref CaseResult result)
     {
