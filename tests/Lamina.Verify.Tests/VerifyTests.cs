@@ -13,11 +13,13 @@ public sealed partial class VerifyTests
     public static TheoryData<string> Mutations => [.. Mutation.Names];
 
     [Theory]
-    [InlineData("interpreter", "64", "12")]
-    [InlineData("translator", "64", "6")]
-    [InlineData("optimized", "64", "6")]
-    [InlineData("interpreter", "32", "4")]
-    [InlineData("interpreter", "16", "4")]
+    [InlineData("interpreter", "64", "8")]
+    [InlineData("translator", "64", "4")]
+    [InlineData("optimized", "64", "4")]
+    [InlineData("interpreter", "32", "3")]
+    [InlineData("interpreter", "16", "3")]
+    [InlineData("optimized", "32", "2")]
+    [InlineData("optimized", "16", "2")]
     public async Task RandomInstructionsDoWhatTheHostsProcessorDoes(string subject, string bits, string seconds)
     {
         seconds = Environment.GetEnvironmentVariable("LAMINA_VERIFY_SECONDS") ?? seconds;
@@ -139,9 +141,6 @@ public sealed partial class VerifyTests
         (status, output) = await Run("--bits", "8");
         Assert.Equal(2, status);
         Assert.Contains("'8'", output, StringComparison.Ordinal);
-        (status, output) = await Run("--bits", "16", "--subject", "translator");
-        Assert.Equal(2, status);
-        Assert.Contains("translator", output, StringComparison.Ordinal);
     }
 
     private static bool MakerIsListed() => X86Base.CpuId(0, 0) is { Ebx: 0x6874_7541, Edx: 0x6974_6e65, Ecx: 0x444d_4163 };

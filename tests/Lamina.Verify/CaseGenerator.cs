@@ -5,7 +5,7 @@ using Lamina.SoftCpu.Tests.Fpu;
 namespace Lamina.Verify;
 
 /// <summary>Makes cases: each instruction as often as any other, with operands that reach the corners, and addresses that sometimes fault.</summary>
-internal sealed unsafe class CaseGenerator : ICaseSource
+internal sealed unsafe partial class CaseGenerator : ICaseSource
 {
     private const int Rsp = 4;
     private const int Attempts = 50;
@@ -60,6 +60,7 @@ internal sealed unsafe class CaseGenerator : ICaseSource
             }
 
             test.Bits = 64;
+            test.LoadsSegments = LoadsSegment(i);
             test.Length = i.IsInvalid ? TestCase.MaximumLength : i.Length;
             _buffer.AsSpan(0, 16).CopyTo(test.Code);
             test.Code.AsSpan(test.Length).Clear();
@@ -206,6 +207,11 @@ internal sealed unsafe class CaseGenerator : ICaseSource
             return false;
         }
 
+        if (i.Mnemonic is Mnemonic.Popf or Mnemonic.Popfq)
+        {
+            return AimFlags(ref random, test, s);
+        }
+
         if (i.IsStringInstruction)
         {
             s->General[6] = Target(ref random, 512);
@@ -235,12 +241,28 @@ internal sealed unsafe class CaseGenerator : ICaseSource
             return true;
         }
 
+        test.LoadsSegments = LoadsSegment(i);
+        if (test.LoadsSegments || i.Mnemonic is Mnemonic.Lar or Mnemonic.Lsl or Mnemonic.Verr or Mnemonic.Verw)
+        {
+            AimSelector(ref random, test, s, i);
+        }
+
         if (i.MemoryBase == Register.None && i.MemoryIndex == Register.None && i.MemoryDisplSize == 0 || i.Op0Kind != OpKind.Memory && i.Op1Kind != OpKind.Memory && i.Op2Kind != OpKind.Memory)
         {
             return true;
         }
 
+        if (StateLength(i) is var length and not 0)
+        {
+            return AimState(ref random, test, s, ref i, length);
+        }
+
         ulong target = Target(ref random, 64);
+        if (test.LoadsSegments)
+        {
+            PutSelector(ref random, test, target + (i.Mnemonic is Mnemonic.Mov ? 0 : (ulong)i.Op0Register.GetSize()));
+        }
+
         if (i.Mnemonic is Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc && i.Op1Kind == OpKind.Register)
         {
             int bits = i.Op1Register.GetFullRegister() - Register.RAX;
@@ -346,6 +368,11 @@ internal sealed unsafe class CaseGenerator : ICaseSource
             s->General[1] = random.OneIn(3) ? (ulong)random.Next(3) : s->General[1];
             i = Decode();
             return true;
+        }
+
+        if (i.FlowControl is FlowControl.Interrupt)
+        {
+            return AimInterrupt(ref random, ref i);
         }
 
         if (_buffer.AsSpan(0, i.Length).Contains((byte)0x66))

@@ -20,7 +20,7 @@ internal struct CaseResult
     /// <summary>The address that a page fault names.</summary>
     public ulong Address;
 
-    /// <summary>Segment registers of 16- and 32-bit code.</summary>
+    /// <summary>Segment registers; of 64-bit code the selectors alone.</summary>
     public SegmentValues Segments;
 
     /// <summary>Which of <see cref="DescriptorList"/> it set the accessed bit of.</summary>

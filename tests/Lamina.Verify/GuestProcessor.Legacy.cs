@@ -47,19 +47,25 @@ internal sealed unsafe partial class GuestProcessor
     // A software interrupt is delivered by the instruction itself: what it interrupted is in the frame.
     private void TakeDelivered(ProcessorContext* c, ref CaseResult result)
     {
-        const int flags = 2;
-        const int stackPointer = 3;
         result.Vector = (int)((c->Rip - High - Handlers) / HandlerSize);
         ulong* frame = (ulong*)(_tables + (c->Registers[4] - High));
         Store(c, ref result.State);
         StoreSegments(c, ref result);
-        fixed (Lamina.SoftCpu.Tests.Fpu.NativeState* state = &result.State)
-        {
-            state->General[4] = frame[stackPointer];
-            state->Flags = frame[flags];
-        }
-
-        result.Rip = frame[0];
+        TakeFrame(frame, ref result);
         result.IsDelivered = true;
+    }
+
+    // RIP, CS, RFLAGS, RSP and SS of what was interrupted. The hidden parts of CS and SS are lost.
+    private static void TakeFrame(ulong* frame, ref CaseResult result)
+    {
+        const int stackPointer = 4;
+        result.Rip = frame[0];
+        result.Segments[SegmentValues.Cs] = new SegmentValue((ushort)frame[1], 0, 0, 0);
+        result.Segments[SegmentValues.Ss] = new SegmentValue((ushort)frame[4], 0, 0, 0);
+        result.State.Flags = frame[2];
+        fixed (ulong* general = result.State.General)
+        {
+            general[stackPointer] = frame[3];
+        }
     }
 }

@@ -3,6 +3,7 @@ using Lamina.SoftCpu;
 using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Memory;
+using Lamina.Verify.Legacy;
 
 namespace Lamina.Verify;
 
@@ -19,6 +20,7 @@ internal sealed unsafe partial class GuestProcessor
     private const ulong StackTop = 0x9000;
     private const ulong HighDirectories = 0x9000;
     private const int HandlerSize = 16;
+    private const int PortMapBase = 0x66;
     private const int Vectors = 32;
     private const byte Breakpoint = 0xcc;
     private const byte Halt = 0xf4;
@@ -26,6 +28,7 @@ internal sealed unsafe partial class GuestProcessor
     private const int OverflowTrap = 4;
     private const int PageFault = 14;
     private const uint Fetch = 16;
+    private const ulong ResumeFlag = 0x1_0000;
 
     private void PrepareExceptions(ProcessorContext* c)
     {
@@ -34,7 +37,6 @@ internal sealed unsafe partial class GuestProcessor
         *(ulong*)(_tables + 0x1000 + (511 * 8)) = HighDirectories | Present | Writable;
         *(ulong*)(_tables + HighDirectories + (510 * 8)) = (HighDirectories + 0x1000) | Present | Writable;
         *(ulong*)(_tables + HighDirectories + 0x1000) = 0x80 | Present | Writable;
-        Legacy.DescriptorList.All.CopyTo(new Span<ulong>(_tables + Gdt, Legacy.DescriptorList.All.Length));
         for (ulong vector = 0; vector < Vectors; vector++)
         {
             ulong handler = High + Handlers + (vector * HandlerSize);
@@ -45,12 +47,13 @@ internal sealed unsafe partial class GuestProcessor
         }
 
         *(ulong*)(_tables + TaskState + 4) = High + StackTop;
+        *(ushort*)(_tables + TaskState + PortMapBase) = ushort.MaxValue;
         c->TaskRegister = new SegmentCache { Base = High + TaskState, Limit = 0x67, Attributes = 0x8b };
         c->LocalDescriptorTable = new SegmentCache { Attributes = SegmentCache.Unusable };
         c->IdtBase = High + Idt;
         c->IdtLimit = (Vectors * 16) - 1;
         c->GdtBase = High + Gdt;
-        c->GdtLimit = (ushort)((Legacy.DescriptorList.All.Length * 8) - 1);
+        c->GdtLimit = (ushort)((DescriptorList.All.Length * 8) - 1);
     }
 
     private void RunTranslated(ProcessorContext* c, TestCase test, ref CaseResult result)
@@ -60,8 +63,7 @@ internal sealed unsafe partial class GuestProcessor
         test.Instruction.CopyTo(slot);
         slot[test.Length..].Fill(Breakpoint);
         _partition.Blocks.InvalidateCode(Arena.Slot, (ulong)slot.Length);
-        Block* block = _partition.Blocks.Create(c, Arena.Slot, 8);
-        if (block != null)
+        if (test.Bits == 64 && _partition.Blocks.Create(c, Arena.Slot, 8) is var block && block != null)
         {
             // It is translated at once.
             block->Heat = interpreted;
@@ -73,19 +75,10 @@ internal sealed unsafe partial class GuestProcessor
             throw new InvalidOperationException($"the guest ended with {exit}");
         }
 
-        TakeException(c, ref result);
+        TakeException(c, test, ref result);
     }
 
-    private static void ReturnToUser(ProcessorContext* c)
-    {
-        c->Segments[SegmentRegister.Cs] = new SegmentCache { Limit = uint.MaxValue, Attributes = 0xa0fb };
-        c->Segments[SegmentRegister.Ss] = new SegmentCache { Limit = uint.MaxValue, Attributes = 0xc0f3 };
-        c->Cpl = 3;
-        c->Halted = false;
-        ProcessorMode.Update(c);
-    }
-
-    private void TakeException(ProcessorContext* c, ref CaseResult result)
+    private void TakeException(ProcessorContext* c, TestCase test, ref CaseResult result)
     {
         const ulong error = 0x27d00;
         int vector = (int)((c->Rip - 1 - High - Handlers) / HandlerSize);
@@ -93,23 +86,35 @@ internal sealed unsafe partial class GuestProcessor
         bool hasCode = (error >> vector & 1) != 0;
         result.ErrorCode = hasCode ? (uint)*frame++ : 0;
         Store(c, ref result.State);
-        fixed (Lamina.SoftCpu.Tests.Fpu.NativeState* state = &result.State)
+        if (test.Bits == 64)
         {
-            state->General[4] = frame[3];
-            state->Flags = frame[2];
+            StoreSelectors(c, ref result);
+        }
+        else
+        {
+            StoreSegments(c, ref result);
+            result.IsDelivered = true;
         }
 
-        result.Rip = frame[0];
+        TakeFrame(frame, ref result);
+        ulong start = Start(test);
+        ulong code = test.Bits == 64 ? 0 : test.Segments[SegmentValues.Cs].Base;
         result.Vector = vector;
         result.Address = c->Cr2;
-        if (vector == BreakpointTrap)
+        if (vector == BreakpointTrap && result.Rip != start + (ulong)test.Length)
         {
             result.Vector = CaseResult.None;
             result.Rip--;
         }
-        else if (vector == PageFault && (result.ErrorCode & Fetch) != 0 && result.Address == result.Rip)
+        else if (vector == PageFault && (result.ErrorCode & Fetch) != 0 && result.Address == (test.Bits == 64 ? result.Rip : (uint)(result.Rip + code)))
         {
             result.Vector = CaseResult.None;
+        }
+
+        if (test.Bits != 64)
+        {
+            // That of a fault is the frame's.
+            result.State.Flags &= ~ResumeFlag;
         }
     }
 }

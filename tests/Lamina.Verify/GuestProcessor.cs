@@ -28,11 +28,13 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
     private readonly SoftwareProcessor _processor;
     private readonly Arena _arena;
     private readonly Subject _subject;
+    private readonly HostSegments _host;
 
-    public GuestProcessor(Arena arena, Subject subject)
+    public GuestProcessor(Arena arena, Subject subject, HostSegments host)
     {
         _arena = arena;
         _subject = subject;
+        _host = host;
         _tables = (byte*)NativeMemory.AlignedAlloc(TableSize, Arena.PageSize);
         new Span<byte>(_tables, TableSize).Clear();
         _memory = new GuestMemory(
@@ -83,14 +85,25 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
         MemoryUnit.FlushTlb(c);
     }
 
-    private static void LoadWideSegments(ProcessorContext* c)
+    // With the host's selectors, and its descriptors.
+    private void LoadWideSegments(ProcessorContext* c)
     {
+        bool updates = c->CodeSize != 8 || c->Cpl != UserLevel;
         for (int n = 0; n < SegmentValues.Count; n++)
         {
-            c->Segments[n] = new SegmentCache { Limit = uint.MaxValue, Attributes = n == SegmentRegister.Cs ? 0xa0fbu : 0xc0f3u };
+            c->Segments[n] = new SegmentCache { Selector = _host.Selectors[n], Limit = uint.MaxValue, Attributes = n == SegmentRegister.Cs ? 0xa0fbu : 0xc0f3u };
+            c->SegmentBase[n] = 0;
         }
 
+        _host.Descriptors.CopyTo(new Span<ulong>(_tables + Gdt, _host.Descriptors.Length));
         c->Cpl = UserLevel;
+        c->Halted = false;
+        c->InterruptShadow = false;
+        c->StackSegmentShadow = false;
+        if (updates)
+        {
+            ProcessorMode.Update(c);
+        }
     }
 
     /// <summary>Executes; the arena's data is the instruction's.</summary>
@@ -98,22 +111,16 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
     {
         ProcessorContext* c = _processor.Context;
         result.IsDelivered = false;
-        if (_subject != Subject.Interpreter)
-        {
-            ReturnToUser(c);
-        }
-
         if (test.Bits != 64)
         {
             LoadSegments(c, test);
         }
-        else if (_subject == Subject.Interpreter && c->CodeSize != 8)
+        else
         {
             LoadWideSegments(c);
-            ProcessorMode.Update(c);
         }
 
-        ulong start = test.Bits == 64 ? Arena.Slot : (uint)Arena.Slot - test.Segments[SegmentValues.Cs].Base;
+        ulong start = Start(test);
         Load(c, in test.State, start);
         if (_subject != Subject.Interpreter)
         {
@@ -142,13 +149,14 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
         // Handlers of branches set RIP, the others leave it to the caller.
         result.Rip = result.Vector == CaseResult.None && c->Rip == start ? start + (ulong)test.Length : c->Rip;
         result.Address = c->Cr2;
-        if (test.Bits == 64)
-        {
-            Store(c, ref result.State);
-        }
-        else if (result.Vector == CaseResult.None && c->Cpl != UserLevel)
+        if (result.Vector == CaseResult.None && c->Cpl != UserLevel)
         {
             TakeDelivered(c, ref result);
+        }
+        else if (test.Bits == 64)
+        {
+            Store(c, ref result.State);
+            StoreSelectors(c, ref result);
         }
         else
         {
@@ -211,6 +219,16 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
             Buffer.MemoryCopy(c->X87Image, s->X87, 512, X87Image.Length);
             s->Flags = Flags.Get(c);
             s->Mxcsr = c->Mxcsr;
+        }
+    }
+
+    private static ulong Start(TestCase test) => test.Bits == 64 ? Arena.Slot : (uint)Arena.Slot - test.Segments[SegmentValues.Cs].Base;
+
+    private static void StoreSelectors(ProcessorContext* c, ref CaseResult result)
+    {
+        for (int n = 0; n < SegmentValues.Count; n++)
+        {
+            result.Segments[n] = new SegmentValue(c->Segments[n].Selector, 0, 0, 0);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
 using Lamina.SoftCpu;
 using Lamina.SoftCpu.Fpu;
@@ -32,6 +33,8 @@ internal static class InstructionList
         [CpuidFeature.POPCNT] = ProcessorFeatures.Popcnt,
         [CpuidFeature.LZCNT] = ProcessorFeatures.Lzcnt,
         [CpuidFeature.MOVBE] = ProcessorFeatures.Movbe,
+        [CpuidFeature.FXSR] = ProcessorFeatures.Fxsr,
+        [CpuidFeature.XSAVE] = ProcessorFeatures.Avx,
     };
 
     private static readonly HashSet<CpuidFeature> Everywhere =
@@ -48,8 +51,18 @@ internal static class InstructionList
         Mnemonic.Retf, Mnemonic.Lss, Mnemonic.Lfs, Mnemonic.Lgs, Mnemonic.Lar, Mnemonic.Lsl, Mnemonic.Verr, Mnemonic.Verw, Mnemonic.Sgdt, Mnemonic.Sidt, Mnemonic.Sldt, Mnemonic.Str,
         Mnemonic.Smsw, Mnemonic.Rdtsc, Mnemonic.Rdtscp, Mnemonic.Rdpmc, Mnemonic.Cpuid, Mnemonic.Xgetbv, Mnemonic.Rdfsbase, Mnemonic.Rdgsbase, Mnemonic.Wrfsbase, Mnemonic.Wrgsbase,
         Mnemonic.Monitor, Mnemonic.Mwait, Mnemonic.Fnstenv, Mnemonic.Fldenv, Mnemonic.Fnsave, Mnemonic.Frstor, Mnemonic.Fstenv, Mnemonic.Fsave,
-        Mnemonic.Fxsave, Mnemonic.Fxsave64, Mnemonic.Fxrstor, Mnemonic.Fxrstor64, Mnemonic.Emms, Mnemonic.Popf, Mnemonic.Popfd, Mnemonic.Popfq, Mnemonic.In, Mnemonic.Out,
-        Mnemonic.Insb, Mnemonic.Insw, Mnemonic.Insd, Mnemonic.Outsb, Mnemonic.Outsw, Mnemonic.Outsd, Mnemonic.Bound, Mnemonic.Clflush,
+        Mnemonic.Fxsave, Mnemonic.Fxsave64, Mnemonic.Fxrstor, Mnemonic.Fxrstor64, Mnemonic.Xsave, Mnemonic.Xsaveopt, Mnemonic.Xsavec, Mnemonic.Xrstor, Mnemonic.Emms, Mnemonic.Popf, Mnemonic.Popfd, Mnemonic.Popfq,
+        Mnemonic.In, Mnemonic.Out, Mnemonic.Insb, Mnemonic.Insw, Mnemonic.Insd, Mnemonic.Outsb, Mnemonic.Outsw, Mnemonic.Outsd, Mnemonic.Bound, Mnemonic.Clflush,
+    ];
+
+    // Of these, what is compared in 64-bit code alone, where the host knows all of it.
+    private static readonly HashSet<Mnemonic> OnlyIn64Bits =
+    [
+        Mnemonic.Int, Mnemonic.Int1, Mnemonic.Int3, Mnemonic.Lss, Mnemonic.Lfs, Mnemonic.Lgs, Mnemonic.Lar, Mnemonic.Lsl, Mnemonic.Verr, Mnemonic.Verw, Mnemonic.Fnstenv, Mnemonic.Fldenv,
+        Mnemonic.Fnsave, Mnemonic.Frstor, Mnemonic.Fxsave, Mnemonic.Fxsave64, Mnemonic.Fxrstor, Mnemonic.Fxrstor64, Mnemonic.Xsave, Mnemonic.Xsave64, Mnemonic.Xsaveopt, Mnemonic.Xsaveopt64,
+        Mnemonic.Xsavec, Mnemonic.Xsavec64, Mnemonic.Xrstor, Mnemonic.Xrstor64, Mnemonic.Popf, Mnemonic.Popfq, Mnemonic.In, Mnemonic.Out, Mnemonic.Insb, Mnemonic.Insw, Mnemonic.Insd,
+        Mnemonic.Outsb, Mnemonic.Outsw, Mnemonic.Outsd, Mnemonic.Hlt, Mnemonic.Cli, Mnemonic.Sti, Mnemonic.Rdmsr, Mnemonic.Wrmsr, Mnemonic.Clts, Mnemonic.Invd, Mnemonic.Wbinvd, Mnemonic.Invlpg,
+        Mnemonic.Lgdt, Mnemonic.Lidt, Mnemonic.Lldt, Mnemonic.Ltr, Mnemonic.Lmsw, Mnemonic.Xsetbv,
     ];
 
     // What only 16- and 32-bit code has, or is compared in it alone, with the manual's pseudo-code.
@@ -103,22 +116,29 @@ internal static class InstructionList
     private static bool Decide(in Instruction i)
     {
         bool segments = i.CodeSize != CodeSize.Code64;
-        bool own = i.Mnemonic is not Mnemonic.Mov || !(!segments && (IsSegment(i.Op0Register) || IsSegment(i.Op1Register)) || IsSystem(i.Op0Register) || IsSystem(i.Op1Register));
-        own &= segments || i.Mnemonic is not (Mnemonic.Pop or Mnemonic.Push) || !IsSegment(i.Op0Register);
+        bool own = i.Mnemonic is not Mnemonic.Mov || !(IsSystem(i.Op0Register) || IsSystem(i.Op1Register));
         if (segments && Modelled.Contains(i.Mnemonic))
         {
             return true;
         }
 
-        if (i.IsInvalid || !own || i.IsPrivileged || Excluded.Contains(i.Mnemonic) || i.Op0Kind is OpKind.FarBranch16 or OpKind.FarBranch32 || i.Code.ToString().Contains("_m1616", StringComparison.Ordinal)
-            || i.Code.ToString().Contains("_m1632", StringComparison.Ordinal) || i.Code.ToString().Contains("_m1664", StringComparison.Ordinal))
+        if (i.IsInvalid || !own)
+        {
+            return false;
+        }
+
+        // Offsets of 64 bits in far pointers are not what processors of every maker have (AMD APM volume 3, LSS).
+        string name = i.Code.ToString();
+        bool far = i.Op0Kind is OpKind.FarBranch16 or OpKind.FarBranch32 || name.Contains("_m1616", StringComparison.Ordinal) || name.Contains("_m1632", StringComparison.Ordinal);
+        bool listed = !segments && OnlyIn64Bits.Contains(i.Mnemonic);
+        if (!listed && (i.IsPrivileged || Excluded.Contains(i.Mnemonic) || far) || name.Contains("_m1664", StringComparison.Ordinal))
         {
             return false;
         }
 
         foreach (CpuidFeature feature in i.Code.CpuidFeatures())
         {
-            if (!Everywhere.Contains(feature) && !(Extensions.TryGetValue(feature, out ProcessorFeatures extension) && (HostFeatures.All & extension) == extension))
+            if (!Everywhere.Contains(feature) && !HasStateComponents(feature) && !(Extensions.TryGetValue(feature, out ProcessorFeatures extension) && (HostFeatures.All & extension) == extension))
             {
                 return false;
             }
@@ -127,7 +147,13 @@ internal static class InstructionList
         return true;
     }
 
-    private static bool IsSegment(Register register) => register is >= Register.ES and <= Register.GS;
+    // XSAVEOPT and XSAVEC (CPUID leaf 0DH).
+    private static bool HasStateComponents(CpuidFeature feature)
+    {
+        const int leaf = 0xd;
+        int bit = feature switch { CpuidFeature.XSAVEOPT => 1, CpuidFeature.XSAVEC => 2, _ => 0 };
+        return bit != 0 && (HostFeatures.All & ProcessorFeatures.Avx) != 0 && (X86Base.CpuId(leaf, 1).Eax & bit) != 0;
+    }
 
     private static bool IsSystem(Register register) => register is (>= Register.CR0 and <= Register.CR15) or (>= Register.DR0 and <= Register.DR15) or (>= Register.TR0 and <= Register.TR7);
 

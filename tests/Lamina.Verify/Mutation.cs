@@ -8,8 +8,10 @@ internal sealed unsafe class Mutation
 {
     private const ulong Carry = 1;
     private const ulong Auxiliary = 0x10;
+    private const ulong Zero = 0x40;
     private const ulong Sign = 0x80;
     private const ulong Direction = 0x400;
+    private const ulong NestedTask = 0x4000;
     private const int GeneralProtection = 13;
     private static readonly Mutation[] All =
     [
@@ -37,6 +39,21 @@ internal sealed unsafe class Mutation
         new("upper-half", static (TestCase _, in Instruction i, ref CaseResult result) => result.State.General[0] |= i.Code == Code.Mov_r32_rm32 && i.Op0Register == Register.EAX ? 1UL << 63 : 0),
         new("vector-bit", static (TestCase _, in Instruction i, ref CaseResult result) => result.State.Mxcsr ^= i.Code == Code.VEX_Vdivpd_ymm_ymm_ymmm256 ? 1u : 0),
         new("repeat-count", static (TestCase _, in Instruction i, ref CaseResult result) => result.State.General[1] += i.Code == Code.Scasb_AL_m8 && i.HasRepnePrefix ? 1UL : 0),
+        new("popped-nested-task", static (TestCase _, in Instruction i, ref CaseResult result) => Flip(ref result, i.Code == Code.Popfq, NestedTask)),
+        new("restored-tags", static (TestCase _, in Instruction i, ref CaseResult result) => FlipTag(ref result, i.Mnemonic == Mnemonic.Fxrstor)),
+        new("saved-words", static (TestCase test, in Instruction i, ref CaseResult result) => FlipMemory(test, i, result, i.Mnemonic == Mnemonic.Fnsave, 4)),
+        new("state-header", static (TestCase test, in Instruction i, ref CaseResult result) => FlipMemory(test, i, result, i.Mnemonic == Mnemonic.Xsavec, 520)),
+        new("restored-upper-half", static (TestCase _, in Instruction i, ref CaseResult result) => FlipVector(ref result, i.Mnemonic == Mnemonic.Xrstor)),
+        new("interrupt-error-code", static (TestCase _, in Instruction i, ref CaseResult result) => result.ErrorCode ^= i.Mnemonic == Mnemonic.Int && result.Vector == GeneralProtection ? 1u : 0),
+        new("interrupt-address", static (TestCase _, in Instruction i, ref CaseResult result) => result.Rip -= i.Mnemonic == Mnemonic.Int3 && result.Vector == 3 ? 1u : 0),
+        new("null-stack", static (TestCase test, in Instruction i, ref CaseResult result) => Pass(test, i.Code == Code.Mov_Sreg_rm16 && i.Op0Register == Register.SS && result.Vector == GeneralProtection && result.ErrorCode == 0, ref result)),
+        new("loaded-selector", static (TestCase _, in Instruction i, ref CaseResult result) =>
+        {
+            const int fs = 4;
+            result.Segments[fs] = i.Mnemonic == Mnemonic.Lfs && result.Vector == CaseResult.None ? result.Segments[fs] with { Selector = 0 } : result.Segments[fs];
+        }),
+        new("port-privilege", static (TestCase test, in Instruction i, ref CaseResult result) => Pass(test, i.Code == Code.In_AL_DX && result.Vector == GeneralProtection, ref result)),
+        new("access-rights", static (TestCase _, in Instruction i, ref CaseResult result) => Flip(ref result, i.Mnemonic == Mnemonic.Lar, Zero)),
         new("decimal-carry", static (TestCase _, in Instruction i, ref CaseResult result) => Flip(ref result, i.Mnemonic == Mnemonic.Daa, Carry)) { Bits = 32 },
         new("segment-limit", static (TestCase test, in Instruction i, ref CaseResult result) => Pass(test, i.Code == Code.Add_rm32_r32 && result.Vector == GeneralProtection, ref result)) { Bits = 32 },
         new("accessed-bit", static (TestCase _, in Instruction i, ref CaseResult result) => result.Accessed = i.Mnemonic == Mnemonic.Mov ? (ushort)0 : result.Accessed) { Bits = 32 },
@@ -96,6 +113,32 @@ internal sealed unsafe class Mutation
         {
             result.Vector = CaseResult.None;
             result.Rip += (ulong)test.Length;
+        }
+    }
+
+    private static void FlipTag(ref CaseResult result, bool applies)
+    {
+        const int tags = 4;
+        fixed (byte* x87 = result.State.X87)
+        {
+            x87[tags] ^= applies && result.Vector == CaseResult.None ? (byte)1 : (byte)0;
+        }
+    }
+
+    private static void FlipVector(ref CaseResult result, bool applies)
+    {
+        const int upper = 16;
+        fixed (byte* vectors = result.State.Vectors)
+        {
+            vectors[upper] ^= applies && result.Vector == CaseResult.None ? (byte)1 : (byte)0;
+        }
+    }
+
+    private static void FlipMemory(TestCase test, in Instruction i, in CaseResult result, bool applies, int offset)
+    {
+        if (applies && result.Vector == CaseResult.None && UndefinedResults.Address(test, i) + (ulong)offset - Arena.Data is < Arena.DataSize and var at)
+        {
+            Arena.Bytes[(int)at] ^= 1;
         }
     }
 

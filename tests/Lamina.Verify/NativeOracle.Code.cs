@@ -1,5 +1,6 @@
 using Iced.Intel;
 using Lamina.SoftCpu.Tests.Fpu;
+using Lamina.Verify.Legacy;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Lamina.Verify;
@@ -8,6 +9,7 @@ namespace Lamina.Verify;
 internal sealed unsafe partial class NativeOracle
 {
     private static readonly AssemblerRegister64[] GeneralRegisters = [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15];
+    private static readonly AssemblerRegisterSegment[] SegmentRegisters = [es, cs, ss, ds, fs, gs];
     private static readonly AssemblerRegister64[] SavedRegisters = [rbx, rbp, r12, r13, r14, r15];
     private static readonly AssemblerRegisterYMM[] VectorRegisters = [ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13, ymm14, ymm15];
 
@@ -55,6 +57,7 @@ internal sealed unsafe partial class NativeOracle
         a.push(rax);
         a.iretq();
         a.Label(ref serialized);
+        WriteBases(a, origin);
         a.fxrstor64(__[(long)(input + NativeState.X87Offset)]);
         for (int n = 0; n < 16; n++)
         {
@@ -92,15 +95,68 @@ internal sealed unsafe partial class NativeOracle
 
         a.stmxcsr(__dword_ptr[(long)(output + NativeState.MxcsrOffset)]);
         a.fxsave64(__[(long)(output + NativeState.X87Offset)]);
+        Label end = a.CreateLabel();
+        a.cmp(__byte_ptr[(long)(origin + SegmentsOffset)], 0);
+        a.je(end);
+        for (int n = 0; n < SegmentRegisters.Length; n++)
+        {
+            a.mov(__word_ptr[(long)(origin + SelectorsOffset + (ulong)(2 * n))], SegmentRegisters[n]);
+        }
+
+        a.Label(ref end);
+        a.nop();
+    }
+
+    // What an instruction that loads a segment register is to leave as it was: bases are those of the thread.
+    private static void WriteBases(Assembler a, ulong origin)
+    {
+        Label end = a.CreateLabel();
+        a.cmp(__byte_ptr[(long)(origin + SegmentsOffset)], 0);
+        a.je(end);
+        for (int n = 0; n < SegmentRegisters.Length; n++)
+        {
+            a.mov(__word_ptr[(long)(origin + OriginalsOffset + (ulong)(2 * n))], SegmentRegisters[n]);
+        }
+
+        a.rdfsbase(rax);
+        a.mov(__qword_ptr[(long)(origin + BasesOffset)], rax);
+        a.rdgsbase(rax);
+        a.mov(__qword_ptr[(long)(origin + BasesOffset + 8)], rax);
+        a.Label(ref end);
+        a.nop();
+    }
+
+    private static void RestoreSegments(Assembler a, ulong origin)
+    {
+        Label end = a.CreateLabel();
+        a.cmp(__byte_ptr[(long)(origin + SegmentsOffset)], 0);
+        a.je(end);
+        for (int n = 0; n < SegmentRegisters.Length; n++)
+        {
+            if (n != SegmentValues.Cs)
+            {
+                a.mov(SegmentRegisters[n], __word_ptr[(long)(origin + OriginalsOffset + (ulong)(2 * n))]);
+            }
+        }
+
+        a.mov(rax, __qword_ptr[(long)(origin + BasesOffset)]);
+        a.wrfsbase(rax);
+        a.mov(rax, __qword_ptr[(long)(origin + BasesOffset + 8)]);
+        a.wrgsbase(rax);
+        a.Label(ref end);
+        a.nop();
     }
 
     private static void WriteReturn(Assembler a, ulong origin)
     {
+        const int initialFlags = 0x202;
         a.mov(rsp, __qword_ptr[(long)(origin + StackPointerOffset)]);
+        RestoreSegments(a, origin);
         a.fninit();
         a.vzeroupper();
         a.ldmxcsr(__dword_ptr[(long)(origin + MxcsrOffset)]);
-        a.cld();
+        a.push(initialFlags);
+        a.popfq();
         for (int n = SavedRegisters.Length - 1; n >= 0; n--)
         {
             a.pop(SavedRegisters[n]);

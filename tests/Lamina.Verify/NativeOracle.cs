@@ -2,6 +2,7 @@ using System.ComponentModel;
 using System.Runtime.InteropServices;
 using Lamina.SoftCpu.Tests.Fpu;
 using Lamina.SoftCpu.Tests.Machines;
+using Lamina.Verify.Legacy;
 
 namespace Lamina.Verify;
 
@@ -18,6 +19,10 @@ internal sealed unsafe partial class NativeOracle : IDisposable
     private const int SlotOffset = 0x3010;
     private const int MxcsrOffset = 0x3018;
     private const int SignalOffset = 0x3020;
+    private const int SegmentsOffset = 0x3028;
+    private const int BasesOffset = 0x3030;
+    private const int SelectorsOffset = 0x3040;
+    private const int OriginalsOffset = 0x3050;
     private const int OldHandlersOffset = 0x3100;
     private const int RegistersOffset = 0x3400;
     private const int ExtendedOffset = 0x4000;
@@ -28,7 +33,8 @@ internal sealed unsafe partial class NativeOracle : IDisposable
     private const int ExtendedWords = 104;
     private const int ContextRegisters = 40;
     private const int ContextExtended = 224;
-    private const int LeaveLength = 14;
+    private const int LeaveLength = 5;
+    private const byte JumpRelative = 0xe9;
     private const int BlockAll = 2;
     private const int SignalSetSize = 128;
     private const int SignalInfo = 4;
@@ -84,29 +90,38 @@ internal sealed unsafe partial class NativeOracle : IDisposable
         slot[(TestCase.MaximumLength + LeaveLength)..].Fill(0xcc);
         test.Instruction.CopyTo(slot);
         Span<byte> leave = slot[test.Length..];
-        leave[0] = 0xff;
-        leave[1] = 0x25;
-        BitConverter.TryWriteBytes(leave[2..], 0);
-        BitConverter.TryWriteBytes(leave[6..], _leave);
+        leave[0] = JumpRelative;
+        BitConverter.TryWriteBytes(leave[1..], (int)((long)_leave - (long)(Arena.Slot + (ulong)(test.Length + LeaveLength))));
         leave[LeaveLength..].Fill(0xcc);
         *(NativeState*)(_base + InputOffset) = test.State;
         *(int*)(_base + SignalOffset) = 0;
+        *(_base + SegmentsOffset) = test.LoadsSegments ? (byte)1 : (byte)0;
         result.IsElsewhere = false;
+        for (int n = 0; n < SegmentValues.Count; n++)
+        {
+            result.Segments[n] = default;
+        }
+
         ((delegate* unmanaged<void>)_base)();
         if (*(int*)(_base + SignalOffset) == 0)
         {
             result.State = *(NativeState*)(_base + OutputOffset);
             result.Vector = CaseResult.None;
             result.Rip = Arena.Slot + (ulong)test.Length;
+            for (int n = 0; n < SegmentValues.Count && test.LoadsSegments; n++)
+            {
+                result.Segments[n] = new SegmentValue(*(ushort*)(_base + SelectorsOffset + (2 * n)), 0, 0, 0);
+            }
+
             return;
         }
 
-        TakeFault(ref result);
+        TakeFault(test, ref result);
     }
 
     public void Dispose() => _memory.Dispose();
 
-    private void TakeFault(ref CaseResult result)
+    private void TakeFault(TestCase test, ref CaseResult result)
     {
         const int BreakpointTrap = 3;
         const int PageFault = 14;
@@ -135,7 +150,7 @@ internal sealed unsafe partial class NativeOracle : IDisposable
         result.Vector = (int)registers[(int)Context.Trap];
         result.ErrorCode = (uint)registers[(int)Context.Error];
         result.Address = registers[(int)Context.Address];
-        if (result.Vector == BreakpointTrap)
+        if (result.Vector == BreakpointTrap && result.Rip != Arena.Slot + (ulong)test.Length)
         {
             // A jump into the code page.
             result.Vector = CaseResult.None;

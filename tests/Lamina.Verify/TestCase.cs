@@ -17,6 +17,9 @@ internal sealed class TestCase
     /// <summary>Default size of the code segment: 16, 32 or 64.</summary>
     public int Bits { get; set; } = 64;
 
+    /// <summary>Whether it loads a segment register in 64-bit code.</summary>
+    public bool LoadsSegments { get; set; }
+
     /// <summary>Segment registers of 16- and 32-bit code.</summary>
     public SegmentValues Segments;
 
@@ -38,7 +41,7 @@ internal sealed class TestCase
 
     public TestCase Copy()
     {
-        TestCase copy = new() { Length = Length, State = State, Bits = Bits, Segments = Segments };
+        TestCase copy = new() { Length = Length, State = State, Bits = Bits, Segments = Segments, LoadsSegments = LoadsSegments };
         Code.CopyTo(copy.Code, 0);
         Memory.CopyTo(copy.Memory, 0);
         return copy;

@@ -35,11 +35,6 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         foreach (string file in options.Files)
         {
             TestCase test = VectorFile.Read(File.ReadAllText(file));
-            if (test.Bits != 64 && options.Subject != Subject.Interpreter)
-            {
-                continue;
-            }
-
             replayed++;
             Instruction i = Source(test.Bits, []).Decode(test.Instruction);
             if (comparer.Run(test, i) is { } difference)

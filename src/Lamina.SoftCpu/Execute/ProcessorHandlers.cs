@@ -22,7 +22,9 @@ internal static unsafe class ProcessorHandlers
         uint subleaf = (uint)c->Registers[1];
         CpuidEntry e = p.Cpuid.Get(leaf, subleaf);
         uint apicId = p.Controller?.ApicId ?? (uint)p.Index;
-        switch (leaf)
+
+        // The leaf that answers: one above the table's last is answered by that.
+        switch (e.Leaf)
         {
             case 1:
                 const uint osXsave = 1u << 27;

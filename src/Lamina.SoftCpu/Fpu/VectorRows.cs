@@ -5,7 +5,35 @@ namespace Lamina.SoftCpu.Fpu;
 /// <summary><see cref="VectorTable"/> parsed and indexed by opcode, once a process.</summary>
 internal static class VectorRows
 {
-    private static readonly VectorRow[][] ByOpcode = Parse();
+    private const string ReadOnly = "ro";
+    private const string WritesSecond = "vw";
+
+    // The words of the table, by column.
+    private static readonly (string Word, int Map)[] Maps = [("0F", 1), ("0F38", 2), ("0F3A", 3)];
+    private static readonly (string Word, byte Prefix)[] Prefixes = [("NP", 0), ("OS", 1), ("66", 0x66), ("F3", 0xf3), ("F2", 0xf2)];
+    private static readonly (string Word, OperandWidth Width)[] Widths =
+    [
+        ("", OperandWidth.Vector), ("h", OperandWidth.Half), ("q", OperandWidth.Quarter), ("e", OperandWidth.Eighth), ("d", OperandWidth.Duplicate), ("y", OperandWidth.ByW),
+        ("v", OperandWidth.ByOperandSize), ("8", OperandWidth.Bits8), ("16", OperandWidth.Bits16), ("32", OperandWidth.Bits32), ("64", OperandWidth.Bits64), ("128", OperandWidth.Bits128),
+    ];
+
+    private static readonly (string Word, ProcessorFeatures Feature)[] FeatureWords =
+    [
+        ("-", ProcessorFeatures.None), ("MMX", ProcessorFeatures.Mmx), ("SSE", ProcessorFeatures.Sse), ("SSE2", ProcessorFeatures.Sse2), ("SSE3", ProcessorFeatures.Sse3),
+        ("SSSE3", ProcessorFeatures.Ssse3), ("SSE41", ProcessorFeatures.Sse41), ("SSE42", ProcessorFeatures.Sse42), ("AES", ProcessorFeatures.Aes),
+        ("PCLMUL", ProcessorFeatures.Pclmulqdq), ("SHA", ProcessorFeatures.Sha), ("AVX", ProcessorFeatures.Avx), ("AVX2", ProcessorFeatures.Avx2),
+        ("FMA", ProcessorFeatures.Fma), ("F16C", ProcessorFeatures.F16C), ("POPCNT", ProcessorFeatures.Popcnt), ("LZCNT", ProcessorFeatures.Lzcnt),
+        ("BMI1", ProcessorFeatures.Bmi1), ("BMI2", ProcessorFeatures.Bmi2), ("ADX", ProcessorFeatures.Adx), ("MOVBE", ProcessorFeatures.Movbe),
+    ];
+
+    private static readonly (string Word, RowAttributes Attribute)[] AttributeWords =
+    [
+        (ReadOnly, RowAttributes.None), (WritesSecond, RowAttributes.None), ("un", RowAttributes.Unaligned), ("al", RowAttributes.Aligned), ("mx", RowAttributes.Mxcsr),
+        ("ef", RowAttributes.FlagsOut), ("fi", RowAttributes.FlagsIn), ("o16", RowAttributes.Word), ("w0", RowAttributes.W0), ("w1", RowAttributes.W1),
+        ("x0", RowAttributes.ReadsXmm0), ("x0w", RowAttributes.WritesXmm0), ("ad", RowAttributes.ReadsLengths), ("dr", RowAttributes.ReadsRdx), ("cw", RowAttributes.WritesRcx),
+    ];
+
+    private static readonly VectorRow[][] ByOpcode = Parse(VectorTable.Text);
 
     /// <summary>All rows.</summary>
     public static IEnumerable<VectorRow> All => ByOpcode.SelectMany(rows => rows);
@@ -13,13 +41,15 @@ internal static class VectorRows
     /// <summary>The rows of one opcode (map in bits 9:8).</summary>
     public static ReadOnlySpan<VectorRow> Find(int opcode) => ByOpcode[opcode];
 
-    private static VectorRow[][] Parse()
+    /// <summary>Takes a table apart.</summary>
+    /// <exception cref="InvalidOperationException">A row has a word that its column does not know; the message names the row.</exception>
+    internal static VectorRow[][] Parse(string table)
     {
         VectorRow[][] index = new VectorRow[1024][];
         Array.Fill(index, []);
-        foreach (ReadOnlySpan<char> line in VectorTable.Text.AsSpan().EnumerateLines())
+        foreach (ReadOnlySpan<char> line in table.AsSpan().EnumerateLines())
         {
-            if (line.IsEmpty || line[0] == '#')
+            if (line[0] == '#')
             {
                 continue;
             }
@@ -42,19 +72,12 @@ internal static class VectorRows
         ReadOnlySpan<char> features = Word(ref line);
         int first = code.IndexOf('.');
         int last = code.LastIndexOf('.');
-        int map = code[(first + 1)..last] switch
-        {
-            "0F" => 1,
-            "0F38" => 2,
-            "0F3A" => 3,
-            _ => throw Bad(name),
-        };
         ReadOnlySpan<char> opcode = code[(last + 1)..];
         VectorRow row = new()
         {
             Name = name.ToString(),
-            Prefix = code[..first] switch { "NP" => 0, "OS" => 1, "66" => 0x66, "F3" => 0xf3, "F2" => 0xf2, _ => throw Bad(name) },
-            Opcode = (ushort)((map << 8) | byte.Parse(opcode[..2], NumberStyles.HexNumber, CultureInfo.InvariantCulture)),
+            Prefix = Find(Prefixes, code[..first], name),
+            Opcode = (ushort)((Find(Maps, code[(first + 1)..last], name) << 8) | byte.Parse(opcode[..2], NumberStyles.HexNumber, CultureInfo.InvariantCulture)),
             Digit = (sbyte)(opcode.Length > 2 ? opcode[3] - '0' : -1),
         };
         bool readOnly = false;
@@ -62,9 +85,9 @@ internal static class VectorRows
         while (!line.IsEmpty)
         {
             ReadOnlySpan<char> attribute = Word(ref line);
-            readOnly |= attribute is "ro";
-            writesSecond |= attribute is "vw";
-            row.Attributes |= Attribute(attribute, name);
+            readOnly |= attribute.SequenceEqual(ReadOnly);
+            writesSecond |= attribute.SequenceEqual(WritesSecond);
+            row.Attributes |= Find(AttributeWords, attribute, name);
         }
 
         for (int n = 0; !operands.IsEmpty; n++)
@@ -112,23 +135,10 @@ internal static class VectorRows
                 };
                 row.AllowsRegister = letter != 'M';
                 row.AllowsMemory = letter is not ('U' or 'N');
-                row.Width = letter == 'Q' && operand.Length == 1 ? OperandWidth.Bits64 : row.AllowsMemory ? Width(operand[1..], row.Name) : OperandWidth.None;
+                row.Width = letter == 'Q' && operand.Length == 1 ? OperandWidth.Bits64 : row.AllowsMemory ? Find(Widths, operand[1..], row.Name) : OperandWidth.None;
                 return Destination.Rm;
         }
     }
-
-    private static OperandWidth Width(ReadOnlySpan<char> text, ReadOnlySpan<char> name) => text switch
-    {
-        "" => OperandWidth.Vector,
-        "h" => OperandWidth.Half,
-        "q" => OperandWidth.Quarter,
-        "e" => OperandWidth.Eighth,
-        "d" => OperandWidth.Duplicate,
-        "y" => OperandWidth.ByW,
-        "v" => OperandWidth.ByOperandSize,
-        _ when byte.TryParse(text, CultureInfo.InvariantCulture, out byte bits) => (OperandWidth)bits,
-        _ => throw Bad(name),
-    };
 
     private static void AddFeatures(VectorRow row, ReadOnlySpan<char> features)
     {
@@ -137,7 +147,7 @@ internal static class VectorRows
         row.Legacy = Features(features[..first], row.Name);
         row.Vex128 = Features(features[(first + 1)..last], row.Name);
         ReadOnlySpan<char> wide = features[(last + 1)..];
-        if (wide is "LIG")
+        if (wide.SequenceEqual("LIG"))
         {
             row.Vex256 = row.Vex128;
             row.Attributes |= RowAttributes.IgnoresLength;
@@ -156,51 +166,8 @@ internal static class VectorRows
             return Features(text[..plus], name) | Features(text[(plus + 1)..], name);
         }
 
-        return text switch
-        {
-            "-" => ProcessorFeatures.None,
-            "MMX" => ProcessorFeatures.Mmx,
-            "SSE" => ProcessorFeatures.Sse,
-            "SSE2" => ProcessorFeatures.Sse2,
-            "SSE3" => ProcessorFeatures.Sse3,
-            "SSSE3" => ProcessorFeatures.Ssse3,
-            "SSE41" => ProcessorFeatures.Sse41,
-            "SSE42" => ProcessorFeatures.Sse42,
-            "AES" => ProcessorFeatures.Aes,
-            "PCLMUL" => ProcessorFeatures.Pclmulqdq,
-            "SHA" => ProcessorFeatures.Sha,
-            "AVX" => ProcessorFeatures.Avx,
-            "AVX2" => ProcessorFeatures.Avx2,
-            "FMA" => ProcessorFeatures.Fma,
-            "F16C" => ProcessorFeatures.F16C,
-            "POPCNT" => ProcessorFeatures.Popcnt,
-            "LZCNT" => ProcessorFeatures.Lzcnt,
-            "BMI1" => ProcessorFeatures.Bmi1,
-            "BMI2" => ProcessorFeatures.Bmi2,
-            "ADX" => ProcessorFeatures.Adx,
-            "MOVBE" => ProcessorFeatures.Movbe,
-            _ => throw Bad(name),
-        };
+        return Find(FeatureWords, text, name);
     }
-
-    private static RowAttributes Attribute(ReadOnlySpan<char> text, ReadOnlySpan<char> name) => text switch
-    {
-        "ro" or "vw" => RowAttributes.None,
-        "un" => RowAttributes.Unaligned,
-        "al" => RowAttributes.Aligned,
-        "mx" => RowAttributes.Mxcsr,
-        "ef" => RowAttributes.FlagsOut,
-        "fi" => RowAttributes.FlagsIn,
-        "o16" => RowAttributes.Word,
-        "w0" => RowAttributes.W0,
-        "w1" => RowAttributes.W1,
-        "x0" => RowAttributes.ReadsXmm0,
-        "x0w" => RowAttributes.WritesXmm0,
-        "ad" => RowAttributes.ReadsLengths,
-        "dr" => RowAttributes.ReadsRdx,
-        "cw" => RowAttributes.WritesRcx,
-        _ => throw Bad(name),
-    };
 
     private static ReadOnlySpan<char> Word(ref ReadOnlySpan<char> line)
     {
@@ -209,6 +176,20 @@ internal static class VectorRows
         ReadOnlySpan<char> word = end < 0 ? line : line[..end];
         line = end < 0 ? default : line[end..].TrimStart(' ');
         return word;
+    }
+
+    // What a word stands for; the rows are few, and read once.
+    private static T Find<T>((string Word, T Value)[] words, ReadOnlySpan<char> word, ReadOnlySpan<char> name)
+    {
+        foreach ((string known, T value) in words)
+        {
+            if (word.SequenceEqual(known))
+            {
+                return value;
+            }
+        }
+
+        throw Bad(name);
     }
 
     private static InvalidOperationException Bad(ReadOnlySpan<char> name) => new($"Bad row in the instruction table: {name}");

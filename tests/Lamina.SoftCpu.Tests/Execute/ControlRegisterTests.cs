@@ -1,3 +1,4 @@
+using Lamina.Machine.Processors;
 using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Memory;
 using Lamina.SoftCpu.Tests.Machines;
@@ -41,6 +42,13 @@ public sealed unsafe class ControlRegisterTests : IDisposable
     [InlineData("0f22e8", 0UL, Undefined)]
     [InlineData("0f20c8", 0UL, Undefined)]
     [InlineData("0f20e8", 0UL, Undefined)]
+    [InlineData("0f20f0", 0UL, Undefined)]
+    [InlineData("0f20f8", 0UL, Undefined)]
+    [InlineData("440f20c8", 0UL, Undefined)]
+    [InlineData("0f22f0", 0UL, Undefined)]
+    [InlineData("0f22f8", 0UL, Undefined)]
+    [InlineData("440f22c8", 0UL, Undefined)]
+    [InlineData("f3480faec0", 0UL, Undefined)] // RDFSBASE without CR4.FSGSBASE
     [InlineData("0f20d0", 0UL, Done)]
     [InlineData("440f20c0", 0UL, Done)]
     [InlineData("0f23f0", 1UL << 32, Protection)]
@@ -226,6 +234,171 @@ public sealed unsafe class ControlRegisterTests : IDisposable
         Assert.Equal(expected, Run("660f388203"));
     }
 
+    // In 32-bit code the type and the operand's offset have 32 bits.
+    [Fact]
+    public void InvalidatesProcessContextsIn32BitCode()
+    {
+        _machine.EnterProtected(0);
+        _machine.At<ulong>(Layout.Data) = 0;
+        Context->Registers[0] = 0xffff_ffff_0000_0002;
+        Context->Registers[3] = Layout.Data;
+        Assert.Equal(Done, Run("660f388203"));
+        Assert.Equal(Done, Run("0f013b"));
+        Context->Registers[3] = Layout.Data;
+        Context->Segments[3].Limit = Layout.Data + 14;
+        Assert.Equal(Protection, Run("660f388203"));
+        _machine.EnterProtected(0);
+        Context->Registers[3] = Layout.Data;
+        Context->Segments[3].Limit = Layout.Data + 6;
+        Assert.Equal(Protection, Run("660f388203"));
+    }
+
+    // Moves of 32-bit code; CR4.PGE under 32-bit paging, where there are no pointers to load.
+    [Fact]
+    public void ControlRegistersOf32BitCode()
+    {
+        const uint directory = Layout.PageTables + 0x6000;
+        _machine.EnterProtected(0);
+        for (uint n = 0; n < 4; n++)
+        {
+            _machine.At<uint>(directory + (n * 4)) = (n << 22) | 0x87;
+        }
+
+        Context->Cr2 = 0x1_2345_6789;
+        Context->Cr4 |= 0x10;
+        Context->Registers[0] = 0x8000_0033;
+        Context->Registers[1] = directory;
+        Context->Registers[2] = 0x690;
+
+        // mov cr3, ecx; mov cr0, eax; mov cr3, ecx; mov cr4, edx; mov ebx, cr2; mov esi, cr3; mov edi, cr4
+        Assert.Equal(Done, Run("0f22d9" + "0f22c0" + "0f22d9" + "0f22e2" + "0f20d3" + "0f20de" + "0f20e7"));
+        Assert.Equal((0x2345_6789UL, (ulong)directory, 0x690UL), (Context->Registers[3], Context->Registers[6], Context->Registers[7]));
+
+        // Bits that change no translation drop none.
+        Context->Registers[2] = 0x694;
+        Assert.Equal(Done, Run("0f22e2"));
+    }
+
+    [Fact]
+    public void MachineStatusWordOfMemory()
+    {
+        _machine.EnterProtected(0);
+        Context->Registers[3] = Layout.Data;
+        _machine.At<ushort>(Layout.Data) = 0xfff8;
+        Assert.Equal(Done, Run("0f0133"));
+
+        // PE stays, ET is no bit of it.
+        Assert.Equal(0x39UL, Context->Cr0 & 0xffff);
+        Context->Segments[3].Limit = Layout.Data;
+        Assert.Equal(Protection, Run("0f0133"));
+    }
+
+    // XGETBV and XSETBV (Intel SDM volume 2).
+    [Theory]
+    [InlineData("0f01d0", 2UL, 0UL, 0x4_0000UL, Protection)]
+    [InlineData("0f01d0", 1UL, 0UL, 0x4_0000UL, Done)]
+    [InlineData("0f01d0", 0UL, 0UL, 0UL, Undefined)]
+    [InlineData("0f01d1", 0UL, 7UL, 0UL, Undefined)]
+    [InlineData("0f01d1", 0UL, 7UL, 0x4_0000UL, Done)]
+    [InlineData("0f01d1", 1UL, 7UL, 0x4_0000UL, Protection)]
+    [InlineData("0f01d1", 0UL, 6UL, 0x4_0000UL, Protection)]
+    [InlineData("0f01d1", 0UL, 5UL, 0x4_0000UL, Protection)]
+    [InlineData("0f01d1", 0UL, 0x107UL, 0x4_0000UL, Protection)]
+    public void ExtendedControlRegisters(string code, ulong register, ulong value, ulong cr4, int expected)
+    {
+        _machine.EnterLong(0);
+        Context->Cr4 |= cr4;
+        Context->Registers[0] = value;
+        Context->Registers[1] = register;
+        Assert.Equal(expected, Run(code));
+    }
+
+    [Fact]
+    public void ExtendedControlRegister1IsThereIfOffered()
+    {
+        using TestMachine machine = new(features: FeatureEntries.All & ~ProcessorFeatures.Xgetbv1);
+        machine.EnterLong(0);
+        machine.Context->Cr4 |= 1 << 18;
+        machine.Context->Registers[1] = 1;
+        machine.Load(Layout.Code, 0x0f, 0x01, 0xd0, 0xcd, Done);
+        Assert.Equal(Protection, machine.Run(Layout.Code));
+    }
+
+    // User pages open while data is watched, too, where each access is looked at (Intel SDM volume 2, STAC).
+    [Fact]
+    public void AccessControlIsOfCpl0()
+    {
+        _machine.EnterLong(3);
+        Assert.Equal(Undefined, Run("0f01cb"));
+        _machine.EnterLong(3);
+        Assert.Equal(Undefined, Run("0f01ca"));
+        _machine.EnterLong(0);
+        Context->Cr4 |= 1 << 21;
+        Context->Dr7 = 0x400 | 1 | (1UL << 16);
+        Context->DebugAddress[0] = Layout.Data;
+        DebugUnit.Update(Context);
+        Context->Registers[3] = TestMachine.UserCode;
+        Assert.Equal(Done, Run("0f01cb8a03"));
+        Assert.Equal(14, Run("0f01cb0f01ca8a03"));
+    }
+
+    // What CPUID takes from the processor and not from its table (Intel SDM volume 2, CPUID).
+    [Fact]
+    public void CpuidTellsOfTheProcessor()
+    {
+        FakeController controller = new() { ApicId = 0x21 };
+        _machine.EnterLong(0);
+        _machine.Partition.ConnectInterruptController(_machine.Processor, controller);
+        Assert.Equal((0x21u, 0u), (Cpuid(1, 0, 'b') >> 24, Cpuid(1, 0, 'c') >> 27 & 1));
+        Context->Cr4 |= 1 << 18;
+        Assert.Equal(1u, Cpuid(1, 0, 'c') >> 27 & 1);
+        Context->Xcr0 = 3;
+        Assert.Equal((576u, 576u), (Cpuid(0xd, 0, 'b'), Cpuid(0xd, 1, 'b')));
+        Context->Xcr0 = 7;
+        Assert.Equal((832u, 832u, 0u), (Cpuid(0xd, 0, 'b'), Cpuid(0xd, 1, 'b'), Cpuid(0xd, 2, 'b')));
+        Assert.Equal((0x21u, 1u), (Cpuid(0xb, 1, 'd'), Cpuid(0xb, 1, 'c')));
+
+        // A leaf above the last one answers as the last one does, which is 0DH here, with nothing of the processor's in it but what that has.
+        Assert.Equal((832u, 0u), (Cpuid(0x1f, 0, 'b'), Cpuid(0x1f, 0, 'd')));
+
+        using TestMachine old = new(features: FeatureEntries.All & ~(ProcessorFeatures.XsaveOpt | ProcessorFeatures.XsaveC | ProcessorFeatures.Xgetbv1));
+        old.EnterLong(0);
+        old.Context->Registers[0] = 0xd;
+        old.Context->Registers[1] = 1;
+        old.Load(Layout.Code, 0x0f, 0xa2, 0xcd, Done);
+        Assert.Equal(Done, old.Run(Layout.Code));
+        Assert.Equal(0UL, old.Context->Registers[3]);
+    }
+
+    // IA32_APIC_BASE's enable bit, without which there is none to tell of (Intel SDM volume 3, section 11.4.3).
+    [Fact]
+    public void CpuidHidesAControllerThatIsDisabled()
+    {
+        const uint apic = 1 << 9;
+        FakeController controller = new();
+        SoftwarePartition partition = new(new PartitionSettings
+        {
+            Memory = _machine.Memory,
+            Ports = _machine.Ports,
+            Mmio = _machine.Mmio,
+            Clock = new StoppedClock(),
+            TscFrequency = 2_500_000_000,
+            PhysicalAddressBits = 40,
+            Cpuid = [new CpuidEntry(1, CpuidEntry.AnySubleaf, 0, 0, 0, apic)],
+        });
+        using SoftwareProcessor processor = (SoftwareProcessor)partition.CreateProcessor(0);
+        partition.ConnectInterruptController(processor, controller);
+        foreach (bool enabled in (ReadOnlySpan<bool>)[true, false])
+        {
+            controller.IsEnabled = enabled;
+            processor.Context->Registers[0] = 1;
+            Assert.True(ProcessorHandlers.Cpuid(processor.Context, null));
+            Assert.Equal(enabled ? apic : 0, processor.Context->Registers[2]);
+        }
+
+        partition.Dispose();
+    }
+
     [Fact]
     public void TimeStampMayBeDenied()
     {
@@ -341,6 +514,25 @@ public sealed unsafe class ControlRegisterTests : IDisposable
             machine.Load(Layout.Code, [.. Convert.FromHexString(code), 0xcd, Done]);
             Assert.Equal(Protection, machine.Run(Layout.Code));
         }
+    }
+
+    [Fact]
+    public void ExecuteDisableIsRefusedWhereItIsNotOffered()
+    {
+        using TestMachine machine = new(features: ProcessorFeatures.LongMode | ProcessorFeatures.Syscall | ProcessorFeatures.Msr);
+        machine.EnterLong(0);
+        machine.Context->Registers[1] = 0xc000_0080;
+        machine.Context->Registers[0] = 0xd01;
+        machine.Load(Layout.Code, 0x0f, 0x30, 0xcd, Done);
+        Assert.Equal(Protection, machine.Run(Layout.Code));
+    }
+
+    private uint Cpuid(uint leaf, uint subleaf, char register)
+    {
+        Context->Registers[0] = leaf;
+        Context->Registers[1] = subleaf;
+        Assert.Equal(Done, Run("0fa2"));
+        return (uint)Context->Registers[register switch { 'a' => 0, 'c' => 1, 'd' => 2, _ => 3 }];
     }
 
     private ulong Read(uint index, bool isReadable)

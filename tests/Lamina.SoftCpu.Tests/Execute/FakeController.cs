@@ -12,11 +12,14 @@ internal sealed class FakeController : ILocalInterruptController
 
     public byte TaskPriorityClass { get; set; }
 
-    public bool IsEnabled => true;
+    public bool IsEnabled { get; set; } = true;
 
-    public uint ApicId => 0;
+    public uint ApicId { get; set; }
 
-    public ulong PageAddress => ulong.MaxValue;
+    public ulong PageAddress { get; set; } = ulong.MaxValue;
+
+    /// <summary>Accesses of its page.</summary>
+    public List<string> Accesses { get; } = [];
 
     public bool TryAcknowledge(out byte vector) => Vectors.TryDequeue(out vector);
 
@@ -28,7 +31,16 @@ internal sealed class FakeController : ILocalInterruptController
 
     public bool TryWriteMsr(uint index, ulong value) => false;
 
-    public AccessResult ReadPage(ulong offset, Span<byte> data) => AccessResult.Unclaimed;
+    public AccessResult ReadPage(ulong offset, Span<byte> data)
+    {
+        Accesses.Add($"read {offset:x} {data.Length}");
+        data.Fill(0x55);
+        return AccessResult.Done;
+    }
 
-    public AccessResult WritePage(ulong offset, ReadOnlySpan<byte> data) => AccessResult.Unclaimed;
+    public AccessResult WritePage(ulong offset, ReadOnlySpan<byte> data)
+    {
+        Accesses.Add($"write {offset:x} {Convert.ToHexString(data)}");
+        return AccessResult.Done;
+    }
 }

@@ -99,6 +99,25 @@ public sealed unsafe class PersonalityTests
         machine.Context->Registers[GuestCall.Rdx] = Recorder.Port + 1;
         Assert.Equal(GeneralProtection, machine.Run(TestMachine.UserCode));
         Assert.Equal(0UL, machine.Context->Registers[GuestCall.Rbx]);
+        machine.EnterLong(3);
+        machine.Context->Registers[GuestCall.Rdx] = Recorder.Port;
+        machine.Context->Registers[GuestCall.Rax] = 0x1_2345_6789;
+        machine.Load(TestMachine.UserCode, 0xef, 0xf4);
+        Assert.Equal(GeneralProtection, machine.Run(TestMachine.UserCode));
+        Assert.Equal((0x2345_6789UL, TestMachine.UserCode + 1UL), (recorder.Written, machine.Frame(1)));
+    }
+
+    [Fact]
+    public void ItFindsGuestMemoryAsCpl0Does()
+    {
+        using TestMachine machine = new(personality: new Recorder());
+        machine.EnterLong(3);
+        uint page = machine.Map(0, TestMachine.Frames | 1u);
+        Assert.True(machine.Processor.TryTranslate(page + 0x123, false, out ulong physical));
+        Assert.Equal(TestMachine.Frames + 0x123UL, physical);
+        Assert.False(machine.Processor.TryTranslate(page + 0x123, true, out _));
+        Assert.False(machine.Processor.TryTranslate(machine.Map(1, 0), false, out _));
+        Assert.False(machine.Processor.TryTranslate(0x8000_0000_0000, false, out _));
     }
 
     [Fact]
@@ -204,9 +223,7 @@ public sealed unsafe class PersonalityTests
             BitConverter.TryWriteBytes(data, 0xcafe_f00du);
         }
 
-        public void WritePort(in GuestCall call, ushort port, ReadOnlySpan<byte> data)
-        {
-        }
+        public void WritePort(in GuestCall call, ushort port, ReadOnlySpan<byte> data) => Written = BitConverter.ToUInt32(data);
 
         public void Start()
         {

@@ -40,6 +40,18 @@ public sealed unsafe class StubCacheTests
         Assert.Equal(256, found[0].Distinct().Count());
     }
 
+    [Theory]
+    [InlineData("77.0F.58     addpx            V,H,W        SSE/AVX/AVX")]
+    [InlineData("NP.0F99.58   addpx            V,H,W        SSE/AVX/AVX")]
+    [InlineData("NP.0F.58     addpx            V,H,Wz       SSE/AVX/AVX")]
+    [InlineData("NP.0F.58     addpx            V,H,Z        SSE/AVX/AVX")]
+    [InlineData("NP.0F.58     addpx            V,H,W        SSE/AVX/AVX9")]
+    [InlineData("NP.0F.58     addpx            V,H,W        SSE/AVX/AVX      mx zz")]
+    public void WordsThatTheTableHasNotNameTheirRow(string row)
+    {
+        Assert.Contains("addpx", Assert.Throws<InvalidOperationException>(() => VectorRows.Parse($"# A row\n{row}")).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void GrowsByRegions()
     {

@@ -43,6 +43,18 @@ public sealed unsafe class VectorFaultTests : IDisposable
     [InlineData("0F2AC1", NotAvailable, Undefined)] // cvtpi2ps
     [InlineData("C5F058C1", NotAvailable, null)] // vaddps
     [InlineData("C5F877", NotAvailable, null)] // vzeroupper
+    [InlineData("DBF1", NotAvailable, NotAvailable)] // fcomi
+    [InlineData("DD13", NotAvailable, NotAvailable)] // fst m64
+    [InlineData("0FAE1B", NotAvailable, Undefined)] // stmxcsr
+    [InlineData("0FF7C1", NotAvailable, Undefined)] // maskmovq
+    [InlineData("660FF7C1", NotAvailable, Undefined)] // maskmovdqu
+    [InlineData("660F7EC1", NotAvailable, Undefined)] // movd ecx, xmm0
+    [InlineData("F30F1103", NotAvailable, Undefined)] // movss m32
+    [InlineData("C5FC77", NotAvailable, null)] // vzeroall
+    [InlineData("C5F9F7C1", NotAvailable, null)] // vmaskmovdqu
+    [InlineData("C4E2712C03", NotAvailable, null)] // vmaskmovps
+    [InlineData("C4E2712E03", NotAvailable, null)]
+    [InlineData("C4E2699004B3", NotAvailable, null)] // vpgatherdd
     [InlineData("F30FB8C1", null, null)] // popcnt
     [InlineData("0FC303", null, null)] // movnti
     public void TaskSwitchedAndEmulation(string hex, int? switched, int? emulated)
@@ -223,6 +235,7 @@ public sealed unsafe class VectorFaultTests : IDisposable
         Assert.Equal(FloatingPoint, _guest.Run([0xd9, 0xe8]));
         Assert.Equal(FloatingPoint, _guest.Run([0x9b]));
         Assert.Equal(FloatingPoint, _guest.Run([0x0f, 0xfc, 0xc1])); // paddb mm0, mm1
+        Assert.Equal(FloatingPoint, _guest.Run([0x0f, 0xf7, 0xc1])); // maskmovq
         Assert.Equal(FloatingPoint, _guest.Run([0x0f, 0x77]));
         Assert.Null(_guest.Run([0xdf, 0xe0])); // fnstsw ax
         Assert.Equal(0x8084u, (uint)Context->Registers[0] & 0x80bf);

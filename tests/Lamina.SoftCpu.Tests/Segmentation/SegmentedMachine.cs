@@ -138,6 +138,54 @@ internal sealed unsafe class SegmentedMachine : IDisposable
         Finish(3);
     }
 
+    /// <summary>Maps all RAM one to one with small pages that CPL 3 may write, and lets CPL 0 write only where it may too (CR0.WP). In long mode it replaces the large page.</summary>
+    public void EnablePaging()
+    {
+        const uint table = Layout.PageTables + 0x3000;
+        bool longMode = Context->LongMode;
+        for (uint page = 0; page < MemorySize >> 12; page++)
+        {
+            SetPage(page, 7);
+        }
+
+        if (longMode)
+        {
+            Write(Layout.PageTables + 0x2000, table + 7UL);
+        }
+        else
+        {
+            Write(Layout.PageTables, table + 7);
+            Context->Cr3 = Layout.PageTables;
+        }
+
+        Context->Cr0 |= 0x8001_0000;
+        ProcessorMode.Update(Context);
+        MemoryUnit.FlushTlb(Context);
+    }
+
+    /// <summary>Gives a page other rights: those of its entry's bits 2:0.</summary>
+    public void SetPage(uint page, uint rights)
+    {
+        const uint table = Layout.PageTables + 0x3000;
+        if (Context->LongMode)
+        {
+            Write(table + (page * 8), ((ulong)page << 12) | rights);
+        }
+        else
+        {
+            Write(table + (page * 4), (page << 12) | rights);
+        }
+
+        MemoryUnit.FlushTlb(Context);
+    }
+
+    /// <summary>RAM as it was made.</summary>
+    public void Reset()
+    {
+        new Span<byte>(_ram, MemorySize).Clear();
+        FillTables();
+    }
+
     /// <summary>Executes one instruction whose bytes are given, as if they lay at CS:RIP.</summary>
     public bool Execute(params byte[] code)
     {
