@@ -1,7 +1,5 @@
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu;
-using Lamina.SoftCpu.Blocks;
-using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Memory;
 using Lamina.Verify.Legacy;
 
