@@ -1,4 +1,5 @@
 using System.Globalization;
+using Lamina.Boot;
 using Lamina.Boot.Acpi;
 using Lamina.Interop;
 using Lamina.Interop.Processes;
@@ -367,7 +368,9 @@ internal sealed partial class MachineController
     }
 
     // Another number than any machine had before, so that a guest which knows makes new random numbers.
-    private bool WriteGeneration() => _memory.TryWrite(AcpiTables.GenerationAddress, HostRandom.GetBytes(AcpiTables.GenerationLength));
+    // A ROM lies where it would be.
+    private bool WriteGeneration() =>
+        _bootLoader?.Protocol == BootProtocol.Rom || _memory.TryWrite(AcpiTables.GenerationAddress, HostRandom.GetBytes(AcpiTables.GenerationLength));
 
     private static StateRecord FindRecord(MachineSnapshot snapshot, string name)
     {

@@ -125,9 +125,11 @@ internal sealed class DeviceCatalog
         if (settings.HasTestDevices)
         {
             Add(new TestDevice("testdev", [.. Enumerable.Range(0, PcAddressMap.TestLineCount).Select(Line)])).Map(ports, mmio);
-            if (Personality is HyperVPersonality hypervisor)
+            // A machine that was saved before there was one goes on without it.
+            const string ConnectionTest = "hvtestdev";
+            if (Personality is HyperVPersonality hypervisor && settings.Snapshot?.HasRecord(ConnectionTest) != false)
             {
-                Add(new ConnectionTestDevice("hvtestdev", new MonitorLock(), hypervisor)).Map(ports);
+                Add(new ConnectionTestDevice(ConnectionTest, new MonitorLock(), hypervisor)).Map(ports);
             }
 
             Add(new FirmwareConfiguration("fwcfg", new MonitorLock(), settings.MemorySize, settings.ProcessorCount)).Map(ports);

@@ -154,6 +154,9 @@ public sealed class MachineSnapshot : IDisposable
     internal StateRecord FindRecord(string name) =>
         _records.GetValueOrDefault(name) ?? throw new SnapshotException($"'{StateFile}' has no state of '{name}', which the machine has");
 
+    /// <summary>Whether a device or processor has a state.</summary>
+    internal bool HasRecord(string name) => _records.ContainsKey(name);
+
     /// <summary>Names of the devices and processors with a state.</summary>
     internal IEnumerable<string> RecordNames => _records.Keys;
 
