@@ -29,6 +29,20 @@ public sealed partial class VerifyTests
         Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
     }
 
+    // The translator's second tier looks over the boundaries of instructions.
+    [Theory]
+    [InlineData("interpreter", "2")]
+    [InlineData("translator", "2")]
+    [InlineData("optimized", "3")]
+    public async Task RandomSequencesDoWhatTheHostsProcessorDoes(string subject, string seconds)
+    {
+        seconds = Environment.GetEnvironmentVariable("LAMINA_VERIFY_SECONDS") ?? seconds;
+        (int status, string output) = await Run("--subject", subject, "--sequence", "8", "--seconds", seconds, "--failures", "3");
+        Assert.SkipUnless(status == 0 || MakerIsListed(), $"What processors of this maker do in their own way is not listed yet: {output}");
+        Assert.True(status == 0, output);
+        Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [MemberData(nameof(Mutations))]
     public async Task AWrongInterpreterIsFound(string mutation)
@@ -53,6 +67,7 @@ public sealed partial class VerifyTests
     [InlineData("neg-sign")]
     [InlineData("bound-range")]
     [InlineData("accessed-bit")]
+    [InlineData("carry-over-boundary")]
     public async Task AVectorShowsWhatAMutationDoes(string mutation)
     {
         string directory = Directory.CreateTempSubdirectory("lamina-verify").FullName;
@@ -141,6 +156,12 @@ public sealed partial class VerifyTests
         (status, output) = await Run("--bits", "8");
         Assert.Equal(2, status);
         Assert.Contains("'8'", output, StringComparison.Ordinal);
+        (status, output) = await Run("--sequence", "9");
+        Assert.Equal(2, status);
+        Assert.Contains("'9'", output, StringComparison.Ordinal);
+        (status, output) = await Run("--sequence", "4", "--bits", "32");
+        Assert.Equal(2, status);
+        Assert.Contains("64-bit", output, StringComparison.Ordinal);
     }
 
     private static bool MakerIsListed() => X86Base.CpuId(0, 0) is { Ebx: 0x6874_7541, Edx: 0x6974_6e65, Ecx: 0x444d_4163 };

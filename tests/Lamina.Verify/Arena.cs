@@ -17,6 +17,7 @@ internal sealed unsafe partial class Arena : IDisposable
     public const int DataSize = 2 * PageSize;
     public const ulong ReadOnly = Start + (5 * PageSize);
     public const int Size = 8 * PageSize;
+    private const int InstructionsSize = 192;
 
     /// <summary>Where the host's own addresses begin.</summary>
     public const ulong FirstKernelAddress = 0x7fff_ffff_f000;
@@ -50,7 +51,7 @@ internal sealed unsafe partial class Arena : IDisposable
     }
 
     /// <summary>Where instructions are written.</summary>
-    public Span<byte> Instructions => new(_codeAlias + (Slot - Code), 64);
+    public Span<byte> Instructions => new(_codeAlias + (Slot - Code), InstructionsSize);
 
     /// <summary>The data pages.</summary>
     public static Span<byte> Bytes => new((void*)Data, DataSize);

@@ -62,11 +62,26 @@ internal sealed unsafe partial class CaseGenerator : ICaseSource
             test.Bits = 64;
             test.LoadsSegments = LoadsSegment(i);
             test.Length = i.IsInvalid ? TestCase.MaximumLength : i.Length;
+            test.Lengths.Clear();
             _buffer.AsSpan(0, 16).CopyTo(test.Code);
             test.Code.AsSpan(test.Length).Clear();
             return i;
         }
     }
+
+    /// <summary>Makes an instruction alone, without registers and memory for it.</summary>
+    /// <returns>Whether it is one that is compared.</returns>
+    public bool TryMake(ref CaseRandom random, out Instruction i, out ReadOnlySpan<byte> code)
+    {
+        List<Template> templates = _instructions[random.Next(_instructions.Count)];
+        Put(ref random, templates[random.Next(templates.Count)]);
+        i = Decode();
+        code = _buffer.AsSpan(0, i.Length);
+        return !i.IsInvalid && InstructionList.IsCompared(i) && i.MemorySegment is not (Register.FS or Register.GS) && i.SegmentPrefix is not (Register.FS or Register.GS);
+    }
+
+    /// <summary>Fills a case's registers, flags and memory.</summary>
+    public void Fill(ref CaseRandom random, TestCase test) => _pool.Fill(ref random, test);
 
     /// <summary>The instruction in some bytes.</summary>
     public Instruction Decode(ReadOnlySpan<byte> code)

@@ -87,7 +87,7 @@ internal sealed unsafe class Comparer : IDisposable
         if (test.Bits == 64)
         {
             _native.Run(test, ref _expected);
-            _expected.ComparedFlags = i.Mnemonic is Mnemonic.Popf or Mnemonic.Popfq ? AllFlags : 0;
+            _expected.ComparedFlags = !test.IsSequence && i.Mnemonic is Mnemonic.Popf or Mnemonic.Popfq ? AllFlags : 0;
             _expected.IsPartial = false;
             if (_expected.IsElsewhere)
             {
@@ -102,8 +102,12 @@ internal sealed unsafe class Comparer : IDisposable
         }
 
         IsJudged = true;
-        UndefinedResults.TakeMaskOver(test, i, Arena.Bytes, _guestMemory);
-        return IsSame(test, i) || UndefinedResults.IsMakersOwn(test, i, _expected, _actual) ? null : Describe(test, i);
+        if (!test.IsSequence)
+        {
+            UndefinedResults.TakeMaskOver(test, i, Arena.Bytes, _guestMemory);
+        }
+
+        return IsSame(test, i) || (!test.IsSequence && UndefinedResults.IsMakersOwn(test, i, _expected, _actual)) ? null : Describe(test, i);
     }
 
     public void Dispose()
@@ -150,7 +154,7 @@ internal sealed unsafe class Comparer : IDisposable
         }
 
         return IsSameEnd(test, i)
-            && ((_expected.State.Flags ^ _actual.State.Flags) & (_expected.ComparedFlags != 0 ? _expected.ComparedFlags : ComparedFlags) & ~UndefinedResults.Flags(i)) == 0
+            && ((_expected.State.Flags ^ _actual.State.Flags) & (_expected.ComparedFlags != 0 ? _expected.ComparedFlags : ComparedFlags) & ~Undefined(test, i)) == 0
             && _expected.State.Mxcsr == _actual.State.Mxcsr
             && AreRegistersSame(i)
             && (_expected.IsPartial || UndefinedResults.IsResultUndefined(i) || Arena.Bytes.SequenceEqual(_guestMemory));
@@ -178,6 +182,11 @@ internal sealed unsafe class Comparer : IDisposable
     // A jump into the instruction itself executes another one, or never ends, in a guest that goes on.
     private bool IsInsideItself(TestCase test) =>
         _expected.Vector == CaseResult.None && (uint)((uint)_expected.Rip + test.Segments[SegmentValues.Cs].Base - (uint)Arena.Slot) < test.Length;
+
+    private ulong Undefined(TestCase test, in Instruction i) =>
+        !test.IsSequence ? UndefinedResults.Flags(i)
+        : _expected.Vector == CaseResult.None ? test.UndefinedFlags
+        : test.UndefinedAtFault | (_subject == Subject.Interpreter ? 0 : test.DeadFlags((int)(_expected.Rip - Arena.Slot)));
 
     // Of 64-bit code, where the host does not show more.
     private bool AreSelectorsSame()
@@ -232,7 +241,7 @@ internal sealed unsafe class Comparer : IDisposable
         }
 
         uint codes = _expected.Address >= Arena.FirstKernelAddress ? ~1u : ~0u;
-        ulong parts = UndefinedResults.PartsLength(i);
+        ulong parts = test.IsSequence ? 1 : UndefinedResults.PartsLength(i);
         return (_expected.Address == _actual.Address || (parts > 1 && (uint)(_expected.Address - _actual.Address) < parts)) && ((_expected.ErrorCode ^ _actual.ErrorCode) & codes) == 0;
     }
 
@@ -273,7 +282,7 @@ internal sealed unsafe class Comparer : IDisposable
     private string Describe(TestCase test, in Instruction i)
     {
         StringBuilder text = new();
-        text.Append(CultureInfo.InvariantCulture, $"{Convert.ToHexString(test.Instruction)} {(i.IsInvalid ? "(invalid)" : i.ToString())}:");
+        text.Append(CultureInfo.InvariantCulture, $"{Convert.ToHexString(test.Instruction)} {(test.IsSequence ? $"({test.Lengths.Count} instructions)" : i.IsInvalid ? "(invalid)" : i.ToString())}:");
         if (_expected.Vector != _actual.Vector || _expected.Rip != _actual.Rip)
         {
             text.Append(CultureInfo.InvariantCulture, $" ends with {Name(_actual)}, the host with {Name(_expected)};");
@@ -284,7 +293,7 @@ internal sealed unsafe class Comparer : IDisposable
             text.Append(CultureInfo.InvariantCulture, $" error code {_actual.ErrorCode:x} address {_actual.Address:x}, the host's {_expected.ErrorCode:x} and {_expected.Address:x};");
         }
 
-        ulong flags = (_expected.ComparedFlags != 0 ? _expected.ComparedFlags : ComparedFlags) & ~UndefinedResults.Flags(i);
+        ulong flags = (_expected.ComparedFlags != 0 ? _expected.ComparedFlags : ComparedFlags) & ~Undefined(test, i);
         Append("flags", test.State.Flags & flags, _actual.State.Flags & flags, _expected.State.Flags & flags);
         Append("mxcsr", test.State.Mxcsr, _actual.State.Mxcsr, _expected.State.Mxcsr);
         for (int n = 0; n < 16; n++)

@@ -61,7 +61,7 @@ internal sealed unsafe partial class GuestProcessor
         test.Instruction.CopyTo(slot);
         slot[test.Length..].Fill(Breakpoint);
         _partition.Blocks.InvalidateCode(Arena.Slot, (ulong)slot.Length);
-        if (test.Bits == 64 && _partition.Blocks.Create(c, Arena.Slot, 8) is var block && block != null)
+        if (test.Bits == 64 && _subject != Subject.Interpreter && _partition.Blocks.Create(c, Arena.Slot, 8) is var block && block != null)
         {
             // It is translated at once.
             block->Heat = interpreted;

@@ -122,14 +122,14 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
 
         ulong start = Start(test);
         Load(c, in test.State, start);
-        if (_subject != Subject.Interpreter)
+        if (_subject != Subject.Interpreter || test.IsSequence)
         {
             RunTranslated(c, test, ref result);
             return;
         }
 
         byte* bytes = stackalloc byte[16];
-        test.Code.CopyTo(new Span<byte>(bytes, 16));
+        test.Code.AsSpan(0, 16).CopyTo(new Span<byte>(bytes, 16));
         Instruction i;
         switch (Decoder.Decode(bytes, TestCase.MaximumLength, c->CodeSize, out i))
         {

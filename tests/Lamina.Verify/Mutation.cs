@@ -54,6 +54,7 @@ internal sealed unsafe class Mutation
         }),
         new("port-privilege", static (TestCase test, in Instruction i, ref CaseResult result) => Pass(test, i.Code == Code.In_AL_DX && result.Vector == GeneralProtection, ref result)),
         new("access-rights", static (TestCase _, in Instruction i, ref CaseResult result) => Flip(ref result, i.Mnemonic == Mnemonic.Lar, Zero)),
+        new("carry-over-boundary", static (TestCase test, in Instruction i, ref CaseResult result) => Flip(ref result, test.Lengths.Count > 1 && i.Mnemonic is Mnemonic.Inc or Mnemonic.Dec, Carry)) { Sequence = 8 },
         new("decimal-carry", static (TestCase _, in Instruction i, ref CaseResult result) => Flip(ref result, i.Mnemonic == Mnemonic.Daa, Carry)) { Bits = 32 },
         new("segment-limit", static (TestCase test, in Instruction i, ref CaseResult result) => Pass(test, i.Code == Code.Add_rm32_r32 && result.Vector == GeneralProtection, ref result)) { Bits = 32 },
         new("accessed-bit", static (TestCase _, in Instruction i, ref CaseResult result) => result.Accessed = i.Mnemonic == Mnemonic.Mov ? (ushort)0 : result.Accessed) { Bits = 32 },
@@ -102,6 +103,9 @@ internal sealed unsafe class Mutation
 
     /// <summary>Size of the code that it shows in.</summary>
     public int Bits { get; private init; } = 64;
+
+    /// <summary>Most instructions of the sequences that it shows in, or 0.</summary>
+    public int Sequence { get; private init; }
 
     public static Mutation? Find(string name) => Array.Find(All, m => m.Name == name);
 

@@ -87,7 +87,7 @@ internal sealed unsafe partial class NativeOracle : IDisposable
     public void Run(TestCase test, ref CaseResult result)
     {
         Span<byte> slot = _arena.Instructions;
-        slot[(TestCase.MaximumLength + LeaveLength)..].Fill(0xcc);
+        slot[Math.Max(test.Length, TestCase.MaximumLength)..].Fill(0xcc);
         test.Instruction.CopyTo(slot);
         Span<byte> leave = slot[test.Length..];
         leave[0] = JumpRelative;

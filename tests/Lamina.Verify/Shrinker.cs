@@ -10,6 +10,12 @@ internal sealed unsafe class Shrinker(Comparer comparer, ICaseSource generator)
     public TestCase Shrink(TestCase failing)
     {
         TestCase best = failing.Copy();
+        for (int n = 0; n < best.Lengths.Count && best.Lengths.Count > 1; n++)
+        {
+            int dropped = n;
+            n -= Try(ref best, c => Drop(c, dropped)) ? 1 : 0;
+        }
+
         bool smaller = true;
         while (smaller)
         {
@@ -47,7 +53,7 @@ internal sealed unsafe class Shrinker(Comparer comparer, ICaseSource generator)
                 smaller |= Try(ref best, c => ClearMemory(c, from, 512));
             }
 
-            for (int n = 0; n < best.Length && best.Length > 1; n++)
+            for (int n = 0; n < best.Length && best.Length > 1 && !best.IsSequence; n++)
             {
                 int byteAt = n;
                 smaller |= Try(ref best, c => Remove(c, byteAt));
@@ -71,6 +77,17 @@ internal sealed unsafe class Shrinker(Comparer comparer, ICaseSource generator)
             return false;
         }
 
+        if (candidate.IsSequence)
+        {
+            if (comparer.Run(candidate, generator.Decode(candidate.Split()[^1])) == null)
+            {
+                return false;
+            }
+
+            best = candidate;
+            return true;
+        }
+
         Iced.Intel.Instruction i = generator.Decode(candidate.Instruction);
         if (i.IsInvalid || i.Length != candidate.Length || !InstructionList.IsCompared(i) || i.FlowControl != Iced.Intel.FlowControl.Next || comparer.Run(candidate, i) == null)
         {
@@ -79,6 +96,13 @@ internal sealed unsafe class Shrinker(Comparer comparer, ICaseSource generator)
 
         best = candidate;
         return true;
+    }
+
+    private bool Drop(TestCase test, int instruction)
+    {
+        List<byte[]> rest = test.Split();
+        rest.RemoveAt(instruction);
+        return SequenceGenerator.Set(test, generator, rest);
     }
 
     private static bool Clear(ref ulong value) => Set(ref value, 0UL);

@@ -6,7 +6,7 @@ using Lamina.Verify.Legacy;
 namespace Lamina.Verify;
 
 /// <summary>
-/// Cases as text, a line for each part that is not zero: <c>code</c>, <c>bits</c> and <c>segment N SELECTOR BASE LIMIT ATTRIBUTES</c> of 16- and 32-bit code, <c>register N</c>, <c>flags</c>, <c>mxcsr</c>, <c>vector N</c>, <c>x87</c> (an FXSAVE image's first 160 bytes) and
+/// Cases as text, a line for each part that is not zero: <c>code</c>, <c>sequence LENGTH ...</c> if that is several instructions, <c>bits</c> and <c>segment N SELECTOR BASE LIMIT ATTRIBUTES</c> of 16- and 32-bit code, <c>register N</c>, <c>flags</c>, <c>mxcsr</c>, <c>vector N</c>, <c>x87</c> (an FXSAVE image's first 160 bytes) and
 /// <c>memory ADDRESS</c>, numbers and bytes in hexadecimal. Lines that begin with # say where it comes from.
 /// </summary>
 internal static unsafe class VectorFile
@@ -23,6 +23,11 @@ internal static unsafe class VectorFile
         }
 
         text.Append("code ").AppendLine(Convert.ToHexString(test.Instruction));
+        if (test.IsSequence)
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"sequence {string.Join(' ', test.Lengths)}");
+        }
+
         if (test.Bits != 64)
         {
             text.AppendLine(CultureInfo.InvariantCulture, $"bits {test.Bits}");
@@ -92,9 +97,12 @@ internal static unsafe class VectorFile
             {
                 switch (words[0])
                 {
-                    case "code" when bytes.Length is > 0 and <= TestCase.MaximumLength:
+                    case "code" when bytes.Length is > 0 and <= TestCase.MaximumSequence:
                         bytes.CopyTo(test.Code, 0);
                         test.Length = bytes.Length;
+                        break;
+                    case "sequence":
+                        test.Lengths.AddRange(words[1..].Select(static w => Number(w, TestCase.MaximumLength + 1)));
                         break;
                     case "bits" when words[1] is "16" or "32" or "64":
                         test.Bits = Number(words[1], 65);
@@ -126,7 +134,13 @@ internal static unsafe class VectorFile
             }
         }
 
-        return test.Length == 0 ? throw new FormatException("A test vector needs its code.") : test;
+        if (test.Length == 0)
+        {
+            throw new FormatException("A test vector needs its code.");
+        }
+
+        bool fits = test.IsSequence ? test.Bits == 64 && test.Lengths.Sum() == test.Length : test.Length <= TestCase.MaximumLength;
+        return fits ? test : throw new FormatException("The instructions of a test vector are not as long as its code.");
     }
 
     private static ulong Hex(string text) => ulong.Parse(text, NumberStyles.HexNumber, CultureInfo.InvariantCulture);

@@ -18,6 +18,7 @@ internal sealed record VerifyOptions
           --subject NAME   what is compared: interpreter [default], translator (its first tier), optimized (its second)
           --bits N         code of this size: 64 [default], 32 or 16; of these what 64-bit code has not is compared with a model of
                            the manual's pseudo-code, and the translator leaves them to the interpreter: as a part of a guest's run
+          --sequence N     sequences of 2 to N (at most 8) instructions of 64-bit code, compared at their end or first exception
           --vectors DIR    write the vectors into files there
           --coverage FILE  write how often each opcode was compared, as a Markdown table
           --merge FILE     only write the sum of such tables, which are given in place of VECTORs, into FILE
@@ -52,6 +53,9 @@ internal sealed record VerifyOptions
     /// <summary>Size of the code, or 0 for what a mutation is for, or 64.</summary>
     public int Bits { get; private set; }
 
+    /// <summary>Most instructions of a sequence, or 0 for what a mutation is for, or single ones.</summary>
+    public int Sequence { get; private set; }
+
     public string? Progress { get; private set; }
 
     public List<string> Files { get; } = [];
@@ -82,10 +86,16 @@ internal sealed record VerifyOptions
                 case "--failures": options.Failures = (int)Math.Min(Number(name, value), int.MaxValue); break;
                 case "--subject": options.Subject = Enum.TryParse(value, ignoreCase: true, out Subject subject) && Enum.IsDefined(subject) ? subject : throw new FormatException($"There is no subject '{value}': interpreter, translator or optimized."); break;
                 case "--bits": options.Bits = value is "16" or "32" or "64" ? (int)Number(name, value) : throw new FormatException($"Code has 16, 32 or 64 bits, not '{value}'."); break;
+                case "--sequence": options.Sequence = Number(name, value) is >= 2 and <= SequenceGenerator.Maximum and var most ? (int)most : throw new FormatException($"A sequence has 2 to {SequenceGenerator.Maximum} instructions, not '{value}'."); break;
                 case "--mutate": options.Mutate = value; break;
                 case "--progress": options.Progress = value; break;
                 default: throw new FormatException($"There is no option {name}.");
             }
+        }
+
+        if (options.Sequence != 0 && options.Bits is 16 or 32)
+        {
+            throw new FormatException("Sequences are of 64-bit code.");
         }
 
         if (options.Merged != null && options.Files.Count == 0)

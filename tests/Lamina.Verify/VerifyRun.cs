@@ -23,7 +23,8 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
 
         int bits = options.Bits != 0 ? options.Bits : mutation?.Bits ?? 64;
         List<List<Template>> instructions = InstructionList.Find(bits);
-        return RunRandom(comparer, Source(bits, instructions), new Coverage([.. instructions.Select(static t => t[0].Code)]));
+        int sequence = options.Sequence != 0 ? options.Sequence : mutation?.Sequence ?? 0;
+        return RunRandom(comparer, sequence != 0 ? new SequenceGenerator(instructions, sequence) : Source(bits, instructions), new Coverage([.. instructions.Select(static t => t[0].Code)]));
     }
 
     private static ICaseSource Source(int bits, List<List<Template>> instructions) => bits == 64 ? new CaseGenerator(instructions) : new LegacyCaseGenerator(instructions, bits);
@@ -36,7 +37,14 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         {
             TestCase test = VectorFile.Read(File.ReadAllText(file));
             replayed++;
-            Instruction i = Source(test.Bits, []).Decode(test.Instruction);
+            ICaseSource source = Source(test.Bits, []);
+            List<byte[]> sequence = test.Split();
+            if (test.IsSequence && !SequenceGenerator.Set(test, source, sequence))
+            {
+                throw new FormatException($"{file}: an instruction of the sequence looks at flags that are undefined.");
+            }
+
+            Instruction i = source.Decode(test.IsSequence ? sequence[^1] : test.Instruction);
             if (comparer.Run(test, i) is { } difference)
             {
                 failures++;
@@ -113,7 +121,7 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
     private void Report(Comparer comparer, ICaseSource generator, Shrinker shrinker, TestCase test, long number, string difference)
     {
         TestCase small = shrinker.Shrink(test);
-        Instruction i = generator.Decode(small.Instruction);
+        Instruction i = generator.Decode(small.IsSequence ? small.Split()[^1] : small.Instruction);
         string smaller = comparer.Run(small, i) ?? difference;
         string source = string.Create(CultureInfo.InvariantCulture, $"seed {options.Seed} case {number}");
         string vector = VectorFile.Write(small, $"{source}\n{smaller}");

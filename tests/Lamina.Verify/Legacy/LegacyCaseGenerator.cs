@@ -57,6 +57,7 @@ internal sealed unsafe partial class LegacyCaseGenerator : ICaseSource
             FillState(ref random, test, i);
             i = Decode();
             test.Length = i.IsInvalid ? TestCase.MaximumLength : i.Length;
+            test.Lengths.Clear();
             _buffer.AsSpan(0, 16).CopyTo(test.Code);
             test.Code.AsSpan(test.Length).Clear();
             return i;

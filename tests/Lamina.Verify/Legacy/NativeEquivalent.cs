@@ -95,6 +95,7 @@ internal sealed class NativeEquivalent
         public void CopyTo(TestCase target)
         {
             target.Length = _length;
+            target.Lengths.Clear();
             _bytes.AsSpan(0, 16).CopyTo(target.Code);
             target.Code.AsSpan(_length).Clear();
         }
