@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using Lamina.Cli.Images;
 using Lamina.Guests.Machines;
+using Lamina.Guests.Processes;
 using Lamina.Networking;
 using Lamina.Vmm;
 
@@ -14,7 +15,13 @@ public sealed class PersonalityTests : IDisposable
 {
     private readonly string _disk = Path.GetTempFileName();
 
-    public void Dispose() => File.Delete(_disk);
+    private string SocketPath => _disk + ".socket";
+
+    public void Dispose()
+    {
+        File.Delete(_disk);
+        File.Delete($"{SocketPath}_80");
+    }
 
     [Fact]
     public async Task Under_VMware_disks_are_on_pvscsi_and_cards_are_vmxnet3()
@@ -30,7 +37,7 @@ public sealed class PersonalityTests : IDisposable
     [Fact]
     public async Task Under_HyperV_disks_and_cards_are_on_VMBus_and_timers_are_synthetic()
     {
-        await CheckAsync(PersonalityKind.HyperV, GuestHardware.HyperV | GuestHardware.Balloon, "Microsoft Hyper-V", guest =>
+        await CheckAsync(PersonalityKind.HyperV, GuestHardware.HyperV | GuestHardware.Balloon | GuestHardware.Socket, "Microsoft Hyper-V", guest =>
         {
             Assert.Contains("Vmbus version:5.3", guest.Run("dmesg"), StringComparison.Ordinal);
             Assert.NotEqual("", guest.Run("ls -d /sys/bus/vmbus/drivers/hv_storvsc/*-*-*-*-*"));
@@ -62,6 +69,8 @@ public sealed class PersonalityTests : IDisposable
             balloon.Target = 0;
             Until(guest, () => balloon.Size == 0, "The guest does not take its memory again.");
 
+            CheckSockets(guest);
+
             // The services: the guest answers its heartbeat, knows the host's time, and is asked to stop in the end.
             Assert.True(guest.Machine.Guest?.IsAlive, "The guest does not answer its heartbeat.");
             Assert.Contains("hyperv", guest.Run("cat /sys/class/ptp/*/clock_name"), StringComparison.Ordinal);
@@ -89,6 +98,47 @@ public sealed class PersonalityTests : IDisposable
                 Assert.NotEqual("0", guest.Run("awk '/callfuncsingle1/ { print $3 }' /proc/interrupts"));
             },
             disk: "xvda");
+    }
+
+    // Hyper-V sockets, both ways, with more than their rings hold; the port at which nobody listens is refused each way.
+    private void CheckSockets(GuestMachine guest)
+    {
+        Assert.NotEqual("", guest.Run("grep hv_sock /proc/modules"));
+        guest.Install("/tmp/server", SocketProgram.CreateServer(5000, "exec cat"));
+        Assert.Equal("0", guest.Run("/tmp/server; echo $?"));
+        byte[] content = RandomNumberGenerator.GetBytes(1 << 20);
+        for (int i = 0; i < 3; i++)
+        {
+            using Socket connection = HostSockets.Dial(SocketPath, 5000);
+            Task sender = Task.Run(() => HostSockets.SendAll(connection, content), TestContext.Current.CancellationToken);
+            Assert.Equal(content, HostSockets.ReadToEnd(connection));
+            sender.Wait(TestContext.Current.CancellationToken);
+        }
+
+        using (Socket refused = HostSockets.Connect(SocketPath))
+        {
+            refused.Send("CONNECT 5001\n"u8);
+            Assert.Empty(HostSockets.ReadToEnd(refused));
+        }
+
+        using Socket server = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        server.Bind(new UnixDomainSocketEndPoint($"{SocketPath}_80"));
+        server.Listen();
+        Task<byte[]> served = Task.Run(() =>
+        {
+            using Socket accepted = server.Accept();
+            accepted.ReceiveTimeout = HostSockets.Patience;
+            HostSockets.SendAll(accepted, content);
+            return HostSockets.ReadToEnd(accepted);
+        }, TestContext.Current.CancellationToken);
+        guest.Install("/tmp/client", SocketProgram.CreateClient(2, 80, "sha256sum"));
+        Assert.Equal("0", guest.Run("/tmp/client; echo $?"));
+        Assert.StartsWith(Convert.ToHexStringLower(SHA256.HashData(content)), System.Text.Encoding.ASCII.GetString(served.GetAwaiter().GetResult()), StringComparison.Ordinal);
+        guest.Install("/tmp/client", SocketProgram.CreateClient(2, 81, "true"));
+        Assert.Equal("1", guest.Run("/tmp/client; echo $?"));
+
+        // What has ended is gone.
+        Until(guest, () => guest.Run("ls /sys/bus/vmbus/drivers/hv_sock | grep -c -- -facb-").Trim() == "0", "The guest keeps channels of connections that have ended.");
     }
 
     private void CheckComingAndGoing(GuestMachine guest, string name)
@@ -132,7 +182,14 @@ public sealed class PersonalityTests : IDisposable
             "translator",
             2,
             GuestHardware.Disk | GuestHardware.Network | drivers,
-            s => s with { Personality = personality, Networks = [network], Disks = [new DiskSettings { Path = _disk }], Balloon = drivers.HasFlag(GuestHardware.Balloon) ? new BalloonSettings() : null });
+            s => s with
+            {
+                Personality = personality,
+                Networks = [network],
+                Disks = [new DiskSettings { Path = _disk }],
+                Balloon = drivers.HasFlag(GuestHardware.Balloon) ? new BalloonSettings() : null,
+                Sockets = drivers.HasFlag(GuestHardware.Socket) ? new SocketSettings { Address = 3, Path = SocketPath } : null,
+            });
         guest.ExpectPrompt();
         string messages = guest.Run("dmesg; dmesg -n 1");
         Assert.Contains($"Hypervisor detected: {name}", messages, StringComparison.Ordinal);

@@ -379,7 +379,7 @@ internal sealed class MachineRun(RunOptions options)
             MachineSettings saved = _restored.CreateSettings(options.RestoreAccelerator, serial, _temporary, options.RestorePublish, translator);
 
             // The guest keeps its address; the path on the host is this machine's own.
-            SocketSettings? sockets = saved.Sockets is { } there && _sockets != null ? _sockets with { Address = there.Address } : saved.Sockets;
+            SocketSettings? sockets = saved.Sockets is { } there && _sockets != null ? _sockets with { Address = there.Address, AreVirtio = there.AreVirtio } : saved.Sockets;
             return saved with { Name = name, Serial0 = serial, Sockets = sockets, StepsClock = options.StepsClock };
         }
 

@@ -13,6 +13,7 @@ using Lamina.Personalities.HyperV;
 using Lamina.Personalities.HyperV.Integration;
 using Lamina.Personalities.HyperV.Memory;
 using Lamina.Personalities.HyperV.Network;
+using Lamina.Personalities.HyperV.Sockets;
 using Lamina.Personalities.HyperV.Storage;
 using Lamina.Personalities.HyperV.VmBus;
 using Lamina.Personalities.VMware;
@@ -108,7 +109,7 @@ internal sealed class ParavirtualCatalog : IDisposable
         if (personality is HyperVPersonality hypervisor)
         {
             AddVmBus(settings, hypervisor, memory);
-            return settings with { Disks = [], Networks = [], Balloon = null };
+            return settings with { Disks = [], Networks = [], Balloon = null, Sockets = settings.Sockets is { AreVirtio: true } sockets ? sockets : null };
         }
 
         AddVMware(settings, memory, bus, messages);
@@ -221,6 +222,10 @@ internal sealed class ParavirtualCatalog : IDisposable
         }
 
         _devices.AddRange(bus.CreateDeviceStates());
+        if (settings.Sockets is { AreVirtio: false } sockets)
+        {
+            _devices.Add(new SocketProvider("hvsocket0", bus, memory, VirtioCatalog.Open(sockets, _own)));
+        }
     }
 
     private int Check(ParavirtualDisk disk, IDiskPlaces places)
