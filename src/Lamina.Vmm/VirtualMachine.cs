@@ -2,6 +2,7 @@ using Lamina.Boot;
 using Lamina.Boot.Cpu;
 using Lamina.Interop;
 using Lamina.Interop.Memory;
+using Lamina.Machine.Input;
 using Lamina.Machine.Limits;
 using Lamina.Machine.Processors;
 using Lamina.Networking;
@@ -18,6 +19,7 @@ namespace Lamina.Vmm;
 public sealed class VirtualMachine : IDisposable
 {
     private const ulong Mebibyte = 1 << 20;
+    private static readonly TimeSpan KeyPatience = TimeSpan.FromSeconds(10);
     private readonly MachineController _controller;
 
     /// <summary>Makes the machine: maps its RAM, loads the kernel, wires the devices.</summary>
@@ -185,6 +187,23 @@ public sealed class VirtualMachine : IDisposable
     /// </summary>
     public void PressPowerButton() => _controller.PressPowerButton();
 
+    /// <summary>Types on the guest's keyboard, whichever its personality has: keys go down and up in their order, as fast as the guest takes them. Not to be called from a serial output.</summary>
+    /// <param name="strokes">The keys.</param>
+    /// <exception cref="MachineConfigurationException">The guest takes no keys, for ten seconds.</exception>
+    public void TypeKeys(IReadOnlyList<KeyStroke> strokes)
+    {
+        ArgumentNullException.ThrowIfNull(strokes);
+        _controller.Devices.User.Type(strokes, KeyPatience);
+    }
+
+    /// <summary>Moves the guest's pointer, and says which of its buttons are down.</summary>
+    /// <returns><c>false</c> if it has none that is told where it is, or does not take it now.</returns>
+    public bool TryMovePointer(PointerState state) => _controller.Devices.User.Pointer?.TrySend(state) ?? false;
+
+    /// <summary>What the guest shows on its screen.</summary>
+    /// <exception cref="MachineConfigurationException">It has none, or shows nothing.</exception>
+    public Screenshot TakeScreenshot() => _controller.WithMemory(_controller.Devices.User.TakeScreenshot);
+
     /// <summary>Presses the reset button: the machine boots again, whatever <see cref="MachineSettings.OnReboot"/> says of the guest's own resets.</summary>
     public void PressResetButton() => _controller.RequestReset();
 
@@ -285,6 +304,16 @@ public sealed class VirtualMachine : IDisposable
         if (settings.ProcessorCount is < 1 or > MachineSettings.MaximumProcessorCount)
         {
             throw new MachineConfigurationException($"A machine cannot have {settings.ProcessorCount} processors; 1 to {MachineSettings.MaximumProcessorCount} are accepted.");
+        }
+
+        if (settings.Screen is { IsValid: false } screen)
+        {
+            throw new MachineConfigurationException($"A screen cannot have {screen.Width}x{screen.Height} pixels; {ScreenSettings.MinimumWidth}x{ScreenSettings.MinimumHeight} to 1048576 in all are accepted, such as 1024x768 and 1280x800, with a width that is a multiple of 8.");
+        }
+
+        if (settings.Screen != null && settings.Personality != PersonalityKind.HyperV)
+        {
+            throw new MachineConfigurationException("Only machines that show Hyper-V have a screen.");
         }
 
         CpuModel model = CpuModel.Find(settings.CpuModel)

@@ -3,8 +3,10 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using Lamina.Cli.Images;
+using Lamina.Cli.Screen;
 using Lamina.Guests.Machines;
 using Lamina.Guests.Processes;
+using Lamina.Machine.Input;
 using Lamina.Networking;
 using Lamina.Vmm;
 
@@ -37,7 +39,7 @@ public sealed class PersonalityTests : IDisposable
     [Fact]
     public async Task Under_HyperV_disks_and_cards_are_on_VMBus_and_timers_are_synthetic()
     {
-        await CheckAsync(PersonalityKind.HyperV, GuestHardware.HyperV | GuestHardware.Balloon | GuestHardware.Socket, "Microsoft Hyper-V", guest =>
+        await CheckAsync(PersonalityKind.HyperV, GuestHardware.HyperV | GuestHardware.Balloon | GuestHardware.Socket | GuestHardware.Screen, "Microsoft Hyper-V", guest =>
         {
             Assert.Contains("Vmbus version:5.3", guest.Run("dmesg"), StringComparison.Ordinal);
             Assert.NotEqual("", guest.Run("ls -d /sys/bus/vmbus/drivers/hv_storvsc/*-*-*-*-*"));
@@ -70,6 +72,7 @@ public sealed class PersonalityTests : IDisposable
             Until(guest, () => balloon.Size == 0, "The guest does not take its memory again.");
 
             CheckSockets(guest);
+            CheckScreen(guest);
 
             // The services: the guest answers its heartbeat, knows the host's time, and is asked to stop in the end.
             Assert.True(guest.Machine.Guest?.IsAlive, "The guest does not answer its heartbeat.");
@@ -141,6 +144,39 @@ public sealed class PersonalityTests : IDisposable
         Until(guest, () => guest.Run("ls /sys/bus/vmbus/drivers/hv_sock | grep -c -- -facb-").Trim() == "0", "The guest keeps channels of connections that have ended.");
     }
 
+    // What the guest's console shows is on the screen, what is typed arrives at the shell there, and the mouse is where it is said to be.
+    private static void CheckScreen(GuestMachine guest)
+    {
+        Assert.Equal("hyperv_fb", guest.Run("cat /sys/class/graphics/fb0/name"));
+        Assert.Equal("800,600", guest.Run("cat /sys/class/graphics/fb0/virtual_size"));
+        guest.Run("printf '\\033[?25l\\033[44m\\033[2J\\033[H' >/dev/tty1");
+        double blue = 0;
+        Until(guest, () => (blue = GetShare(guest.Machine.TakeScreenshot(), 0, 0, 0xaa)) > 0.98, "The screen is not blue.");
+        guest.Machine.TypeKeys(UsKeyboard.Parse("echo $((6*7))@'Lamina'>/tmp/typed\n"));
+        Until(guest, () => guest.Run("cat /tmp/typed 2>/dev/null") == "42@Lamina", "What was typed did not arrive.");
+
+        // The shell has echoed it.
+        Screenshot screen = guest.Machine.TakeScreenshot();
+        Assert.Equal((800, 600), (screen.Width, screen.Height));
+        Assert.InRange(GetShare(screen, 0, 0, 0xaa), 0.5, blue - 0.001);
+        guest.Run("for e in /sys/class/input/event*; do grep -q Mouse $e/device/name && m=/dev/input/${e##*/}; done; dd if=$m of=/tmp/moved bs=24 count=1 2>/dev/null &");
+        bool moved = false;
+        ushort place = 0;
+        Until(guest, () => (moved |= guest.Machine.TryMovePointer(new PointerState(place += 100, 0x2000, 0))) && guest.Run("wc -c </tmp/moved").Trim() == "24", "The mouse does not move.");
+    }
+
+    private static double GetShare(Screenshot screen, byte red, byte green, byte blue)
+    {
+        ReadOnlySpan<byte> pixels = screen.Pixels.Span;
+        int count = 0;
+        for (int i = 0; i < pixels.Length; i += 3)
+        {
+            count += pixels[i] == red && pixels[i + 1] == green && pixels[i + 2] == blue ? 1 : 0;
+        }
+
+        return (double)count / (screen.Width * screen.Height);
+    }
+
     private void CheckComingAndGoing(GuestMachine guest, string name)
     {
         string path = _disk + ".second";
@@ -188,6 +224,7 @@ public sealed class PersonalityTests : IDisposable
                 Networks = [network],
                 Disks = [new DiskSettings { Path = _disk }],
                 Balloon = drivers.HasFlag(GuestHardware.Balloon) ? new BalloonSettings() : null,
+                Screen = drivers.HasFlag(GuestHardware.Screen) ? new ScreenSettings { Width = 800, Height = 600 } : null,
                 Sockets = drivers.HasFlag(GuestHardware.Socket) ? new SocketSettings { Address = 3, Path = SocketPath } : null,
             });
         guest.ExpectPrompt();

@@ -62,7 +62,7 @@ internal sealed class MachineRun(RunOptions options)
             PersonalityKind.Xen => GuestHardware.Xen,
             _ => GuestHardware.None,
         }
-        | (options.Transport == VirtioTransport.Mmio ? GuestHardware.MappedDevices : 0);
+        | (options.Screen != null ? GuestHardware.Screen : 0) | (options.Transport == VirtioTransport.Mmio ? GuestHardware.MappedDevices : 0);
 
     // The usual size where there is no window, or one that does not say.
     private static TerminalSize WindowSize =>
@@ -401,6 +401,7 @@ internal sealed class MachineRun(RunOptions options)
             Transport = options.Transport,
             Personality = options.Personality,
             Sockets = _sockets,
+            Screen = options.Screen,
             HasTestDevices = options.HasTestDevices,
             OnReboot = options.OnReboot,
         };

@@ -10,11 +10,13 @@ using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
 using Lamina.Networking;
 using Lamina.Personalities.HyperV;
+using Lamina.Personalities.HyperV.Input;
 using Lamina.Personalities.HyperV.Integration;
 using Lamina.Personalities.HyperV.Memory;
 using Lamina.Personalities.HyperV.Network;
 using Lamina.Personalities.HyperV.Sockets;
 using Lamina.Personalities.HyperV.Storage;
+using Lamina.Personalities.HyperV.Video;
 using Lamina.Personalities.HyperV.VmBus;
 using Lamina.Personalities.VMware;
 using Lamina.Personalities.VMware.Pvscsi;
@@ -32,7 +34,7 @@ namespace Lamina.Vmm.Devices;
 /// <summary>The disks and network cards of a machine that are its personality's, rather than virtio devices.</summary>
 internal sealed class ParavirtualCatalog : IDisposable
 {
-    /// <summary>The place of VMware's and Xen's devices on the PCI bus; virtio devices take the places from the first on.</summary>
+    /// <summary>The place of VMware's and Xen's devices, and of Hyper-V's screen, on the PCI bus; virtio devices take the places from the first on.</summary>
     internal const int Slot = 31;
 
     private const int MaximumNetworks = 7;
@@ -97,7 +99,7 @@ internal sealed class ParavirtualCatalog : IDisposable
     /// <returns>The settings less what these devices serve.</returns>
     /// <exception cref="NetworkException">A network cannot be had.</exception>
     /// <exception cref="MachineConfigurationException">There are too many.</exception>
-    internal MachineSettings Add(MachineSettings settings, bool isPvh, IPersonality personality, GuestMemory memory, PciBus bus, AddressSpace ports, AddressSpace mmio, IMessageInterruptSink messages)
+    internal MachineSettings Add(MachineSettings settings, bool isPvh, IPersonality personality, GuestMemory memory, PciBus bus, AddressSpace ports, AddressSpace mmio, IMessageInterruptSink messages, UserDevices user)
     {
         if (personality is XenPersonality xen)
         {
@@ -108,7 +110,7 @@ internal sealed class ParavirtualCatalog : IDisposable
 
         if (personality is HyperVPersonality hypervisor)
         {
-            AddVmBus(settings, hypervisor, memory);
+            AddVmBus(settings, hypervisor, memory, bus, user);
             return settings with { Disks = [], Networks = [], Balloon = null, Sockets = settings.Sockets is { AreVirtio: true } sockets ? sockets : null };
         }
 
@@ -193,7 +195,7 @@ internal sealed class ParavirtualCatalog : IDisposable
         }
     }
 
-    private void AddVmBus(MachineSettings settings, HyperVPersonality hypervisor, GuestMemory memory)
+    private void AddVmBus(MachineSettings settings, HyperVPersonality hypervisor, GuestMemory memory, PciBus pci, UserDevices user)
     {
         if (settings.Disks.Count > StorageProvider.MaximumDisks || settings.Networks.Count > NetworkProvider.MaximumNetworks)
         {
@@ -219,6 +221,16 @@ internal sealed class ParavirtualCatalog : IDisposable
         if (settings.Balloon is { ReportsFreePages: true })
         {
             hypervisor.TakeFreePages(new HostReclaimer());
+        }
+
+        if (settings.Screen is { } screen)
+        {
+            SyntheticKeyboard keyboard = new(bus);
+            SyntheticPointer pointer = new(bus);
+            SyntheticVideo video = new(bus, new MonitorLock(), new MonitorLock(), memory, screen.Width, screen.Height);
+            pci.Attach(Slot, 0, video.Function);
+            user.Add(keyboard);
+            user.Add(video.Display, pointer);
         }
 
         _devices.AddRange(bus.CreateDeviceStates());

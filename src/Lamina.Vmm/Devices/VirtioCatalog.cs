@@ -59,7 +59,7 @@ internal sealed partial class VirtioCatalog : IDisposable
         _messages = messages;
         _notice = notice;
         own(this);
-        if (settings.Personality is PersonalityKind.VMware or PersonalityKind.Xen)
+        if (settings.Personality is PersonalityKind.VMware or PersonalityKind.Xen || settings.Screen != null)
         {
             _takenSlots |= GetSlotBit(ParavirtualCatalog.Slot);
         }

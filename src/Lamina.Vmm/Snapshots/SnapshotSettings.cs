@@ -53,6 +53,7 @@ public static class SnapshotSettings
                 ? new BalloonSettings { Target = balloon.Target, DeflatesOnOutOfMemory = balloon.DeflatesOnOutOfMemory, ReportsFreePages = balloon.ReportsFreePages }
                 : null,
             Sockets = manifest.SocketAddress is { } address ? new SocketSettings { Address = address, Path = manifest.SocketPath ?? "", AreVirtio = manifest.Devices.Any(static d => d.Name == VirtioSockets) } : null,
+            Screen = manifest.Screen is [int width, int height] ? new ScreenSettings { Width = width, Height = height } : null,
             Shares = [.. manifest.Shares.Select(static s => new ShareSettings { Path = s.Path, Tag = s.Tag, IsReadOnly = s.IsReadOnly })],
             EmptySlots = manifest.EmptySlots,
             Disks = [.. manifest.Disks.Select(d => new DiskSettings

@@ -38,6 +38,8 @@ internal static class KernelModules
         ["net/vmw_vsock/vsock", "net/vmw_vsock/vmw_vsock_virtio_transport_common", "net/vmw_vsock/vmw_vsock_virtio_transport"];
 
     private static readonly string[] HyperVSockets = ["net/vmw_vsock/vsock", "net/vmw_vsock/hv_sock"];
+    /// <summary>Screen, keyboard and mouse, and what programs see these by.</summary>
+    private static readonly string[] HyperVScreens = ["drivers/hid/hid", "drivers/hid/hid-hyperv", "drivers/input/serio/hyperv-keyboard", "drivers/input/evdev", "drivers/video/fbdev/hyperv_fb"];
     private static readonly string[] Consoles = ["drivers/char/virtio_console"];
     private static readonly string[] Balloons = ["drivers/virtio/virtio_balloon"];
     private static readonly string[] HyperVBalloons = ["drivers/hv/hv_balloon"];
@@ -49,7 +51,7 @@ internal static class KernelModules
     public static IReadOnlyList<string> AllDisks { get; } = [.. Disks, .. ScsiDisks, .. VMwareDisks, .. HyperV, .. HyperVDisks, .. XenDisks, .. FileSystems];
 
     /// <summary>All of them, as paths in the package's module directory without ".ko".</summary>
-    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Generation, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. HyperVNetworks, .. XenNetworks, .. Shares, .. Sockets, .. HyperVSockets.Except(Sockets), .. Consoles, .. Balloons, .. HyperVBalloons, .. Platform];
+    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Generation, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. HyperVNetworks, .. XenNetworks, .. Shares, .. Sockets, .. HyperVSockets.Except(Sockets), .. Consoles, .. Balloons, .. HyperVBalloons, .. HyperVScreens, .. Platform];
 
     /// <summary>Those for a machine, each after what it needs.</summary>
     public static IReadOnlyList<string> Select(GuestHardware hardware)
@@ -66,6 +68,7 @@ internal static class KernelModules
             .. hardware.HasFlag(GuestHardware.Socket) ? hardware.HasFlag(GuestHardware.HyperV) ? HyperVSockets : Sockets : [],
             .. hardware.HasFlag(GuestHardware.Console) ? Consoles : [],
             .. hardware.HasFlag(GuestHardware.Balloon) ? hardware.HasFlag(GuestHardware.HyperV) ? HyperVBalloons : Balloons : [],
+            .. hardware.HasFlag(GuestHardware.Screen) ? HyperVScreens : [],
             .. hardware.HasFlag(GuestHardware.MappedDevices) ? Platform : [],
         ];
     }

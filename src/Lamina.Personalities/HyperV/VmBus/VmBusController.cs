@@ -441,6 +441,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     private void Offer(VmBusChannel channel)
     {
         const int Flags = 56;
+        const int Megabytes = 58;
         const int PipeMode = 60;
         const int IsFromHost = 64;
         const int SubIndex = 180;
@@ -457,6 +458,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
         channel.Device.InstanceId.TryWriteBytes(offer[24..]);
         bool isStream = channel.Stream is not null;
         BinaryPrimitives.WriteUInt16LittleEndian(offer[Flags..], (ushort)(EnumerateInterface | (channel.Device.IsPipe || isStream ? NamedPipe : 0) | (isStream ? IsSocket : 0)));
+        BinaryPrimitives.WriteUInt16LittleEndian(offer[Megabytes..], (ushort)((channel.Device as IMemoryOffer)?.Megabytes ?? 0));
         BinaryPrimitives.WriteUInt32LittleEndian(offer[PipeMode..], channel.Device.IsPipe ? MessagePipe : 0);
         offer[IsFromHost] = channel.Stream is { IsFromHost: true } ? (byte)1 : (byte)0;
         BinaryPrimitives.WriteUInt16LittleEndian(offer[SubIndex..], (ushort)channel.SubIndex);
