@@ -64,6 +64,15 @@ internal sealed class ParavirtualClock
         return TryPublish(address, record);
     }
 
+    /// <summary>Says in a processor's record that the guest stood still.</summary>
+    internal void NoteStop(ulong address)
+    {
+        if (_memory.TryRead(address + FlagsOffset, out byte flags))
+        {
+            _memory.TryWrite(address + FlagsOffset, (byte)(flags | GuestStoppedFlag));
+        }
+    }
+
     /// <summary>Writes at which time of day the machine's time was zero.</summary>
     /// <returns><c>false</c> if it is not in RAM.</returns>
     internal bool TryWriteWall(ulong address, ulong unixTimeAtZero)

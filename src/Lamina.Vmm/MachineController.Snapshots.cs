@@ -68,7 +68,6 @@ internal sealed partial class MachineController
     /// <exception cref="SnapshotException">It cannot be saved; it goes on.</exception>
     internal TimeSpan Snapshot(Func<ISnapshotFolder> create, SnapshotOptions options)
     {
-        CheckSavable();
         using ISnapshotFolder folder = create();
         using SnapshotWriter writer = new(folder, options);
         SnapshotManifest manifest = new();
@@ -118,10 +117,8 @@ internal sealed partial class MachineController
 
     /// <summary>The names of the files that a snapshot would have now.</summary>
     /// <param name="options">How it would be taken.</param>
-    /// <exception cref="SnapshotException">The machine cannot be saved.</exception>
     internal IReadOnlyList<string> ListSnapshotFiles(SnapshotOptions options)
     {
-        CheckSavable();
         string[] boot = options.Base != null || _bootLoader == null ? [] : _bootLoader.InitrdImage == null ? [MachineSnapshot.KernelFile] : [MachineSnapshot.KernelFile, MachineSnapshot.InitrdFile];
         return
         [
@@ -138,14 +135,6 @@ internal sealed partial class MachineController
         return Devices.Paravirtual is { } own
             ? own.AttachedDisks.Select(static d => (d.Settings, d.Backend))
             : Devices.Virtio.Attached.Where(static a => a.DiskBackend != null).Select(static a => (a.DiskSettings!, a.DiskBackend!));
-    }
-
-    private void CheckSavable()
-    {
-        if (_settings.Personality == PersonalityKind.Xen)
-        {
-            throw new SnapshotException($"a machine that shows its guest {_settings.Personality} cannot be saved yet");
-        }
     }
 
     // While no processor runs.

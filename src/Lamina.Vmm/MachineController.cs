@@ -280,6 +280,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
                 processor.Begin();
             }
 
+            Changes.GoOn();
             _loop.Begin();
         }
 

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
-using System.Text;
 using Lamina.Guests.Processes;
 
 namespace Lamina.Guests;
@@ -18,7 +17,7 @@ public sealed class HyperVSnapshotTests
         string digest = Convert.ToHexStringLower(SHA256.HashData(content));
         using TcpListener listener = new(IPAddress.Loopback, 0);
         listener.Start();
-        Task serving = ServeAsync(listener, content);
+        Task serving = ContentServer.ServeAsync(listener, content);
         string fetch = string.Create(CultureInfo.InvariantCulture, $"wget -q -O - http://$(ip route | awk '/^default/{{print $3}}'):{((IPEndPoint)listener.LocalEndpoint).Port}/ | sha256sum");
 
         using WorkingGuest guest = new();
@@ -35,24 +34,5 @@ public sealed class HyperVSnapshotTests
         guest.Run("stop", WorkingGuest.Restored);
         listener.Stop();
         await serving;
-    }
-
-    private static async Task ServeAsync(TcpListener listener, byte[] content)
-    {
-        try
-        {
-            while (true)
-            {
-                using TcpClient client = await listener.AcceptTcpClientAsync(TestContext.Current.CancellationToken);
-                NetworkStream stream = client.GetStream();
-                await stream.ReadAtLeastAsync(new byte[4096], 1, cancellationToken: TestContext.Current.CancellationToken);
-                await stream.WriteAsync(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"HTTP/1.0 200 OK\r\nContent-Length: {content.Length}\r\n\r\n")), TestContext.Current.CancellationToken);
-                await stream.WriteAsync(content, TestContext.Current.CancellationToken);
-            }
-        }
-        catch (SocketException)
-        {
-            // The test has ended.
-        }
     }
 }

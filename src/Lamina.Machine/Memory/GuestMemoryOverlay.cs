@@ -26,6 +26,13 @@ public sealed unsafe class GuestMemoryOverlay
         NativeMemory.Clear(_pages, (nuint)pages * PageSize);
     }
 
+    /// <summary>How many pages are somewhere.</summary>
+    public int Count => Volatile.Read(ref _count);
+
+    /// <summary>Where a page is.</summary>
+    /// <param name="page">Its number, below <see cref="Count"/>: in the order in which they were placed.</param>
+    public ulong GetAddress(int page) => _addresses[page];
+
     /// <summary>
     /// Has a page at an address, which holds zeroes if there was none before. Processors that run go on beside it; one call at a time.
     /// </summary>

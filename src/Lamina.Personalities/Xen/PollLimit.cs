@@ -1,4 +1,5 @@
 using Lamina.Machine;
+using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Time;
 
@@ -7,6 +8,8 @@ namespace Lamina.Personalities.Xen;
 /// <summary>Has a processor that waits for event channels look again when its time is over. With the domain's lock held.</summary>
 internal sealed class PollLimit : ITimerTarget
 {
+    private const ulong LatestDeadline = ulong.MaxValue / 2;
+
     private readonly ILock _gate;
     private readonly IClockTimer _timer;
     private ulong _deadline;
@@ -50,7 +53,7 @@ internal sealed class PollLimit : ITimerTarget
     /// <summary>The processor waits until then, on the machine clock.</summary>
     internal void Set(ulong deadline)
     {
-        (_deadline, _armed) = (Math.Min(deadline, ulong.MaxValue / 2), true);
+        (_deadline, _armed) = (Math.Min(deadline, LatestDeadline), true);
         Arm();
     }
 
@@ -60,6 +63,17 @@ internal sealed class PollLimit : ITimerTarget
         _armed = false;
         _timer.Cancel();
     }
+
+    /// <summary>Writes two fields.</summary>
+    internal void Save(IStateWriter state, ushort field)
+    {
+        state.Write(field, _armed);
+        state.Write((ushort)(field + 1), _deadline);
+    }
+
+    /// <summary>Reads them.</summary>
+    internal bool Restore(IStateReader state, ushort field) =>
+        (state.TryTake(field, ref _armed) & state.TryTake((ushort)(field + 1), ref _deadline)) && _deadline <= LatestDeadline;
 
     private void Arm()
     {

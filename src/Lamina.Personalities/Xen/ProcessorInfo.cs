@@ -6,6 +6,9 @@ namespace Lamina.Personalities.Xen;
 /// <summary>struct vcpu_info of one processor, and the interrupt that tells it to look at it. With the domain's lock held.</summary>
 internal sealed class ProcessorInfo(GuestMemory memory, IMessageInterruptSink messages, SharedInfo shared, int processor)
 {
+    /// <summary>The lowest vector that can be one.</summary>
+    internal const byte FirstVector = 16;
+
     private const ulong MessageAddress = 0xfee0_0000;
     private const int DestinationShift = 12;
     private ulong _placed;
@@ -18,6 +21,9 @@ internal sealed class ProcessorInfo(GuestMemory memory, IMessageInterruptSink me
 
     /// <summary>The vector of the domain's interrupt; 0 for none.</summary>
     internal byte CallbackVector { get; set; }
+
+    /// <summary>Where the guest has put the structure; 0 if it is in the shared page.</summary>
+    internal ulong Placed => _placed;
 
     /// <summary>Where the structure is; 0 if it is nowhere.</summary>
     internal ulong Address => _placed != 0 ? _placed : shared.GetProcessor(processor);
@@ -33,7 +39,7 @@ internal sealed class ProcessorInfo(GuestMemory memory, IMessageInterruptSink me
     internal long Place(ulong address)
     {
         Span<byte> info = stackalloc byte[SharedInfo.ProcessorLength];
-        if (_placed != 0 || address % GuestMemory.PageSize > GuestMemory.PageSize - SharedInfo.ProcessorLength || (address & 7) != 0)
+        if (_placed != 0 || !IsPlace(address))
         {
             return XenError.InvalidArgument;
         }
@@ -49,6 +55,28 @@ internal sealed class ProcessorInfo(GuestMemory memory, IMessageInterruptSink me
         _placed = address;
         Repeat();
         return 0;
+    }
+
+    /// <summary>Says where the structure is that a guest has placed whose machine was saved; 0 for in the shared page.</summary>
+    /// <returns><c>false</c> if it cannot be there.</returns>
+    internal bool TryPlaceAgain(ulong address)
+    {
+        Span<byte> info = stackalloc byte[SharedInfo.ProcessorLength];
+        bool valid = address == 0 || (IsPlace(address) && memory.TryRead(address, info));
+        _placed = valid ? address : 0;
+        return valid;
+    }
+
+    /// <summary>Takes the domain's vector out of the parameter that says how the guest hears of events. Lines are taken, but nothing comes on them.</summary>
+    /// <param name="value">The parameter.</param>
+    /// <param name="vector">The vector; 0 for none.</param>
+    /// <returns><c>false</c> if it is no such parameter.</returns>
+    internal static bool TryParseCallback(ulong value, out byte vector)
+    {
+        const int TypeShift = 56;
+        const ulong VectorType = 2;
+        vector = value >> TypeShift == VectorType ? (byte)value : (byte)0;
+        return value >> TypeShift < VectorType || (value >> TypeShift == VectorType && vector >= FirstVector);
     }
 
     /// <summary>Says in <see cref="SharedInfo.PendingSelector"/> that a word has bits.</summary>
@@ -82,6 +110,8 @@ internal sealed class ProcessorInfo(GuestMemory memory, IMessageInterruptSink me
             Interrupt();
         }
     }
+
+    private static bool IsPlace(ulong address) => address % GuestMemory.PageSize <= GuestMemory.PageSize - SharedInfo.ProcessorLength && (address & 7) == 0;
 
     private void Interrupt()
     {

@@ -7,7 +7,7 @@ namespace Lamina.Personalities.Xen;
 /// struct vcpu_runstate_info of one processor (xen/include/public/vcpu.h). A processor counts as running but for the time that the host took from it. The structure is given by a linear
 /// address and may lie in two pages.
 /// </summary>
-internal sealed class RunState(GuestMemory memory)
+internal sealed partial class RunState(GuestMemory memory)
 {
     /// <summary>Bytes of the structure.</summary>
     internal const int Length = 48;
@@ -21,14 +21,15 @@ internal sealed class RunState(GuestMemory memory)
     private int _split;
     private ulong _entered;
     private ulong _stolenBefore;
+    private ulong _takenBefore;
 
     /// <summary>Whether the guest has asked for it.</summary>
     internal bool IsPlaced => _split != 0;
 
-    internal void Reset() => _split = 0;
+    internal void Reset() => (_split, _takenBefore) = (0, 0);
 
     /// <summary>Begins to count.</summary>
-    internal void Begin(ulong now, ulong stolen) => (_entered, _stolenBefore) = (now, stolen);
+    internal void Begin(ulong now, ulong stolen) => (_entered, _stolenBefore, _takenBefore) = (now, stolen, 0);
 
     /// <summary>Places the structure.</summary>
     /// <param name="arguments">The call.</param>
@@ -52,7 +53,7 @@ internal sealed class RunState(GuestMemory memory)
     internal void Describe(Span<byte> structure, ulong now, ulong stolen)
     {
         structure[..Length].Clear();
-        ulong taken = stolen > _stolenBefore ? Math.Min(stolen - _stolenBefore, now - _entered) : 0;
+        ulong taken = Math.Min(GetTaken(stolen), now - _entered);
         BinaryPrimitives.WriteUInt64LittleEndian(structure[EntryTime..], now);
         BinaryPrimitives.WriteUInt64LittleEndian(structure[Times..], now - _entered - taken);
         BinaryPrimitives.WriteUInt64LittleEndian(structure[(Times + 8)..], taken);
@@ -83,6 +84,8 @@ internal sealed class RunState(GuestMemory memory)
         BinaryPrimitives.WriteUInt64LittleEndian(structure[EntryTime..], now);
         Write(structure[..Times], 0);
     }
+
+    private ulong GetTaken(ulong stolen) => _takenBefore + (stolen > _stolenBefore ? stolen - _stolenBefore : 0);
 
     private void Write(ReadOnlySpan<byte> bytes, int offset)
     {

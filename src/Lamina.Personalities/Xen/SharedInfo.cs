@@ -50,6 +50,15 @@ internal sealed class SharedInfo(GuestMemory memory, ParavirtualClock clock)
         return clock.TryWriteWall(address + WallClock, unixTimeAtZero);
     }
 
+    /// <summary>Says where the page is of a machine that was saved; 0 for nowhere.</summary>
+    /// <returns><c>false</c> if it cannot be there.</returns>
+    internal bool TryPlaceAgain(ulong address)
+    {
+        bool valid = address == 0 || (address % GuestMemory.PageSize == 0 && memory.TryRead(address, out byte _));
+        Address = valid ? address : 0;
+        return valid;
+    }
+
     /// <summary>The place of a processor's part in the page; 0 if there is none.</summary>
     internal ulong GetProcessor(int processor) => Address == 0 || processor >= ProcessorCount ? 0 : Address + ((uint)processor * ProcessorLength);
 }

@@ -6,7 +6,7 @@ using Lamina.Personalities.Xen.Grants;
 namespace Lamina.Personalities.Xen;
 
 /// <summary>The guest's domain, as the hypervisor and the control domain know it.</summary>
-internal sealed class XenDomain
+internal sealed partial class XenDomain
 {
     /// <summary>Number of parameters (xen/include/public/hvm/params.h).</summary>
     internal const int ParameterCount = 39;
@@ -118,6 +118,23 @@ internal sealed class XenDomain
         if (Processors[processor].TimeArea is not 0 and var area)
         {
             _clock.TryWriteTime(area, timeStamp, now);
+        }
+    }
+
+    /// <summary>Says in the processors' clocks that the guest stood still (XEN_PVCLOCK_GUEST_STOPPED).</summary>
+    internal void NoteStop()
+    {
+        foreach (XenProcessor processor in Processors)
+        {
+            if (processor.Info.Address is not 0 and var info)
+            {
+                _clock.NoteStop(info + SharedInfo.Time);
+            }
+
+            if (processor.TimeArea is not 0 and var area)
+            {
+                _clock.NoteStop(area);
+            }
         }
     }
 

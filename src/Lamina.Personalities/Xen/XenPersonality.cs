@@ -13,7 +13,7 @@ namespace Lamina.Personalities.Xen;
 /// The hypervisor of an HVM or PVH domain of Xen 4.17 (xen/include/public): leaves, hypercalls of 64-bit guests, event channels, grants, clocks and timers. The control domain's part, the store and
 /// the back ends, is in <c>Bus.XenBusController</c>.
 /// </summary>
-public sealed class XenPersonality : IPersonality, ITimerTarget
+public sealed partial class XenPersonality : IPersonality, ITimerTarget
 {
     private const uint HypercallPageMsr = 0x4000_0000;
     private const uint MaximumLeaf = 0x4000_0005;
@@ -187,14 +187,30 @@ public sealed class XenPersonality : IPersonality, ITimerTarget
         Domain.Gate.Exit();
     }
 
-    /// <inheritdoc/>
-    /// <remarks>Machines with this personality are not saved yet: the vocabulary for the store and the rings of back ends is missing.</remarks>
-    public void Save(IStateWriter state)
+    /// <summary>Has the guest find in its clocks that it stood still, so that it does not take that for a lockup. While no processor runs.</summary>
+    public void NoteStop()
     {
+        Domain.Gate.Enter();
+        Domain.NoteStop();
+        Domain.Gate.Exit();
     }
 
     /// <inheritdoc/>
-    public bool Restore(IStateReader state) => false;
+    public void Save(IStateWriter state)
+    {
+        Domain.Gate.Enter();
+        Domain.Save(state);
+        Domain.Gate.Exit();
+    }
+
+    /// <inheritdoc/>
+    public bool Restore(IStateReader state)
+    {
+        Domain.Gate.Enter();
+        bool valid = Domain.Restore(state, _memory.IsFree);
+        Domain.Gate.Exit();
+        return valid;
+    }
 
     /// <summary>Says whose window may show grant frames.</summary>
     internal void Connect(PlatformDevice device) => _memory.Platform = device;

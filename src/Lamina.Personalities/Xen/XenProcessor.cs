@@ -4,7 +4,7 @@ using Lamina.Personalities.Xen.Events;
 namespace Lamina.Personalities.Xen;
 
 /// <summary>What the hypervisor knows of one processor. With the domain's lock held.</summary>
-internal sealed class XenProcessor(PersonalitySettings settings, EventChannels events, ProcessorInfo info, int index)
+internal sealed partial class XenProcessor(PersonalitySettings settings, EventChannels events, ProcessorInfo info, int index)
 {
     /// <summary>Its struct vcpu_info.</summary>
     internal ProcessorInfo Info { get; } = info;

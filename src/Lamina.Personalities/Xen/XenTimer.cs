@@ -1,4 +1,5 @@
 using Lamina.Machine;
+using Lamina.Machine.Devices;
 using Lamina.Machine.Time;
 using Lamina.Personalities.Xen.Events;
 
@@ -9,6 +10,8 @@ internal sealed class XenTimer : ITimerTarget
 {
     /// <summary>The shortest period that guests get (Xen, MILLISECS(1)).</summary>
     internal const ulong ShortestPeriod = 1_000_000;
+
+    private const ulong LatestDeadline = ulong.MaxValue / 2;
 
     private readonly ILock _gate;
     private readonly IMachineClock _clock;
@@ -68,7 +71,7 @@ internal sealed class XenTimer : ITimerTarget
     /// <param name="period">Nanoseconds until the next time; 0 for none.</param>
     internal void Set(ulong deadline, ulong period)
     {
-        (_deadline, _period, _armed) = (Math.Min(deadline, ulong.MaxValue / 2), period, true);
+        (_deadline, _period, _armed) = (Math.Min(deadline, LatestDeadline), period, true);
         Arm();
     }
 
@@ -76,6 +79,24 @@ internal sealed class XenTimer : ITimerTarget
     {
         _armed = false;
         _timer.Cancel();
+    }
+
+    /// <summary>Whether it fires again and again.</summary>
+    internal bool IsPeriodic => _period != 0;
+
+    /// <summary>Writes three fields.</summary>
+    internal void Save(IStateWriter state, ushort field)
+    {
+        state.Write(field, _armed);
+        state.Write((ushort)(field + 1), _deadline);
+        state.Write((ushort)(field + 2), _period);
+    }
+
+    /// <summary>Reads them.</summary>
+    internal bool Restore(IStateReader state, ushort field)
+    {
+        bool valid = state.TryTake(field, ref _armed) & state.TryTake((ushort)(field + 1), ref _deadline) & state.TryTake((ushort)(field + 2), ref _period);
+        return valid && _deadline <= LatestDeadline && _period is 0 or (>= ShortestPeriod and <= long.MaxValue);
     }
 
     private void Arm()

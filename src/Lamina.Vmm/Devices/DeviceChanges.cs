@@ -37,6 +37,20 @@ internal sealed class DeviceChanges : IHotPlugEvents
     /// <summary>Says which devices there are, before the machine starts.</summary>
     internal void Connect(DeviceCatalog devices) => _devices = devices;
 
+    /// <summary>Goes on with what was under way in the machine that was saved: disks that their guest was asked to give up. Before the machine runs.</summary>
+    internal void GoOn()
+    {
+        if (Devices.Paravirtual is not { Places: { } places } own)
+        {
+            return;
+        }
+
+        foreach (ParavirtualDisk disk in own.AttachedDisks.Where(d => places.IsLeaving(d.Number)))
+        {
+            RequestRemoval(own, places, disk);
+        }
+    }
+
     /// <inheritdoc/>
     public void Ejected(int slot)
     {
@@ -147,15 +161,18 @@ internal sealed class DeviceChanges : IHotPlugEvents
     private bool Detach(ParavirtualCatalog own, IDiskPlaces places, string name, TimeSpan patience)
     {
         ParavirtualDisk disk = Find(own, name);
-        Do(() =>
-        {
-            if (!disk.RemovalRequested)
-            {
-                disk.RemovalRequested = true;
-                _ = Task.Run(() => FinishAsync(own, places, disk));
-            }
-        });
+        Do(() => RequestRemoval(own, places, disk));
         return Task.WaitAny([disk.Removed, _end], patience) == 0;
+    }
+
+    // On the control thread, or before it runs.
+    private void RequestRemoval(ParavirtualCatalog own, IDiskPlaces places, ParavirtualDisk disk)
+    {
+        if (!disk.RemovalRequested)
+        {
+            disk.RemovalRequested = true;
+            _ = Task.Run(() => FinishAsync(own, places, disk));
+        }
     }
 
     // Front ends say in memory that they have let go, and tell nobody. A machine whose guest cannot be asked yet is asked again, and gives the disk up with its next reset at the latest.

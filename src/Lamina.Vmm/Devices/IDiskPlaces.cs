@@ -15,6 +15,9 @@ internal interface IDiskPlaces
     /// <returns><c>false</c> if the guest cannot be asked.</returns>
     bool RequestRemoval(int number);
 
+    /// <summary>Whether it was asked in the machine that was saved, and will not forget that.</summary>
+    bool IsLeaving(int number);
+
     /// <summary>Whether it has.</summary>
     bool IsGivenUp(int number);
 

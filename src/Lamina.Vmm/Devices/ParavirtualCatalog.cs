@@ -193,6 +193,8 @@ internal sealed class ParavirtualCatalog : IDisposable
         {
             ControlDomain.Console = Console = new ConsoleRing(hypervisor, new MonitorLock(), console);
         }
+
+        _devices.AddRange(ControlDomain.CreateDeviceStates());
     }
 
     private void AddVmBus(MachineSettings settings, HyperVPersonality hypervisor, GuestMemory memory, PciBus pci, UserDevices user)

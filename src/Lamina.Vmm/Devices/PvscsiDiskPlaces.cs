@@ -16,6 +16,9 @@ internal sealed class PvscsiDiskPlaces(PvscsiController controller) : IDiskPlace
     public bool RequestRemoval(int number) => controller.RequestRemoval(number);
 
     /// <inheritdoc/>
+    public bool IsLeaving(int number) => false;
+
+    /// <inheritdoc/>
     public bool IsGivenUp(int number) => controller.IsGivenUp(number);
 
     /// <inheritdoc/>

@@ -20,6 +20,9 @@ internal sealed class StorageDiskPlaces(StorageProvider adapter) : IDiskPlaces
     }
 
     /// <inheritdoc/>
+    public bool IsLeaving(int number) => false;
+
+    /// <inheritdoc/>
     public bool IsGivenUp(int number) => adapter.IsGivenUp(number);
 
     /// <inheritdoc/>

@@ -30,6 +30,9 @@ internal sealed class XenDiskPlaces(XenBusController bus) : IDiskPlaces
     }
 
     /// <inheritdoc/>
+    public bool IsLeaving(int number) => XenBusController.IsLeaving(_disks[number]!);
+
+    /// <inheritdoc/>
     public bool IsGivenUp(int number) => XenBusController.IsGivenUp(_disks[number]!);
 
     /// <inheritdoc/>

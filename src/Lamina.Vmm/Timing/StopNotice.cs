@@ -1,11 +1,12 @@
 using Lamina.Machine.Memory;
 using Lamina.Machine.Personalities;
+using Lamina.Personalities.Xen;
 
 namespace Lamina.Vmm.Timing;
 
 /// <summary>
-/// Tells a guest that uses KVM's clock that it stood still, so that it does not take the time that has passed outside for a lockup: the flag PVCLOCK_GUEST_STOPPED in each processor's time record, which the
-/// guest clears (Linux, Documentation/virt/kvm/x86/cpuid.rst and msr.rst). Under KVM, KVM_KVMCLOCK_CTRL does the same.
+/// Tells a guest that uses KVM's or Xen's clock that it stood still, so that it does not take the time that has passed outside for a lockup: the flag PVCLOCK_GUEST_STOPPED in each processor's time record, which the
+/// guest clears (Linux, Documentation/virt/kvm/x86/cpuid.rst and msr.rst; xen/include/public/xen.h). Under KVM, KVM_KVMCLOCK_CTRL does the same.
 /// </summary>
 internal static class StopNotice
 {
@@ -20,6 +21,12 @@ internal static class StopNotice
     /// <param name="processors">How many processors there are.</param>
     internal static void Write(IPersonality personality, GuestMemory memory, int processors)
     {
+        if (personality is XenPersonality xen)
+        {
+            xen.NoteStop();
+            return;
+        }
+
         for (int i = 0; i < processors; i++)
         {
             if (personality.TryReadMsr(i, 0, SystemTime, out ulong record) && (record & Enabled) != 0 && memory.TryRead((record & ~Enabled) + FlagsOffset, out byte flags))

@@ -12,13 +12,16 @@ internal sealed class WorkingGuest : IDisposable
     /// <summary>The machine that goes on from there.</summary>
     public const string Restored = "one";
 
+    /// <summary>One that goes on beside another.</summary>
+    public const string Copied = "two";
+
     // Every round writes a piece past the guest's cache, reads it again, and compares.
     private const string Work = """
         n=0
         while :; do
             dd if=/dev/urandom of=/tmp/piece bs=64k count=4 2>/dev/null
-            dd if=/tmp/piece of=/dev/sda bs=64k seek=$((n % 4 * 4)) oflag=direct conv=notrunc 2>>/tmp/log || echo $n cannot be written >>/tmp/bad
-            dd if=/dev/sda of=/tmp/again bs=64k skip=$((n % 4 * 4)) count=4 iflag=direct 2>>/tmp/log || echo $n cannot be read >>/tmp/bad
+            dd if=/tmp/piece of=/dev/DISK bs=64k seek=$((n % 4 * 4)) oflag=direct conv=notrunc 2>>/tmp/log || echo $n cannot be written >>/tmp/bad
+            dd if=/dev/DISK of=/tmp/again bs=64k skip=$((n % 4 * 4)) count=4 iflag=direct 2>>/tmp/log || echo $n cannot be read >>/tmp/bad
             cmp /tmp/piece /tmp/again 2>>/tmp/bad || echo $n differs >>/tmp/bad
             n=$((n + 1))
             echo $n >/tmp/count.new
@@ -46,22 +49,29 @@ internal sealed class WorkingGuest : IDisposable
         string disk = Path.Combine(_directory, "disk.raw");
         File.WriteAllBytes(disk, new byte[1 << 20]);
         Run(["run", "debian", "--detach", "--name", Saved, "--memory", "256M", "--cpus", "2", "--personality", personality, .. more, "--disk", disk]);
-        Execute(Saved, $"echo kept >/tmp/file; echo 0 >/tmp/count; setsid sh -c '{Work}' </dev/null >/dev/null 2>&1 &");
+        string work = Work.Replace("DISK", personality == "xen" ? "xvda" : "sda", StringComparison.Ordinal);
+        Execute(Saved, $"echo kept >/tmp/file; echo 0 >/tmp/count; setsid sh -c '{work}' </dev/null >/dev/null 2>&1 &");
     }
 
     /// <summary>Saves it at work, ends it, and has the other go on with the work and the files.</summary>
-    public void SaveAndRestore()
+    /// <param name="more">How it is restored.</param>
+    public void SaveAndRestore(params string[] more)
     {
         WaitForRounds(Saved);
         string snapshot = Path.Combine(_directory, "saved");
         Run("snapshot", Saved, snapshot);
-        WaitForRounds(Saved);
-        Assert.Equal("", Execute(Saved, "cat /tmp/bad 2>/dev/null; true"));
+        CheckWork(Saved);
         Run("kill", Saved);
-        Run("restore", snapshot, "--detach", "--verify", "--name", Restored);
-        Assert.Equal("kept\n", Execute(Restored, "cat /tmp/file"));
-        WaitForRounds(Restored);
-        Assert.Equal("", Execute(Restored, "cat /tmp/bad 2>/dev/null; true"));
+        Run(["restore", snapshot, "--detach", "--verify", "--name", Restored, .. more]);
+        CheckWork(Restored);
+    }
+
+    /// <summary>Holds that a machine has its files, that it goes on with its work, and that nothing was wrong with that.</summary>
+    public void CheckWork(string name)
+    {
+        Assert.Equal("kept\n", Execute(name, "cat /tmp/file"));
+        WaitForRounds(name);
+        Assert.Equal("", Execute(name, "cat /tmp/bad 2>/dev/null; true"));
     }
 
     /// <summary>What a shell in a machine writes.</summary>
@@ -81,7 +91,7 @@ internal sealed class WorkingGuest : IDisposable
 
     public void Dispose()
     {
-        foreach (string name in (string[])[Saved, Restored])
+        foreach (string name in (string[])[Saved, Restored, Copied])
         {
             LaminaProcess.Run(null, _environment, "kill", name);
         }

@@ -52,6 +52,14 @@ internal sealed unsafe class GuestRam : IDisposable
     public void Set<T>(ulong address, T value)
         where T : unmanaged => Assert.True(Memory.TryWrite(address, value));
 
+    /// <summary>Another with the same content.</summary>
+    public GuestRam Copy()
+    {
+        GuestRam copy = new();
+        Buffer.MemoryCopy(_bytes, copy._bytes, (long)Length, (long)Length);
+        return copy;
+    }
+
     public void Dispose()
     {
         Memory.Dispose();

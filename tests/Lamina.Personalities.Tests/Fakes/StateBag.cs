@@ -38,6 +38,38 @@ internal sealed class StateBag : IStateWriter, IStateReader
         return copy;
     }
 
+    /// <summary>Plays it without each of its fields, which must be refused, and with other values there, which may be taken, and are then worked with.</summary>
+    public void PlayWithout(Func<StateBag, bool> restore, Action work)
+    {
+        const int Changes = 10;
+        Random random = new(7);
+        foreach (ushort field in Integers.Keys.Concat(Bytes.Keys).ToArray())
+        {
+            Assert.False(restore(Without(field)), $"A state without the field {field} is taken.");
+            for (int i = 0; i < Changes; i++)
+            {
+                StateBag changed = Without(field);
+                if (!Bytes.TryGetValue(field, out byte[]? before))
+                {
+                    changed.Write(field, (ulong)random.NextInt64() >> random.Next(64));
+                }
+                else
+                {
+                    byte[] bytes = before[..(random.Next(4) == 0 ? random.Next(before.Length + 1) : before.Length)];
+                    for (int at = random.Next(bytes.Length + 1); at < bytes.Length; at += random.Next(1, i < 5 ? 2 : bytes.Length))
+                    {
+                        bytes[at] = (byte)random.Next(256);
+                    }
+
+                    changed.Write(field, bytes);
+                }
+
+                restore(changed);
+                work();
+            }
+        }
+    }
+
     public bool TryRead(ushort field, out ulong value) => Integers.TryGetValue(field, out value);
 
     public int TryRead(ushort field, Span<byte> destination)

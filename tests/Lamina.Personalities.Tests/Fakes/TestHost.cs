@@ -1,9 +1,14 @@
 namespace Lamina.Personalities.Tests.Fakes;
 
 /// <summary>What a personality needs of a machine.</summary>
-internal sealed class TestHost : IStolenTime, IDisposable
+internal sealed class TestHost(GuestRam ram) : IStolenTime, IDisposable
 {
-    public GuestRam Ram { get; } = new();
+    public TestHost()
+        : this(new GuestRam())
+    {
+    }
+
+    public GuestRam Ram { get; } = ram;
 
     public ManualClock Clock { get; } = new();
 

@@ -8,13 +8,13 @@ using Lamina.Personalities.Xen.Store;
 namespace Lamina.Personalities.Tests.Xen;
 
 /// <summary>A disk as its front end sees it, good and hostile.</summary>
-public sealed class BlockBackEndTests : IDisposable
+public sealed partial class BlockBackEndTests : IDisposable
 {
     private const string Front = "/local/domain/1/device/vbd/51712";
     private const string Back = "/local/domain/0/backend/vbd/1/51712";
     private const ulong Ring = 0x30_0000;
     private const ulong Data = 0x31_0000;
-    private readonly TestDisk _disk = new(1 << 20);
+    private TestDisk _disk = new(1 << 20);
     private readonly StoreClient _guest;
     private uint _port;
     private uint _produced;

@@ -5,15 +5,15 @@ using Lamina.Personalities.Xen.Network;
 namespace Lamina.Personalities.Tests.Xen;
 
 /// <summary>A network card as its front end sees it, good and hostile.</summary>
-public sealed class NetworkBackEndTests : IDisposable
+public sealed partial class NetworkBackEndTests : IDisposable
 {
     private const string Front = "/local/domain/1/device/vif/0";
     private const string Back = "/local/domain/0/backend/vif/1/0";
     private const ulong Transmit = 0x30_0000;
     private const ulong Receive = 0x30_1000;
     private const ulong Data = 0x31_0000;
-    private readonly TestNetwork _wire = new();
-    private readonly TestNetwork _second = new();
+    private TestNetwork _wire = new();
+    private TestNetwork _second = new();
     private readonly StoreClient _guest;
     private uint _transmitPort;
     private uint _produced;
@@ -21,7 +21,11 @@ public sealed class NetworkBackEndTests : IDisposable
 
     public NetworkBackEndTests()
     {
-        _guest = new StoreClient((bus, _) => new NetworkBackEnd(bus, StoreClient.NewLock(), 0, [_wire, _second], [2, 0, 0, 0, 0, 1]));
+        _guest = new StoreClient((bus, _) =>
+        {
+            (_wire, _second) = (new TestNetwork(), new TestNetwork());
+            return new NetworkBackEnd(bus, StoreClient.NewLock(), 0, [_wire, _second], [2, 0, 0, 0, 0, 1]);
+        });
     }
 
     public void Dispose() => _guest.Dispose();

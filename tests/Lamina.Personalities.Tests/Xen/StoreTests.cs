@@ -3,7 +3,7 @@ using Lamina.Personalities.Xen.Store;
 namespace Lamina.Personalities.Tests.Xen;
 
 /// <summary>The store as a guest sees it over its ring: what is promised, quotas, and messages that are none.</summary>
-public sealed class StoreTests : IDisposable
+public sealed partial class StoreTests : IDisposable
 {
     private readonly StoreClient _store = new();
 

@@ -1,7 +1,9 @@
 using System.Buffers.Binary;
+using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Personalities;
 using Lamina.Personalities.Tests.Fakes;
 using Lamina.Personalities.Xen;
+using Lamina.Personalities.Xen.Platform;
 
 namespace Lamina.Personalities.Tests.Xen;
 
@@ -14,24 +16,34 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
     private const ulong PageSize = 4096;
 
     public XenGuest(int processors = 2)
+        : this(processors, new GuestRam(), isDirect: false)
     {
+        Personality.Start();
+    }
+
+    private XenGuest(int processors, GuestRam ram, bool isDirect)
+    {
+        Host = new TestHost(ram);
         Personality = new XenPersonality(Host.CreateSettings(processors) with { Requests = Requests }, Host);
         for (int i = 0; i < processors; i++)
         {
             Signals.Add(new RecordingSignals());
-            Personality.Connect(i, Signals[i], new TestController());
+            Controllers.Add(isDirect ? new DirectController() : new TestController());
+            Personality.Connect(i, Signals[i], Controllers[i]);
         }
-
-        Personality.Start();
     }
 
-    public TestHost Host { get; } = new();
+    public TestHost Host { get; }
 
     public RecordingRequests Requests { get; } = new();
 
     public List<RecordingSignals> Signals { get; } = [];
 
+    public List<TestController> Controllers { get; } = [];
+
     public XenPersonality Personality { get; }
+
+    public PlatformDevice? Platform { get; private set; }
 
     public GuestRam Ram => Host.Ram;
 
@@ -101,5 +113,67 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
         return this;
     }
 
+    /// <summary>One whose local APICs have vectors that are not ended.</summary>
+    public static XenGuest CreateDirect()
+    {
+        XenGuest guest = new(2, new GuestRam(), isDirect: true);
+        guest.Personality.Start();
+        return guest;
+    }
+
+    /// <summary>Gives it a device in whose window grant frames may be, and other places without RAM.</summary>
+    public XenGuest AddPlatform()
+    {
+        Platform = new PlatformDevice(Personality, new CheckedLock());
+        Platform.Map(new AddressSpace(AddressSpace.PortCount, new CheckedLock()), new AddressSpace(1UL << 47, new CheckedLock()));
+        return this;
+    }
+
+    /// <summary>Saves it, and has another machine go on from there.</summary>
+    public XenGuest GoOn()
+    {
+        StateBag state = Save();
+        XenGuest next = new(Signals.Count, Ram.Copy(), Controllers[0] is DirectController);
+        if (Platform is not null)
+        {
+            next.AddPlatform();
+        }
+
+        next.Host.Clock.Advance(Host.Clock.Now);
+        Assert.True(next.Personality.Restore(state), "The state is refused.");
+        Assert.Equal(state.Describe(), next.Save().Describe());
+        next.Personality.Start();
+        return next;
+    }
+
+    /// <summary>A state that lacks any of its fields is refused; and whatever is in it, nothing throws.</summary>
+    public void RefusesWhatCannotBe()
+    {
+        StateBag good = Save();
+        good.PlayWithout(
+            state => Personality.Restore(state),
+            () =>
+            {
+                Personality.Start();
+                for (uint port = 1; port < 8; port++)
+                {
+                    Event(4, port);
+                    Event(9, port);
+                }
+
+                Host.Clock.Advance(1_000_000);
+                Personality.Stop();
+                Personality.Reset();
+            });
+    }
+
     public void Dispose() => Host.Dispose();
+
+    private StateBag Save()
+    {
+        Personality.Stop();
+        StateBag state = new();
+        Personality.Save(state);
+        return state;
+    }
 }

@@ -37,6 +37,8 @@ public sealed class GoldenSnapshotTests : IDisposable
 
             cases.Add("pc-1-hyperv", "interpreter");
             cases.Add("pc-1-hyperv", "translator");
+            cases.Add("pc-1-xen", "interpreter");
+            cases.Add("pc-1-xen", "translator");
 
             return cases;
         }

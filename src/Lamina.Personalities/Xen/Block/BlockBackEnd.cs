@@ -10,7 +10,7 @@ namespace Lamina.Personalities.Xen.Block;
 /// The back end of a disk (xen/include/public/io/blkif.h): several rings of up to four pages, segments in the request or in a page of their own, flush and discard. Grants are looked up for each
 /// request, whether the front end keeps them or not.
 /// </summary>
-public sealed class BlockBackEnd : BackEnd, IBlockCompletion
+public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
 {
     private const int RequestSlots = 64;
     private const int MaximumQueues = 4;
@@ -43,7 +43,7 @@ public sealed class BlockBackEnd : BackEnd, IBlockCompletion
     /// <param name="index">Which disk it is: 0 for xvda.</param>
     /// <param name="backend">Its content.</param>
     public BlockBackEnd(XenBusController bus, ILock gate, int index, IBlockBackend backend)
-        : base(bus, gate, "vbd", FirstNumber + ((uint)index * 16))
+        : base(bus, gate, "vbd", index, FirstNumber + ((uint)index * 16))
     {
         ArgumentNullException.ThrowIfNull(bus);
         _backend = backend;

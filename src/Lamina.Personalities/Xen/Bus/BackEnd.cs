@@ -10,7 +10,7 @@ namespace Lamina.Personalities.Xen.Bus;
 /// The control domain's half of a device: what it says of itself in the store, and how it follows the states of the front end. Everything that a front end gets wrong ends its own device:
 /// the back end goes to Closing and says why.
 /// </summary>
-public abstract class BackEnd : IStoreObserver
+public abstract partial class BackEnd : IStoreObserver
 {
     private const int LongestName = 64;
 
@@ -23,12 +23,13 @@ public abstract class BackEnd : IStoreObserver
     private bool _leaves;
     private bool _isGivenUp;
 
-    private protected BackEnd(XenBusController bus, ILock gate, string type, uint number)
+    private protected BackEnd(XenBusController bus, ILock gate, string type, int index, uint number)
     {
         _bus = bus;
         Gate = gate;
         Domain = bus.Domain;
         Type = type;
+        Index = index;
         Number = number;
         _front = Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"/local/domain/1/device/{type}/{number}"));
         _back = Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"/local/domain/0/backend/{type}/1/{number}"));
@@ -43,6 +44,9 @@ public abstract class BackEnd : IStoreObserver
 
     /// <summary>What kind of device it is: "vbd", "vif".</summary>
     internal string Type { get; }
+
+    /// <summary>Which of those it is, from 0.</summary>
+    internal int Index { get; }
 
     /// <summary>Its number among those.</summary>
     internal uint Number { get; }

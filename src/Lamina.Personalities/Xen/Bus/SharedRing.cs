@@ -8,7 +8,7 @@ namespace Lamina.Personalities.Xen.Bus;
 /// The back end's end of a ring of requests and responses in granted pages (xen/include/public/io/ring.h). The front end writes what it wants: indexes are read once and checked, entries copied
 /// once. There is a response for each request, so that a response never overwrites a request that was not taken.
 /// </summary>
-internal sealed class SharedRing(GuestMemory memory, GrantTable grants, int entryLength)
+internal sealed partial class SharedRing(GuestMemory memory, GrantTable grants, int entryLength)
 {
     /// <summary>Most pages.</summary>
     internal const int MaximumPages = 4;
@@ -21,6 +21,7 @@ internal sealed class SharedRing(GuestMemory memory, GrantTable grants, int entr
     private const uint Header = 64;
 
     private readonly ulong[] _pages = new ulong[MaximumPages];
+    private int _pageCount;
     private uint _requests;
     private uint _responses;
     private uint _shown;
@@ -52,12 +53,11 @@ internal sealed class SharedRing(GuestMemory memory, GrantTable grants, int entr
         // A ring that was used before goes on where it was.
         memory.TryRead(_pages[0] + ResponseProducer, out _shown);
         _requests = _responses = _shown;
-        Size = BitOperations.RoundUpToPowerOf2((((uint)references.Length * PageSize) - Header) / (uint)entryLength);
-        Size = Size * (uint)entryLength + Header > (uint)references.Length * PageSize ? Size / 2 : Size;
+        SetSize(references.Length);
         return true;
     }
 
-    internal void Close() => (Size, IsBroken, _requests, _responses, _shown) = (0, false, 0, 0, 0);
+    internal void Close() => (Size, _pageCount, IsBroken, _requests, _responses, _shown) = (0, 0, false, 0, 0, 0);
 
     /// <summary>Requests that were not taken yet. One that cannot be breaks the ring.</summary>
     internal uint GetAvailable()
@@ -119,6 +119,13 @@ internal sealed class SharedRing(GuestMemory memory, GrantTable grants, int entr
         memory.TryWrite(_pages[0] + RequestEvent, _requests + 1);
         Interlocked.MemoryBarrier();
         return GetAvailable() != 0;
+    }
+
+    private void SetSize(int pages)
+    {
+        _pageCount = pages;
+        Size = BitOperations.RoundUpToPowerOf2((((uint)pages * PageSize) - Header) / (uint)entryLength);
+        Size = Size * (uint)entryLength + Header > (uint)pages * PageSize ? Size / 2 : Size;
     }
 
     // Entries may lie across pages.

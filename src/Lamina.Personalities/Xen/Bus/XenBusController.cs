@@ -10,7 +10,7 @@ namespace Lamina.Personalities.Xen.Bus;
 /// <summary>
 /// The control domain as far as the guest meets it: the store with what a toolstack would write there, the console, and the back ends. It also asks the guest to shut down, and for memory.
 /// </summary>
-public sealed class XenBusController : IDevice, IBalloon
+public sealed partial class XenBusController : IDevice, IBalloon
 {
     private static readonly string[] GuestDirectories = ["data", "drivers", "feature", "attr", "error", "device/suspend"];
     private static readonly string[] GuestControls = ["shutdown", "sysrq", "feature-poweroff", "feature-reboot", "feature-suspend", "feature-halt", "feature-s3", "feature-s4"];
@@ -47,6 +47,9 @@ public sealed class XenBusController : IDevice, IBalloon
 
     /// <summary>The store.</summary>
     internal XenStore Store { get; }
+
+    /// <summary>The devices.</summary>
+    internal IReadOnlyList<BackEnd> BackEnds => _backEnds;
 
     /// <inheritdoc/>
     /// <remarks>The store says how much the guest is to have (memory/target, in KiB).</remarks>
@@ -89,6 +92,13 @@ public sealed class XenBusController : IDevice, IBalloon
         backEnd.RequestRemoval();
     }
 
+    /// <summary>Whether the guest was asked to give it up. Any thread.</summary>
+    public static bool IsLeaving(BackEnd backEnd)
+    {
+        ArgumentNullException.ThrowIfNull(backEnd);
+        return backEnd.Leaves;
+    }
+
     /// <summary>Whether the guest has given it up. Any thread.</summary>
     public static bool IsGivenUp(BackEnd backEnd)
     {
@@ -124,16 +134,23 @@ public sealed class XenBusController : IDevice, IBalloon
     public void Start()
     {
         _running = true;
+        _connection.SetRunning(true);
+        Console?.Start();
         foreach (BackEnd backEnd in _backEnds)
         {
             backEnd.Start();
         }
+
+        // What was written meanwhile.
+        TellGuest();
     }
 
     /// <inheritdoc/>
     public void Stop()
     {
         _running = false;
+        _connection.SetRunning(false);
+        Console?.Stop();
         foreach (BackEnd backEnd in _backEnds)
         {
             backEnd.Stop();
@@ -167,15 +184,6 @@ public sealed class XenBusController : IDevice, IBalloon
         Console?.Reset();
         Publish();
     }
-
-    /// <inheritdoc/>
-    /// <remarks>Machines with this control domain are not saved yet.</remarks>
-    public void Save(IStateWriter state)
-    {
-    }
-
-    /// <inheritdoc/>
-    public bool Restore(IStateReader state) => false;
 
     /// <summary>Has the guest hear what was written. Without the store's lock.</summary>
     internal void TellGuest() => _connection.Run(receives: false);

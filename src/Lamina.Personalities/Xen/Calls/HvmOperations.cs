@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using Lamina.Machine.Interrupts;
 
 namespace Lamina.Personalities.Xen.Calls;
 
@@ -11,7 +10,6 @@ internal sealed class HvmOperations(XenDomain domain)
     private const uint GetTime = 10;
     private const uint GetMemoryType = 15;
     private const uint SetUpcallVector = 23;
-    private const byte FirstVector = 16;
 
     /// <summary>Executes one.</summary>
     internal long Execute(in CallArguments arguments)
@@ -56,57 +54,13 @@ internal sealed class HvmOperations(XenDomain domain)
         if (arguments.Command == SetParameter)
         {
             // The others are the toolstack's.
-            result = index == XenDomain.CallbackParameter ? SetCallback(BinaryPrimitives.ReadUInt64LittleEndian(argument[8..])) : XenError.NotPermitted;
+            result = index != XenDomain.CallbackParameter ? XenError.NotPermitted
+                : domain.TrySetCallback(BinaryPrimitives.ReadUInt64LittleEndian(argument[8..]), repeats: true) ? 0 : XenError.InvalidArgument;
         }
 
         domain.Gate.Exit();
         return result != 0 || arguments.Command == SetParameter ? result
             : arguments.TryWrite(arguments.Second + 8, value) ? 0 : XenError.BadAddress;
-    }
-
-    // Lines are taken, but nothing comes on them: guests that have vectors set one only to say that they know of events.
-    private long SetCallback(ulong value)
-    {
-        const int TypeShift = 56;
-        const ulong VectorType = 2;
-        byte vector = value >> TypeShift == VectorType ? (byte)value : (byte)0;
-        if (value >> TypeShift > VectorType || (value >> TypeShift == VectorType && vector < FirstVector))
-        {
-            return XenError.InvalidArgument;
-        }
-
-        foreach (XenProcessor processor in domain.Processors)
-        {
-            if (vector != 0 && processor.Controller is not IDirectVectors)
-            {
-                return XenError.InvalidArgument;
-            }
-        }
-
-        domain.Parameters[XenDomain.CallbackParameter] = value;
-        foreach (XenProcessor processor in domain.Processors)
-        {
-            processor.Info.CallbackVector = vector;
-            if (processor.Info.UpcallVector == 0)
-            {
-                SetDirect(processor, vector);
-                processor.Info.Repeat();
-            }
-        }
-
-        return 0;
-    }
-
-    private static void SetDirect(XenProcessor processor, byte vector)
-    {
-        if (processor.Controller is IDirectVectors direct)
-        {
-            direct.ClearDirect();
-            if (vector != 0)
-            {
-                direct.SetDirect(vector, isDirect: true);
-            }
-        }
     }
 
     private long SetVector(in CallArguments arguments)
@@ -124,7 +78,7 @@ internal sealed class HvmOperations(XenDomain domain)
             return XenError.NoEntry;
         }
 
-        if (vector < FirstVector)
+        if (vector < ProcessorInfo.FirstVector)
         {
             return XenError.InvalidArgument;
         }
@@ -132,7 +86,7 @@ internal sealed class HvmOperations(XenDomain domain)
         domain.Gate.Enter();
         XenProcessor processor = domain.Processors[index];
         processor.Info.UpcallVector = vector;
-        SetDirect(processor, 0);
+        processor.ShowDirect();
         processor.Info.Repeat();
         domain.Gate.Exit();
         return 0;

@@ -49,6 +49,9 @@ internal sealed class MemoryOperations(XenDomain domain, IMemoryReclaimer? recla
         };
     }
 
+    /// <summary>Whether a page without RAM may be a grant frame's.</summary>
+    internal bool IsFree(ulong address) => Platform?.IsFree(address) == true;
+
     private long Add(in CallArguments arguments)
     {
         const int Length = 24;
@@ -102,7 +105,7 @@ internal sealed class MemoryOperations(XenDomain domain, IMemoryReclaimer? recla
 
     private bool PlaceGrants(uint frame, ulong address)
     {
-        return domain.Grants.TryPlace(frame, address, free: Platform?.IsFree(address) == true);
+        return domain.Grants.TryPlace(frame, address, free: IsFree(address));
     }
 
     // Pages are the guest's: what it takes out of its map stays there.

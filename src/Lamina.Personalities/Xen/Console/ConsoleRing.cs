@@ -25,6 +25,7 @@ public sealed class ConsoleRing : IEventTarget, ICharacterInput
     private readonly byte[] _bytes = new byte[OutLength];
     private ICharacterInputReady? _ready;
     private bool _inputWaits;
+    private bool _running;
 
     /// <summary>Makes it.</summary>
     /// <param name="personality">The hypervisor.</param>
@@ -50,7 +51,7 @@ public sealed class ConsoleRing : IEventTarget, ICharacterInput
         int done = 0;
         Memory.TryRead(InConsumer, out uint consumer);
         Memory.TryRead(InProducer, out uint producer);
-        while (done < data.Length && producer - consumer < InLength)
+        while (_running && done < data.Length && producer - consumer < InLength)
         {
             uint start = producer % InLength;
             int part = (int)Math.Min(Math.Min(InLength - (producer - consumer), InLength - start), (uint)(data.Length - done));
@@ -60,10 +61,14 @@ public sealed class ConsoleRing : IEventTarget, ICharacterInput
         }
 
         Interlocked.MemoryBarrier();
-        Memory.TryWrite(InProducer, producer);
+        if (done > 0)
+        {
+            Memory.TryWrite(InProducer, producer);
+            _domain.Events.Signal(Port, this);
+        }
+
         _inputWaits = done < data.Length;
         _gate.Exit();
-        _domain.Events.Signal(Port, this);
         return done;
     }
 
@@ -97,6 +102,23 @@ public sealed class ConsoleRing : IEventTarget, ICharacterInput
         {
             _ready?.OnInputReady();
         }
+    }
+
+    /// <summary>Begins to take what is typed, and what was typed meanwhile.</summary>
+    internal void Start()
+    {
+        _gate.Enter();
+        _running = true;
+        _gate.Exit();
+        _ready?.OnInputReady();
+    }
+
+    /// <summary>Leaves what is typed to wait.</summary>
+    internal void Stop()
+    {
+        _gate.Enter();
+        _running = false;
+        _gate.Exit();
     }
 
     internal void Reset()

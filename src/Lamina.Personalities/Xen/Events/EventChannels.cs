@@ -7,7 +7,7 @@ namespace Lamina.Personalities.Xen.Events;
 /// The event channels of the guest (xen/include/public/event_channel.h). The other ends of those between domains are objects of this process. Members want the domain's lock held unless they say
 /// otherwise.
 /// </summary>
-internal sealed class EventChannels
+internal sealed partial class EventChannels
 {
     /// <summary>The interrupt of a processor's timers.</summary>
     internal const uint VirqTimer = 0;

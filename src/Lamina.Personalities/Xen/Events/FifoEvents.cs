@@ -6,7 +6,7 @@ namespace Lamina.Personalities.Xen.Events;
 /// Events as words in pages that the guest gives, linked to queues by priority (struct evtchn_fifo_control_block). The guest takes from the heads while events are put at the tails; it may write
 /// anything into words and links, which then is its own loss: nothing here follows a link.
 /// </summary>
-internal sealed class FifoEvents(GuestMemory memory, ProcessorInfo[] processors) : IEventDelivery
+internal sealed partial class FifoEvents(GuestMemory memory, ProcessorInfo[] processors) : IEventDelivery
 {
     /// <summary>Bits of a link.</summary>
     internal const byte LinkBits = 17;

@@ -7,7 +7,7 @@ namespace Lamina.Personalities.Xen.Grants;
 /// The grant table of the guest, version 1 (xen/include/public/grant_table.h). The guest has its frames where it wants them: in its RAM, or where there is none; there they are memory from then on. The
 /// control domain looks a grant up for each use and maps nothing, so none is ever in use when the guest ends it.
 /// </summary>
-internal sealed class GrantTable
+internal sealed partial class GrantTable
 {
     /// <summary>Most frames.</summary>
     internal const int MaximumFrames = 32;

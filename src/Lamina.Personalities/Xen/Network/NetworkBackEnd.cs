@@ -10,13 +10,14 @@ namespace Lamina.Personalities.Xen.Network;
 /// The back end of a network card (xen/include/public/io/netif.h): packets in pieces, checksums and segmentation both ways, several queues, and an event channel for each ring. Packets are copied into the
 /// guest's pages and sent out of them.
 /// </summary>
-public sealed class NetworkBackEnd : BackEnd
+public sealed partial class NetworkBackEnd : BackEnd
 {
     private const int LongestName = 48;
 
     private readonly NetworkQueue[] _queues;
     private readonly byte[] _address;
     private int _queueCount;
+    private NetworkOffloads _offloads;
 
     /// <summary>Makes it and puts it on the bus.</summary>
     /// <param name="bus">The bus.</param>
@@ -25,7 +26,7 @@ public sealed class NetworkBackEnd : BackEnd
     /// <param name="lines">The wire: 1 to <see cref="MaximumQueues"/> lines that can the same, each for a queue.</param>
     /// <param name="address">Its hardware address: 6 bytes.</param>
     public NetworkBackEnd(XenBusController bus, ILock gate, int index, ReadOnlySpan<INetworkBackend> lines, ReadOnlySpan<byte> address)
-        : base(bus, gate, "vif", (uint)index)
+        : base(bus, gate, "vif", index, (uint)index)
     {
         ArgumentNullException.ThrowIfNull(bus);
         ArgumentOutOfRangeException.ThrowIfZero(lines.Length);
@@ -99,13 +100,7 @@ public sealed class NetworkBackEnd : BackEnd
         bool pieces = checksums && Has("feature-sg"u8);
         NetworkOffloads offloads = (checksums ? NetworkOffloads.Checksum : 0) | (pieces && Has("feature-gso-tcpv4"u8) ? NetworkOffloads.SegmentTcp4 : 0)
             | (pieces && Has("feature-gso-tcpv6"u8) ? NetworkOffloads.SegmentTcp6 : 0);
-        for (int i = 0; i < _queues.Length; i++)
-        {
-            _queues[i].Line.SetReceiveOffloads(offloads);
-            _queues[i].Line.SetEnabled(i < (int)queues);
-        }
-
-        _queueCount = (int)queues;
+        Serve((int)queues, offloads);
         return true;
     }
 
@@ -150,6 +145,18 @@ public sealed class NetworkBackEnd : BackEnd
         {
             queue.Line.Stop();
         }
+    }
+
+    // Each queue has a line of the wire.
+    private void Serve(int queues, NetworkOffloads offloads)
+    {
+        for (int i = 0; i < _queues.Length; i++)
+        {
+            _queues[i].Line.SetReceiveOffloads(offloads);
+            _queues[i].Line.SetEnabled(i < queues);
+        }
+
+        (_queueCount, _offloads) = (queues, offloads);
     }
 
     private bool Has(ReadOnlySpan<byte> feature) => TryReadFront(feature, out uint value) && value != 0;

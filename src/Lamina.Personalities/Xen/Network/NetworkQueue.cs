@@ -7,7 +7,7 @@ using Lamina.Personalities.Xen.Bus;
 namespace Lamina.Personalities.Xen.Network;
 
 /// <summary>A pair of rings of a network card, their event channels, and the line of the wire behind them. With the card's lock held unless it says otherwise.</summary>
-internal sealed class NetworkQueue : INetworkReceiver
+internal sealed partial class NetworkQueue : INetworkReceiver
 {
     private const int TransmitLength = 12;
     private const int ReceiveLength = 8;

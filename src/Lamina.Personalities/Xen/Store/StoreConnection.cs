@@ -8,7 +8,7 @@ namespace Lamina.Personalities.Xen.Store;
 /// The guest's connection to the store: a page with a ring each way (struct xenstore_domain_interface). A request is taken when the answer to the one before is in the ring; events go between.
 /// A guest that breaks the protocol is not heard any more until the machine is reset.
 /// </summary>
-internal sealed class StoreConnection(XenDomain domain, XenStore store) : IEventTarget
+internal sealed partial class StoreConnection(XenDomain domain, XenStore store) : IEventTarget
 {
     /// <summary>Its event channel.</summary>
     internal const uint Port = 1;
@@ -25,6 +25,7 @@ internal sealed class StoreConnection(XenDomain domain, XenStore store) : IEvent
     private const uint IndexError = 2;
     private const uint ProtocolError = 3;
     private const int HeaderLength = 16;
+    private const int LengthOffset = 12;
 
     // A guest that fills its ring while it is read is heard again with its next event.
     private const int MostMessages = 64;
@@ -36,6 +37,7 @@ internal sealed class StoreConnection(XenDomain domain, XenStore store) : IEvent
     private int _outLength;
     private int _sent;
     private bool _broken;
+    private bool _running;
 
     private GuestMemory Memory => domain.Memory;
 
@@ -48,6 +50,14 @@ internal sealed class StoreConnection(XenDomain domain, XenStore store) : IEvent
         Memory.TryWrite(SpecialPages.Store, page);
         _received = _outLength = _sent = 0;
         _broken = false;
+    }
+
+    /// <summary>Has the ring be used, or left alone: what is to be said then waits.</summary>
+    internal void SetRunning(bool running)
+    {
+        store.Gate.Enter();
+        _running = running;
+        store.Gate.Exit();
     }
 
     /// <inheritdoc/>
@@ -64,7 +74,7 @@ internal sealed class StoreConnection(XenDomain domain, XenStore store) : IEvent
     {
         store.Gate.Enter();
         bool tells = false;
-        for (int i = 0; i < MostMessages && !_broken; i++)
+        for (int i = 0; i < MostMessages && _running && !_broken; i++)
         {
             if (!Flush(ref tells) || !(TakeEvent() || (receives && Receive(ref tells))))
             {
@@ -72,11 +82,12 @@ internal sealed class StoreConnection(XenDomain domain, XenStore store) : IEvent
             }
         }
 
-        store.Gate.Exit();
         if (tells)
         {
             domain.Events.Signal(Port, this);
         }
+
+        store.Gate.Exit();
     }
 
     // Whether all of it is in the ring.
@@ -128,7 +139,7 @@ internal sealed class StoreConnection(XenDomain domain, XenStore store) : IEvent
             int wanted = HeaderLength;
             if (_received >= HeaderLength)
             {
-                uint length = BinaryPrimitives.ReadUInt32LittleEndian(_in.AsSpan(12));
+                uint length = BinaryPrimitives.ReadUInt32LittleEndian(_in.AsSpan(LengthOffset));
                 if (length > StoreLimits.Payload)
                 {
                     Break(ProtocolError);
@@ -178,7 +189,7 @@ internal sealed class StoreConnection(XenDomain domain, XenStore store) : IEvent
         BinaryPrimitives.WriteUInt32LittleEndian(_out, (uint)type);
         BinaryPrimitives.WriteUInt32LittleEndian(_out.AsSpan(4), request);
         BinaryPrimitives.WriteUInt32LittleEndian(_out.AsSpan(8), transaction);
-        BinaryPrimitives.WriteUInt32LittleEndian(_out.AsSpan(12), (uint)length);
+        BinaryPrimitives.WriteUInt32LittleEndian(_out.AsSpan(LengthOffset), (uint)length);
         (_sent, _outLength) = (0, HeaderLength + length);
     }
 

@@ -38,6 +38,12 @@ internal static class StorePath
         return path.StartsWith(other) && (path.Length == other.Length || path[other.Length] == '/' || other.Length == 1);
     }
 
+    /// <summary>Whether it is the name of a node.</summary>
+    internal static bool IsName(ReadOnlySpan<byte> name) => name.Length > 0 && !name.Contains((byte)'/') && IsValid(name);
+
+    /// <summary>Whether it is a path that <see cref="TryMakeAbsolute"/> makes.</summary>
+    internal static bool IsAbsolute(ReadOnlySpan<byte> path) => path.Length is > 0 and <= StoreLimits.Path && path[0] == '/' && IsValid(path);
+
     private static bool IsValid(ReadOnlySpan<byte> path)
     {
         if (path.Length > 1 && path[^1] == '/')

@@ -1,7 +1,7 @@
 namespace Lamina.Personalities.Xen.Store;
 
 /// <summary>A transaction: a copy of the tree, and the paths that it changes. It ends well if the tree is still what it was at the start.</summary>
-internal sealed class StoreTransaction
+internal sealed partial class StoreTransaction
 {
     private readonly byte[] _journal = new byte[StoreLimits.Journal];
     private int _used;

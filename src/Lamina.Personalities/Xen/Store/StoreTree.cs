@@ -1,7 +1,7 @@
 namespace Lamina.Personalities.Xen.Store;
 
 /// <summary>A tree of named values in arrays of fixed length, so that it can be copied for a transaction and never grows. Paths are absolute and have been checked.</summary>
-internal sealed class StoreTree
+internal sealed partial class StoreTree
 {
     /// <summary>The root's number.</summary>
     internal const int Root = 0;

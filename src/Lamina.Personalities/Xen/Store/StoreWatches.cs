@@ -1,7 +1,7 @@
 namespace Lamina.Personalities.Xen.Store;
 
 /// <summary>The guest's watches, and the events that it has not been told yet. An event that waits already is not added; of more than there is room for, the guest hears nothing.</summary>
-internal sealed class StoreWatches
+internal sealed partial class StoreWatches
 {
     private readonly byte[] _paths = new byte[StoreLimits.Watches * StoreLimits.Path];
     private readonly byte[] _tokens = new byte[StoreLimits.Watches * StoreLimits.Token];
@@ -39,11 +39,7 @@ internal sealed class StoreWatches
             return StoreError.TooBig;
         }
 
-        path.CopyTo(_paths.AsSpan(free * StoreLimits.Path));
-        token.CopyTo(_tokens.AsSpan(free * StoreLimits.Token));
-        _pathLengths[free] = (ushort)path.Length;
-        _tokenLengths[free] = (ushort)token.Length;
-        _relative[free] = relative;
+        Set(free, path, token, relative);
         Enqueue(free, path);
         return StoreError.None;
     }
@@ -128,6 +124,15 @@ internal sealed class StoreWatches
         _first = (_first + 1) % StoreLimits.Events;
         _count--;
         return path.Length + token.Length + 2;
+    }
+
+    private void Set(int watch, ReadOnlySpan<byte> path, ReadOnlySpan<byte> token, bool relative)
+    {
+        path.CopyTo(_paths.AsSpan(watch * StoreLimits.Path));
+        token.CopyTo(_tokens.AsSpan(watch * StoreLimits.Token));
+        _pathLengths[watch] = (ushort)path.Length;
+        _tokenLengths[watch] = (ushort)token.Length;
+        _relative[watch] = relative;
     }
 
     private ReadOnlySpan<byte> GetPath(int watch) => _paths.AsSpan(watch * StoreLimits.Path, _pathLengths[watch]);

@@ -6,7 +6,7 @@ namespace Lamina.Personalities.Xen.Store;
 /// The store of the control domain (xen/docs/misc/xenstore.txt): a tree of values with permissions, transactions and watches, and quotas for the guest. What belongs to the guest's connection is called
 /// with the lock held; the members for the control domain take it themselves.
 /// </summary>
-internal sealed class XenStore
+internal sealed partial class XenStore
 {
     private readonly StoreTransaction[] _transactions = new StoreTransaction[StoreLimits.Transactions];
     private readonly IStoreObserver?[] _observers = new IStoreObserver?[64];
