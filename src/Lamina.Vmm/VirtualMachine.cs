@@ -311,9 +311,9 @@ public sealed class VirtualMachine : IDisposable
             throw new MachineConfigurationException($"A screen cannot have {screen.Width}x{screen.Height} pixels; {ScreenSettings.MinimumWidth}x{ScreenSettings.MinimumHeight} to 1048576 in all are accepted, such as 1024x768 and 1280x800, with a width that is a multiple of 8.");
         }
 
-        if (settings.Screen != null && settings.Personality != PersonalityKind.HyperV)
+        if (settings.Screen != null && settings.Personality is not (PersonalityKind.HyperV or PersonalityKind.Xen))
         {
-            throw new MachineConfigurationException("Only machines that show Hyper-V have a screen.");
+            throw new MachineConfigurationException("Only machines that show Hyper-V or Xen have a screen.");
         }
 
         CpuModel model = CpuModel.Find(settings.CpuModel)

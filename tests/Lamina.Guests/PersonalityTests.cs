@@ -72,7 +72,8 @@ public sealed class PersonalityTests : IDisposable
             Until(guest, () => balloon.Size == 0, "The guest does not take its memory again.");
 
             CheckSockets(guest);
-            CheckScreen(guest);
+            CheckScreen(guest, "hyperv_fb");
+            CheckMouse(guest);
 
             // The services: the guest answers its heartbeat, knows the host's time, and is asked to stop in the end.
             Assert.True(guest.Machine.Guest?.IsAlive, "The guest does not answer its heartbeat.");
@@ -87,14 +88,15 @@ public sealed class PersonalityTests : IDisposable
     {
         await CheckAsync(
             PersonalityKind.Xen,
-            GuestHardware.Xen,
+            GuestHardware.Xen | GuestHardware.Screen,
             "Xen HVM",
             guest =>
             {
                 CheckComingAndGoing(guest, "xvdb");
                 CheckBalloon(guest);
+                CheckScreen(guest, "xen");
                 Assert.Contains("xen", guest.Run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"), StringComparison.Ordinal);
-                Assert.Equal("vbd-51712\nvif-0", guest.Run("ls -1 /sys/bus/xen/devices"));
+                Assert.Equal("vbd-51712\nvfb-0\nvif-0\nvkbd-0", guest.Run("ls -1 /sys/bus/xen/devices"));
                 Assert.Contains("Using FIFO-based ABI", guest.Run("dmesg"), StringComparison.Ordinal);
                 Assert.Contains("indirect descriptors: enabled", guest.Run("dmesg | grep blkfront"), StringComparison.Ordinal);
                 Assert.Equal("0", guest.Run("awk '/Local timer interrupts/ { print $2 + $3 }' /proc/interrupts"));
@@ -144,10 +146,10 @@ public sealed class PersonalityTests : IDisposable
         Until(guest, () => guest.Run("ls /sys/bus/vmbus/drivers/hv_sock | grep -c -- -facb-").Trim() == "0", "The guest keeps channels of connections that have ended.");
     }
 
-    // What the guest's console shows is on the screen, what is typed arrives at the shell there, and the mouse is where it is said to be.
-    private static void CheckScreen(GuestMachine guest)
+    // What the guest's console shows is on the screen, and what is typed arrives at the shell there.
+    private static void CheckScreen(GuestMachine guest, string driver)
     {
-        Assert.Equal("hyperv_fb", guest.Run("cat /sys/class/graphics/fb0/name"));
+        Assert.Equal(driver, guest.Run("cat /sys/class/graphics/fb0/name"));
         Assert.Equal("800,600", guest.Run("cat /sys/class/graphics/fb0/virtual_size"));
         guest.Run("printf '\\033[?25l\\033[44m\\033[2J\\033[H' >/dev/tty1");
         double blue = 0;
@@ -159,6 +161,10 @@ public sealed class PersonalityTests : IDisposable
         Screenshot screen = guest.Machine.TakeScreenshot();
         Assert.Equal((800, 600), (screen.Width, screen.Height));
         Assert.InRange(GetShare(screen, 0, 0, 0xaa), 0.5, blue - 0.001);
+    }
+
+    private static void CheckMouse(GuestMachine guest)
+    {
         guest.Run("for e in /sys/class/input/event*; do grep -q Mouse $e/device/name && m=/dev/input/${e##*/}; done; dd if=$m of=/tmp/moved bs=24 count=1 2>/dev/null &");
         bool moved = false;
         ushort place = 0;

@@ -43,7 +43,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _balloon = new("--balloon") { HelpName = "SIZE", Description = "Memory balloon: the host gets back what RAM the guest does not use, and SIZE of the rest; 0 for none of it." };
     private readonly Option<string> _virtio = new("--virtio") { HelpName = "KIND", Description = "How the guest finds its virtio devices: pci, or mmio (in memory, told of by ACPI). [default: pci]" };
     private readonly Option<string> _personality = new("--personality") { HelpName = "NAME", Description = $"The hypervisor that the guest sees: {string.Join(" or ", PersonalityArgument.Names)}. [default: kvm]" };
-    private readonly Option<string> _screen = new("--screen") { HelpName = "SIZE", Description = "A screen of WIDTHxHEIGHT pixels, a keyboard and a mouse, for --personality hyperv." };
+    private readonly Option<string> _screen = new("--screen") { HelpName = "SIZE", Description = "A screen of WIDTHxHEIGHT pixels, a keyboard and a mouse, for --personality hyperv and xen." };
     private readonly Option<string> _vsock = new("--vsock") { HelpName = "CID,PATH", Description = "Sockets between guest and host: the guest's address, and a socket here to reach its ports by." };
     private readonly Option<string> _name = new("--name") { HelpName = "NAME", Description = "The machine's name; an image takes it as host name." };
     private readonly Option<bool> _persist = new("--persist") { Description = "Keep what the system writes to its disk, under the machine's name, for the next run." };

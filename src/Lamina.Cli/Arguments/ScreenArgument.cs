@@ -12,9 +12,9 @@ internal static class ScreenArgument
     /// <exception cref="LaminaException">It is not acceptable.</exception>
     public static ScreenSettings Parse(string text, PersonalityKind personality)
     {
-        if (personality != PersonalityKind.HyperV)
+        if (personality is not (PersonalityKind.HyperV or PersonalityKind.Xen))
         {
-            throw new LaminaException("--screen needs --personality hyperv: other machines have no screen.");
+            throw new LaminaException("--screen needs --personality hyperv or xen: other machines have no screen.");
         }
 
         string[] parts = text.Split('x');

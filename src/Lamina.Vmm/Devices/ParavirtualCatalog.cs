@@ -27,6 +27,7 @@ using Lamina.Personalities.Xen.Bus;
 using Lamina.Personalities.Xen.Console;
 using Lamina.Personalities.Xen.Network;
 using Lamina.Personalities.Xen.Platform;
+using Lamina.Personalities.Xen.Screen;
 using Lamina.Storage;
 
 namespace Lamina.Vmm.Devices;
@@ -103,7 +104,7 @@ internal sealed class ParavirtualCatalog : IDisposable
     {
         if (personality is XenPersonality xen)
         {
-            AddXen(settings, isPvh, xen, bus, ports, mmio);
+            AddXen(settings, isPvh, xen, bus, ports, mmio, user);
             Balloon = new MemoryBalloon(ControlDomain!) { Target = settings.Balloon?.Target ?? 0 };
             return settings with { Disks = [], Networks = [], Console = null, Balloon = null };
         }
@@ -159,7 +160,7 @@ internal sealed class ParavirtualCatalog : IDisposable
         disk.Dispose();
     }
 
-    private void AddXen(MachineSettings settings, bool isPvh, XenPersonality hypervisor, PciBus bus, AddressSpace ports, AddressSpace mmio)
+    private void AddXen(MachineSettings settings, bool isPvh, XenPersonality hypervisor, PciBus bus, AddressSpace ports, AddressSpace mmio, UserDevices user)
     {
         if (settings.Disks.Count > BlockBackEnd.MaximumDisks || settings.Networks.Count > NetworkBackEnd.MaximumNetworks)
         {
@@ -192,6 +193,13 @@ internal sealed class ParavirtualCatalog : IDisposable
         if (settings.Console is { } console)
         {
             ControlDomain.Console = Console = new ConsoleRing(hypervisor, new MonitorLock(), console);
+        }
+
+        if (settings.Screen is { } screen)
+        {
+            KeyboardBackEnd keyboard = new(ControlDomain, new MonitorLock(), screen.Width, screen.Height);
+            user.Add(keyboard);
+            user.Add(new FrameBufferBackEnd(ControlDomain, new MonitorLock(), new MonitorLock(), screen.Width, screen.Height).Display, keyboard);
         }
 
         _devices.AddRange(ControlDomain.CreateDeviceStates());

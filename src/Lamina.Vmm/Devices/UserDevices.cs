@@ -53,7 +53,7 @@ internal sealed class UserDevices
     {
         if (Display is not { } display)
         {
-            throw new MachineConfigurationException("The machine has no screen. Machines that show Hyper-V have one with --screen.");
+            throw new MachineConfigurationException("The machine has no screen. Machines that show Hyper-V or Xen have one with --screen.");
         }
 
         // A guest that changes its mode meanwhile has another picture.

@@ -43,7 +43,7 @@ internal sealed class FuzzedMachine : IDisposable
             Networks = personality == PersonalityKind.VMware || transport == VirtioTransport.Pci ? [MakeNetwork()] : [],
             Shares = [new ShareSettings { Path = shared, Tag = "share" }],
             Sockets = new SocketSettings { Address = 3, Path = Path.Combine(_directory, "guest") },
-            Screen = personality == PersonalityKind.HyperV ? new ScreenSettings() : null,
+            Screen = personality is PersonalityKind.HyperV or PersonalityKind.Xen ? new ScreenSettings() : null,
             Console = Vmm.Serial.NullCharacterOutput.Instance,
             Ports = [new PortSettings { Name = "port", Output = Vmm.Serial.NullCharacterOutput.Instance }],
             Balloon = new BalloonSettings { Target = 4 << 20, ReportsFreePages = true },
