@@ -23,6 +23,7 @@ internal sealed class CommandTree
     private readonly LifecycleCommands _lifecycle;
     private readonly ExecCommand _exec = new();
     private readonly DeviceCommands _devices;
+    private readonly ScreenCommands _screen = new();
     private readonly RootCommand _root;
 
     public CommandTree(TextWriter output)
@@ -35,7 +36,7 @@ internal sealed class CommandTree
         _root = new RootCommand("Lamina runs virtual machines, with or without hardware virtualization.") { _run.Command };
         _lifecycle = new LifecycleCommands(output);
         _devices = new DeviceCommands(output);
-        foreach (Command command in (IEnumerable<Command>)[.. _lifecycle.Commands, _restore.Command, _exec.Command, _devices.Command, _image.Command, _disk.Command, _host])
+        foreach (Command command in (IEnumerable<Command>)[.. _lifecycle.Commands, .. _screen.Commands, _restore.Command, _exec.Command, _devices.Command, _image.Command, _disk.Command, _host])
         {
             _root.Add(command);
         }
@@ -96,7 +97,7 @@ internal sealed class CommandTree
             return status;
         }
 
-        if (_lifecycle.TryRun(result) || _devices.TryRun(result) || _image.TryRun(result))
+        if (_lifecycle.TryRun(result) || _screen.TryRun(result) || _devices.TryRun(result) || _image.TryRun(result))
         {
             return ExitStatus.Success;
         }

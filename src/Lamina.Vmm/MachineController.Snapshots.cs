@@ -262,6 +262,7 @@ internal sealed partial class MachineController
             : null,
         SocketAddress = _settings.Sockets?.Address,
         SocketPath = _settings.Sockets?.Path,
+        Screen = _settings.Screen is { } screen ? [screen.Width, screen.Height] : null,
         EmptySlots = [.. Devices.Virtio.CurrentSettings.EmptySlots],
         Networks = [.. (Devices.Paravirtual?.CurrentSettings ?? Devices.Virtio.CurrentSettings).Networks.Select(n => new SavedNetwork
         {

@@ -47,6 +47,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     private readonly Posting _wakeUp;
     private readonly TaskCompletionSource<MachineResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly object _gate = new();
+    private readonly Lock _memoryUse = new();
     private readonly object _savingGate = new();
     private MachineResult? _end;
 
@@ -385,6 +386,16 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         }
     }
 
+    /// <summary>Does something that reads the guest's memory, which stays meanwhile. Any thread.</summary>
+    /// <exception cref="MachineConfigurationException">It has been given back.</exception>
+    internal T WithMemory<T>(Func<T> read)
+    {
+        lock (_memoryUse)
+        {
+            return Volatile.Read(ref _disposed) ? throw new MachineConfigurationException("The machine has ended.") : read();
+        }
+    }
+
     /// <summary>Gives everything back. The machine has ended or was never started.</summary>
     public void Dispose()
     {
@@ -397,6 +408,11 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
                 _finalTranslations = _execution?.Translations ?? default;
                 _disposed = true;
             }
+        }
+
+        lock (_memoryUse)
+        {
+            // Whoever reads memory has read it; nobody begins to.
         }
 
         while (_owned.TryPop(out IDisposable? part))

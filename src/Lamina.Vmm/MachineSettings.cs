@@ -78,6 +78,9 @@ public sealed record MachineSettings
     /// <summary>Its memory balloon; null for none.</summary>
     public BalloonSettings? Balloon { get; init; }
 
+    /// <summary>Its screen, keyboard and mouse beside the PC's keyboard; null for none. Only <see cref="PersonalityKind.HyperV"/> and <see cref="PersonalityKind.Xen"/> have them.</summary>
+    public ScreenSettings? Screen { get; init; }
+
     /// <summary>Its sockets to this host; null for none.</summary>
     public SocketSettings? Sockets { get; init; }
 

@@ -1,6 +1,6 @@
 namespace Lamina.Vmm;
 
-/// <summary>A machine's sockets to its host (vsock), which the host sees as sockets in its file system.</summary>
+/// <summary>A machine's sockets to its host (vsock; Hyper-V sockets with that personality), which the host sees as sockets in its file system.</summary>
 public sealed record SocketSettings
 {
     /// <summary>The guest's address (CID): 3 or more, and below 2^32 - 1.</summary>
@@ -11,4 +11,7 @@ public sealed record SocketSettings
     /// "_" and N.
     /// </summary>
     public required string Path { get; init; }
+
+    /// <summary>Whether they are a virtio device also under a personality that has sockets of its own, as in machines of versions that had only that.</summary>
+    public bool AreVirtio { get; init; }
 }

@@ -2,6 +2,7 @@ using Lamina.Boot;
 using Lamina.Boot.Cpu;
 using Lamina.Interop;
 using Lamina.Interop.Memory;
+using Lamina.Machine.Input;
 using Lamina.Machine.Limits;
 using Lamina.Machine.Processors;
 using Lamina.Networking;
@@ -18,6 +19,14 @@ namespace Lamina.Vmm;
 public sealed class VirtualMachine : IDisposable
 {
     private const ulong Mebibyte = 1 << 20;
+    // Ctrl, Alt and Delete go down, and up in the other order.
+    private static readonly KeyStroke[] RestartKeys =
+    [
+        new(0x1d, IsReleased: false), new(0x38, IsReleased: false), new(KeyStroke.Extended | 0x53, IsReleased: false),
+        new(KeyStroke.Extended | 0x53, IsReleased: true), new(0x38, IsReleased: true), new(0x1d, IsReleased: true),
+    ];
+
+    private static readonly TimeSpan KeyPatience = TimeSpan.FromSeconds(10);
     private readonly MachineController _controller;
 
     /// <summary>Makes the machine: maps its RAM, loads the kernel, wires the devices.</summary>
@@ -191,12 +200,47 @@ public sealed class VirtualMachine : IDisposable
     /// </summary>
     public void PressPowerButton() => _controller.PressPowerButton();
 
-    /// <summary>Asks the guest's operating system to start again, by its personality's way: Xen's control domain, Hyper-V's shutdown service, VMware's tools. The guest decides what follows.</summary>
-    /// <returns><c>false</c> if there is no such way, or the guest does not know it.</returns>
-    public bool TryRestart() => _controller.TryRestart();
+    /// <summary>
+    /// Asks the guest's operating system to start again, by its personality's way if it has one and the guest knows it (Xen's control domain, Hyper-V's shutdown service, VMware's tools), or else by Ctrl-Alt-Delete on its
+    /// keyboard. The guest decides what follows. Not to be called from a serial output.
+    /// </summary>
+    /// <returns><c>false</c> if it has no driver for any of these.</returns>
+    /// <exception cref="MachineConfigurationException">The guest has stopped to take keys.</exception>
+    public bool TryRestart()
+    {
+        if (_controller.TryRestart())
+        {
+            return true;
+        }
+
+        if (!_controller.Devices.User.HasListener)
+        {
+            return false;
+        }
+
+        TypeKeys(RestartKeys);
+        return true;
+    }
 
     /// <summary>Wakes a guest that has suspended itself to RAM (ACPI S3), as the power button does. Nothing happens to one that is awake, and a machine that is paused wakes when it goes on.</summary>
     public void Wake() => _controller.Wake();
+
+    /// <summary>Types on the guest's keyboard, whichever its personality has: keys go down and up in their order, as fast as the guest takes them. Not to be called from a serial output.</summary>
+    /// <param name="strokes">The keys.</param>
+    /// <exception cref="MachineConfigurationException">The guest takes no keys, for ten seconds.</exception>
+    public void TypeKeys(IReadOnlyList<KeyStroke> strokes)
+    {
+        ArgumentNullException.ThrowIfNull(strokes);
+        _controller.Devices.User.Type(strokes, KeyPatience);
+    }
+
+    /// <summary>Moves the guest's pointer, and says which of its buttons are down.</summary>
+    /// <returns><c>false</c> if it has none that is told where it is, or does not take it now.</returns>
+    public bool TryMovePointer(PointerState state) => _controller.Devices.User.Pointer?.TrySend(state) ?? false;
+
+    /// <summary>What the guest shows on its screen.</summary>
+    /// <exception cref="MachineConfigurationException">It has none, or shows nothing.</exception>
+    public Screenshot TakeScreenshot() => _controller.WithMemory(_controller.Devices.User.TakeScreenshot);
 
     /// <summary>Presses the reset button: the machine boots again, whatever <see cref="MachineSettings.OnReboot"/> says of the guest's own resets.</summary>
     public void PressResetButton() => _controller.RequestReset();
@@ -298,6 +342,16 @@ public sealed class VirtualMachine : IDisposable
         if (settings.ProcessorCount is < 1 or > MachineSettings.MaximumProcessorCount)
         {
             throw new MachineConfigurationException($"A machine cannot have {settings.ProcessorCount} processors; 1 to {MachineSettings.MaximumProcessorCount} are accepted.");
+        }
+
+        if (settings.Screen is { IsValid: false } screen)
+        {
+            throw new MachineConfigurationException($"A screen cannot have {screen.Width}x{screen.Height} pixels; {ScreenSettings.MinimumWidth}x{ScreenSettings.MinimumHeight} to 1048576 in all are accepted, such as 1024x768 and 1280x800, with a width that is a multiple of 8.");
+        }
+
+        if (settings.Screen != null && settings.Personality is not (PersonalityKind.HyperV or PersonalityKind.Xen))
+        {
+            throw new MachineConfigurationException("Only machines that show Hyper-V or Xen have a screen.");
         }
 
         CpuModel model = CpuModel.Find(settings.CpuModel)

@@ -3,7 +3,10 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using Lamina.Cli.Images;
+using Lamina.Cli.Screen;
 using Lamina.Guests.Machines;
+using Lamina.Guests.Processes;
+using Lamina.Machine.Input;
 using Lamina.Networking;
 using Lamina.Vmm;
 
@@ -14,7 +17,13 @@ public sealed class PersonalityTests : IDisposable
 {
     private readonly string _disk = Path.GetTempFileName();
 
-    public void Dispose() => File.Delete(_disk);
+    private string SocketPath => _disk + ".socket";
+
+    public void Dispose()
+    {
+        File.Delete(_disk);
+        File.Delete($"{SocketPath}_80");
+    }
 
     [Fact]
     public async Task Under_VMware_disks_are_on_pvscsi_and_cards_are_vmxnet3()
@@ -30,7 +39,7 @@ public sealed class PersonalityTests : IDisposable
     [Fact]
     public async Task Under_HyperV_disks_and_cards_are_on_VMBus_and_timers_are_synthetic()
     {
-        await CheckAsync(PersonalityKind.HyperV, GuestHardware.HyperV | GuestHardware.Balloon, "Microsoft Hyper-V", guest =>
+        await CheckAsync(PersonalityKind.HyperV, GuestHardware.HyperV | GuestHardware.Balloon | GuestHardware.Socket | GuestHardware.Screen, "Microsoft Hyper-V", guest =>
         {
             Assert.Contains("Vmbus version:5.3", guest.Run("dmesg"), StringComparison.Ordinal);
             Assert.NotEqual("", guest.Run("ls -d /sys/bus/vmbus/drivers/hv_storvsc/*-*-*-*-*"));
@@ -62,6 +71,10 @@ public sealed class PersonalityTests : IDisposable
             balloon.Target = 0;
             Until(guest, () => balloon.Size == 0, "The guest does not take its memory again.");
 
+            CheckSockets(guest);
+            CheckScreen(guest, "hyperv_fb");
+            CheckMouse(guest);
+
             // The services: the guest answers its heartbeat, knows the host's time, and is asked to stop in the end.
             Assert.True(guest.Machine.Guest?.IsAlive, "The guest does not answer its heartbeat.");
             Assert.Contains("hyperv", guest.Run("cat /sys/class/ptp/*/clock_name"), StringComparison.Ordinal);
@@ -75,20 +88,99 @@ public sealed class PersonalityTests : IDisposable
     {
         await CheckAsync(
             PersonalityKind.Xen,
-            GuestHardware.Xen,
+            GuestHardware.Xen | GuestHardware.Screen,
             "Xen HVM",
             guest =>
             {
                 CheckComingAndGoing(guest, "xvdb");
                 CheckBalloon(guest);
+                CheckScreen(guest, "xen");
                 Assert.Contains("xen", guest.Run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"), StringComparison.Ordinal);
-                Assert.Equal("vbd-51712\nvif-0", guest.Run("ls -1 /sys/bus/xen/devices"));
+                Assert.Equal("vbd-51712\nvfb-0\nvif-0\nvkbd-0", guest.Run("ls -1 /sys/bus/xen/devices"));
                 Assert.Contains("Using FIFO-based ABI", guest.Run("dmesg"), StringComparison.Ordinal);
                 Assert.Contains("indirect descriptors: enabled", guest.Run("dmesg | grep blkfront"), StringComparison.Ordinal);
                 Assert.Equal("0", guest.Run("awk '/Local timer interrupts/ { print $2 + $3 }' /proc/interrupts"));
                 Assert.NotEqual("0", guest.Run("awk '/callfuncsingle1/ { print $3 }' /proc/interrupts"));
             },
             disk: "xvda");
+    }
+
+    // Hyper-V sockets, both ways, with more than their rings hold; the port at which nobody listens is refused each way.
+    private void CheckSockets(GuestMachine guest)
+    {
+        Assert.NotEqual("", guest.Run("grep hv_sock /proc/modules"));
+        guest.Install("/tmp/server", SocketProgram.CreateServer(5000, "exec cat"));
+        Assert.Equal("0", guest.Run("/tmp/server; echo $?"));
+        byte[] content = RandomNumberGenerator.GetBytes(1 << 20);
+        for (int i = 0; i < 3; i++)
+        {
+            using Socket connection = HostSockets.Dial(SocketPath, 5000);
+            Task sender = Task.Run(() => HostSockets.SendAll(connection, content), TestContext.Current.CancellationToken);
+            Assert.Equal(content, HostSockets.ReadToEnd(connection));
+            sender.Wait(TestContext.Current.CancellationToken);
+        }
+
+        using (Socket refused = HostSockets.Connect(SocketPath))
+        {
+            refused.Send("CONNECT 5001\n"u8);
+            Assert.Empty(HostSockets.ReadToEnd(refused));
+        }
+
+        using Socket server = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        server.Bind(new UnixDomainSocketEndPoint($"{SocketPath}_80"));
+        server.Listen();
+        Task<byte[]> served = Task.Run(() =>
+        {
+            using Socket accepted = server.Accept();
+            accepted.ReceiveTimeout = HostSockets.Patience;
+            HostSockets.SendAll(accepted, content);
+            return HostSockets.ReadToEnd(accepted);
+        }, TestContext.Current.CancellationToken);
+        guest.Install("/tmp/client", SocketProgram.CreateClient(2, 80, "sha256sum"));
+        Assert.Equal("0", guest.Run("/tmp/client; echo $?"));
+        Assert.StartsWith(Convert.ToHexStringLower(SHA256.HashData(content)), System.Text.Encoding.ASCII.GetString(served.GetAwaiter().GetResult()), StringComparison.Ordinal);
+        guest.Install("/tmp/client", SocketProgram.CreateClient(2, 81, "true"));
+        Assert.Equal("1", guest.Run("/tmp/client; echo $?"));
+
+        // What has ended is gone.
+        Until(guest, () => guest.Run("ls /sys/bus/vmbus/drivers/hv_sock | grep -c -- -facb-").Trim() == "0", "The guest keeps channels of connections that have ended.");
+    }
+
+    // What the guest's console shows is on the screen, and what is typed arrives at the shell there.
+    private static void CheckScreen(GuestMachine guest, string driver)
+    {
+        Assert.Equal(driver, guest.Run("cat /sys/class/graphics/fb0/name"));
+        Assert.Equal("800,600", guest.Run("cat /sys/class/graphics/fb0/virtual_size"));
+        guest.Run("printf '\\033[?25l\\033[44m\\033[2J\\033[H' >/dev/tty1");
+        double blue = 0;
+        Until(guest, () => (blue = GetShare(guest.Machine.TakeScreenshot(), 0, 0, 0xaa)) > 0.98, "The screen is not blue.");
+        guest.Machine.TypeKeys(UsKeyboard.Parse("echo $((6*7))@'Lamina'>/tmp/typed\n"));
+        Until(guest, () => guest.Run("cat /tmp/typed 2>/dev/null") == "42@Lamina", "What was typed did not arrive.");
+
+        // The shell has echoed it.
+        Screenshot screen = guest.Machine.TakeScreenshot();
+        Assert.Equal((800, 600), (screen.Width, screen.Height));
+        Assert.InRange(GetShare(screen, 0, 0, 0xaa), 0.5, blue - 0.001);
+    }
+
+    private static void CheckMouse(GuestMachine guest)
+    {
+        guest.Run("for e in /sys/class/input/event*; do grep -q Mouse $e/device/name && m=/dev/input/${e##*/}; done; dd if=$m of=/tmp/moved bs=24 count=1 2>/dev/null &");
+        bool moved = false;
+        ushort place = 0;
+        Until(guest, () => (moved |= guest.Machine.TryMovePointer(new PointerState(place += 100, 0x2000, 0))) && guest.Run("wc -c </tmp/moved").Trim() == "24", "The mouse does not move.");
+    }
+
+    private static double GetShare(Screenshot screen, byte red, byte green, byte blue)
+    {
+        ReadOnlySpan<byte> pixels = screen.Pixels.Span;
+        int count = 0;
+        for (int i = 0; i < pixels.Length; i += 3)
+        {
+            count += pixels[i] == red && pixels[i + 1] == green && pixels[i + 2] == blue ? 1 : 0;
+        }
+
+        return (double)count / (screen.Width * screen.Height);
     }
 
     private void CheckComingAndGoing(GuestMachine guest, string name)
@@ -132,7 +224,15 @@ public sealed class PersonalityTests : IDisposable
             "translator",
             2,
             GuestHardware.Disk | GuestHardware.Network | drivers,
-            s => s with { Personality = personality, Networks = [network], Disks = [new DiskSettings { Path = _disk }], Balloon = drivers.HasFlag(GuestHardware.Balloon) ? new BalloonSettings() : null });
+            s => s with
+            {
+                Personality = personality,
+                Networks = [network],
+                Disks = [new DiskSettings { Path = _disk }],
+                Balloon = drivers.HasFlag(GuestHardware.Balloon) ? new BalloonSettings() : null,
+                Screen = drivers.HasFlag(GuestHardware.Screen) ? new ScreenSettings { Width = 800, Height = 600 } : null,
+                Sockets = drivers.HasFlag(GuestHardware.Socket) ? new SocketSettings { Address = 3, Path = SocketPath } : null,
+            });
         guest.ExpectPrompt();
         string messages = guest.Run("dmesg; dmesg -n 1");
         Assert.Contains($"Hypervisor detected: {name}", messages, StringComparison.Ordinal);

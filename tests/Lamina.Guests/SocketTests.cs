@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
@@ -12,7 +11,6 @@ namespace Lamina.Guests;
 /// <summary>Debian's vsock driver, both ways: a guest that serves the host, and one that the host serves.</summary>
 public sealed class SocketTests : IDisposable
 {
-    private const int Patience = 120_000;
     private readonly string _directory = Directory.CreateTempSubdirectory("lamina-vsock").FullName;
 
     private string Address => Path.Combine(_directory, "guest.sock");
@@ -34,17 +32,17 @@ public sealed class SocketTests : IDisposable
         byte[] content = RandomNumberGenerator.GetBytes(3 << 20);
         for (int i = 0; i < 3; i++)
         {
-            using Socket connection = Dial(5000);
-            Task sender = Task.Run(() => SendAll(connection, content), TestContext.Current.CancellationToken);
-            Assert.Equal(content, ReadToEnd(connection));
+            using Socket connection = HostSockets.Dial(Address, 5000);
+            Task sender = Task.Run(() => HostSockets.SendAll(connection, content), TestContext.Current.CancellationToken);
+            Assert.Equal(content, HostSockets.ReadToEnd(connection));
             await sender;
         }
 
         // At a port at which nobody listens.
-        using (Socket refused = Connect())
+        using (Socket refused = HostSockets.Connect(Address))
         {
             refused.Send("CONNECT 5001\n"u8);
-            Assert.Empty(ReadToEnd(refused));
+            Assert.Empty(HostSockets.ReadToEnd(refused));
         }
 
         // The host serves.
@@ -54,9 +52,9 @@ public sealed class SocketTests : IDisposable
         Task<byte[]> served = Task.Run(() =>
         {
             using Socket accepted = server.Accept();
-            accepted.ReceiveTimeout = Patience;
-            SendAll(accepted, content);
-            return ReadToEnd(accepted);
+            accepted.ReceiveTimeout = HostSockets.Patience;
+            HostSockets.SendAll(accepted, content);
+            return HostSockets.ReadToEnd(accepted);
         }, TestContext.Current.CancellationToken);
         guest.Install("/tmp/client", SocketProgram.CreateClient(2, 80, "sha256sum"));
         Assert.Equal("0", guest.Run("/tmp/client; echo $?"));
@@ -68,63 +66,11 @@ public sealed class SocketTests : IDisposable
         Assert.True(complaints.Count == 0, $"The kernel complains:\n{string.Join('\n', complaints)}");
 
         // A connection that stands when the machine ends.
-        using Socket last = Dial(5000);
+        using Socket last = HostSockets.Dial(Address, 5000);
         guest.Type("exit\r");
         Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
         guest.Dispose();
         Assert.False(File.Exists(Address));
-        Assert.Empty(ReadToEnd(last));
-    }
-
-    private static void SendAll(Socket socket, byte[] content)
-    {
-        int sent = 0;
-        while (sent < content.Length)
-        {
-            sent += socket.Send(content.AsSpan(sent));
-        }
-
-        socket.Shutdown(SocketShutdown.Send);
-    }
-
-    private static byte[] ReadToEnd(Socket socket)
-    {
-        using MemoryStream content = new();
-        byte[] part = new byte[1 << 16];
-        try
-        {
-            for (int count = socket.Receive(part); count > 0; count = socket.Receive(part))
-            {
-                content.Write(part, 0, count);
-            }
-        }
-        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionReset)
-        {
-            // What was not read before the end came.
-        }
-
-        return content.ToArray();
-    }
-
-    private Socket Connect()
-    {
-        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = Patience, SendTimeout = Patience };
-        socket.Connect(new UnixDomainSocketEndPoint(Address));
-        return socket;
-    }
-
-    private Socket Dial(int port)
-    {
-        Socket socket = Connect();
-        socket.Send(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"CONNECT {port}\n")));
-        byte[] character = new byte[1];
-        StringBuilder line = new();
-        while (socket.Receive(character) == 1 && character[0] != '\n')
-        {
-            line.Append((char)character[0]);
-        }
-
-        Assert.Matches(@"^OK \d+$", line.ToString());
-        return socket;
+        Assert.Empty(HostSockets.ReadToEnd(last));
     }
 }

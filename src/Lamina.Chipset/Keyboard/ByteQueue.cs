@@ -13,6 +13,8 @@ internal sealed class ByteQueue
 
     public bool IsEmpty => _count == 0;
 
+    public int Room => Capacity - _count;
+
     public void Clear() => _count = 0;
 
     public void Add(byte value)

@@ -1,15 +1,15 @@
 using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
+using Lamina.Machine.Input;
 using Lamina.Machine.Interrupts;
 
 namespace Lamina.Chipset.Keyboard;
 
 /// <summary>
-/// i8042 keyboard controller (IBM PS/2 hardware interface technical reference) with a keyboard and a mouse that answer every command but have nobody to use
-/// them. The pulse of output bit 0 (command 0xfe) resets the machine. The A20 bit can be read back; address line 20 is always open.
+/// i8042 keyboard controller (IBM PS/2 hardware interface technical reference) with a keyboard, and a mouse that answers every command but has nobody to use it. The pulse of output bit 0 (command 0xfe) resets the machine. The A20 bit can be read back; address line 20 is always open.
 /// </summary>
-public sealed class KeyboardController : IDevice, IBytePorts
+public sealed class KeyboardController : IDevice, IBytePorts, IKeyboard
 {
     private const int DataPort = 0;
     private const int CommandPort = 1;
@@ -26,6 +26,8 @@ public sealed class KeyboardController : IDevice, IBytePorts
     private const byte CommandByteAfterReset = KeyboardInterrupt | SystemFlag | AuxiliaryDisabled | Translate;
     private const byte OutputResetBit = 0x01;
     private const byte OutputA20Bit = 0x02;
+    private const byte ReleasePrefix = 0xf0;
+    private const byte ReleaseBit = 0x80;
     private const int MemorySize = 32;
 
     private readonly ILock _gate;
@@ -58,13 +60,42 @@ public sealed class KeyboardController : IDevice, IBytePorts
     /// <inheritdoc/>
     public string Name { get; }
 
+    /// <inheritdoc/>
+    public bool IsListening
+    {
+        get
+        {
+            _gate.Enter();
+            bool listening = IsHeard;
+            _gate.Exit();
+            return listening;
+        }
+    }
+
     private ref byte CommandByte => ref _memory[0];
+
+    private bool IsHeard => (CommandByte & (KeyboardDisabled | KeyboardInterrupt)) == KeyboardInterrupt && _keyboard.IsScanning;
 
     /// <summary>Maps ports 0x60 and 0x64.</summary>
     public void Map(AddressSpace ports)
     {
         ports.Map(Name, PcAddressMap.KeyboardData, 1, new BytePortWindow(this, DataPort));
         ports.Map(Name, PcAddressMap.KeyboardCommand, 1, new BytePortWindow(this, CommandPort));
+    }
+
+    /// <inheritdoc/>
+    public bool TrySend(KeyStroke stroke)
+    {
+        _gate.Enter();
+        bool sent = IsHeard && _keyboard.TrySend(stroke);
+        if (sent)
+        {
+            Fill();
+            UpdateInterrupts();
+        }
+
+        _gate.Exit();
+        return sent;
     }
 
     /// <inheritdoc/>
@@ -151,18 +182,6 @@ public sealed class KeyboardController : IDevice, IBytePorts
         }
     }
 
-    // The controller translates scan code set 2 to set 1; these are the bytes below 0x80 and the two above that a keyboard without keys sends.
-    private static byte TranslateScanCode(byte value) => value switch
-    {
-        0x00 => 0xff,
-        0x01 => 0x43,
-        0x02 => 0x41,
-        0x03 => 0x3f,
-        0x83 => 0x41,
-        0x84 => 0x54,
-        _ => value,
-    };
-
     private byte ReadStatus()
     {
         return (byte)(NotLocked
@@ -201,7 +220,16 @@ public sealed class KeyboardController : IDevice, IBytePorts
         else if ((CommandByte & KeyboardDisabled) == 0 && !_keyboard.Output.IsEmpty)
         {
             byte value = _keyboard.Output.Take();
-            Put((CommandByte & Translate) != 0 ? TranslateScanCode(value) : value, auxiliary: false);
+            bool translates = (CommandByte & Translate) != 0;
+            byte released = 0;
+            if (translates && value == ReleasePrefix && !_keyboard.Output.IsEmpty)
+            {
+                // The prefix becomes a bit of the code that follows.
+                released = ReleaseBit;
+                value = _keyboard.Output.Take();
+            }
+
+            Put(translates ? (byte)(ScanCodes.ToFirst(value) | released) : value, auxiliary: false);
         }
         else if ((CommandByte & AuxiliaryDisabled) == 0 && !_mouse.Output.IsEmpty)
         {

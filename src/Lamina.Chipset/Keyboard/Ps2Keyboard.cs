@@ -1,8 +1,9 @@
 using Lamina.Machine.Devices;
+using Lamina.Machine.Input;
 
 namespace Lamina.Chipset.Keyboard;
 
-/// <summary>A PS/2 keyboard on which nobody types: it answers commands (IBM PS/2 hardware interface technical reference, "Keyboard").</summary>
+/// <summary>A PS/2 keyboard: it answers commands and sends keys, in the sets 1 and 2 (IBM PS/2 hardware interface technical reference, "Keyboard").</summary>
 internal sealed class Ps2Keyboard
 {
     private const byte Acknowledge = 0xfa;
@@ -22,6 +23,12 @@ internal sealed class Ps2Keyboard
     private const byte LastOneKey = 0xfd;
     private const byte ResetCommand = 0xff;
 
+    private const byte ExtendedPrefix = 0xe0;
+    private const byte ReleasePrefix = 0xf0;
+    private const byte ReleaseBit = 0x80;
+    private const int LongestKey = 3;
+    private const byte LastSet = 2;
+
     private byte _expecting;
     private byte _scanCodeSet = 2;
     private byte _leds;
@@ -30,6 +37,38 @@ internal sealed class Ps2Keyboard
     private bool _scanning = true;
 
     public ByteQueue Output { get; } = new();
+
+    /// <summary>Whether it sends keys.</summary>
+    public bool IsScanning => _scanning && _scanCodeSet <= LastSet;
+
+    /// <summary>Sends a key.</summary>
+    /// <returns><c>false</c> if there is no room for all of its bytes.</returns>
+    public bool TrySend(KeyStroke stroke)
+    {
+        if (!IsScanning || !stroke.IsValid || Output.Room < LongestKey)
+        {
+            return false;
+        }
+
+        if (stroke.IsExtended)
+        {
+            Output.Add(ExtendedPrefix);
+        }
+
+        if (_scanCodeSet == 1)
+        {
+            Output.Add((byte)(stroke.Make | (stroke.IsReleased ? ReleaseBit : 0)));
+            return true;
+        }
+
+        if (stroke.IsReleased)
+        {
+            Output.Add(ReleasePrefix);
+        }
+
+        Output.Add(ScanCodes.ToSecond(stroke.Make));
+        return true;
+    }
 
     public void Reset()
     {

@@ -43,6 +43,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _balloon = new("--balloon") { HelpName = "SIZE", Description = "Memory balloon: the host gets back what RAM the guest does not use, and SIZE of the rest; 0 for none of it." };
     private readonly Option<string> _virtio = new("--virtio") { HelpName = "KIND", Description = "How the guest finds its virtio devices: pci, or mmio (in memory, told of by ACPI). [default: pci]" };
     private readonly Option<string> _personality = new("--personality") { HelpName = "NAME", Description = $"The hypervisor that the guest sees: {string.Join(" or ", PersonalityArgument.Names)}. [default: kvm]" };
+    private readonly Option<string> _screen = new("--screen") { HelpName = "SIZE", Description = "A screen of WIDTHxHEIGHT pixels, a keyboard and a mouse, for --personality hyperv and xen." };
     private readonly Option<string> _vsock = new("--vsock") { HelpName = "CID,PATH", Description = "Sockets between guest and host: the guest's address, and a socket here to reach its ports by." };
     private readonly Option<string> _name = new("--name") { HelpName = "NAME", Description = "The machine's name; an image takes it as host name." };
     private readonly Option<bool> _persist = new("--persist") { Description = "Keep what the system writes to its disk, under the machine's name, for the next run." };
@@ -61,7 +62,7 @@ internal sealed class RunCommandSyntax
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
             _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _kvmClock, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _strictCode, _cpu, _serial, _name, _onReboot, _verbose, _image,
-            _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _personality, _persist, _userData, _sandbox, _sandboxProbe, _testDevices, _detach, _worker,
+            _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _personality, _screen, _persist, _userData, _sandbox, _sandboxProbe, _testDevices, _detach, _worker,
         };
     }
 
@@ -95,6 +96,7 @@ internal sealed class RunCommandSyntax
             Balloon = result.GetValue(_balloon) is { } balloon ? ReadBalloon(balloon) : null,
             Transport = ReadChoice("--virtio", result.GetValue(_virtio) ?? "pci", Transports) == "mmio" ? VirtioTransport.Mmio : VirtioTransport.Pci,
             Sockets = result.GetValue(_vsock) is { } sockets ? SocketArgument.Parse(sockets) : null,
+            Screen = result.GetValue(_screen) is { } screen ? ScreenArgument.Parse(screen, personality) : null,
             OnReboot = ReadChoice("--on-reboot", result.GetValue(_onReboot) ?? "restart", RebootActions) == "exit" ? RebootAction.Exit : RebootAction.Restart,
             HasTestDevices = result.GetValue(_testDevices),
             HasDefaultNetwork = result.GetValue(_net) == null && (result.GetValue(_publish) ?? []).Length == 0,

@@ -66,6 +66,9 @@ internal sealed record RunOptions
     /// <summary>How the guest finds its virtio devices.</summary>
     public VirtioTransport Transport { get; init; }
 
+    /// <summary>The guest's screen; null for none.</summary>
+    public ScreenSettings? Screen { get; init; }
+
     /// <summary>The guest's sockets to this host; null for none.</summary>
     public SocketSettings? Sockets { get; init; }
 

@@ -36,4 +36,7 @@ internal enum GuestHardware
 
     /// <summary>Disks and network cards are Xen's.</summary>
     Xen = 512,
+
+    /// <summary>A screen, with a keyboard and a mouse.</summary>
+    Screen = 1024,
 }

@@ -62,7 +62,7 @@ internal sealed class MachineRun(RunOptions options)
             PersonalityKind.Xen => GuestHardware.Xen,
             _ => GuestHardware.None,
         }
-        | (options.Transport == VirtioTransport.Mmio ? GuestHardware.MappedDevices : 0);
+        | (options.Screen != null ? GuestHardware.Screen : 0) | (options.Transport == VirtioTransport.Mmio ? GuestHardware.MappedDevices : 0);
 
     // The usual size where there is no window, or one that does not say.
     private static TerminalSize WindowSize =>
@@ -379,7 +379,7 @@ internal sealed class MachineRun(RunOptions options)
             MachineSettings saved = _restored.CreateSettings(options.RestoreAccelerator, serial, _temporary, options.RestorePublish, translator);
 
             // The guest keeps its address; the path on the host is this machine's own.
-            SocketSettings? sockets = saved.Sockets is { } there && _sockets != null ? _sockets with { Address = there.Address } : saved.Sockets;
+            SocketSettings? sockets = saved.Sockets is { } there && _sockets != null ? _sockets with { Address = there.Address, AreVirtio = there.AreVirtio } : saved.Sockets;
             return saved with { Name = name, Serial0 = serial, Sockets = sockets, StepsClock = options.StepsClock };
         }
 
@@ -401,6 +401,7 @@ internal sealed class MachineRun(RunOptions options)
             Transport = options.Transport,
             Personality = options.Personality,
             Sockets = _sockets,
+            Screen = options.Screen,
             HasTestDevices = options.HasTestDevices,
             OnReboot = options.OnReboot,
         };

@@ -28,6 +28,7 @@ namespace Lamina.Management.Protocol;
 [JsonSerializable(typeof(SnapshotArguments))]
 [JsonSerializable(typeof(SnapshotResult))]
 [JsonSerializable(typeof(SnapshotFiles))]
+[JsonSerializable(typeof(KeyArguments))]
 [JsonSerializable(typeof(MachineStatus))]
 [JsonSerializable(typeof(MachineStatus[]))]
 [JsonSerializable(typeof(MachineStatistics))]

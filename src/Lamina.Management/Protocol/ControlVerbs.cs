@@ -59,4 +59,10 @@ public static class ControlVerbs
 
     /// <summary>Changes the limits of a disk or a network card; takes <see cref="LimitArguments"/>, gives <see cref="DeviceResult"/>.</summary>
     public const string Limit = "limit";
+
+    /// <summary>Types on the guest's keyboard; takes <see cref="KeyArguments"/>.</summary>
+    public const string Key = "key";
+
+    /// <summary>Gives what the guest shows on its screen: opens a stream of bytes from the machine, a PNG file.</summary>
+    public const string Screenshot = "screenshot";
 }

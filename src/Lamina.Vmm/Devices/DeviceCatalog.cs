@@ -78,7 +78,8 @@ internal sealed class DeviceCatalog
         Uart0.Map(ports, PcAddressMap.Com1);
         Uart1 = Add(new Uart("uart1", clock, new MonitorLock(), Line(PcAddressMap.Com2Irq), settings.Serial1));
         Uart1.Map(ports, PcAddressMap.Com2);
-        Add(new KeyboardController("i8042", new MonitorLock(), Line(PcAddressMap.KeyboardIrq), Line(PcAddressMap.AuxiliaryIrq), events)).Map(ports);
+        KeyboardController keyboard = Add(new KeyboardController("i8042", new MonitorLock(), Line(PcAddressMap.KeyboardIrq), Line(PcAddressMap.AuxiliaryIrq), events));
+        keyboard.Map(ports);
         Power = Add(new AcpiPowerManagement("acpi", clock, new MonitorLock(), Line(PcAddressMap.SciIrq), events, CanSuspend(settings.Personality)));
         Power.Map(ports);
         _clock.Connect(Power);
@@ -105,10 +106,11 @@ internal sealed class DeviceCatalog
         if (settings.Personality != PersonalityKind.Kvm)
         {
             Paravirtual = new ParavirtualCatalog(settings, clock, own, notice);
-            settings = Paravirtual.Add(settings, isPvh, Personality, memory, pci, ports, mmio, apicBus);
+            settings = Paravirtual.Add(settings, isPvh, Personality, memory, pci, ports, mmio, apicBus, User);
             _devices.AddRange(Paravirtual.Devices);
         }
 
+        User.Add(keyboard);
         Virtio = new VirtioCatalog(settings, memory, clock, pci, mmio, apicBus, own, notice);
         _devices.AddRange(Virtio.Devices);
         HotPlug = Add(new PciHotPlug("hotplug", new MonitorLock(), pci, Power, hotPlug));
@@ -159,6 +161,9 @@ internal sealed class DeviceCatalog
 
     /// <summary>The personality's disks and network cards; null if these are virtio devices.</summary>
     internal ParavirtualCatalog? Paravirtual { get; }
+
+    /// <summary>What a person uses: keyboards, pointer, screen.</summary>
+    internal UserDevices User { get; } = new();
 
     /// <summary>The disks' limits.</summary>
     internal IReadOnlyList<LimitedDevice> Disks => Paravirtual?.Disks ?? Virtio.Disks;

@@ -10,10 +10,13 @@ using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
 using Lamina.Networking;
 using Lamina.Personalities.HyperV;
+using Lamina.Personalities.HyperV.Input;
 using Lamina.Personalities.HyperV.Integration;
 using Lamina.Personalities.HyperV.Memory;
 using Lamina.Personalities.HyperV.Network;
+using Lamina.Personalities.HyperV.Sockets;
 using Lamina.Personalities.HyperV.Storage;
+using Lamina.Personalities.HyperV.Video;
 using Lamina.Personalities.HyperV.VmBus;
 using Lamina.Personalities.VMware;
 using Lamina.Personalities.VMware.Pvscsi;
@@ -24,6 +27,7 @@ using Lamina.Personalities.Xen.Bus;
 using Lamina.Personalities.Xen.Console;
 using Lamina.Personalities.Xen.Network;
 using Lamina.Personalities.Xen.Platform;
+using Lamina.Personalities.Xen.Screen;
 using Lamina.Storage;
 
 namespace Lamina.Vmm.Devices;
@@ -31,7 +35,7 @@ namespace Lamina.Vmm.Devices;
 /// <summary>The disks and network cards of a machine that are its personality's, rather than virtio devices.</summary>
 internal sealed class ParavirtualCatalog : IDisposable
 {
-    /// <summary>The place of VMware's and Xen's devices on the PCI bus; virtio devices take the places from the first on.</summary>
+    /// <summary>The place of VMware's and Xen's devices, and of Hyper-V's screen, on the PCI bus; virtio devices take the places from the first on.</summary>
     internal const int Slot = 31;
 
     private const int MaximumNetworks = 7;
@@ -96,19 +100,19 @@ internal sealed class ParavirtualCatalog : IDisposable
     /// <returns>The settings less what these devices serve.</returns>
     /// <exception cref="NetworkException">A network cannot be had.</exception>
     /// <exception cref="MachineConfigurationException">There are too many.</exception>
-    internal MachineSettings Add(MachineSettings settings, bool isPvh, IPersonality personality, GuestMemory memory, PciBus bus, AddressSpace ports, AddressSpace mmio, IMessageInterruptSink messages)
+    internal MachineSettings Add(MachineSettings settings, bool isPvh, IPersonality personality, GuestMemory memory, PciBus bus, AddressSpace ports, AddressSpace mmio, IMessageInterruptSink messages, UserDevices user)
     {
         if (personality is XenPersonality xen)
         {
-            AddXen(settings, isPvh, xen, bus, ports, mmio);
+            AddXen(settings, isPvh, xen, bus, ports, mmio, user);
             Balloon = new MemoryBalloon(ControlDomain!) { Target = settings.Balloon?.Target ?? 0 };
             return settings with { Disks = [], Networks = [], Console = null, Balloon = null };
         }
 
         if (personality is HyperVPersonality hypervisor)
         {
-            AddVmBus(settings, hypervisor, memory);
-            return settings with { Disks = [], Networks = [], Balloon = null };
+            AddVmBus(settings, hypervisor, memory, bus, user);
+            return settings with { Disks = [], Networks = [], Balloon = null, Sockets = settings.Sockets is { AreVirtio: true } sockets ? sockets : null };
         }
 
         AddVMware(settings, memory, bus, messages);
@@ -156,7 +160,7 @@ internal sealed class ParavirtualCatalog : IDisposable
         disk.Dispose();
     }
 
-    private void AddXen(MachineSettings settings, bool isPvh, XenPersonality hypervisor, PciBus bus, AddressSpace ports, AddressSpace mmio)
+    private void AddXen(MachineSettings settings, bool isPvh, XenPersonality hypervisor, PciBus bus, AddressSpace ports, AddressSpace mmio, UserDevices user)
     {
         if (settings.Disks.Count > BlockBackEnd.MaximumDisks || settings.Networks.Count > NetworkBackEnd.MaximumNetworks)
         {
@@ -191,10 +195,17 @@ internal sealed class ParavirtualCatalog : IDisposable
             ControlDomain.Console = Console = new ConsoleRing(hypervisor, new MonitorLock(), console);
         }
 
+        if (settings.Screen is { } screen)
+        {
+            KeyboardBackEnd keyboard = new(ControlDomain, new MonitorLock(), screen.Width, screen.Height);
+            user.Add(keyboard);
+            user.Add(new FrameBufferBackEnd(ControlDomain, new MonitorLock(), new MonitorLock(), screen.Width, screen.Height).Display, keyboard);
+        }
+
         _devices.AddRange(ControlDomain.CreateDeviceStates());
     }
 
-    private void AddVmBus(MachineSettings settings, HyperVPersonality hypervisor, GuestMemory memory)
+    private void AddVmBus(MachineSettings settings, HyperVPersonality hypervisor, GuestMemory memory, PciBus pci, UserDevices user)
     {
         if (settings.Disks.Count > StorageProvider.MaximumDisks || settings.Networks.Count > NetworkProvider.MaximumNetworks)
         {
@@ -222,7 +233,21 @@ internal sealed class ParavirtualCatalog : IDisposable
             hypervisor.TakeFreePages(new HostReclaimer());
         }
 
+        if (settings.Screen is { } screen)
+        {
+            SyntheticKeyboard keyboard = new(bus);
+            SyntheticPointer pointer = new(bus);
+            SyntheticVideo video = new(bus, new MonitorLock(), new MonitorLock(), memory, screen.Width, screen.Height);
+            pci.Attach(Slot, 0, video.Function);
+            user.Add(keyboard);
+            user.Add(video.Display, pointer);
+        }
+
         _devices.AddRange(bus.CreateDeviceStates());
+        if (settings.Sockets is { AreVirtio: false } sockets)
+        {
+            _devices.Add(new SocketProvider("hvsocket0", bus, memory, VirtioCatalog.Open(sockets, _own)));
+        }
     }
 
     private int Check(ParavirtualDisk disk, IDiskPlaces places)

@@ -59,7 +59,7 @@ internal sealed partial class VirtioCatalog : IDisposable
         _messages = messages;
         _notice = notice;
         own(this);
-        if (settings.Personality is PersonalityKind.VMware or PersonalityKind.Xen)
+        if (settings.Personality is PersonalityKind.VMware or PersonalityKind.Xen || settings.Screen != null)
         {
             _takenSlots |= GetSlotBit(ParavirtualCatalog.Slot);
         }
@@ -104,14 +104,7 @@ internal sealed partial class VirtioCatalog : IDisposable
 
         if (settings.Sockets is { } sockets)
         {
-            if (sockets.Address is < SocketDevice.MinimumAddress or > SocketDevice.MaximumAddress)
-            {
-                throw new MachineConfigurationException($"A guest cannot have the socket address {sockets.Address}; {SocketDevice.MinimumAddress} to {SocketDevice.MaximumAddress} are accepted.");
-            }
-
-            SocketGateway gateway = SocketGateway.Open(sockets.Path);
-            own(gateway);
-            Add(new SocketDevice("vsock0", new MonitorLock(), memory, gateway, sockets.Address));
+            Add(new SocketDevice("vsock0", new MonitorLock(), memory, Open(sockets, own), sockets.Address));
         }
 
         Add(new EntropyDevice("rng0", new MonitorLock(), memory, new HostEntropy()));
@@ -141,6 +134,21 @@ internal sealed partial class VirtioCatalog : IDisposable
 
     /// <summary>The named ports.</summary>
     internal IReadOnlyList<ConsolePort> Ports { get; private set; } = [];
+
+    /// <summary>Makes the host's side of a guest's sockets.</summary>
+    /// <exception cref="NetworkException">It cannot be had.</exception>
+    /// <exception cref="MachineConfigurationException">The guest cannot have that address.</exception>
+    internal static SocketGateway Open(SocketSettings sockets, Action<IDisposable> own)
+    {
+        if (sockets.Address is < SocketDevice.MinimumAddress or > SocketDevice.MaximumAddress)
+        {
+            throw new MachineConfigurationException($"A guest cannot have the socket address {sockets.Address}; {SocketDevice.MinimumAddress} to {SocketDevice.MaximumAddress} are accepted.");
+        }
+
+        SocketGateway gateway = SocketGateway.Open(sockets.Path);
+        own(gateway);
+        return gateway;
+    }
 
     private void AddConsoles(MachineSettings settings, GuestMemory memory)
     {

@@ -55,6 +55,7 @@ internal static class ManifestReader
             case "balloon": manifest.Balloon = ReadObject<SavedBalloon>(ref reader, ReadField); break;
             case "socketAddress": manifest.SocketAddress = IsNull(ref reader) ? null : reader.GetUInt64(); break;
             case "socketPath": manifest.SocketPath = reader.GetString(); break;
+            case "screen": manifest.Screen = ReadArray(ref reader, ReadNumber); break;
             case "disks": manifest.Disks = ReadArray(ref reader, ReadDisk)!; break;
             case "networks": manifest.Networks = ReadArray(ref reader, ReadNetwork)!; break;
             case "shares": manifest.Shares = ReadArray(ref reader, ReadShare)!; break;

@@ -69,6 +69,9 @@ public sealed record SnapshotManifest
     /// <summary>Where its sockets were on the host.</summary>
     public string? SocketPath { get; set; }
 
+    /// <summary>Its screen's width and height in pixels; null for a machine without one.</summary>
+    public int[]? Screen { get; set; }
+
     /// <summary>Its disks.</summary>
     public SavedDisk[] Disks { get; set; } = [];
 

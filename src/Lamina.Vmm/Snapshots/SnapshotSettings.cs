@@ -12,6 +12,7 @@ namespace Lamina.Vmm.Snapshots;
 public static class SnapshotSettings
 {
     private const uint HypervisorLeaves = 0x4000_0000;
+    private const string VirtioSockets = "vsock0";
 
     /// <summary>Makes them. The caller may change what is the host's: names, outputs, limits, and paths of disks and sockets, but not what the guest sees.</summary>
     /// <param name="snapshot">The snapshot, which stays open until the machine is made.</param>
@@ -51,7 +52,8 @@ public static class SnapshotSettings
             Balloon = manifest.Balloon is { } balloon
                 ? new BalloonSettings { Target = balloon.Target, DeflatesOnOutOfMemory = balloon.DeflatesOnOutOfMemory, ReportsFreePages = balloon.ReportsFreePages }
                 : null,
-            Sockets = manifest.SocketAddress is { } address ? new SocketSettings { Address = address, Path = manifest.SocketPath ?? "" } : null,
+            Sockets = manifest.SocketAddress is { } address ? new SocketSettings { Address = address, Path = manifest.SocketPath ?? "", AreVirtio = manifest.Devices.Any(static d => d.Name == VirtioSockets) } : null,
+            Screen = manifest.Screen is [int width, int height] ? new ScreenSettings { Width = width, Height = height } : null,
             Shares = [.. manifest.Shares.Select(static s => new ShareSettings { Path = s.Path, Tag = s.Tag, IsReadOnly = s.IsReadOnly })],
             EmptySlots = manifest.EmptySlots,
             Disks = [.. manifest.Disks.Select(d => new DiskSettings

@@ -1,3 +1,5 @@
+using Lamina.Machine.Input;
+
 namespace Lamina.Chipset.Tests.Keyboard;
 
 /// <summary>The i8042 with its keyboard and mouse, as drivers probe them.</summary>
@@ -103,6 +105,71 @@ public sealed class KeyboardControllerTests
         Assert.Equal(1, _board.Events.Resets);
         _board.Out(0x64, 0xff); // Pulses nothing.
         Assert.Equal(1, _board.Events.Resets);
+    }
+
+    [Fact]
+    public void KeysComeInTheSetThatTheDriverHasChosen()
+    {
+        // Enter, and the right Ctrl key, down and up; translated, as the keyboard is left.
+        Assert.Equal([0x1c, 0x9c, 0xe0, 0x1d, 0xe0, 0x9d], Type(0x1c, 0xe01d));
+        _board.Out(0x64, 0x60);
+        _board.Out(0x60, 0x25);
+        Assert.Equal([0x5a, 0xf0, 0x5a, 0xe0, 0x14, 0xe0, 0xf0, 0x14], Type(0x1c, 0xe01d));
+        Assert.Equal([0xfa], Keyboard(0xf0));
+        Assert.Equal([0xfa], Keyboard(0x01));
+        Assert.Equal([0x1c, 0x9c, 0xe0, 0x1d, 0xe0, 0x9d], Type(0x1c, 0xe01d));
+    }
+
+    [Fact]
+    public void EachKeyIsTheSameBothWaysOfTheTranslation()
+    {
+        for (ushort code = 1; code < 0x80; code++)
+        {
+            Assert.Equal([(byte)code, (byte)(code | 0x80)], Type(code));
+        }
+    }
+
+    [Fact]
+    public void KeysThatAreNotTakenOrCannotBeAreRefused()
+    {
+        int sent = 0;
+        while (_board.Keyboard.TrySend(new KeyStroke(0xe01d, IsReleased: true)))
+        {
+            Assert.True(++sent < 16, "The queue never fills.");
+        }
+
+        Assert.Equal(sent * 2, Drain(0x01).Length);
+        foreach (ushort code in new ushort[] { 0, 0x80, 0xe000, 0xe080, 0x6001, 0x101, 0xe11d })
+        {
+            Assert.False(_board.Keyboard.TrySend(new KeyStroke(code, IsReleased: false)), $"{code:x}");
+        }
+
+        // Not while the driver wants none, or has chosen the set 3.
+        Assert.Equal([0xfa], Keyboard(0xf5));
+        Assert.False(_board.Keyboard.IsListening);
+        Assert.False(_board.Keyboard.TrySend(new KeyStroke(1, IsReleased: false)));
+        Assert.Equal([0xfa], Keyboard(0xf4));
+        Assert.True(_board.Keyboard.IsListening);
+        Assert.Equal([0xfa], Keyboard(0xf0));
+        Assert.Equal([0xfa], Keyboard(0x03));
+        Assert.False(_board.Keyboard.IsListening);
+        _board.Keyboard.Reset();
+        Assert.True(_board.Keyboard.IsListening);
+        _board.Out(0x64, 0xad);
+        Assert.False(_board.Keyboard.IsListening);
+    }
+
+    private byte[] Type(params ushort[] codes)
+    {
+        List<byte> bytes = [];
+        foreach (ushort code in codes)
+        {
+            Assert.True(_board.Keyboard.TrySend(new KeyStroke(code, IsReleased: false)));
+            Assert.True(_board.Keyboard.TrySend(new KeyStroke(code, IsReleased: true)));
+            bytes.AddRange(Drain(0x01));
+        }
+
+        return [.. bytes];
     }
 
     private byte[] Command(byte command)

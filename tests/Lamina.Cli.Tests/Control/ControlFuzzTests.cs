@@ -22,7 +22,7 @@ namespace Lamina.Cli.Tests.Control;
 public sealed class ControlFuzzTests : IDisposable
 {
     private const int PatienceMilliseconds = 30000;
-    private static readonly string[] LeftOut = [ControlVerbs.Stop, ControlVerbs.Kill, ControlVerbs.Snapshot];
+    private static readonly string[] LeftOut = [ControlVerbs.Stop, ControlVerbs.Kill, ControlVerbs.Snapshot, ControlVerbs.Key];
     private readonly string _directory = Directory.CreateTempSubdirectory("lamina-control").FullName;
     private readonly VirtualMachine _machine;
     private readonly ControlServer _server;
@@ -68,6 +68,7 @@ public sealed class ControlFuzzTests : IDisposable
             Request(ControlVerbs.Resize, """{"columns":80,"rows":25}"""),
             Request(ControlVerbs.Agent, "{}"),
             Request(ControlVerbs.Devices, "{}"),
+            Request(ControlVerbs.Screenshot, "{}"),
             Request(ControlVerbs.Attach, $$"""{"disk":"{{other}},format=raw,ro=on,iops=5","publish":[],"files":[]}"""),
             Request(ControlVerbs.Attach, $$"""{"disk":"{{other}}","files":[{"path":"{{other}}","writable":true,"direct":false}]}"""),
             Request(ControlVerbs.Attach, """{"network":"none,pps=5,bps=1M","publish":["127.0.0.1:0:80"]}"""),

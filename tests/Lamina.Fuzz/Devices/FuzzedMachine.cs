@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Lamina.Boot;
 using Lamina.Boot.Cpu;
 using Lamina.Boot.Tests.Images;
@@ -16,9 +17,13 @@ namespace Lamina.Fuzz.Devices;
 internal sealed class FuzzedMachine : IDisposable
 {
     public const ulong RamLength = 16 << 20;
+
+    /// <summary>The host's port at which connections of the guest's sockets are taken, and not answered.</summary>
+    public const uint ListeningPort = 80;
     private readonly string _directory = Directory.CreateTempSubdirectory("lamina-fuzz").FullName;
     private readonly FakeAccelerator _accelerator = new(static _ => new ProcessorExit(ProcessorExitReason.Halted));
     private readonly List<IDisposable> _ends = [];
+    private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly MachineController _controller;
 
     public FuzzedMachine(PersonalityKind personality, VirtioTransport transport)
@@ -38,10 +43,14 @@ internal sealed class FuzzedMachine : IDisposable
             Networks = personality == PersonalityKind.VMware || transport == VirtioTransport.Pci ? [MakeNetwork()] : [],
             Shares = [new ShareSettings { Path = shared, Tag = "share" }],
             Sockets = new SocketSettings { Address = 3, Path = Path.Combine(_directory, "guest") },
+            Screen = personality is PersonalityKind.HyperV or PersonalityKind.Xen ? new ScreenSettings() : null,
             Console = Vmm.Serial.NullCharacterOutput.Instance,
             Ports = [new PortSettings { Name = "port", Output = Vmm.Serial.NullCharacterOutput.Instance }],
             Balloon = new BalloonSettings { Target = 4 << 20, ReportsFreePages = true },
         };
+        _ends.Add(_listener);
+        _listener.Bind(new UnixDomainSocketEndPoint($"{settings.Sockets.Path}_{ListeningPort}"));
+        _listener.Listen(64);
         try
         {
             _controller = new MachineController(settings, CpuModel.Find("x86-64-v2")!);

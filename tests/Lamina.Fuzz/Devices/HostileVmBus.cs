@@ -15,15 +15,20 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
     private const ulong Buffers = HypercallPage + 0x10_0000;
     private const ulong RingStep = 0x8000;
     private const uint RingSize = 0x3000;
-    private const int ChannelCount = 7;
+    private const int ChannelCount = 10;
 
     // Sub-channels of disks and cards.
     private const uint FirstSubChannel = 33;
     private const int SubChannelCount = 4;
+
+    // Channels of sockets, which are offered when they are asked for.
+    private const uint FirstSocket = 193;
+    private const int SocketCount = 4;
     private const uint ReceiveBuffer = 100;
     private const uint SendBuffer = 101;
     private static readonly uint[] NetworkMessages = [1, 100, 101, 103, 104, 106, 107, 107, 107, 107, 107, 125, 129, 133];
-    private readonly uint[] _written = new uint[ChannelCount + SubChannelCount + 1];
+    private static readonly uint[] ServiceTail = [0x11e6_facb, 0x0064_58bd, 0xd386_796a];
+    private readonly uint[] _written = new uint[ChannelCount + SubChannelCount + SocketCount + 1];
 
     private bool IsPresent => machine.Devices.Personality is HyperVPersonality;
 
@@ -71,7 +76,17 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
 
         machine.Memory.TryWrite(MessagePage + 512, 0u);
         machine.Devices.Personality.TryWriteMsr(0, 0, 0x4000_0084, 0);
-        uint channel = random.Next(4) == 0 ? FirstSubChannel + (uint)random.Next(SubChannelCount) : (uint)random.Next(1, ChannelCount + 1);
+        uint channel = random.Next(8) switch
+        {
+            0 or 1 => FirstSubChannel + (uint)random.Next(SubChannelCount),
+            2 => FirstSocket + (uint)random.Next(SocketCount),
+            _ => (uint)random.Next(1, ChannelCount + 1),
+        };
+        if (channel >= FirstSocket && random.Next(3) == 0)
+        {
+            StepSocket(channel);
+        }
+
         switch (random.Next(24))
         {
             case 0:
@@ -101,7 +116,28 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
 
     private static ulong Ring(uint channel) => FirstRing + (GetPlace(channel) * RingStep);
 
-    private static uint GetPlace(uint channel) => channel < FirstSubChannel ? channel : channel - FirstSubChannel + ChannelCount + 1;
+    private static uint GetPlace(uint channel) => channel < FirstSubChannel ? channel : channel < FirstSocket ? channel - FirstSubChannel + ChannelCount + 1 : channel - FirstSocket + SubChannelCount + ChannelCount + 1;
+
+    // Connects, opens what was offered, ends, and gives back.
+    private void StepSocket(uint channel)
+    {
+        switch (random.Next(4))
+        {
+            case 0:
+                Post(21, [(uint)random.Next(8), .. ServiceTail, random.Next(8) == 0 ? Number() : FuzzedMachine.ListeningPort, .. ServiceTail]);
+                break;
+            case 1:
+                Open(channel);
+                break;
+            case 2:
+                Put(channel, 6, [], Words(1, 0));
+                break;
+            default:
+                Post(7, channel);
+                Post(13, channel);
+                break;
+        }
+    }
 
     private static byte[] Words(params uint[] words)
     {
@@ -131,6 +167,10 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
         {
             1 or 33 or 34 => [.. Words((uint)random.Next(14), 0, 0, (uint)random.Next(3), (uint)random.Next(3) << 16, (uint)random.Next(17), (uint)random.Next(20000)), (byte)random.Next(256), .. new byte[35]],
             2 or 35 or 36 => Words(NetworkMessages[random.Next(NetworkMessages.Length)], (uint)random.Next(2), random.Next(3) == 0 ? uint.MaxValue : (uint)random.Next(8), (uint)random.Next(300), 0, 0),
+            >= FirstSocket => [.. Words(1, random.Next(16) == 0 ? Number() : (uint)random.Next(256)), .. new byte[256]],
+            8 => Words((uint)random.Next(5), random.Next(4) == 0 ? Number() : 0x1_0000, Number()),
+            9 => Words(1, 12, (uint)random.Next(5), 4, random.Next(4) == 0 ? Number() : 0x2_0000),
+            10 => Screen(),
             7 => Words((uint)random.Next(1, 11), Number(), random.Next(4) == 0 ? 0x1_0000 : Number(), Number() & 15, Number(), (uint)random.Next(1 << 10) << 8, Number(), Number()),
             _ => Words(1, 100, 0x1, (uint)random.Next(6), 0, 0, 0x500, 0x1_0001, 0, 3, 4, (uint)random.Next(1100), Number(), Number()),
         };
@@ -148,6 +188,19 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
         }
 
         return payload;
+    }
+
+    private byte[] Screen()
+    {
+        ulong place = random.Next(4) == 0 ? Number() : Buffers + ((ulong)random.Next(64) << 8);
+        return random.Next(6) switch
+        {
+            0 => Words(1, 12, 1, 12, random.Next(8) == 0 ? Number() : 0x5_0003),
+            1 => [.. Words(1, 25, 3, 25, 1, 2), (byte)random.Next(2), .. BitConverter.GetBytes(place), 0],
+            2 or 3 => [.. Words(1, 35, 5, 35, 1, 2), 1, (byte)random.Next(4), .. Words((uint)random.Next(64) << 8), (byte)(random.Next(3) * 16), .. Words((uint)random.Next(200), (uint)random.Next(200), Number()), 0, 0, 0, 0],
+            4 => [.. Words(1, 26, 10, 26), 0, (byte)random.Next(3), .. Words(Number(), Number(), Number(), Number())],
+            _ => Words(1, 9, 13, 9, Number()),
+        };
     }
 
     private void Open(uint channel)

@@ -140,12 +140,18 @@ internal sealed class VmBusGuest : IDisposable
         Post(3);
         byte[] offer = Receive();
         Assert.Equal(4, Receive()[0]);
-        Ram.Memory.TryWrite(Out, new byte[0x8000]);
-        (_sent, _received) = (0, 0);
+        StartRings();
         Assert.Equal(0u, CreateList(RingHandle, Out, 8));
         Post(5, 1, 99, RingHandle, 0, 4);
         Assert.Equal(0u, BitConverter.ToUInt32(Receive(), 16));
         return new Guid(offer.AsSpan(8, 16));
+    }
+
+    /// <summary>Empties the rings, for a channel that is to be opened on them.</summary>
+    public void StartRings()
+    {
+        Ram.Memory.TryWrite(Out, new byte[0x8000]);
+        (_sent, _received) = (0, 0);
     }
 
     public void Close() => Post(7, 1);

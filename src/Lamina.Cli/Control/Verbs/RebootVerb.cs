@@ -1,4 +1,5 @@
 using Lamina.Management.Protocol;
+using Lamina.Vmm;
 
 namespace Lamina.Cli.Control.Verbs;
 
@@ -11,9 +12,16 @@ internal sealed class RebootVerb(ControlledMachine machine) : IControlVerb
     /// <inheritdoc/>
     public void Execute(ControlExchange exchange)
     {
-        if (!machine.Machine.TryRestart())
+        try
         {
-            throw new ControlException(ControlErrors.Refused, "The guest has no driver or program by which it is asked to start again; 'lamina reset' presses the reset button.");
+            if (!machine.Machine.TryRestart())
+            {
+                throw new ControlException(ControlErrors.Refused, "The guest has no driver or program by which it is asked to start again; 'lamina reset' presses the reset button.");
+            }
+        }
+        catch (MachineConfigurationException e)
+        {
+            throw new ControlException(ControlErrors.Refused, e.Message, e);
         }
 
         exchange.Reply();

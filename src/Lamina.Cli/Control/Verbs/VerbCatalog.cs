@@ -25,5 +25,7 @@ internal static class VerbCatalog
         new ResizeDiskVerb(machine),
         new LimitVerb(machine),
         new SnapshotVerb(machine),
+        new KeyVerb(machine),
+        new ScreenshotVerb(machine),
     ];
 }

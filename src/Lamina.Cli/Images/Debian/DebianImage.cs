@@ -58,7 +58,7 @@ internal sealed class DebianImage
     /// <param name="append">Added to the kernel's command line.</param>
     public BootSource CreateBoot(CachedPackageSet files, ImageSession session, string? kernel, bool quiet, string append)
     {
-        string commandLine = $"console=ttyS0,115200{(quiet ? " quiet" : "")}{KernelOptions.Select(session.Hardware)}";
+        string commandLine = $"{KernelOptions.SelectConsoles(session.Hardware)}{(quiet ? " quiet" : "")}{KernelOptions.Select(session.Hardware)}";
         return new BootSource
         {
             Kernel = BootImage.FromFile(kernel ?? files.GetPath(Kernel)),

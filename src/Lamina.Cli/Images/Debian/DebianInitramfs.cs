@@ -45,6 +45,11 @@ internal static class DebianInitramfs
                 writer.AddFile("lamina/agent", AgentProgram.Create(), Executable);
             }
 
+            if (session.Hardware.HasFlag(GuestHardware.Screen))
+            {
+                writer.AddFile("lamina/screen", Resource("screen.sh"), Executable);
+            }
+
             if (session.Shares.Count > 0)
             {
                 writer.AddFile("lamina/shares", ShareArgument.Describe(session.Shares));

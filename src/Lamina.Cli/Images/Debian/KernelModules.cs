@@ -37,6 +37,11 @@ internal static class KernelModules
     private static readonly string[] Sockets =
         ["net/vmw_vsock/vsock", "net/vmw_vsock/vmw_vsock_virtio_transport_common", "net/vmw_vsock/vmw_vsock_virtio_transport"];
 
+    private static readonly string[] HyperVSockets = ["net/vmw_vsock/vsock", "net/vmw_vsock/hv_sock"];
+    /// <summary>Screen, keyboard and mouse, and what programs see these by.</summary>
+    private static readonly string[] HyperVScreens = ["drivers/hid/hid", "drivers/hid/hid-hyperv", "drivers/input/serio/hyperv-keyboard", "drivers/input/evdev", "drivers/video/fbdev/hyperv_fb"];
+    // The screen is built in, and the cloud kernel has no driver of the keyboard: it takes the PC's.
+    private static readonly string[] XenScreens = ["drivers/input/misc/xen-kbdfront", "drivers/input/evdev"];
     private static readonly string[] Consoles = ["drivers/char/virtio_console"];
     private static readonly string[] Balloons = ["drivers/virtio/virtio_balloon"];
     private static readonly string[] HyperVBalloons = ["drivers/hv/hv_balloon"];
@@ -48,7 +53,7 @@ internal static class KernelModules
     public static IReadOnlyList<string> AllDisks { get; } = [.. Disks, .. ScsiDisks, .. VMwareDisks, .. HyperV, .. HyperVDisks, .. XenDisks, .. FileSystems];
 
     /// <summary>All of them, as paths in the package's module directory without ".ko".</summary>
-    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Generation, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. HyperVNetworks, .. XenNetworks, .. Shares, .. Sockets, .. Consoles, .. Balloons, .. HyperVBalloons, .. Platform];
+    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Generation, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. HyperVNetworks, .. XenNetworks, .. Shares, .. Sockets, .. HyperVSockets.Except(Sockets), .. Consoles, .. Balloons, .. HyperVBalloons, .. HyperVScreens, .. XenScreens.Except(HyperVScreens), .. Platform];
 
     /// <summary>Those for a machine, each after what it needs.</summary>
     public static IReadOnlyList<string> Select(GuestHardware hardware)
@@ -62,9 +67,10 @@ internal static class KernelModules
             .. hardware.HasFlag(GuestHardware.Disk) ? SelectDisks(hardware) : [],
             .. hardware.HasFlag(GuestHardware.Network) ? SelectNetworks(hardware) : [],
             .. hardware.HasFlag(GuestHardware.Share) ? Shares : [],
-            .. hardware.HasFlag(GuestHardware.Socket) ? Sockets : [],
+            .. hardware.HasFlag(GuestHardware.Socket) ? hardware.HasFlag(GuestHardware.HyperV) ? HyperVSockets : Sockets : [],
             .. hardware.HasFlag(GuestHardware.Console) ? Consoles : [],
             .. hardware.HasFlag(GuestHardware.Balloon) ? hardware.HasFlag(GuestHardware.HyperV) ? HyperVBalloons : Balloons : [],
+            .. hardware.HasFlag(GuestHardware.Screen) ? hardware.HasFlag(GuestHardware.Xen) ? XenScreens : HyperVScreens : [],
             .. hardware.HasFlag(GuestHardware.MappedDevices) ? Platform : [],
         ];
     }

@@ -39,6 +39,9 @@ fi
 # What runs commands for Lamina beside the session. Not with "&", which would have its commands ignore Ctrl-C.
 [ -e /lamina/agent ] && start-stop-daemon -S -b -x /lamina/agent
 
+# The screen's own shell.
+[ -e /lamina/screen ] && start-stop-daemon -S -b -x /lamina/screen
+
 stty -F /dev/ttyS1 115200 raw -echo -hupcl clocal
 exec 3<>/dev/ttyS1
 

@@ -40,7 +40,7 @@ internal sealed record PreparedSystem(BootSource Boot, DiskSettings Disk)
         string identity = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"lamina {machine}")))[..32];
         string commandLine = string.Create(
             CultureInfo.InvariantCulture,
-            $"console=ttyS0,115200 {(quiet ? "quiet " : "")}systemd.hostname={machine} systemd.machine_id={identity} systemd.firstboot=off{KernelOptions.Select(session.Hardware)}");
+            $"{KernelOptions.SelectConsoles(session.Hardware)} {(quiet ? "quiet " : "")}systemd.hostname={machine} systemd.machine_id={identity} systemd.firstboot=off{KernelOptions.Select(session.Hardware)}");
         BootSource boot = new()
         {
             Kernel = BootImage.FromFile(options.Kernel ?? image.GetPath(SystemImage.KernelFile)),

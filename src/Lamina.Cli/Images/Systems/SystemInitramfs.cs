@@ -65,9 +65,17 @@ internal static class SystemInitramfs
             writer.AddFile($"{Run}/lamina/typed.sh", Resource("typed.sh"));
         }
 
-        // The console belongs to the session, and there is no screen.
+        // The console belongs to the session.
         writer.AddSymbolicLink($"{Units}/serial-getty@ttyS0.service", "/dev/null");
-        writer.AddSymbolicLink($"{Units}/getty@tty1.service", "/dev/null");
+        if (session.Hardware.HasFlag(GuestHardware.Screen))
+        {
+            writer.AddDirectory($"{Units}/getty@tty1.service.d");
+            writer.AddFile($"{Units}/getty@tty1.service.d/lamina.conf", Resource("screen-login.conf"));
+        }
+        else
+        {
+            writer.AddSymbolicLink($"{Units}/getty@tty1.service", "/dev/null");
+        }
     }
 
     private static void AddNetwork(CpioWriter writer, ImageSession session)

@@ -20,6 +20,8 @@ internal enum ChannelMessage : uint
     VersionResponse = 15,
     Unload = 16,
     UnloadResponse = 17,
+    ConnectRequest = 21,
     ModifyChannel = 22,
+    ConnectResult = 23,
     ModifyChannelResponse = 24,
 }

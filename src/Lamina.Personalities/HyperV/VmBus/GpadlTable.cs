@@ -13,23 +13,26 @@ internal sealed class GpadlTable
     /// <summary>Most pages of a list.</summary>
     internal const int MaximumPages = 8191;
 
-    private const int ListCount = 96;
+    private const int LeastLists = 96;
     private const int RangeHeader = 8;
     private const int SavedHeader = 16;
 
-    private readonly List[] _lists = new List[ListCount];
+    private List[] _lists = [];
     private ulong[] _pages = [];
 
-    internal GpadlTable()
+    internal GpadlTable() => Extend(0, LeastLists);
+
+    /// <summary>Makes room for more pages and lists. Before the machine starts.</summary>
+    internal void Extend(int pages, int lists = 0)
     {
-        for (int i = 0; i < ListCount; i++)
+        Array.Resize(ref _pages, _pages.Length + pages);
+        int count = _lists.Length;
+        Array.Resize(ref _lists, count + lists);
+        for (int i = count; i < _lists.Length; i++)
         {
             _lists[i] = new List();
         }
     }
-
-    /// <summary>Makes room for more pages. Before the machine starts.</summary>
-    internal void Extend(int pages) => Array.Resize(ref _pages, _pages.Length + pages);
 
     internal void Reset()
     {
@@ -93,10 +96,22 @@ internal sealed class GpadlTable
         }
     }
 
+    /// <summary>Forgets the lists of a channel.</summary>
+    internal void RemoveAll(uint channel)
+    {
+        foreach (List list in _lists)
+        {
+            if (list.Channel == channel)
+            {
+                list.Handle = 0;
+            }
+        }
+    }
+
     internal void Save(IStateWriter state, ushort field)
     {
         Span<byte> header = stackalloc byte[SavedHeader];
-        for (int i = 0; i < ListCount; i++)
+        for (int i = 0; i < _lists.Length; i++)
         {
             List list = _lists[i];
             BinaryPrimitives.WriteUInt32LittleEndian(header, list.Handle);
@@ -112,7 +127,7 @@ internal sealed class GpadlTable
     {
         Reset();
         Span<byte> header = stackalloc byte[SavedHeader];
-        for (int i = 0; i < ListCount; i++)
+        for (int i = 0; i < _lists.Length; i++)
         {
             List list = _lists[i];
             if (!state.TryTake((ushort)(field + (2 * i)), header))

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Lamina.Machine.Backends;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Memory;
 
@@ -7,7 +8,7 @@ namespace Lamina.Personalities.HyperV.VmBus;
 /// <summary>
 /// One of a channel's two rings (struct hv_ring_buffer): a page with the indices, and pages of data. The other side's index is copied once and held against the ring's size.
 /// </summary>
-internal sealed class RingBuffer(GuestMemory memory)
+internal sealed class RingBuffer(GuestMemory memory, int maximumPages = RingBuffer.MaximumPages)
 {
     private const ulong WriteIndex = 0;
     private const ulong ReadIndex = 4;
@@ -20,7 +21,7 @@ internal sealed class RingBuffer(GuestMemory memory)
     private const ulong FrameMask = (1UL << 40) - 1;
     private const int MaximumPages = 512;
 
-    private readonly ulong[] _pages = new ulong[MaximumPages];
+    private readonly ulong[] _pages = new ulong[maximumPages];
     private uint _size;
     private uint _own;
 
@@ -36,7 +37,7 @@ internal sealed class RingBuffer(GuestMemory memory)
     internal bool TrySetUp(ReadOnlySpan<ulong> frames, bool reads)
     {
         _size = 0;
-        if (frames.Length is < 2 or > MaximumPages)
+        if (frames.Length < 2 || frames.Length > maximumPages)
         {
             return false;
         }
@@ -98,6 +99,32 @@ internal sealed class RingBuffer(GuestMemory memory)
     internal bool TryTake(Span<byte> buffer, out int length)
     {
         length = 0;
+        Span<byte> descriptor = stackalloc byte[VmBusPacket.DescriptorLength];
+        if (!TryLook(descriptor, out uint total) || total > buffer.Length)
+        {
+            return false;
+        }
+
+        if (total == 0)
+        {
+            return true;
+        }
+
+        // What was looked at is not read again.
+        descriptor.CopyTo(buffer);
+        Read((_own + VmBusPacket.DescriptorLength) % _size, buffer[VmBusPacket.DescriptorLength..(int)total]);
+        Drop(total);
+        length = (int)total;
+        return true;
+    }
+
+    /// <summary>Copies the first bytes of the next packet and leaves it there.</summary>
+    /// <param name="start">Where to; the packet has at least so many.</param>
+    /// <param name="total">Bytes of the packet without its trailer; 0 if there is none.</param>
+    /// <returns><c>false</c> if what is there cannot be a packet.</returns>
+    internal bool TryLook(Span<byte> start, out uint total)
+    {
+        total = 0;
         if (_size == 0 || !memory.TryRead(Control + WriteIndex, out uint write))
         {
             return true;
@@ -115,30 +142,57 @@ internal sealed class RingBuffer(GuestMemory memory)
             return true;
         }
 
-        Span<byte> descriptor = stackalloc byte[VmBusPacket.DescriptorLength];
-        if (available < VmBusPacket.DescriptorLength + Trailer)
+        if (available < start.Length + Trailer)
         {
             return false;
         }
 
-        Read(_own, descriptor);
-        uint total = BitConverter.ToUInt16(descriptor[4..]) * Unit;
-        if (total < VmBusPacket.DescriptorLength || total > buffer.Length || total + Trailer > available)
-        {
-            return false;
-        }
+        Read(_own, start);
+        uint length = BitConverter.ToUInt16(start[4..]) * Unit;
+        total = length < start.Length || length + Trailer > available ? 0 : length;
+        return total != 0;
+    }
 
-        // What was looked at is not read again.
-        descriptor.CopyTo(buffer);
-        Read((_own + VmBusPacket.DescriptorLength) % _size, buffer[VmBusPacket.DescriptorLength..(int)total]);
+    /// <summary>Leaves the next packet behind, which was looked at and has so many bytes.</summary>
+    /// <returns>Bytes of the ring that are free with it.</returns>
+    internal uint Drop(uint total)
+    {
         _own = (_own + total + Trailer) % _size;
-        length = (int)total;
+        return total + Trailer;
+    }
+
+    /// <summary>Finds pieces of the ring: of the next packet, which was looked at, or of the room for it.</summary>
+    /// <param name="offset">Where in the packet they begin.</param>
+    /// <param name="length">Bytes: not more than there are, or than there is room for.</param>
+    /// <param name="pieces">Where they go.</param>
+    /// <param name="count">How many there are.</param>
+    /// <returns><c>false</c> if they are too many.</returns>
+    internal bool TryCollect(uint offset, uint length, Span<GuestBuffer> pieces, out int count)
+    {
+        uint at = (_own + offset) % _size;
+        count = 0;
+        while (length > 0)
+        {
+            uint part = Math.Min(length, PageSize - (at % PageSize));
+            ulong address = _pages[1 + (at >> PageShift)] + (at % PageSize);
+            nint host = memory.GetHostAddress(address, part);
+            if (host == 0 || count == pieces.Length)
+            {
+                return false;
+            }
+
+            pieces[count++] = new GuestBuffer(address, host, part);
+            length -= part;
+            at = (at + part) % _size;
+        }
+
         return true;
     }
 
     /// <summary>Shows the writer what was taken.</summary>
+    /// <param name="freed">Bytes that were taken since it was shown, for a writer that wants to hear of room only when it comes to be there; 0 for one that may hear of it again.</param>
     /// <returns>Whether the writer waits for room and has it.</returns>
-    internal bool ShowTaken()
+    internal bool ShowTaken(uint freed = 0)
     {
         memory.TryWrite(Control + ReadIndex, _own);
         Interlocked.MemoryBarrier();
@@ -148,7 +202,7 @@ internal sealed class RingBuffer(GuestMemory memory)
         }
 
         uint used = write >= _own ? write - _own : _size - _own + write;
-        return _size - used > wanted;
+        return _size - used > wanted && (freed == 0 || _size - used <= (ulong)wanted + freed);
     }
 
     /// <summary>Writes a packet.</summary>
@@ -165,38 +219,62 @@ internal sealed class RingBuffer(GuestMemory memory)
             return false;
         }
 
+        Write((_own + (uint)descriptor.Length) % _size, data);
+        interrupts = Publish(descriptor, total);
+        return true;
+    }
+
+    /// <summary>Completes a packet whose data is in the ring already, behind where its descriptor goes.</summary>
+    /// <param name="descriptor">Its descriptor, and what else comes before the data.</param>
+    /// <param name="total">Bytes of the whole packet: a multiple of 8, for which there is room.</param>
+    /// <returns>Whether the reader wants to know.</returns>
+    internal bool Publish(ReadOnlySpan<byte> descriptor, uint total)
+    {
         Span<byte> trailer = stackalloc byte[(int)Trailer];
         BitConverter.TryWriteBytes(trailer, (ulong)_own << 32);
-        uint at = _own;
-        Write(at, descriptor);
-        Write((at + (uint)descriptor.Length) % _size, data);
-        Write((at + total) % _size, trailer);
-        _own = (at + total + Trailer) % _size;
+        Write(_own, descriptor);
+        Write((_own + total) % _size, trailer);
+        _own = (_own + total + Trailer) % _size;
         Interlocked.MemoryBarrier();
         memory.TryWrite(Control + WriteIndex, _own);
         memory.TryWrite(Control + PendingSendSize, 0u);
         Interlocked.MemoryBarrier();
-        interrupts = memory.TryRead(Control + InterruptMask, out uint mask) && mask == 0;
-        return true;
+        return memory.TryRead(Control + InterruptMask, out uint mask) && mask == 0;
     }
 
     /// <summary>Whether there is room for a packet. If there is not, the reader is asked to say when.</summary>
     /// <param name="total">Bytes of the whole packet.</param>
-    internal bool HasRoom(uint total)
-    {
-        if (_size == 0 || !memory.TryRead(Control + ReadIndex, out uint read) || read >= _size)
-        {
-            return false;
-        }
+    internal bool HasRoom(uint total) => GetRoom(total) >= total;
 
-        uint used = _own >= read ? _own - read : _size - read + _own;
-        bool room = _size - used > total + Trailer;
-        if (!room)
+    /// <summary>How long the next packet may be. If that is less than is wanted, the reader is asked to say when it can be.</summary>
+    /// <param name="wanted">Bytes of a whole packet.</param>
+    /// <returns>Bytes of a whole packet, a multiple of 8.</returns>
+    internal uint GetRoom(uint wanted)
+    {
+        uint room = Measure();
+        if (room < wanted && _size != 0)
         {
-            memory.TryWrite(Control + PendingSendSize, total + Trailer);
+            memory.TryWrite(Control + PendingSendSize, wanted + Trailer);
+
+            // The reader may have made it before it could see that.
+            Interlocked.MemoryBarrier();
+            room = Measure();
         }
 
         return room;
+    }
+
+    // A full ring would look like an empty one.
+    private uint Measure()
+    {
+        if (_size == 0 || !memory.TryRead(Control + ReadIndex, out uint read) || read >= _size)
+        {
+            return 0;
+        }
+
+        uint used = _own >= read ? _own - read : _size - read + _own;
+        uint free = _size - used;
+        return free <= Trailer + 1 ? 0 : (free - Trailer - 1) & ~(Unit - 1);
     }
 
     private bool TrySetSize(int pages)

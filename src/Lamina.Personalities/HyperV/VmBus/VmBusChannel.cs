@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Lamina.Machine.Backends;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Memory;
 
@@ -20,9 +21,19 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
     private const int MostPackets = 1024;
     private const int LongestHeader = 64;
 
-    private readonly RingBuffer _in = new(memory);
-    private readonly RingBuffer _out = new(memory);
-    private readonly byte[] _packet = new byte[LongestPacket];
+    // A stream's packet is a descriptor, a type and a length (struct vmpipe_proto_header), and data.
+    private const int StreamHeader = VmBusPacket.DescriptorLength + 8;
+    private const int MaximumStreamPages = 64;
+    private const int MaximumPieces = 20;
+    private const uint LongestStreamPacket = 16 << 10;
+    private const uint LeastStreamPacket = 1 << 10;
+    private const uint StreamEnd = StreamHeader + 8;
+    private const uint PipeData = 1;
+
+    private readonly RingBuffer _in = device is IVmBusStream ? new(memory, MaximumStreamPages) : new(memory);
+    private readonly RingBuffer _out = device is IVmBusStream ? new(memory, MaximumStreamPages) : new(memory);
+    private readonly byte[] _packet = device is IVmBusStream ? [] : new byte[LongestPacket];
+    private readonly IVmBusStream? _stream = device as IVmBusStream;
     private int _target;
 
     /// <summary>Its number among the channels, and the event flag on which the guest hears of it.</summary>
@@ -41,7 +52,16 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
     internal int SubIndex { get; set; }
 
     /// <summary>How far the guest knows of it.</summary>
-    internal ChannelOffer Offer { get; set; } = primary is null ? ChannelOffer.Offered : ChannelOffer.None;
+    internal ChannelOffer Offer { get; set; } = primary is null && device is not IVmBusStream ? ChannelOffer.Offered : ChannelOffer.None;
+
+    /// <summary>The stream of a channel that is offered on demand; null for another.</summary>
+    internal IVmBusStream? Stream => _stream;
+
+    /// <summary>Whether the guest is still to be told of the offer.</summary>
+    internal bool OwesOffer { get; set; }
+
+    /// <summary>Whether it is still to be told that there is none any more.</summary>
+    internal bool OwesRescind { get; set; }
 
     /// <summary>Whether the guest has opened it.</summary>
     internal bool IsOpen { get; private set; }
@@ -104,6 +124,11 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
         }
 
         Device.OnRoom();
+        if (_stream is not null)
+        {
+            return ProcessStream(_stream);
+        }
+
         _in.MaskInterrupts(true);
         for (int i = 0; IsOpen && Device.IsReady; i++)
         {
@@ -138,6 +163,87 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
             }
 
             Device.OnPacket(this, packet);
+        }
+
+        _in.MaskInterrupts(false);
+        return false;
+    }
+
+    /// <summary>Finds room for a packet of a stream's data. If there is none, the guest is asked to say when.</summary>
+    /// <param name="pieces">Where in the ring its data is to be put.</param>
+    /// <returns>How many pieces there are; 0 for no room.</returns>
+    internal int FindRoom(Span<GuestBuffer> pieces)
+    {
+        // There stays room for the end of the stream.
+        uint room = _out.GetRoom(StreamHeader + LeastStreamPacket + StreamEnd);
+        return room >= StreamHeader + LeastStreamPacket + StreamEnd && _out.TryCollect(StreamHeader, Math.Min(room - StreamHeader - StreamEnd, LongestStreamPacket), pieces, out int count) ? count : 0;
+    }
+
+    /// <summary>Sends a packet of a stream.</summary>
+    /// <param name="length">Bytes that were put into the room that was found; 0 for the end of the stream.</param>
+    internal void SendStream(uint length)
+    {
+        Span<byte> start = stackalloc byte[StreamHeader];
+        start.Clear();
+        uint total = (StreamHeader + length + 7) & ~7u;
+        BinaryPrimitives.WriteUInt16LittleEndian(start, VmBusPacket.InBand);
+        BinaryPrimitives.WriteUInt16LittleEndian(start[2..], VmBusPacket.DescriptorLength / 8);
+        BinaryPrimitives.WriteUInt16LittleEndian(start[4..], (ushort)(total / 8));
+        BinaryPrimitives.WriteUInt32LittleEndian(start[VmBusPacket.DescriptorLength..], PipeData);
+        BinaryPrimitives.WriteUInt32LittleEndian(start[(VmBusPacket.DescriptorLength + 4)..], length);
+        if (_out.GetRoom(total) >= total && _out.Publish(start, total))
+        {
+            hypervisor.Signal(_target, Source, (int)Number);
+        }
+    }
+
+    private bool ProcessStream(IVmBusStream stream)
+    {
+        Span<byte> start = stackalloc byte[StreamHeader];
+        Span<GuestBuffer> pieces = stackalloc GuestBuffer[MaximumPieces];
+        _in.MaskInterrupts(true);
+        for (int i = 0; IsOpen && stream.IsReady; i++)
+        {
+            if (i == MostPackets)
+            {
+                _in.MaskInterrupts(false);
+                return true;
+            }
+
+            if (!_in.TryLook(start, out uint total))
+            {
+                Close();
+                return false;
+            }
+
+            if (total == 0)
+            {
+                _in.MaskInterrupts(false);
+                if (!_in.HasMore())
+                {
+                    return false;
+                }
+
+                _in.MaskInterrupts(true);
+                continue;
+            }
+
+            uint length = BinaryPrimitives.ReadUInt32LittleEndian(start[(VmBusPacket.DescriptorLength + 4)..]);
+            if (BinaryPrimitives.ReadUInt16LittleEndian(start) != VmBusPacket.InBand
+                || BinaryPrimitives.ReadUInt16LittleEndian(start[2..]) != VmBusPacket.DescriptorLength / 8
+                || BinaryPrimitives.ReadUInt32LittleEndian(start[VmBusPacket.DescriptorLength..]) != PipeData
+                || length > total - StreamHeader
+                || !_in.TryCollect(StreamHeader, length, pieces, out int count))
+            {
+                Close();
+                return false;
+            }
+
+            stream.OnData(pieces[..count], length);
+            if (IsOpen && _in.ShowTaken(_in.Drop(total)))
+            {
+                hypervisor.Signal(_target, Source, (int)Number);
+            }
         }
 
         _in.MaskInterrupts(false);

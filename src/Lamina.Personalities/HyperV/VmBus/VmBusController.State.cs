@@ -38,7 +38,7 @@ public sealed partial class VmBusController
         }
 
         _gpadls.Save(state, SavedLists);
-        for (int i = 0; i < Channels.Length; i++)
+        for (int i = 0; i < DeviceChannels.Length; i++)
         {
             if (_channels[i] is not { } channel)
             {
@@ -77,8 +77,7 @@ public sealed partial class VmBusController
         {
             if (_channels[i] is { } channel && channel.Device == device)
             {
-                channel.Close();
-                channel.Offer = channel.Primary is null ? ChannelOffer.Offered : ChannelOffer.None;
+                Forget(channel);
             }
         }
 
@@ -104,7 +103,7 @@ public sealed partial class VmBusController
             _queued = i + 1;
         }
 
-        for (int i = 0; i < Channels.Length && valid; i++)
+        for (int i = 0; i < DeviceChannels.Length && valid; i++)
         {
             valid = _channels[i] is not { } channel || Take(channel, state, (ushort)(SavedChannels + (i * SavedPerChannel)));
         }

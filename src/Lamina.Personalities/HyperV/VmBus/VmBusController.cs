@@ -18,7 +18,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     /// <summary>Most devices. Their first channels have the first numbers, and sub-channels the others.</summary>
     internal const int MaximumDevices = 32;
 
-    private const int MaximumChannels = 192;
+    private const int FirstOnDemand = 192;
 
     private const uint MessageType = 1;
     private const uint OldMessageConnection = 1;
@@ -36,12 +36,14 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     private readonly GuestMemory _memory;
     private readonly HyperVPersonality _hypervisor;
     private readonly GpadlTable _gpadls = new();
-    private readonly VmBusChannel?[] _channels = new VmBusChannel?[MaximumChannels];
+    private VmBusChannel?[] _channels = new VmBusChannel?[FirstOnDemand];
     private readonly byte[] _queue = new byte[QueueLength * SyntheticInterrupts.MaximumPayload];
     private readonly int[] _lengths = new int[QueueLength];
     private readonly IClockTimer _again;
     private int _deviceCount;
     private int _subChannelCount;
+    private int _onDemandCount;
+    private int _owing;
     private int _queued;
     private int _first;
     private uint _version;
@@ -77,7 +79,12 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     private ReadOnlySpan<VmBusChannel?> Devices => _channels.AsSpan(0, _deviceCount);
 
     // Null where there is none.
-    private ReadOnlySpan<VmBusChannel?> Channels => _channels.AsSpan(0, _subChannelCount == 0 ? _deviceCount : MaximumDevices + _subChannelCount);
+    private ReadOnlySpan<VmBusChannel?> Channels => _onDemandCount != 0 ? _channels : DeviceChannels;
+
+    // Without those that are offered on demand.
+    private ReadOnlySpan<VmBusChannel?> DeviceChannels => _channels.AsSpan(0, _subChannelCount == 0 ? _deviceCount : MaximumDevices + _subChannelCount);
+
+    private ReadOnlySpan<VmBusChannel?> OnDemand => _channels.AsSpan(FirstOnDemand, _onDemandCount);
 
     /// <inheritdoc/>
     bool IPartitionPort.TryPostMessage(uint connection, uint type, ReadOnlySpan<byte> payload)
@@ -186,7 +193,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     {
         foreach (VmBusChannel? channel in Channels)
         {
-            if (channel is not null)
+            if (channel is not null && (channel.Stream is null || channel.IsOpen))
             {
                 _gate.Enter();
                 Process(channel);
@@ -201,7 +208,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     internal bool TryAdd(IVmBusDevice device)
     {
         int places = device.SubChannelCount * PlacesPerSubChannel;
-        if (_deviceCount == MaximumDevices || MaximumDevices + _subChannelCount + places > MaximumChannels)
+        if (_deviceCount == MaximumDevices || MaximumDevices + _subChannelCount + places > FirstOnDemand)
         {
             return false;
         }
@@ -281,8 +288,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
         {
             if (_channels[i] is { } channel)
             {
-                channel.Close();
-                channel.Offer = channel.Primary is null ? ChannelOffer.Offered : ChannelOffer.None;
+                Forget(channel);
             }
         }
 
@@ -309,10 +315,10 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
                 Close(Find(Word(message, 8)));
                 return true;
             case ChannelMessage.RelidReleased:
-                if (Find(Word(message, 8)) is { Primary: not null } released)
+                if (Find(Word(message, 8)) is { } released && (released.Primary is not null || released.Stream is not null))
                 {
-                    released.Close();
-                    released.Offer = ChannelOffer.None;
+                    Forget(released);
+                    _gpadls.RemoveAll(released.Number);
                     return true;
                 }
 
@@ -341,6 +347,9 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
                 Disconnect();
                 Send(ChannelMessage.UnloadResponse);
                 return true;
+            case ChannelMessage.ConnectRequest when _version != 0 && message.Length >= ConnectLength:
+                _sockets?.Connect(new Guid(message.Slice(8, GuidLength)), new Guid(message.Slice(8 + GuidLength, GuidLength)));
+                break;
             case ChannelMessage.ModifyChannel:
                 if (Find(Word(message, 8)) is { } channel)
                 {
@@ -358,7 +367,20 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
         return false;
     }
 
-    private VmBusChannel? Find(uint number) => number - 1 < MaximumChannels ? _channels[number - 1] : null;
+    private VmBusChannel? Find(uint number) => number - 1 < (uint)_channels.Length ? _channels[number - 1] : null;
+
+    // The guest knows of none but those that it is always offered.
+    private void Forget(VmBusChannel channel)
+    {
+        channel.Close();
+        channel.Offer = channel.Primary is null && channel.Stream is null ? ChannelOffer.Offered : ChannelOffer.None;
+        if (channel.Stream is { } stream)
+        {
+            _owing -= (channel.OwesOffer ? 1 : 0) + (channel.OwesRescind ? 1 : 0);
+            channel.OwesOffer = channel.OwesRescind = false;
+            stream.OnReleased();
+        }
+    }
 
     private VmBusChannel Add(IVmBusDevice device, int index, VmBusChannel? primary)
     {
@@ -384,6 +406,10 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
         }
 
         closed?.Close();
+        if (closed?.Stream is not null)
+        {
+            Withdraw(closed);
+        }
     }
 
     private void InitiateContact(ReadOnlySpan<byte> message)
@@ -415,20 +441,26 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     private void Offer(VmBusChannel channel)
     {
         const int Flags = 56;
+        const int Megabytes = 58;
         const int PipeMode = 60;
+        const int IsFromHost = 64;
         const int SubIndex = 180;
         const int Number = 184;
         const int IsDedicated = 190;
         const int Connection = 192;
         const ushort NamedPipe = 16;
+        const ushort IsSocket = 0x2000;
         const uint MessagePipe = 4;
         Span<byte> offer = stackalloc byte[OfferLength];
         offer.Clear();
         BinaryPrimitives.WriteUInt32LittleEndian(offer, (uint)ChannelMessage.OfferChannel);
         channel.Device.InterfaceType.TryWriteBytes(offer[8..]);
         channel.Device.InstanceId.TryWriteBytes(offer[24..]);
-        BinaryPrimitives.WriteUInt16LittleEndian(offer[Flags..], (ushort)(EnumerateInterface | (channel.Device.IsPipe ? NamedPipe : 0)));
+        bool isStream = channel.Stream is not null;
+        BinaryPrimitives.WriteUInt16LittleEndian(offer[Flags..], (ushort)(EnumerateInterface | (channel.Device.IsPipe || isStream ? NamedPipe : 0) | (isStream ? IsSocket : 0)));
+        BinaryPrimitives.WriteUInt16LittleEndian(offer[Megabytes..], (ushort)((channel.Device as IMemoryOffer)?.Megabytes ?? 0));
         BinaryPrimitives.WriteUInt32LittleEndian(offer[PipeMode..], channel.Device.IsPipe ? MessagePipe : 0);
+        offer[IsFromHost] = channel.Stream is { IsFromHost: true } ? (byte)1 : (byte)0;
         BinaryPrimitives.WriteUInt16LittleEndian(offer[SubIndex..], (ushort)channel.SubIndex);
         BinaryPrimitives.WriteUInt32LittleEndian(offer[Number..], channel.Number);
         BinaryPrimitives.WriteUInt16LittleEndian(offer[IsDedicated..], 1);
@@ -479,6 +511,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
 
     private void Flush()
     {
+        Replenish();
         while (_queued > 0 && !_stopped)
         {
             ReadOnlySpan<byte> message = _queue.AsSpan(_first * SyntheticInterrupts.MaximumPayload, _lengths[_first]);
@@ -489,6 +522,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
 
             _first = (_first + 1) % QueueLength;
             _queued--;
+            Replenish();
         }
     }
 }

@@ -15,16 +15,23 @@ public sealed partial class XenBusController
     private const ushort SavedConnection = 16;
     private const ushort SavedStore = 32;
 
-    /// <summary>The records of the back ends, to be saved and taken back after the bus's. When all network cards are there.</summary>
+    /// <summary>The records of the back ends, to be saved and taken back after the bus's. When all network cards are there, and the screen.</summary>
     public IReadOnlyList<IDevice> CreateDeviceStates()
     {
-        BackEnd[] cards = Array.FindAll(_backEnds, static b => b.Type == "vif");
+        BackEnd[] cards = Array.FindAll(_backEnds, static b => b.Type is "vif" or "vkbd" or "vfb");
         return
         [
             new BackEndRecord(this, "blkback0", "vbd", null),
-            .. Array.ConvertAll(cards, c => new BackEndRecord(this, string.Create(CultureInfo.InvariantCulture, $"netback{c.Number}"), c.Type, c.Number)),
+            .. Array.ConvertAll(cards, c => new BackEndRecord(this, string.Create(CultureInfo.InvariantCulture, $"{GetRecordName(c.Type)}{c.Number}"), c.Type, c.Number)),
         ];
     }
+
+    private static string GetRecordName(string type) => type switch
+    {
+        "vkbd" => "kbdback",
+        "vfb" => "fbback",
+        _ => "netback",
+    };
 
     /// <inheritdoc/>
     public void Save(IStateWriter state)
