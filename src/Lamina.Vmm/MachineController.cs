@@ -272,6 +272,11 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
                 return;
             }
 
+            if (_settings.Snapshot != null)
+            {
+                Devices.AnnounceNetworks();
+            }
+
             Devices.Start();
             _clock.Resume();
             foreach (ProcessorLoop processor in _processors)
