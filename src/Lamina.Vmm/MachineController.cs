@@ -280,6 +280,11 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
                 return;
             }
 
+            if (_settings.Snapshot != null)
+            {
+                Devices.AnnounceNetworks();
+            }
+
             Devices.Start();
             _clock.Resume();
             if (Devices.Power.Sleep != SleepState.Working)

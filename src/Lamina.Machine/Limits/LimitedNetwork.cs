@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Lamina.Machine.Backends;
 using Lamina.Machine.Time;
 
@@ -34,6 +35,9 @@ public sealed class LimitedNetwork : ILimited, ITimerTarget
     /// <summary>The lines, with the limits before them.</summary>
     public ReadOnlySpan<INetworkBackend> Lines => _lines;
 
+    /// <summary>The hardware address of the guest's card; empty if it is not known.</summary>
+    public ReadOnlyMemory<byte> HardwareAddress { get; init; }
+
     /// <inheritdoc/>
     public IoLimits Limits => Volatile.Read(ref _limits);
 
@@ -68,6 +72,33 @@ public sealed class LimitedNetwork : ILimited, ITimerTarget
         {
             _timer.Arm(now);
         }
+    }
+
+    /// <summary>
+    /// Tells the network where the card's address is now: a frame of the reverse address resolution protocol (RFC 903) to all, from which bridges and switches learn the way. While the wire is stopped, and nobody else sends;
+    /// a wire that is full drops it.
+    /// </summary>
+    public void Announce()
+    {
+        const int FrameLength = 60;
+        const int AddressLength = 6;
+        ReadOnlySpan<byte> address = HardwareAddress.Span;
+        if (address.Length != AddressLength)
+        {
+            return;
+        }
+
+        // Ethernet and IPv4, of 6 and 4 bytes; request reverse; whose is this address?
+        ReadOnlySpan<byte> question = [0x80, 0x35, 0, 1, 0x08, 0x00, 6, 4, 0, 3];
+        byte[] packet = GC.AllocateArray<byte>(INetworkBackend.HeaderLength + FrameLength, pinned: true);
+        Span<byte> frame = packet.AsSpan(INetworkBackend.HeaderLength);
+        frame[..AddressLength].Fill(0xff);
+        address.CopyTo(frame[AddressLength..]);
+        question.CopyTo(frame[(2 * AddressLength)..]);
+        address.CopyTo(frame[22..]);
+        address.CopyTo(frame[32..]);
+        _lines[0].TryTransmit([new GuestBuffer(0, Marshal.UnsafeAddrOfPinnedArrayElement(packet, 0), (uint)packet.Length)]);
+        GC.KeepAlive(packet);
     }
 
     /// <inheritdoc/>

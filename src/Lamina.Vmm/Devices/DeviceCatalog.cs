@@ -10,6 +10,7 @@ using Lamina.Chipset.Timers;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
+using Lamina.Machine.Limits;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
@@ -191,6 +192,15 @@ internal sealed class DeviceCatalog
         foreach (IDevice device in _devices)
         {
             device.Start();
+        }
+    }
+
+    /// <summary>Tells the networks where the cards' addresses are now. Before they start.</summary>
+    internal void AnnounceNetworks()
+    {
+        foreach (LimitedDevice device in Networks)
+        {
+            (device.Way as LimitedNetwork)?.Announce();
         }
     }
 

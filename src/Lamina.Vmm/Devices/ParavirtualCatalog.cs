@@ -273,7 +273,7 @@ internal sealed class ParavirtualCatalog : IDisposable
             _own(line);
         }
 
-        LimitedNetwork limited = new(lines, _clock, new MonitorLock(), settings.Networks[index].Limits);
+        LimitedNetwork limited = new(lines, _clock, new MonitorLock(), settings.Networks[index].Limits) { HardwareAddress = GetHardwareAddress(settings, index) };
         _networks.Add(limited);
         return limited;
     }

@@ -104,8 +104,9 @@ internal sealed partial class VirtioCatalog
     {
         int number = settings.Number ?? FindFree("net");
         IReadOnlyList<WireNetwork> lines = Open(settings, _notice);
-        LimitedNetwork limited = new([.. lines], _clock, new MonitorLock(), settings.Limits);
-        NetworkDevice device = new(GetName("net", number), new MonitorLock(), _memory, limited.Lines, GetHardwareAddress(settings, number));
+        byte[] address = GetHardwareAddress(settings, number);
+        LimitedNetwork limited = new([.. lines], _clock, new MonitorLock(), settings.Limits) { HardwareAddress = address };
+        NetworkDevice device = new(GetName("net", number), new MonitorLock(), _memory, limited.Lines, address);
         return new AttachedDevice(device, lines) { Network = limited, NetworkSettings = settings with { Number = number, Wires = [] } };
     }
 

@@ -95,9 +95,10 @@ internal sealed class GuestMachine : IDisposable
     /// <summary>Saves the machine, ends it, and has another go on in its place, with the disks of the snapshot.</summary>
     /// <param name="directory">Where the snapshot is to be.</param>
     /// <param name="accelerator">Who executes it then.</param>
-    public void GoOn(string directory, string accelerator)
+    /// <param name="options">How it is saved.</param>
+    public void GoOn(string directory, string accelerator, SnapshotOptions? options = null)
     {
-        _machine.Snapshot(directory);
+        _machine.Snapshot(directory, options);
         _machine.Dispose();
         using MachineSnapshot snapshot = MachineSnapshot.Open(directory);
         _machine = new VirtualMachine(SnapshotSettings.Create(snapshot, AcceleratorCatalog.Create(accelerator), _console) with { Serial0 = _console });

@@ -10,6 +10,7 @@ public sealed class LimitedNetworkTests : INetworkBackend, INetworkReceiver
     private const ulong Millisecond = 1_000_000;
     private readonly ManualClock _clock = new();
     private INetworkReceiver? _limited;
+    private GuestBuffer _first;
     private bool _full;
     private int _sent;
     private int _received;
@@ -37,6 +38,7 @@ public sealed class LimitedNetworkTests : INetworkBackend, INetworkReceiver
     bool INetworkBackend.TryTransmit(ReadOnlySpan<GuestBuffer> buffers)
     {
         _sent += _full ? 0 : 1;
+        _first = buffers.IsEmpty ? default : buffers[0];
         return !_full;
     }
 
@@ -52,6 +54,21 @@ public sealed class LimitedNetworkTests : INetworkBackend, INetworkReceiver
 
     void INetworkReceiver.OnLinkChanged(bool up)
     {
+    }
+
+    [Fact]
+    public void AnAddressIsAnnouncedToAll()
+    {
+        new LimitedNetwork([this], _clock, new TestLock(), new IoLimits()).Announce();
+        Assert.Equal(0, _sent);
+        LimitedNetwork network = new([this], _clock, new TestLock(), new IoLimits()) { HardwareAddress = new byte[] { 2, 0, 0, 0, 0, 1 } };
+        network.Announce();
+        byte[] packet = new byte[_first.Length];
+        System.Runtime.InteropServices.Marshal.Copy(_first.HostAddress, packet, 0, packet.Length);
+        Assert.Equal(
+            "000000000000000000000000" + "FFFFFFFFFFFF020000000001" + "80350001080006040003" + "02000000000100000000" + "02000000000100000000" + new string('0', 36),
+            Convert.ToHexString(packet));
+        Assert.Equal((1, 1ul, 60ul), (_sent, network.Traffic.OutCount, network.Traffic.OutBytes));
     }
 
     [Fact]

@@ -93,6 +93,15 @@ public sealed class GoldenSnapshotTests : IDisposable
         Assert.Equal("d", output.Text);
         Assert.Equal(2, machine.Settings.ProcessorCount);
 
+        // Its card's address was announced to its network, in a frame with its length before it.
+        byte[] announced = new byte[4 + 60];
+        using Socket other = _sockets[0].Accept();
+        other.ReceiveTimeout = 30_000;
+        Assert.Equal(announced.Length, other.Receive(announced));
+        Assert.Equal(
+            $"0000003cffffffffffff{snapshot.Manifest.Networks[0].HardwareAddress}8035".ToUpperInvariant(),
+            Convert.ToHexString(announced.AsSpan(0, 18)));
+
         // All of it can be saved again, and has the same parts.
         string next = Path.Combine(_directory, "next");
         machine.Snapshot(next);
