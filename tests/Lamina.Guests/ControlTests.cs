@@ -68,7 +68,7 @@ public sealed class ControlTests : IDisposable
             later.Expect("z");
         }
 
-        Assert.Contains("'lamina reset' presses", Run(125, "reboot", "echo").Error, StringComparison.Ordinal);
+        Run(0, "reboot", "echo"); // By keys, at which this guest does not look.
         Assert.Contains("The guest is not asleep", Run(125, "wake", "echo").Error, StringComparison.Ordinal);
         Assert.Contains("--accel 'nothing' is not known", Run(125, "resume", "echo", "--accel", "nothing").Error, StringComparison.Ordinal);
         using (JsonDocument statistics = JsonDocument.Parse(Run(0, "stats", "echo", "--json").Text))

@@ -34,6 +34,7 @@ internal sealed unsafe partial class NativeOracle : IDisposable
     private const int ContextRegisters = 40;
     private const int ContextExtended = 224;
     private const int LeaveLength = 5;
+    private const byte Breakpoint = 0xcc;
     private const byte JumpRelative = 0xe9;
     private const int BlockAll = 2;
     private const int SignalSetSize = 128;
@@ -87,12 +88,21 @@ internal sealed unsafe partial class NativeOracle : IDisposable
     public void Run(TestCase test, ref CaseResult result)
     {
         Span<byte> slot = _arena.Instructions;
-        slot[Math.Max(test.Length, TestCase.MaximumLength)..].Fill(0xcc);
+        slot[Math.Max(test.Length, TestCase.MaximumLength)..].Fill(Breakpoint);
         test.Instruction.CopyTo(slot);
         Span<byte> leave = slot[test.Length..];
-        leave[0] = JumpRelative;
-        BitConverter.TryWriteBytes(leave[1..], (int)((long)_leave - (long)(Arena.Slot + (ulong)(test.Length + LeaveLength))));
-        leave[LeaveLength..].Fill(0xcc);
+        if (test.IsSequence)
+        {
+            // A sequence may come to read what is behind it, where the guest has breakpoints.
+            leave.Fill(Breakpoint);
+        }
+        else
+        {
+            leave[0] = JumpRelative;
+            BitConverter.TryWriteBytes(leave[1..], (int)((long)_leave - (long)(Arena.Slot + (ulong)(test.Length + LeaveLength))));
+            leave[LeaveLength..].Fill(Breakpoint);
+        }
+
         *(NativeState*)(_base + InputOffset) = test.State;
         *(int*)(_base + SignalOffset) = 0;
         *(_base + SegmentsOffset) = test.LoadsSegments ? (byte)1 : (byte)0;

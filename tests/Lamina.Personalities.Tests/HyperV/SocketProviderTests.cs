@@ -24,6 +24,10 @@ public sealed class SocketProviderTests : IDisposable
         _sockets.Start();
         _guest.Post(14, 0x5_0003, 0, 0, 0, 0, 0, 0, 0);
         Assert.Equal(15, _guest.Receive()[0]);
+
+        // A guest that has not asked for offers has no place for one.
+        Assert.False(_sockets.TryConnect(22));
+        Assert.False(_guest.HasMessage);
         _guest.Post(3);
         Assert.Equal(4, _guest.Receive()[0]);
     }

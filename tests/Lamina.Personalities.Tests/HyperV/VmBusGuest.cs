@@ -193,6 +193,9 @@ internal sealed class VmBusGuest : IDisposable
         Assert.True(_port.TryPostMessage(4, 1, message));
     }
 
+    /// <summary>Whether there is something to receive.</summary>
+    public bool HasMessage => Ram.Get<uint>(MessagePage + 512) != 0;
+
     public byte[] Receive()
     {
         Assert.Equal(1u, Ram.Get<uint>(MessagePage + 512));

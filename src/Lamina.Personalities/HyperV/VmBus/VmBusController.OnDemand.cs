@@ -17,8 +17,8 @@ public sealed partial class VmBusController
 
     private SocketProvider? _sockets;
 
-    /// <summary>Whether a guest has connected to the bus, and the machine runs. With the lock held.</summary>
-    internal bool IsConnected => _version != 0 && !_stopped;
+    /// <summary>Whether a guest takes offers, and the machine runs: before it has asked for them, one would find Linux's driver without the place where it keeps channels. With the lock held.</summary>
+    internal bool IsConnected => _version != 0 && !_awaitsRequest && !_stopped;
 
     /// <summary>Makes room for channels that are offered on demand. Once, before the machine starts.</summary>
     /// <param name="sockets">Who serves the guest's sockets by them.</param>

@@ -13,6 +13,9 @@ public sealed partial class VmBusController
     private const ushort SavedChannels = 2048;
     private const int SavedPerChannel = 16;
 
+    // Of the saved version: the guest has not asked for offers yet.
+    private const uint AwaitsRequest = 1u << 31;
+
     /// <summary>The records of the devices on the bus, to be saved and taken back after it. When all devices are there.</summary>
     public IReadOnlyList<IDevice> CreateDeviceStates()
     {
@@ -28,7 +31,7 @@ public sealed partial class VmBusController
     /// <inheritdoc/>
     public void Save(IStateWriter state)
     {
-        state.Write(1, (ulong)_version);
+        state.Write(1, _version | (_version != 0 && _awaitsRequest ? AwaitsRequest : 0));
         state.Write(2, (ulong)(uint)_target);
         state.Write(3, (ulong)(uint)_queued);
         for (int i = 0; i < _queued; i++)
@@ -93,6 +96,8 @@ public sealed partial class VmBusController
         uint target = 0;
         byte queued = 0;
         bool valid = state.TryTake(1, ref _version) & state.TryTake(2, ref target) & state.TryTake(3, QueueLength, ref queued) & _gpadls.Restore(state, SavedLists);
+        _awaitsRequest = _version == 0 || (_version & AwaitsRequest) != 0;
+        _version &= ~AwaitsRequest;
         valid &= _version == 0 || IsSupported(_version);
         _target = target < (uint)_hypervisor.ProcessorCount ? (int)target : 0;
         _first = _queued = 0;

@@ -47,6 +47,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     private int _queued;
     private int _first;
     private uint _version;
+    private bool _awaitsRequest = true;
     private int _target;
     private bool _stopped = true;
 
@@ -294,6 +295,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
 
         _gpadls.Reset();
         _version = 0;
+        _awaitsRequest = true;
         _queued = 0;
     }
 
@@ -306,6 +308,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
                 InitiateContact(message);
                 break;
             case ChannelMessage.RequestOffers:
+                _awaitsRequest = false;
                 OfferAll();
                 break;
             case ChannelMessage.OpenChannel:
