@@ -12,18 +12,21 @@ public sealed partial class VerifyTests
 
     public static TheoryData<string> Mutations => [.. Mutation.Names];
 
+    // The same cases each time, or others for as long as is wanted.
+    private static string[] HowMany(string count) =>
+        Environment.GetEnvironmentVariable("LAMINA_VERIFY_SECONDS") is { } seconds ? ["--seconds", seconds] : ["--seed", "1009", "--count", count];
+
     [Theory]
-    [InlineData("interpreter", "64", "8")]
-    [InlineData("translator", "64", "4")]
-    [InlineData("optimized", "64", "4")]
-    [InlineData("interpreter", "32", "3")]
-    [InlineData("interpreter", "16", "3")]
-    [InlineData("optimized", "32", "2")]
-    [InlineData("optimized", "16", "2")]
-    public async Task RandomInstructionsDoWhatTheHostsProcessorDoes(string subject, string bits, string seconds)
+    [InlineData("interpreter", "64", "1000000")]
+    [InlineData("translator", "64", "150000")]
+    [InlineData("optimized", "64", "150000")]
+    [InlineData("interpreter", "32", "400000")]
+    [InlineData("interpreter", "16", "400000")]
+    [InlineData("optimized", "32", "60000")]
+    [InlineData("optimized", "16", "60000")]
+    public async Task RandomInstructionsDoWhatTheHostsProcessorDoes(string subject, string bits, string count)
     {
-        seconds = Environment.GetEnvironmentVariable("LAMINA_VERIFY_SECONDS") ?? seconds;
-        (int status, string output) = await Run("--subject", subject, "--bits", bits, "--seconds", seconds, "--failures", "3");
+        (int status, string output) = await Run(["--subject", subject, "--bits", bits, "--failures", "3", .. HowMany(count)]);
         Assert.SkipUnless(status == 0 || MakerIsListed(), $"What processors of this maker do in their own way is not listed yet: {output}");
         Assert.True(status == 0, output);
         Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
@@ -31,13 +34,12 @@ public sealed partial class VerifyTests
 
     // The translator's second tier looks over the boundaries of instructions.
     [Theory]
-    [InlineData("interpreter", "2")]
-    [InlineData("translator", "2")]
-    [InlineData("optimized", "3")]
-    public async Task RandomSequencesDoWhatTheHostsProcessorDoes(string subject, string seconds)
+    [InlineData("interpreter", "15000")]
+    [InlineData("translator", "15000")]
+    [InlineData("optimized", "30000")]
+    public async Task RandomSequencesDoWhatTheHostsProcessorDoes(string subject, string count)
     {
-        seconds = Environment.GetEnvironmentVariable("LAMINA_VERIFY_SECONDS") ?? seconds;
-        (int status, string output) = await Run("--subject", subject, "--sequence", "8", "--seconds", seconds, "--failures", "3");
+        (int status, string output) = await Run(["--subject", subject, "--sequence", "8", "--failures", "3", .. HowMany(count)]);
         Assert.SkipUnless(status == 0 || MakerIsListed(), $"What processors of this maker do in their own way is not listed yet: {output}");
         Assert.True(status == 0, output);
         Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
