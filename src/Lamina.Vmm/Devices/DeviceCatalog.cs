@@ -83,7 +83,12 @@ internal sealed class DeviceCatalog
         keyboard.Map(ports);
         Power = Add(new AcpiPowerManagement("acpi", clock, new MonitorLock(), Line(PcAddressMap.SciIrq), events, CanSuspend(settings.Personality)));
         Power.Map(ports);
-        _clock.Connect(Power);
+        if (CanSuspend(settings.Personality))
+        {
+            // Where the FADT says that the alarm has a bit of the fixed registers.
+            _clock.Connect(Power);
+        }
+
         Add(new SystemControlPort("port92", new MonitorLock(), events)).Map(ports);
 
         PciBus pci = new(new MonitorLock(), ports, mmio, router);

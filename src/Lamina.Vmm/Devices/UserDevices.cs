@@ -17,10 +17,10 @@ internal sealed class UserDevices
     /// <summary>The pointer that is told where it is; null if there is none.</summary>
     internal IPointer? Pointer { get; private set; }
 
-    /// <summary>Adds the devices of a personality, which come before the PC's. Before the machine starts.</summary>
+    /// <summary>Adds a personality's screen and the pointer beside it. Before the machine starts.</summary>
     internal void Add(IDisplay display, IPointer pointer) => (Display, Pointer) = (display, pointer);
 
-    /// <summary>Adds a keyboard. The first that a guest listens to is typed on. Before the machine starts.</summary>
+    /// <summary>Adds a keyboard, a personality's before the PC's: the first that a guest listens to is typed on. Before the machine starts.</summary>
     internal void Add(IKeyboard keyboard) => _keyboards = [.. _keyboards, keyboard];
 
     /// <summary>Types, one key after the other, as fast as the guest takes them.</summary>
