@@ -44,6 +44,18 @@ public sealed partial class BlockBackEndTests
     }
 
     [Fact]
+    public void GrantsThatAreKeptAreKeptByARestoredMachine()
+    {
+        Connect(persistent: true);
+        Assert.Equal((short)0, Request(0, 8, (10, 0, 7)));
+        _guest.GoOn();
+        Assert.Equal((short)0, Request(0, 8, (11, 0, 7)));
+        Assert.Equal((Used, Used), (GetFlags(10), GetFlags(11)));
+        SetState("6");
+        Assert.Equal((Permitted, Permitted), (GetFlags(10), GetFlags(11)));
+    }
+
+    [Fact]
     public void ADiskThatWasToGoIsStillToGo()
     {
         Connect();

@@ -14,6 +14,11 @@ public sealed partial class BlockBackEndTests : IDisposable
     private const string Back = "/local/domain/0/backend/vbd/1/51712";
     private const ulong Ring = 0x30_0000;
     private const ulong Data = 0x31_0000;
+    private const ulong Entries = 0x20_0000;
+    private const int Permitted = 1;
+    private const int ReadOnly = 4;
+    private const int Reading = 8;
+    private const int Used = Permitted | Reading | 16;
     private TestDisk _disk = new(1 << 20);
     private readonly StoreClient _guest;
     private uint _port;
@@ -76,6 +81,45 @@ public sealed partial class BlockBackEndTests : IDisposable
         Assert.Equal((short)-1, Submit(entry));
         entry[1] = 6;
         Assert.Equal((short)-2, Submit(entry));
+    }
+
+    [Fact]
+    public void GrantsThatTheFrontEndKeepsAreInUseUntilItCloses()
+    {
+        Assert.Equal("1", _guest.Read($"{Back}/feature-persistent"));
+        Connect(persistent: true);
+        Assert.Equal((short)0, Request(0, 8, (10, 0, 7), (11, 2, 3)));
+        Assert.Equal((Used, Used, Permitted), (GetFlags(10), GetFlags(11), GetFlags(12)));
+
+        // One that the front end has ended and given again is in use again; one that only lets be read is not written; another than the one that is kept is no grant.
+        _guest.Grant(10, Data + 0x3000);
+        Assert.Equal(Permitted, GetFlags(10));
+        Assert.Equal((short)0, Request(1, 8, (10, 0, 7)));
+        Assert.Equal(Used, GetFlags(10));
+        SetFlags(12, Permitted | ReadOnly);
+        Assert.Equal((short)-1, Request(0, 8, (12, 0, 7)));
+        Assert.Equal((short)0, Request(1, 8, (12, 0, 7)));
+        Assert.Equal(Permitted | ReadOnly | Reading, GetFlags(12));
+        SetFlags(11, 0);
+        Assert.Equal((short)-1, Request(1, 8, (11, 0, 7)));
+        Assert.Equal(0, GetFlags(11));
+
+        // What is under way uses its pages until it is done, and so the device is closed when that is.
+        _disk.Hold = true;
+        Put(Transfer(0, 8, (13, 0, 7)));
+        SetState("6");
+        Assert.Equal(("4", Used), (_guest.Read($"{Back}/state"), GetFlags(13)));
+        _disk.CompleteOne();
+        Assert.Equal("6", _guest.Read($"{Back}/state"));
+        Assert.Equal((Permitted, 0, Permitted | ReadOnly, Permitted), (GetFlags(10), GetFlags(11), GetFlags(12), GetFlags(13)));
+    }
+
+    [Fact]
+    public void GrantsThatTheFrontEndDoesNotKeepAreNeverShownInUse()
+    {
+        Connect();
+        Assert.Equal((short)0, Request(0, 8, (10, 0, 7)));
+        Assert.Equal(Permitted, GetFlags(10));
     }
 
     [Fact]
@@ -226,7 +270,7 @@ public sealed partial class BlockBackEndTests : IDisposable
         Assert.Equal("5", _guest.Read($"{Back}/state"));
     }
 
-    private void Connect(int order = 0)
+    private void Connect(int order = 0, bool persistent = false)
     {
         _port = _guest.AllocatePort();
         for (uint i = 0; i < 4; i++)
@@ -255,6 +299,7 @@ public sealed partial class BlockBackEndTests : IDisposable
 
         _guest.Write($"{Front}/event-channel", $"{_port}", transaction);
         _guest.Write($"{Front}/protocol", "x86_64-abi", transaction);
+        _guest.Write($"{Front}/feature-persistent", persistent ? "1" : "0", transaction);
         Assert.Equal("OK\0", _guest.Ask(StoreMessage.TransactionEnd, "T\0", transaction));
         SetState("3");
         Assert.Equal("4", _guest.Read($"{Back}/state"));
@@ -281,7 +326,9 @@ public sealed partial class BlockBackEndTests : IDisposable
         return entry;
     }
 
-    private short Request(byte operation, ulong sector, params (uint Reference, byte First, byte Last)[] segments)
+    private short Request(byte operation, ulong sector, params (uint Reference, byte First, byte Last)[] segments) => Submit(Transfer(operation, sector, segments));
+
+    private static byte[] Transfer(byte operation, ulong sector, params (uint Reference, byte First, byte Last)[] segments)
     {
         byte[] entry = Entry(operation, (byte)segments.Length, sector);
         for (int i = 0; i < segments.Length; i++)
@@ -291,8 +338,16 @@ public sealed partial class BlockBackEndTests : IDisposable
             entry[29 + (i * 8)] = segments[i].Last;
         }
 
-        return Submit(entry);
+        return entry;
     }
+
+    private int GetFlags(uint reference)
+    {
+        Assert.True(_guest.Memory.TryRead(Entries + (reference * 8), out ushort flags));
+        return flags;
+    }
+
+    private void SetFlags(uint reference, int flags) => Assert.True(_guest.Memory.TryWrite(Entries + (reference * 8), (ushort)flags));
 
     private void Put(byte[] entry, int pages = 1)
     {

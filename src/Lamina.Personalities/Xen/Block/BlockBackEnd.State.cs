@@ -2,15 +2,17 @@ using Lamina.Machine.Devices;
 
 namespace Lamina.Personalities.Xen.Block;
 
-/// <content>The saved state: rings and their channels. Every request that was taken has been answered; the others are in the rings.</content>
+/// <content>The saved state: rings and their channels, and the grants that are kept. Every request that was taken has been answered; the others are in the rings.</content>
 public sealed partial class BlockBackEnd
 {
     private const int SavedPerQueue = 8;
+    private const int SavedGrants = 1;
 
     /// <inheritdoc/>
     private protected override void SaveQueues(IStateWriter state, ushort field)
     {
         state.Write(field, (ulong)(uint)_queueCount);
+        _kept.Save(state, (ushort)(field + SavedGrants));
         for (int i = 0; i < _queueCount; i++)
         {
             ushort at = (ushort)(field + SavedQueues + (i * SavedPerQueue));
@@ -31,6 +33,7 @@ public sealed partial class BlockBackEnd
             _queues[i].Port = port;
         }
 
+        valid = valid && (count == 0 || _kept.Restore(state, (ushort)(field + SavedGrants)));
         _queueCount = valid ? count : 0;
         return valid;
     }

@@ -3,12 +3,13 @@ using Lamina.Machine;
 using Lamina.Machine.Backends;
 using Lamina.Machine.Memory;
 using Lamina.Personalities.Xen.Bus;
+using Lamina.Personalities.Xen.Grants;
 
 namespace Lamina.Personalities.Xen.Block;
 
 /// <summary>
 /// The back end of a disk (xen/include/public/io/blkif.h): several rings of up to four pages, segments in the request or in a page of their own, flush and discard. Grants are looked up for each
-/// request, whether the front end keeps them or not.
+/// request, and shown as in use for as long as the device is connected where the front end keeps them.
 /// </summary>
 public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
 {
@@ -34,6 +35,7 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
     private readonly BlockRequest[] _requests = new BlockRequest[RequestSlots];
     private readonly Slot[] _slots = new Slot[RequestSlots];
     private readonly int _queueLimit;
+    private readonly KeptGrants _kept;
     private int _queueCount;
     private int _busy;
 
@@ -47,6 +49,7 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
     {
         ArgumentNullException.ThrowIfNull(bus);
         _backend = backend;
+        _kept = new KeptGrants(Domain.Grants);
         _queueLimit = Math.Min(MaximumQueues, Domain.Processors.Length);
         for (int i = 0; i < MaximumQueues; i++)
         {
@@ -84,6 +87,11 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
         ServeAll();
         if (_busy == 0)
         {
+            if (_queueCount == 0)
+            {
+                _kept.Release();
+            }
+
             OnIdle();
         }
 
@@ -111,6 +119,7 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
         PutBack("physical-sector-size"u8, _backend.PreferredBlock);
         PutBack("info"u8, _backend.IsReadOnly ? ReadOnlyInformation : 0);
         PutBack("feature-flush-cache"u8, 1);
+        PutBack("feature-persistent"u8, 1);
         PutBack("feature-max-indirect-segments"u8, IndirectSegments);
         PutBack("max-ring-page-order"u8, RingPageOrder);
         PutBack("multi-queue-max-queues"u8, (ulong)_queueLimit);
@@ -149,6 +158,7 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
         }
 
         _queueCount = (int)queues;
+        _kept.IsOn = TryReadFront("feature-persistent"u8, out given) && given == 1;
         return true;
     }
 
@@ -170,6 +180,11 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
         for (int i = 0; i < RequestSlots; i++)
         {
             _slots[i].IsOrphan = true;
+        }
+
+        if (_busy == 0)
+        {
+            _kept.Release();
         }
     }
 
@@ -323,7 +338,7 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
         {
             entry.Slice(SegmentsOffset, segments.Length).CopyTo(segments);
         }
-        else if (!Domain.Grants.TryGet(BinaryPrimitives.ReadUInt32LittleEndian(entry[IndirectPagesOffset..]), write: false, out ulong page, out _) || !Domain.Memory.TryRead(page, segments))
+        else if (!_kept.TryGet(BinaryPrimitives.ReadUInt32LittleEndian(entry[IndirectPagesOffset..]), write: false, out ulong page, out _) || !Domain.Memory.TryRead(page, segments))
         {
             return Error;
         }
@@ -341,7 +356,7 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
             uint reference = BinaryPrimitives.ReadUInt32LittleEndian(segments);
             uint first = segments[4];
             uint end = segments[5] + 1u;
-            if (first >= end || end > SectorsPerPage || !Domain.Grants.TryGet(reference, writesGuest, out ulong address, out nint host))
+            if (first >= end || end > SectorsPerPage || !_kept.TryGet(reference, writesGuest, out ulong address, out nint host))
             {
                 return false;
             }

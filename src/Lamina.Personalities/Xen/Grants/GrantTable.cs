@@ -5,12 +5,15 @@ namespace Lamina.Personalities.Xen.Grants;
 
 /// <summary>
 /// The grant table of the guest, version 1 (xen/include/public/grant_table.h). The guest has its frames where it wants them: in its RAM, or where there is none; there they are memory from then on. The
-/// control domain looks a grant up for each use and maps nothing, so none is ever in use when the guest ends it.
+/// control domain looks a grant up for each use and maps nothing, so none is ever in use when the guest ends it, whatever the guest is shown.
 /// </summary>
 internal sealed partial class GrantTable
 {
     /// <summary>Most frames.</summary>
     internal const int MaximumFrames = 32;
+
+    /// <summary>Most grants.</summary>
+    internal const int MaximumEntries = MaximumFrames * (int)EntriesPerFrame;
 
     // Each frame once, and again somewhere else: by the kernel that a guest has started in its place.
     private const int OverlayPages = 2 * MaximumFrames;
@@ -20,6 +23,8 @@ internal sealed partial class GrantTable
     private const ushort TypeMask = 3;
     private const ushort PermitAccess = 1;
     private const ushort ReadOnly = 4;
+    private const ushort Reading = 8;
+    private const ushort Writing = 16;
     private const ushort SubPage = 1 << 8;
 
     private readonly GuestMemory _memory;
@@ -81,32 +86,63 @@ internal sealed partial class GrantTable
     /// <param name="address">The page: RAM.</param>
     /// <param name="host">Where this process sees it.</param>
     /// <returns><c>false</c> if there is no such grant.</returns>
-    internal bool TryGet(uint reference, bool write, out ulong address, out nint host)
+    internal bool TryGet(uint reference, bool write, out ulong address, out nint host) => TryGet(reference, write, out address, out host, out _);
+
+    /// <summary>Looks a grant up, and shows it to the guest as one that is in use: to be read, and, if it allows that, to be written. A grant in a frame that is nowhere is used, but shows nothing.</summary>
+    /// <inheritdoc cref="TryGet(uint, bool, out ulong, out nint)"/>
+    internal bool TryUse(uint reference, bool write, out ulong address, out nint host)
     {
-        const int DomainOffset = 2;
-        const int FrameOffset = 4;
-        Span<byte> entry = stackalloc byte[EntryLength];
-        (address, host) = (0, 0);
-        uint frame = reference / EntriesPerFrame;
-        if (frame >= FrameCount)
+        if (!TryGet(reference, write, out address, out host, out uint word))
         {
             return false;
         }
 
-        int offset = (int)(reference % EntriesPerFrame) * EntryLength;
-        ulong place = Volatile.Read(ref _places[frame]);
+        uint used = word | Reading | ((word & ReadOnly) != 0 ? 0u : Writing);
+
+        // A guest that changes the entry at this moment has no grant there.
+        return used == word || FindEntry(reference) is not (not 0 and ulong entry) || !_memory.TryCompareExchange(entry, used, word, out uint before) || before == word;
+    }
+
+    /// <summary>Shows the guest that a grant is no longer in use. Any thread.</summary>
+    internal void EndUse(uint reference)
+    {
+        if (FindEntry(reference) is not 0 and ulong entry)
+        {
+            _memory.TryAnd(entry, ~(uint)(Reading | Writing), out _);
+        }
+    }
+
+    // Where an entry lies; 0 if its frame is nowhere.
+    private ulong FindEntry(uint reference)
+    {
+        ulong place = Volatile.Read(ref _places[reference / EntriesPerFrame]);
+        return place == 0 ? 0 : place + (reference % EntriesPerFrame * EntryLength);
+    }
+
+    // The first word of the entry has the flags and the domain.
+    private bool TryGet(uint reference, bool write, out ulong address, out nint host, out uint word)
+    {
+        const int FrameOffset = 4;
+        const int DomainShift = 16;
+        Span<byte> entry = stackalloc byte[EntryLength];
+        (address, host, word) = (0, 0, 0);
+        if (reference / EntriesPerFrame >= FrameCount)
+        {
+            return false;
+        }
+
+        ulong place = FindEntry(reference);
         if (place == 0)
         {
-            _entries.AsSpan(((int)frame * PageSize) + offset, EntryLength).CopyTo(entry);
+            _entries.AsSpan((int)reference * EntryLength, EntryLength).CopyTo(entry);
         }
-        else if (!_memory.TryRead(place + (uint)offset, entry))
+        else if (!_memory.TryRead(place, entry))
         {
             return false;
         }
 
-        ushort flags = BinaryPrimitives.ReadUInt16LittleEndian(entry);
-        ushort domain = BinaryPrimitives.ReadUInt16LittleEndian(entry[DomainOffset..]);
-        if ((flags & (TypeMask | SubPage)) != PermitAccess || domain != DomainId.Control || (write && (flags & ReadOnly) != 0))
+        word = BinaryPrimitives.ReadUInt32LittleEndian(entry);
+        if ((word & (TypeMask | SubPage)) != PermitAccess || word >> DomainShift != DomainId.Control || (write && (word & ReadOnly) != 0))
         {
             return false;
         }
