@@ -165,7 +165,7 @@ internal sealed class PvhKernel : IKernel
             uint nameLength = BinaryPrimitives.ReadUInt32LittleEndian(notes);
             uint descriptionLength = BinaryPrimitives.ReadUInt32LittleEndian(notes[4..]);
             uint type = BinaryPrimitives.ReadUInt32LittleEndian(notes[8..]);
-            long description = Align(HeaderSize + nameLength, alignment);
+            long description = Align((long)HeaderSize + nameLength, alignment);
             long next = Align(description + descriptionLength, alignment);
             if (description + descriptionLength > notes.Length)
             {

@@ -6,7 +6,7 @@ namespace Lamina.Boot.Tests.Images;
 internal static class ElfImageBuilder
 {
     public const int CodeOffset = 0x1000;
-    private const int NoteOffset = 0x200;
+    public const int NoteOffset = 0x200;
 
     public static byte[] Create(ReadOnlySpan<byte> code, ulong address = 0x10_0000, uint? entry = null, uint clearedLength = 0, bool is64 = true, bool withNote = true)
     {

@@ -64,6 +64,10 @@ public sealed class PvhKernelTests : IDisposable
         Check(Change(b => ElfImageBuilder.Put64(b, 64 + 56 + 8, 1UL << 62)), "is truncated: a segment");
         Check(Change(b => ElfImageBuilder.Put64(b, 64 + 56 + 40, 1)), "longer in the file");
         Check(Change(b => b[5] = 2), "little-endian");
+
+        // The name of the second note is longer than all there is, by lengths whose sums go on at zero.
+        Check(Change(b => ElfImageBuilder.Put32(b, ElfImageBuilder.NoteOffset + 28, uint.MaxValue - 7)), "without a PVH entry note");
+        Check(Change(b => ElfImageBuilder.Put32(b, ElfImageBuilder.NoteOffset + 32, uint.MaxValue)), "without a PVH entry note");
         Check(ElfImageBuilder.Create(code), "entered by PVH only", BootProtocol.Linux64);
 
         byte[] Change(Action<byte[]> change)
