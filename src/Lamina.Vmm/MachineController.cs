@@ -88,7 +88,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             int addressBits = snapshot?.Manifest.PhysicalAddressBits ?? Math.Min(PreferredAddressBits, accelerators.Min(static a => a.PhysicalAddressBits));
             AddressSpace ports = new(AddressSpace.PortCount, new MonitorLock());
             AddressSpace mmio = new(1UL << addressBits, new MonitorLock());
-            ulong crystal = CpuModel.GetCrystalFrequency(tscFrequency);
+            ulong crystal = CpuModel.FindCrystalFrequency(snapshot?.Cpuid ?? [], tscFrequency) ?? CpuModel.GetCrystalFrequency(tscFrequency);
             Changes = new DeviceChanges(_loop, _completion.Task, message => Noticed?.Invoke(message));
             Devices = new DeviceCatalog(
                 ports, mmio, _clock, this, layout, tscFrequency, crystal, addressBits, settings, _bootLoader?.Protocol == BootProtocol.Pvh, _memory, Changes, part => Own(part), message => Noticed?.Invoke(message));

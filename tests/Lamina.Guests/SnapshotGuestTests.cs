@@ -137,8 +137,12 @@ public sealed class SnapshotGuestTests : IDisposable
         }
     }
 
-    [Fact]
-    public void Fio_finds_what_it_wrote_in_a_machine_that_was_saved_meanwhile_and_in_its_copy()
+    [Theory]
+    [InlineData("kvm", "vda")]
+    [InlineData("vmware", "sda")]
+    [InlineData("hyperv", "sda")]
+    [InlineData("xen", "xvda")]
+    public void Fio_finds_what_it_wrote_in_a_machine_that_was_saved_meanwhile_and_in_its_copy(string personality, string name)
     {
         Assert.SkipUnless(Environment.GetEnvironmentVariable("LAMINA_SNAPSHOT_FIO") != null, "It takes minutes. Set LAMINA_SNAPSHOT_FIO to have it run.");
         Assert.SkipUnless(File.Exists("/usr/bin/fio"), "'fio' is not installed.");
@@ -147,18 +151,18 @@ public sealed class SnapshotGuestTests : IDisposable
         File.WriteAllBytes(disk, new byte[32 << 20]);
 
         // The host's programs, of which the guest has many files open.
-        Run("run", "debian", "--detach", "--name", "box", "--memory", "256M", "--disk", disk, "--share", "/:/host:ro");
+        Run("run", "debian", "--detach", "--name", "box", "--memory", "256M", "--personality", personality, "--disk", disk, "--share", "/:/host:ro");
         Execute("box", "mount -t devtmpfs none /host/dev && mount -t proc none /host/proc && mount -t tmpfs none /host/tmp");
-        const string Fio = "fio --name=v --filename=/dev/vda --rw=randwrite --bs=4k --size=32M --iodepth=16 --ioengine=libaio --direct=1 --loops=16 --verify=crc32c --verify_fatal=1 --verify_backlog=256";
-        Execute("box", $"(chroot /host sh -c 'cd /tmp && exec {Fio}' >/tmp/output 2>&1; echo $? >/tmp/status) </dev/null >/dev/null 2>&1 &");
-        Execute("box", "until [ $(awk '{print $7}' /sys/block/vda/stat) -gt 8192 ]; do sleep 0.1; done");
+        string fio = $"fio --name=v --filename=/dev/{name} --rw=randwrite --bs=4k --size=32M --iodepth=16 --ioengine=libaio --direct=1 --loops=16 --verify=crc32c --verify_fatal=1 --verify_backlog=256";
+        Execute("box", $"(chroot /host sh -c 'cd /tmp && exec {fio}' >/tmp/output 2>&1; echo $? >/tmp/status) </dev/null >/dev/null 2>&1 &");
+        Execute("box", $"until [ $(awk '{{print $7}}' /sys/block/{name}/stat) -gt 8192 ]; do sleep 0.1; done");
         string snapshot = Path.Combine(_directory, "saved");
         Run("snapshot", "box", snapshot);
         Assert.NotEqual("", Execute("box", "[ -e /tmp/status ] || echo at work"));
         Run("restore", snapshot, "--detach", "--name", "one", "--allow-host-paths");
-        foreach (string name in (string[])["box", "one"])
+        foreach (string machine in (string[])["box", "one"])
         {
-            Assert.Equal("0\n", Execute(name, "until [ -e /tmp/status ]; do sleep 0.2; done; cat /tmp/status; [ $(cat /tmp/status) = 0 ] || cat /tmp/output"));
+            Assert.Equal("0\n", Execute(machine, "until [ -e /tmp/status ]; do sleep 0.2; done; cat /tmp/status; [ $(cat /tmp/status) = 0 ] || cat /tmp/output"));
         }
     }
 

@@ -106,16 +106,11 @@ public sealed class MoveTests
 
     private static IAccelerator Create(string name)
     {
-        if (name == "kvm" && KvmHost.FindProblem() is { } problem)
-        {
-            Assert.Skip(problem);
-        }
-
         return name switch
         {
             "interpreter" => new InterpreterAccelerator(),
             "translator" => new TranslatorAccelerator(),
-            _ => new KvmAccelerator(),
+            _ => TestKvm.Create(KvmControllers.Auto),
         };
     }
 

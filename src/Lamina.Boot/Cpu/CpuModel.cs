@@ -57,6 +57,18 @@ public sealed class CpuModel
     /// <summary>Frequency in Hz of the core crystal clock that the model tells for a time-stamp counter frequency. The local APIC timer runs at it.</summary>
     public static ulong GetCrystalFrequency(ulong tscFrequency) => CpuidTable.GetCrystal(tscFrequency).Frequency;
 
+    /// <summary>
+    /// Frequency in Hz of the core crystal clock that a guest was told (Intel SDM volume 2, CPUID leaf 15H), also by another version of the model; <c>null</c> if it was told none, or one that no version tells.
+    /// </summary>
+    /// <param name="cpuid">What it was told.</param>
+    /// <param name="tscFrequency">The frequency of its time-stamp counter in Hz.</param>
+    public static ulong? FindCrystalFrequency(IReadOnlyList<CpuidEntry> cpuid, ulong tscFrequency)
+    {
+        ArgumentNullException.ThrowIfNull(cpuid);
+        ulong told = cpuid.FirstOrDefault(static e => e.Leaf == 0x15).Ecx;
+        return told == CpuidTable.PreferredCrystal || (told != 0 && told == tscFrequency) ? told : null;
+    }
+
     /// <summary>Names what an accelerator has taken away of the answers of a model.</summary>
     /// <param name="wanted">The model's answers.</param>
     /// <param name="given">The answers that a guest gets.</param>

@@ -8,6 +8,9 @@ namespace Lamina.Boot.Cpu;
 /// <summary>Writes the CPUID leaves of a model (Intel SDM volume 2, CPUID). The hypervisor's range is not the model's.</summary>
 internal sealed class CpuidTable(CpuModel model, int processorCount, ulong tscFrequency, int physicalAddressBits)
 {
+    /// <summary>The crystal that is chosen wherever possible, in Hz.</summary>
+    internal const ulong PreferredCrystal = 1_000_000_000;
+
     private const uint Any = CpuidEntry.AnySubleaf;
     private const uint MaximumBasicLeaf = 0x16;
     private const uint MaximumExtendedLeaf = 0x8000_0008;
@@ -39,18 +42,18 @@ internal sealed class CpuidTable(CpuModel model, int processorCount, ulong tscFr
 
     /// <summary>
     /// Picks the crystal clock and the ratio of the time-stamp counter to it. The crystal feeds the local APIC timers, and KVM's run at a gigahertz alone. Linux multiplies the crystal
-    /// in kHz by the numerator in 32 bits, so that the numerator must be small: where the exact one is not, the nearest will do if it is within a millionth, which is as well as
-    /// hosts know their counter; otherwise the counter is its own crystal.
+    /// in kHz by the numerator in 32 bits, so that the numerator must be small: where the exact one is not, the nearest will do if it is within 10 millionths, which is better than
+    /// crystals of computers are; otherwise (one frequency of 200) the counter is its own crystal.
     /// </summary>
     internal static (ulong Frequency, uint Numerator, uint Denominator) GetCrystal(ulong tscFrequency)
     {
-        const ulong Gigahertz = 1_000_000_000;
-        const ulong Largest = uint.MaxValue / (Gigahertz / 1000);
+        const ulong Largest = uint.MaxValue / (PreferredCrystal / 1000);
+        const ulong Tolerance = 100_000;
 
-        // Convergents of the continued fraction.
+        // Convergents of the continued fraction, and the last one between two of them that is small enough.
         (ulong before, ulong numerator) = (0, 1);
         (ulong denominatorBefore, ulong denominator) = (1, 0);
-        (ulong dividend, ulong divisor) = (tscFrequency, Gigahertz);
+        (ulong dividend, ulong divisor) = (tscFrequency, PreferredCrystal);
         while (divisor != 0)
         {
             ulong whole = dividend / divisor;
@@ -58,6 +61,13 @@ internal sealed class CpuidTable(CpuModel model, int processorCount, ulong tscFr
             ulong nextDenominator = (whole * denominator) + denominatorBefore;
             if (denominator != 0 && (nextNumerator > Largest || nextDenominator > Largest))
             {
+                ulong part = Math.Min((Largest - before) / numerator, (Largest - denominatorBefore) / denominator);
+                (nextNumerator, nextDenominator) = ((part * numerator) + before, (part * denominator) + denominatorBefore);
+                if (part != 0 && GetError(nextNumerator, nextDenominator) < GetError(numerator, denominator))
+                {
+                    (numerator, denominator) = (nextNumerator, nextDenominator);
+                }
+
                 break;
             }
 
@@ -66,9 +76,13 @@ internal sealed class CpuidTable(CpuModel model, int processorCount, ulong tscFr
             (dividend, divisor) = (divisor, dividend % divisor);
         }
 
-        UInt128 told = (UInt128)Gigahertz * numerator / denominator;
-        UInt128 error = told > tscFrequency ? told - tscFrequency : tscFrequency - told;
-        return error <= tscFrequency / 1_000_000 ? (Gigahertz, (uint)numerator, (uint)denominator) : (tscFrequency, 1, 1);
+        return GetError(numerator, denominator) <= tscFrequency / Tolerance ? (PreferredCrystal, (uint)numerator, (uint)denominator) : (tscFrequency, 1, 1);
+
+        ulong GetError(ulong over, ulong under)
+        {
+            UInt128 told = (UInt128)PreferredCrystal * over / under;
+            return (ulong)(told > tscFrequency ? told - tscFrequency : tscFrequency - told);
+        }
     }
 
     private static (uint First, uint Second, uint Third) Split(string signature)

@@ -93,18 +93,32 @@ public sealed class CpuModelTests
     [InlineData(2_095_077_000UL)]
     [InlineData(2_899_998_000UL)]
     [InlineData(3_999_999_000UL)]
+    [InlineData(2_596_148_000UL)]
+    [InlineData(2_190_499_000UL)]
+    [InlineData(2_249_875_000UL)]
     [InlineData(3_999_900_000UL)]
     public void LinuxComputesTheFrequencyInThirtyTwoBits(ulong frequency)
     {
         IReadOnlyList<CpuidEntry> entries = All("max").CreateEntries(1, frequency, 46);
         CpuidEntry ratio = entries.Single(e => e.Leaf == 0x15);
         Assert.Equal(CpuModel.GetCrystalFrequency(frequency), ratio.Ecx);
-        ulong error = (frequency / 1_000_000) + 1000;
+        ulong error = (frequency / 100_000) + 1000;
         Assert.InRange(unchecked(ratio.Ecx / 1000 * ratio.Ebx / ratio.Eax) * 1000UL, frequency - error, frequency + error);
         Assert.InRange((ulong)ratio.Ecx * ratio.Ebx / ratio.Eax, frequency - error, frequency + error);
 
         // As KVM's local APIC timers are, but where no ratio comes near enough.
         Assert.Equal(frequency == 3_999_900_000 ? (uint)frequency : Gigahertz, ratio.Ecx);
+    }
+
+    [Theory]
+    [InlineData(Gigahertz, 2_596_148_000UL, Gigahertz)]
+    [InlineData(2_596_148_000u, 2_596_148_000UL, 2_596_148_000UL)]
+    [InlineData(24_000_000u, 2_596_148_000UL, null)]
+    [InlineData(0u, 0UL, null)]
+    public void ACrystalThatAGuestWasToldIsFound(uint told, ulong frequency, ulong? expected)
+    {
+        Assert.Equal(expected, CpuModel.FindCrystalFrequency([new CpuidEntry(0x15, 0, 1, 1, told, 0)], frequency));
+        Assert.Null(CpuModel.FindCrystalFrequency([], frequency));
     }
 
     [Fact]

@@ -119,20 +119,12 @@ public sealed class KickTests
         ((IDisposable)machine.Settings.Accelerator).Dispose();
     }
 
-    private static VirtualMachine Create(KvmControllers controllers, BootImage image, int processors)
+    private static VirtualMachine Create(KvmControllers controllers, BootImage image, int processors) => new(TestMachine.Settings(TestKvm.Create(controllers)) with
     {
-        if (KvmHost.FindProblem() is { } problem)
-        {
-            Assert.Skip(problem);
-        }
-
-        return new VirtualMachine(TestMachine.Settings(new KvmAccelerator(new KvmOptions { Controllers = controllers })) with
-        {
-            Boot = new BootSource { Kernel = image },
-            Serial0 = NullCharacterOutput.Instance,
-            ProcessorCount = processors,
-        });
-    }
+        Boot = new BootSource { Kernel = image },
+        Serial0 = NullCharacterOutput.Instance,
+        ProcessorCount = processors,
+    });
 
     private static BootImage CreateGuest(string guest) => InterruptProgram.Create(p =>
     {

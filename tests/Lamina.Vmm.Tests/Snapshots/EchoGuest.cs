@@ -69,8 +69,9 @@ internal sealed class EchoGuest : IDisposable
 
     public VirtualMachine Machine { get; }
 
-    public static EchoGuest Boot(IAccelerator accelerator, byte[]? program = null) => new(output => TestMachine.Settings(accelerator) with
+    public static EchoGuest Boot(IAccelerator accelerator, byte[]? program = null, params IAccelerator[] compatible) => new(output => TestMachine.Settings(accelerator) with
     {
+        CompatibleWith = compatible,
         Boot = new BootSource { Kernel = BootImage.FromBytes(ElfImageBuilder.Create(program ?? Echo, 0x20_0000), "program") },
         Serial0 = output,
     });

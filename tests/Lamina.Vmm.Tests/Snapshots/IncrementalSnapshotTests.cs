@@ -1,5 +1,6 @@
 using Lamina.SoftCpu;
 using Lamina.Vmm.Snapshots;
+using Lamina.Vmm.Tests.Fakes;
 
 namespace Lamina.Vmm.Tests.Snapshots;
 
@@ -41,6 +42,46 @@ public sealed class IncrementalSnapshotTests : IDisposable
             guest.Type("b", ((char)('d' + cycle)).ToString());
             guest.Type(((char)('g' + cycle)).ToString(), ((char)('h' + cycle)).ToString());
             last = Take(guest, last, compressRest && cycle == 1);
+            CompareWithFull(guest, last);
+        }
+
+        using MachineSnapshot snapshot = MachineSnapshot.Open(last);
+        snapshot.Verify();
+    }
+
+    // By KVM's bitmaps, and by its rings where it has them.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void So_does_a_chain_that_was_taken_under_Kvm(bool rings)
+    {
+        string last;
+        using (EchoGuest guest = EchoGuest.Boot(TestKvm.Create(rings: rings), EchoGuest.PageWriter))
+        {
+            guest.Type("a", "b");
+            guest.Type("b", "c");
+            string first = Take(guest, null, false);
+            guest.Type("a", "c");
+            guest.Type("c", "d");
+            last = Take(guest, first, false);
+            Assert.InRange(CountPages(last), 2, 4);
+            CompareWithFull(guest, last);
+            guest.Machine.MoveTo(new TranslatorAccelerator());
+            guest.Type("a", "d");
+            string third = Take(guest, last + "-full", false);
+            guest.Machine.MoveTo(TestKvm.Create(rings: rings));
+            guest.Type("d", "e");
+            last = Take(guest, third, false);
+            CompareWithFull(guest, last);
+        }
+
+        // What a restored machine changes counts from the snapshot that it began in.
+        for (int cycle = 0; cycle < 4; cycle++)
+        {
+            using EchoGuest guest = EchoGuest.Restore(last, cycle % 2 == 0 ? TestKvm.Create(rings: rings) : new TranslatorAccelerator());
+            guest.Type("a", ((char)('e' + cycle)).ToString());
+            guest.Type(((char)('g' + cycle)).ToString(), ((char)('h' + cycle)).ToString());
+            last = Take(guest, last, false);
             CompareWithFull(guest, last);
         }
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using Lamina.Boot;
 using Lamina.Boot.Tests.Images;
+using Lamina.Kvm;
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu;
 using Lamina.Vmm.Serial;
@@ -48,7 +49,18 @@ public sealed class SaveRestoreCycleTests : IDisposable
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
     [Fact]
-    public void Work_that_is_saved_and_restored_over_and_over_comes_to_the_same()
+    public void Work_that_is_saved_and_restored_over_and_over_comes_to_the_same() => Cycle(
+        static cycle => cycle % 3 == 1 ? new InterpreterAccelerator() : new TranslatorAccelerator(),
+        []);
+
+    [Fact]
+    public void So_does_work_that_goes_on_under_Kvm_by_turns()
+    {
+        using KvmAccelerator kvm = TestKvm.Create();
+        Cycle(static cycle => (cycle % 4) switch { 0 or 1 => TestKvm.Create(), 2 => new InterpreterAccelerator(), _ => new TranslatorAccelerator() }, [kvm]);
+    }
+
+    private void Cycle(Func<int, IAccelerator> getAccelerator, IAccelerator[] compatible)
     {
         int cycles = int.TryParse(Environment.GetEnvironmentVariable(Switch), NumberStyles.None, CultureInfo.InvariantCulture, out int wanted) ? wanted : 25;
         StringBuilder told = new();
@@ -57,7 +69,8 @@ public sealed class SaveRestoreCycleTests : IDisposable
         List<string> chain = [];
         for (int cycle = 0; cycle < cycles; cycle++)
         {
-            IAccelerator accelerator = cycle % 3 == 1 ? new InterpreterAccelerator() : new TranslatorAccelerator();
+            IAccelerator accelerator = getAccelerator(cycle);
+            using IDisposable? held = accelerator as IDisposable;
             MemoryCharacterOutput output = new();
             using ManualResetEventSlim written = new();
             long enough = 1 + random.Next(3 * SumLength);
@@ -68,7 +81,7 @@ public sealed class SaveRestoreCycleTests : IDisposable
                     written.Set();
                 }
             };
-            using VirtualMachine machine = Make(path, accelerator, output);
+            using VirtualMachine machine = Make(path, accelerator, output, compatible);
             machine.Start();
             Assert.True(written.Wait(TimeSpan.FromSeconds(60)), $"the guest went on no more after {cycle} cycles, and told {output.Text}");
             machine.Pause();
@@ -93,12 +106,13 @@ public sealed class SaveRestoreCycleTests : IDisposable
         }
     }
 
-    private static VirtualMachine Make(string? path, IAccelerator accelerator, MemoryCharacterOutput output)
+    private static VirtualMachine Make(string? path, IAccelerator accelerator, MemoryCharacterOutput output, IAccelerator[] compatible)
     {
         if (path == null)
         {
             return new VirtualMachine(TestMachine.Settings(accelerator) with
             {
+                CompatibleWith = compatible,
                 Boot = new BootSource { Kernel = BootImage.FromBytes(ElfImageBuilder.Create(Work, 0x20_0000), "program") },
                 Serial0 = output,
             });

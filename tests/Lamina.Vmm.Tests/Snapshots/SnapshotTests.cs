@@ -1,4 +1,5 @@
 using System.Text;
+using Lamina.Kvm;
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu;
 using Lamina.Vmm.Snapshots;
@@ -36,6 +37,36 @@ public sealed class SnapshotTests : IDisposable
         }
 
         using EchoGuest last = EchoGuest.Restore(path, new TranslatorAccelerator());
+        last.Machine.Serial0.Write("q"u8);
+        Assert.Equal(new MachineResult(MachineOutcome.TestExit, 14), last.Machine.WaitForEndSoon());
+    }
+
+    [Theory]
+    [InlineData(KvmControllers.Off)]
+    [InlineData(KvmControllers.Split)]
+    [InlineData(KvmControllers.On)]
+    public void So_it_does_under_Kvm_and_back(KvmControllers controllers)
+    {
+        string path = NewPath();
+        using KvmAccelerator kvm = TestKvm.Create(controllers);
+        using (EchoGuest first = EchoGuest.Boot(new TranslatorAccelerator(), compatible: kvm))
+        {
+            first.Type("a", "b");
+            first.Machine.Snapshot(path);
+        }
+
+        for (int cycle = 0; cycle < 12; cycle++)
+        {
+            IAccelerator accelerator = (cycle % 4) switch { 0 or 1 => TestKvm.Create(controllers), 2 => new InterpreterAccelerator(), _ => new TranslatorAccelerator() };
+            string next = NewPath();
+            using EchoGuest guest = EchoGuest.Restore(path, accelerator);
+            guest.Type("a", ((char)('a' + cycle + 2)).ToString());
+            guest.Machine.Snapshot(next);
+            Assert.Equal(accelerator.Name, guest.Machine.AcceleratorName);
+            path = next;
+        }
+
+        using EchoGuest last = EchoGuest.Restore(path, TestKvm.Create(controllers));
         last.Machine.Serial0.Write("q"u8);
         Assert.Equal(new MachineResult(MachineOutcome.TestExit, 14), last.Machine.WaitForEndSoon());
     }
