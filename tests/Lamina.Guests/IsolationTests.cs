@@ -10,6 +10,7 @@ namespace Lamina.Guests;
 public sealed class IsolationTests : IDisposable
 {
     private const int NotPermitted = 1;
+    private const int NotThere = 2;
     private const int NotAllowedThere = 13;
     private const int BadDescriptor = 9;
     private const int NoSuchCall = 38;
@@ -28,9 +29,11 @@ public sealed class IsolationTests : IDisposable
         }
 
         // The machine ends by itself, when its threads have tried.
-        LaminaResult result = LaminaProcess.Run(null, "run", "--memory", "16M", "--cpus", "2", "--kernel", WriteKernel(TinyKernel.TripleFault), "--sandbox-probe", "all");
+        LaminaResult result = LaminaProcess.Run(null, "run", "-v", "--memory", "16M", "--cpus", "2", "--kernel", WriteKernel(TinyKernel.TripleFault), "--sandbox-probe", "all");
         Dictionary<string, Dictionary<string, int>> kinds = result.Error.Split('\n').Select(static l => l.Split(' ')).Where(static w => w is ["probe", _, _, _])
             .GroupBy(static w => w[1]).ToDictionary(static g => g.Key, static g => g.ToDictionary(static w => w[2], static w => int.Parse(w[3], CultureInfo.InvariantCulture)));
+        int outside = MayMakeNamespaces ? NotThere : NotAllowedThere;
+        Assert.Equal(MayMakeNamespaces, result.Error.Contains("a root, a network and messages of its own", StringComparison.Ordinal));
         Assert.Equal(["EventLoop", "Main", "Pool", "Processor"], kinds.Keys.Order(StringComparer.Ordinal));
         foreach ((string kind, Dictionary<string, int> tried) in kinds)
         {
@@ -42,7 +45,10 @@ public sealed class IsolationTests : IDisposable
                 {
                     "ReadProcess" => 0,
                     "Clone3" => NoSuchCall,
-                    "ReadOutside" or "ListOutside" or "WriteOutside" => NotAllowedThere,
+                    "ListOutside" => NotAllowedThere,
+                    "ReadOutside" => outside,
+                    "WriteOutside" => isNarrow ? NotAllowedThere : outside,
+                    "SeeOutside" => MayMakeNamespaces ? NotThere : 0,
                     "OpenForWriting" => isNarrow ? NotAllowedThere : 0,
                     "ReceiveDescriptors" => isNarrow ? NotPermitted : BadDescriptor,
                     "AcceptNobody" => isNarrow ? NotPermitted : BadDescriptor,
@@ -82,6 +88,13 @@ public sealed class IsolationTests : IDisposable
         {
             Dictionary<string, string>[] threads = WaitForProcessors(process, filters: 2);
             Assert.All(threads, static t => Assert.True(t["Seccomp"] == "2" && t["NoNewPrivs"] == "1" && t["CapEff"].Trim('0').Length == 0 && t["CapPrm"].Trim('0').Length == 0, $"The thread '{t["Name"]}' is not confined: {Describe(t)}"));
+            foreach (string kind in (string[])["mnt", "net", "ipc"])
+            {
+                string[] spaces = [.. Directory.EnumerateDirectories($"/proc/{process.Id}/task").Select(t => new FileInfo($"{t}/ns/{kind}").LinkTarget!).Distinct()];
+                Assert.True(spaces.Length == 1, $"The threads are in different namespaces: {string.Join(", ", spaces)}");
+                Assert.Equal(MayMakeNamespaces, spaces[0] != new FileInfo($"/proc/self/ns/{kind}").LinkTarget);
+            }
+
             string[] limits = File.ReadAllLines($"/proc/{process.Id}/limits");
             Assert.Contains(limits, static l => l.StartsWith("Max core file size        0 ", StringComparison.Ordinal));
         }
@@ -106,6 +119,12 @@ public sealed class IsolationTests : IDisposable
             process.WaitForExit();
         }
     }
+
+    // CAP_SYS_ADMIN.
+    private static bool MayMakeNamespaces { get; } = (ulong.Parse(
+        File.ReadAllLines("/proc/self/status").Single(static l => l.StartsWith("CapEff:", StringComparison.Ordinal))["CapEff:".Length..].Trim(),
+        NumberStyles.HexNumber,
+        CultureInfo.InvariantCulture) & (1UL << 21)) != 0;
 
     private static string Describe(Dictionary<string, string> thread) => string.Join(", ", thread.Where(static p => p.Key is "Seccomp" or "Seccomp_filters" or "NoNewPrivs" or "CapEff" or "CapPrm"));
 

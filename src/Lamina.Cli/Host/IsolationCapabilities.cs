@@ -1,3 +1,4 @@
+using System.Globalization;
 using Lamina.Interop.Probing;
 
 namespace Lamina.Cli.Host;
@@ -19,10 +20,14 @@ internal static class IsolationCapabilities
         yield return landlock > 0
             ? new Capability(Group, "Landlock", CapabilityState.Yes, $"version {landlock}", "machines' processes open the files that they need, and no others")
             : new Capability(Group, "Landlock", CapabilityState.No, "not in this kernel", "files cannot be fenced without privilege");
-        yield return File.Exists("/proc/self/ns/user")
-            ? new Capability(Group, "namespaces", CapabilityState.Yes, "user, mount, network, ...", Later)
-            : new Capability(Group, "namespaces", CapabilityState.No, "no user namespaces", "not used in this version");
+        yield return HasPrivilege()
+            ? new Capability(Group, "namespaces", CapabilityState.Yes, "may be made", "machines' processes have a root, a network and messages of their own")
+            : new Capability(Group, "namespaces", CapabilityState.No, "may not be made by this user", "the rest confines machines' processes");
     }
+
+    // CAP_SYS_ADMIN.
+    private static bool HasPrivilege() =>
+        File.Exists("/proc/self/ns/mnt") && ulong.TryParse(HostFiles.ReadField("/proc/self/status", "CapEff"), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ulong effective) && (effective & (1UL << 21)) != 0;
 
     private static Capability DescribeControlGroups()
     {

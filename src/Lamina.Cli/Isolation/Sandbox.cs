@@ -15,11 +15,21 @@ internal sealed class Sandbox
 {
     // As many as a shared folder may have open, and a machine's own.
     private const ulong MaximumFiles = 65536 + 4096;
+    // The runtime: its own files, libraries, and what the kernel tells of this process and of memory.
+    private static readonly string[] RuntimePaths =
+    [
+        AppContext.BaseDirectory, RuntimeEnvironment.GetRuntimeDirectory(), "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache", "/etc/ssl/openssl.cnf",
+        "/usr/share/terminfo", "/lib/terminfo", "/etc/terminfo", "/sys/fs/cgroup", "/sys/devices/system", "/sys/kernel/mm", "/dev/urandom",
+    ];
+
+    private static readonly string[] ProcessPaths = ["/proc/self", "/proc/meminfo", "/proc/stat", "/proc/cpuinfo", "/proc/sys/vm"];
+
     private readonly SandboxNeeds _needs;
     private readonly List<string> _applied = [];
     private readonly List<string> _missing = [];
     private SystemCallFilter? _processorFilter;
     private SystemCallFilter? _eventLoopFilter;
+    private Task<(PrivateNamespaces? Made, int Error)>? _namespaces;
     private volatile bool _filters;
 
     /// <summary>Makes one that is not on yet.</summary>
@@ -43,6 +53,19 @@ internal sealed class Sandbox
 
     /// <summary>Called by threads that have begun, with their kind; for tests that look around from inside.</summary>
     public Action<MachineThread>? ThreadEntered { get; init; }
+
+    /// <summary>Begins with what takes a while, beside whatever else is done until <see cref="Enter"/>.</summary>
+    public void Prepare()
+    {
+        List<VisiblePath> paths =
+        [
+            .. RuntimePaths.Where(static p => p.Length > 0).Select(static p => new VisiblePath(p, IsReadOnly: true)),
+            new("/proc", IsReadOnly: false), new("/dev/null", IsReadOnly: false), new("/dev/kvm", IsReadOnly: false),
+            .. _needs.Shares.Select(static s => new VisiblePath(Path.GetFullPath(s.Folder), s.IsReadOnly)),
+            .. _needs.SocketFolders.Append(_needs.LogFolder).OfType<string>().Select(static f => new VisiblePath(Path.GetFullPath(f), IsReadOnly: false)),
+        ];
+        _namespaces = Task.Run(() => (PrivateNamespaces.TryCreate(paths, out int error), error));
+    }
 
     /// <summary>Puts it on all threads of the process. Those that begin later are in it, too.</summary>
     public void Enter()
@@ -103,9 +126,18 @@ internal sealed class Sandbox
             Fence(fence);
         }
 
+        (PrivateNamespaces? namespaces, problem) = _namespaces?.GetAwaiter().GetResult() ?? (null, 0);
+        using PrivateNamespaces? closed = namespaces;
+        Succeed(problem, "namespaces of its own");
+
         // Root's shares act as the guest's root; all else root here can do goes.
-        if (Succeed(AllThreads.Restrict(fence, _needs.Shares.Count > 0 ? HostCapabilities.ForFolders : HostCapabilities.None), "Landlock and capabilities"))
+        if (Succeed(AllThreads.Restrict(namespaces, fence, _needs.Shares.Count > 0 ? HostCapabilities.ForFolders : HostCapabilities.None), "namespaces, Landlock and capabilities"))
         {
+            if (namespaces != null)
+            {
+                _applied.Add("a root, a network and messages of its own");
+            }
+
             if (fence != null)
             {
                 _applied.Add(string.Create(CultureInfo.InvariantCulture, $"Landlock {fence.Version}"));
@@ -129,12 +161,7 @@ internal sealed class Sandbox
 
     private void Fence(FolderFence fence)
     {
-        // The runtime: its own files, libraries, and what the kernel tells of this process and of memory.
-        foreach (string path in (ReadOnlySpan<string>)
-            [
-                AppContext.BaseDirectory, RuntimeEnvironment.GetRuntimeDirectory(), "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache", "/etc/ssl/openssl.cnf",
-                "/usr/share/terminfo", "/lib/terminfo", "/etc/terminfo", "/proc/self", "/proc/meminfo", "/proc/stat", "/proc/cpuinfo", "/proc/sys/vm", "/sys/fs/cgroup", "/sys/devices/system", "/sys/kernel/mm", "/dev/urandom",
-            ])
+        foreach (string path in RuntimePaths.Concat(ProcessPaths))
         {
             if (path.Length > 0)
             {

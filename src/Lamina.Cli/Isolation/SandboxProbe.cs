@@ -50,6 +50,7 @@ internal sealed class SandboxProbe(TextWriter output)
         Write(kind, "ReadOutside", TryFile(static () => File.ReadAllBytes("/etc/hostname")));
         Write(kind, "ListOutside", TryFile(static () => Directory.GetFileSystemEntries("/")));
         Write(kind, "WriteOutside", TryFile(static () => File.WriteAllText(Path.Combine(Path.GetTempPath(), $"lamina-probe-{Environment.ProcessId}"), "")));
+        Write(kind, "SeeOutside", TryFile(static () => File.GetAttributes("/etc/hostname")));
         Write(kind, "ReadProcess", TryFile(static () => File.ReadAllBytes("/proc/self/status")));
     }
 
@@ -59,7 +60,7 @@ internal sealed class SandboxProbe(TextWriter output)
     /// <summary>Makes a call that ends the process.</summary>
     public static void Die(string call) => SystemCallProbe.Try(Enum.Parse<SystemCall>(call));
 
-    // As errno values: EACCES or EPERM if it is refused.
+    // As errno values: EACCES or EPERM if it is refused, ENOENT if it is out of sight.
     private static int TryFile(Action action)
     {
         try
@@ -70,6 +71,10 @@ internal sealed class SandboxProbe(TextWriter output)
         catch (UnauthorizedAccessException)
         {
             return Interop.ErrorNumber.AccessDenied;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return Interop.ErrorNumber.NoEntry;
         }
         catch (IOException e)
         {

@@ -324,7 +324,13 @@ internal sealed class MachineRun(RunOptions options)
             SocketFolders = [.. sockets.OfType<string>()],
             LogFolder = hasLog ? MachineLog.FindFolder(Environment.GetEnvironmentVariable) : null,
         };
-        return new Sandbox(needs) { ThreadEntered = _probe == null ? null : _probe.Try };
+        Sandbox sandbox = new(needs) { ThreadEntered = _probe == null ? null : _probe.Try };
+        if (options.IsSandboxed)
+        {
+            sandbox.Prepare();
+        }
+
+        return sandbox;
     }
 
     // All is open that has a path, and no thread has run a guest's instruction.

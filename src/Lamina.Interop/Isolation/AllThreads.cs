@@ -6,7 +6,7 @@ using Lamina.Interop.Memory;
 namespace Lamina.Interop.Isolation;
 
 /// <summary>
-/// Has every thread of the process restrict itself: no new privileges, a <see cref="FolderFence"/>, capabilities. The kernel knows these for single threads alone (a fence for all is newer than
+/// Has every thread of the process restrict itself: <see cref="PrivateNamespaces"/>, no new privileges, a <see cref="FolderFence"/>, capabilities. The kernel knows these for single threads alone (a fence for all is newer than
 /// the kernels that are about), and the runtime has threads before the program begins. So each thread gets a signal, as the C library does it for setuid(2), whose handler is a few
 /// instructions of machine code that make the calls and nothing else: managed code may not run in whatever a signal has interrupted.
 /// </summary>
@@ -25,15 +25,16 @@ public static unsafe partial class AllThreads
     private static readonly Lock Gate = new();
 
     /// <summary>Restricts all threads that there are. Those that are started later begin as the ones that start them.</summary>
+    /// <param name="namespaces">Namespaces that they enter; null for none.</param>
     /// <param name="fence">The fence; null for none.</param>
     /// <param name="kept">Capabilities that stay, of those that the process has.</param>
     /// <returns>0, or the errno value: EAGAIN if a thread did not answer. Some may be restricted even then.</returns>
-    public static int Restrict(FolderFence? fence, HostCapabilities kept)
+    public static int Restrict(PrivateNamespaces? namespaces, FolderFence? fence, HostCapabilities kept)
     {
         lock (Gate)
         {
             ExecutableMemory page = ExecutableMemory.Map(DataLength);
-            int result = Restrict(page, fence?.Descriptor ?? -1, kept);
+            int result = Restrict(page, namespaces, fence?.Descriptor ?? -1, kept);
             if (result != ErrorNumber.TryAgain)
             {
                 // Otherwise a thread may still come to the handler.
@@ -44,7 +45,7 @@ public static unsafe partial class AllThreads
         }
     }
 
-    private static int Restrict(ExecutableMemory page, int fence, HostCapabilities kept)
+    private static int Restrict(ExecutableMemory page, PrivateNamespaces? namespaces, int fence, HostCapabilities kept)
     {
         // At the page's beginning: how many have answered, and the first error.
         byte* data = page.WritePointer;
@@ -55,7 +56,7 @@ public static unsafe partial class AllThreads
         HostCapabilities effective = GetCapabilities() & kept;
         BinaryPrimitives.WriteUInt32LittleEndian(all[SetsOffset..], (uint)effective);
         BinaryPrimitives.WriteUInt32LittleEndian(all[(SetsOffset + 4)..], (uint)effective);
-        WriteHandler(all[CodeOffset..], (ulong)data, fence);
+        WriteHandler(all[CodeOffset..], (ulong)data, namespaces, fence);
         Span<byte> action = stackalloc byte[ActionLength];
         Span<byte> before = stackalloc byte[ActionLength];
         action.Clear();
@@ -149,10 +150,20 @@ public static unsafe partial class AllThreads
     }
 
     // void handler(int): the calls, of which the first that fails leaves its error, and then the count. The kernel keeps RCX and R11 from nobody.
-    private static void WriteHandler(Span<byte> code, ulong data, int fence)
+    private static void WriteHandler(Span<byte> code, ulong data, PrivateNamespaces? namespaces, int fence)
     {
+        const ulong RootAndDirectory = 0x200;
         CodeWriter writer = new(code);
         writer.LoadData(data);
+        if (namespaces != null)
+        {
+            // A thread that shares its root with others cannot have another file system than they.
+            writer.Call(SystemCall.Unshare, RootAndDirectory, 0, 0);
+            writer.Call(SystemCall.Setns, (ulong)namespaces.NetworksDescriptor, PrivateNamespaces.Networks, 0);
+            writer.Call(SystemCall.Setns, (ulong)namespaces.MessagesDescriptor, PrivateNamespaces.Messages, 0);
+            writer.Call(SystemCall.Setns, (ulong)namespaces.MountsDescriptor, PrivateNamespaces.Mounts, 0);
+        }
+
         writer.Call(SystemCall.Prctl, 38, 1, 0);
         if (fence >= 0)
         {
