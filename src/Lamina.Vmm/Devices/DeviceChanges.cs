@@ -108,13 +108,12 @@ internal sealed class DeviceChanges : IHotPlugEvents
         }
 
         int error = 0;
-        bool possible = true;
         Do(() =>
         {
             // Nothing may be under way while the image's tables change.
             if (attached == null)
             {
-                possible = Devices.Paravirtual!.Places!.TryResize(Find(Devices.Paravirtual, name).Number, () => error = backend.Resize(length));
+                Devices.Paravirtual!.Places!.Resize(Find(Devices.Paravirtual, name).Number, () => error = backend.Resize(length));
                 return;
             }
 
@@ -123,11 +122,6 @@ internal sealed class DeviceChanges : IHotPlugEvents
             attached.Block!.Resize();
             attached.Transport.Start();
         });
-        if (!possible)
-        {
-            throw new MachineConfigurationException("A disk of this machine cannot be made larger while it runs: its adapter has no word for that.");
-        }
-
         if (error != 0)
         {
             throw new MachineConfigurationException($"The disk '{name}' cannot be made larger: {new SystemCallException("resize", error).Reason}.");
