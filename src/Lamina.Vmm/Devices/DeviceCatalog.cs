@@ -117,7 +117,7 @@ internal sealed class DeviceCatalog
         }
 
         User.Add(keyboard);
-        Virtio = new VirtioCatalog(settings, memory, clock, pci, mmio, apicBus, own, notice);
+        Virtio = new VirtioCatalog(settings, memory, clock, pci, mmio, apicBus, own, notice, Paravirtual?.TakenSlots ?? 0);
         _devices.AddRange(Virtio.Devices);
         HotPlug = Add(new PciHotPlug("hotplug", new MonitorLock(), pci, Power, hotPlug));
         HotPlug.Map(ports);

@@ -20,6 +20,7 @@ using Lamina.Personalities.HyperV.Video;
 using Lamina.Personalities.HyperV.VmBus;
 using Lamina.Personalities.VMware;
 using Lamina.Personalities.VMware.Pvscsi;
+using Lamina.Personalities.VMware.Vmci;
 using Lamina.Personalities.VMware.Vmxnet3;
 using Lamina.Personalities.Xen;
 using Lamina.Personalities.Xen.Block;
@@ -37,6 +38,9 @@ internal sealed class ParavirtualCatalog : IDisposable
 {
     /// <summary>The place of VMware's and Xen's devices, and of Hyper-V's screen, on the PCI bus; virtio devices take the places from the first on.</summary>
     internal const int Slot = 31;
+
+    // Of VMware's device for sockets.
+    private const int SocketSlot = 30;
 
     private const int MaximumNetworks = 7;
     private readonly List<IDevice> _devices = [];
@@ -64,6 +68,9 @@ internal sealed class ParavirtualCatalog : IDisposable
 
     /// <summary>They.</summary>
     internal IReadOnlyList<IDevice> Devices => _devices;
+
+    /// <summary>The places on the PCI bus that they have, a bit each.</summary>
+    internal uint TakenSlots { get; private set; }
 
     /// <summary>Xen's control domain; null if the personality has none.</summary>
     internal XenBusController? ControlDomain { get; private set; }
@@ -112,12 +119,12 @@ internal sealed class ParavirtualCatalog : IDisposable
         if (personality is HyperVPersonality hypervisor)
         {
             AddVmBus(settings, hypervisor, memory, bus, user);
-            return settings with { Disks = [], Networks = [], Balloon = null, Sockets = settings.Sockets is { AreVirtio: true } sockets ? sockets : null };
+            return settings with { Disks = [], Networks = [], Balloon = null, Sockets = GetVirtioSockets(settings) };
         }
 
         AddVMware(settings, memory, bus, messages);
         Balloon = new MemoryBalloon(((VMwarePersonality)personality).Balloon) { Target = settings.Balloon?.Target ?? 0 };
-        return settings with { Disks = [], Networks = [], Balloon = null };
+        return settings with { Disks = [], Networks = [], Balloon = null, Sockets = GetVirtioSockets(settings) };
     }
 
     /// <inheritdoc/>
@@ -167,6 +174,7 @@ internal sealed class ParavirtualCatalog : IDisposable
             throw new MachineConfigurationException($"A machine with Xen's devices has places for {BlockBackEnd.MaximumDisks} disks and {NetworkBackEnd.MaximumNetworks} network cards.");
         }
 
+        TakenSlots = 1u << Slot;
         PlatformDevice platform = new(hypervisor, new MonitorLock());
         platform.Map(ports, mmio);
         if (!isPvh)
@@ -238,6 +246,7 @@ internal sealed class ParavirtualCatalog : IDisposable
             SyntheticKeyboard keyboard = new(bus);
             SyntheticPointer pointer = new(bus);
             SyntheticVideo video = new(bus, new MonitorLock(), new MonitorLock(), memory, screen.Width, screen.Height);
+            TakenSlots = 1u << Slot;
             pci.Attach(Slot, 0, video.Function);
             user.Add(keyboard);
             user.Add(video.Display, pointer);
@@ -249,6 +258,9 @@ internal sealed class ParavirtualCatalog : IDisposable
             _devices.Add(new SocketProvider("hvsocket0", bus, memory, VirtioCatalog.Open(sockets, _own)));
         }
     }
+
+    // Machines that were saved before there was another way.
+    private static SocketSettings? GetVirtioSockets(MachineSettings settings) => settings.Sockets is { AreVirtio: true } sockets ? sockets : null;
 
     private int Check(ParavirtualDisk disk, IDiskPlaces places)
     {
@@ -287,6 +299,7 @@ internal sealed class ParavirtualCatalog : IDisposable
         }
 
         PvscsiController controller = new("pvscsi0", new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages);
+        TakenSlots = 1u << Slot;
         bus.Attach(Slot, 0, controller.Function);
         _devices.Add(controller);
         Places = new PvscsiDiskPlaces(controller);
@@ -302,6 +315,15 @@ internal sealed class ParavirtualCatalog : IDisposable
             Vmxnet3Device card = new(name, new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages, limited.Lines[0], GetHardwareAddress(settings, i));
             bus.Attach(Slot, i + 1, card.Function);
             _devices.Add(card);
+        }
+
+        if (settings.Sockets is { AreVirtio: false } sockets)
+        {
+            // A guest's address has 32 bits.
+            VmciDevice device = new("vmci0", new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, _clock, messages, VirtioCatalog.Open(sockets, _own), (uint)sockets.Address);
+            TakenSlots |= 1u << SocketSlot;
+            bus.Attach(SocketSlot, 0, device.Function);
+            _devices.Add(device);
         }
     }
 }
