@@ -31,6 +31,7 @@ public sealed class PersonalityTests : IDisposable
         await CheckAsync(PersonalityKind.VMware, GuestHardware.VMware | GuestHardware.Socket, "VMware", guest =>
         {
             CheckComingAndGoing(guest, "sdb", isAsked: true);
+            CheckCardComingAndGoing(guest, "vmxnet3");
             Assert.Contains("vmxnet3", guest.Run("readlink /sys/class/net/eth0/device/driver"), StringComparison.Ordinal);
             CheckSockets(guest, "vmw_vsock_vmci_transport");
             Assert.Contains("vmw_pvscsi", guest.Run("readlink /sys/bus/pci/devices/0000:00:1f.0/driver"), StringComparison.Ordinal);
@@ -97,6 +98,7 @@ public sealed class PersonalityTests : IDisposable
             guest =>
             {
                 CheckComingAndGoing(guest, "xvdb");
+                CheckCardComingAndGoing(guest, "vif");
                 CheckBalloon(guest);
                 CheckScreen(guest, "xen");
                 Assert.Contains("xen", guest.Run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"), StringComparison.Ordinal);
@@ -205,6 +207,22 @@ public sealed class PersonalityTests : IDisposable
         finally
         {
             File.Delete(path);
+        }
+    }
+
+    // A second card comes, gets an address through its own wire, and goes; the place is another's then.
+    private static void CheckCardComingAndGoing(GuestMachine guest, string driver)
+    {
+        for (int i = 0; i < 2; i++)
+        {
+            Assert.Equal("net1", guest.Machine.AttachNetwork(new NetworkSettings()));
+            Until(guest, () => guest.Run("ls /sys/class/net").Contains("eth1", StringComparison.Ordinal), "The guest does not find the card.");
+            Assert.Contains(driver, guest.Run("readlink /sys/class/net/eth1/device/driver"), StringComparison.Ordinal);
+            Assert.Equal("0", guest.Run("ip link set eth1 up; udhcpc -i eth1 -s /bin/true -t 10 -T 1 -n -q >/dev/null 2>&1; echo $?"));
+            Assert.Equal(2, guest.Machine.CurrentSettings.Networks.Count);
+            Assert.True(guest.Machine.Detach("net1", TimeSpan.FromMinutes(1)), "The guest does not give the card up.");
+            Until(guest, () => !guest.Run("ls /sys/class/net").Contains("eth1", StringComparison.Ordinal), "The guest keeps the card.");
+            Assert.Single(guest.Machine.CurrentSettings.Networks);
         }
     }
 
