@@ -28,10 +28,12 @@ public sealed class PersonalityTests : IDisposable
     [Fact]
     public async Task Under_VMware_disks_are_on_pvscsi_and_cards_are_vmxnet3()
     {
-        await CheckAsync(PersonalityKind.VMware, GuestHardware.VMware, "VMware", guest =>
+        await CheckAsync(PersonalityKind.VMware, GuestHardware.VMware | GuestHardware.Socket, "VMware", guest =>
         {
-            CheckComingAndGoing(guest, "sdb");
+            CheckComingAndGoing(guest, "sdb", isAsked: true);
+            CheckCardComingAndGoing(guest, "vmxnet3");
             Assert.Contains("vmxnet3", guest.Run("readlink /sys/class/net/eth0/device/driver"), StringComparison.Ordinal);
+            CheckSockets(guest, "vmw_vsock_vmci_transport");
             Assert.Contains("vmw_pvscsi", guest.Run("readlink /sys/bus/pci/devices/0000:00:1f.0/driver"), StringComparison.Ordinal);
         });
     }
@@ -71,7 +73,10 @@ public sealed class PersonalityTests : IDisposable
             balloon.Target = 0;
             Until(guest, () => balloon.Size == 0, "The guest does not take its memory again.");
 
-            CheckSockets(guest);
+            CheckSockets(guest, "hv_sock");
+
+            // What has ended is gone.
+            Until(guest, () => guest.Run("ls /sys/bus/vmbus/drivers/hv_sock | grep -c -- -facb-").Trim() == "0", "The guest keeps channels of connections that have ended.");
             CheckScreen(guest, "hyperv_fb");
             CheckMouse(guest);
 
@@ -93,6 +98,7 @@ public sealed class PersonalityTests : IDisposable
             guest =>
             {
                 CheckComingAndGoing(guest, "xvdb");
+                CheckCardComingAndGoing(guest, "vif");
                 CheckBalloon(guest);
                 CheckScreen(guest, "xen");
                 Assert.Contains("xen", guest.Run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"), StringComparison.Ordinal);
@@ -105,10 +111,10 @@ public sealed class PersonalityTests : IDisposable
             disk: "xvda");
     }
 
-    // Hyper-V sockets, both ways, with more than their rings hold; the port at which nobody listens is refused each way.
-    private void CheckSockets(GuestMachine guest)
+    // Sockets between guest and host, both ways, with more than their rings hold; the port at which nobody listens is refused each way.
+    private void CheckSockets(GuestMachine guest, string driver)
     {
-        Assert.NotEqual("", guest.Run("grep hv_sock /proc/modules"));
+        Assert.NotEqual("", guest.Run($"grep {driver} /proc/modules"));
         guest.Install("/tmp/server", SocketProgram.CreateServer(5000, "exec cat"));
         Assert.Equal("0", guest.Run("/tmp/server; echo $?"));
         byte[] content = RandomNumberGenerator.GetBytes(1 << 20);
@@ -141,9 +147,6 @@ public sealed class PersonalityTests : IDisposable
         Assert.StartsWith(Convert.ToHexStringLower(SHA256.HashData(content)), System.Text.Encoding.ASCII.GetString(served.GetAwaiter().GetResult()), StringComparison.Ordinal);
         guest.Install("/tmp/client", SocketProgram.CreateClient(2, 81, "true"));
         Assert.Equal("1", guest.Run("/tmp/client; echo $?"));
-
-        // What has ended is gone.
-        Until(guest, () => guest.Run("ls /sys/bus/vmbus/drivers/hv_sock | grep -c -- -facb-").Trim() == "0", "The guest keeps channels of connections that have ended.");
     }
 
     // What the guest's console shows is on the screen, and what is typed arrives at the shell there.
@@ -183,7 +186,7 @@ public sealed class PersonalityTests : IDisposable
         return (double)count / (screen.Width * screen.Height);
     }
 
-    private void CheckComingAndGoing(GuestMachine guest, string name)
+    private void CheckComingAndGoing(GuestMachine guest, string name, bool isAsked = false)
     {
         string path = _disk + ".second";
         File.WriteAllBytes(path, new byte[1 << 20]);
@@ -191,6 +194,12 @@ public sealed class PersonalityTests : IDisposable
         {
             string device = guest.Machine.AttachDisk(new DiskSettings { Path = path });
             guest.Run($"until [ -b /dev/{name} ]; do sleep 0.1; done; echo here | dd of=/dev/{name} bs=512 conv=sync,fsync 2>/dev/null");
+
+            // It grows; a guest that is told of that by its adapter's answers looks when it is asked to.
+            guest.Machine.ResizeDisk(device, 3 << 20);
+            guest.Run(!isAsked ? "true" : $"dd if=/dev/{name} of=/dev/null bs=4k count=1 skip=9 iflag=direct 2>/dev/null; echo 1 >/sys/block/{name}/device/rescan");
+            Until(guest, () => guest.Run($"cat /sys/block/{name}/size") == "6144", "The guest does not see that the disk has grown.");
+            Assert.Equal(isAsked, guest.Run("dmesg").Contains("Capacity data has changed", StringComparison.OrdinalIgnoreCase));
             Assert.True(guest.Machine.Detach(device, TimeSpan.FromMinutes(2)), "The guest does not give the disk up.");
             Assert.Equal("gone", guest.Run($"[ -e /sys/block/{name} ] || echo gone"));
             Assert.Equal("here\n"u8.ToArray(), File.ReadAllBytes(path)[..5]);
@@ -198,6 +207,22 @@ public sealed class PersonalityTests : IDisposable
         finally
         {
             File.Delete(path);
+        }
+    }
+
+    // A second card comes, gets an address through its own wire, and goes; the place is another's then.
+    private static void CheckCardComingAndGoing(GuestMachine guest, string driver)
+    {
+        for (int i = 0; i < 2; i++)
+        {
+            Assert.Equal("net1", guest.Machine.AttachNetwork(new NetworkSettings()));
+            Until(guest, () => guest.Run("ls /sys/class/net").Contains("eth1", StringComparison.Ordinal), "The guest does not find the card.");
+            Assert.Contains(driver, guest.Run("readlink /sys/class/net/eth1/device/driver"), StringComparison.Ordinal);
+            Assert.Equal("0", guest.Run("ip link set eth1 up; udhcpc -i eth1 -s /bin/true -t 10 -T 1 -n -q >/dev/null 2>&1; echo $?"));
+            Assert.Equal(2, guest.Machine.CurrentSettings.Networks.Count);
+            Assert.True(guest.Machine.Detach("net1", TimeSpan.FromMinutes(1)), "The guest does not give the card up.");
+            Until(guest, () => !guest.Run("ls /sys/class/net").Contains("eth1", StringComparison.Ordinal), "The guest keeps the card.");
+            Assert.Single(guest.Machine.CurrentSettings.Networks);
         }
     }
 

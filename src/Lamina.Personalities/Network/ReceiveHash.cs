@@ -48,10 +48,10 @@ internal sealed class ReceiveHash
 
     /// <summary>Computes a frame's hash.</summary>
     /// <param name="frame">The frame, from its Ethernet header on.</param>
-    /// <param name="withPorts">Whether TCP's ports count.</param>
+    /// <param name="kinds">What it may be made of.</param>
     /// <param name="hash">The hash.</param>
-    /// <returns><c>false</c> if it is no whole packet of IP's.</returns>
-    internal bool TryCompute(ReadOnlySpan<byte> frame, bool withPorts, out uint hash)
+    /// <returns>What it is made of; nothing if the frame is no whole packet of IP's, or of another kind.</returns>
+    internal HashKinds Compute(ReadOnlySpan<byte> frame, HashKinds kinds, out uint hash)
     {
         const int Addresses4 = 12;
         const int Addresses6 = 8;
@@ -71,17 +71,29 @@ internal sealed class ReceiveHash
         {
             int length = (packet[0] & 15) * 4;
             bool whole = (BinaryPrimitives.ReadUInt16BigEndian(packet[6..]) & 0x3fff) == 0;
-            hash = Add(packet.Slice(Addresses4, 8), 0) ^ (withPorts && whole && packet[9] == Tcp && length >= Header4 && packet.Length >= length + 4 ? Add(packet.Slice(length, 4), 8) : 0);
-            return true;
+            bool withPorts = (kinds & HashKinds.Tcp4) != 0 && whole && packet[9] == Tcp && length >= Header4 && packet.Length >= length + 4;
+            if (!withPorts && (kinds & HashKinds.Ip4) == 0)
+            {
+                return HashKinds.None;
+            }
+
+            hash = Add(packet.Slice(Addresses4, 8), 0) ^ (withPorts ? Add(packet.Slice(length, 4), 8) : 0);
+            return withPorts ? HashKinds.Tcp4 : HashKinds.Ip4;
         }
 
         if (type == TypeIp6 && packet.Length >= Header6)
         {
-            hash = Add(packet.Slice(Addresses6, 32), 0) ^ (withPorts && packet[6] == Tcp && packet.Length >= Header6 + 4 ? Add(packet.Slice(Header6, 4), 32) : 0);
-            return true;
+            bool withPorts = (kinds & HashKinds.Tcp6) != 0 && packet[6] == Tcp && packet.Length >= Header6 + 4;
+            if (!withPorts && (kinds & HashKinds.Ip6) == 0)
+            {
+                return HashKinds.None;
+            }
+
+            hash = Add(packet.Slice(Addresses6, 32), 0) ^ (withPorts ? Add(packet.Slice(Header6, 4), 32) : 0);
+            return withPorts ? HashKinds.Tcp6 : HashKinds.Ip6;
         }
 
-        return false;
+        return HashKinds.None;
     }
 
     private uint Add(ReadOnlySpan<byte> input, int position)

@@ -17,7 +17,6 @@ using Lamina.Machine.Time;
 using Lamina.Personalities;
 using Lamina.Personalities.HyperV;
 using Lamina.Personalities.HyperV.Diagnostics;
-using Lamina.Virtio.Transport;
 using Lamina.Vmm.Processors;
 
 namespace Lamina.Vmm.Devices;
@@ -112,18 +111,26 @@ internal sealed class DeviceCatalog
         if (settings.Personality != PersonalityKind.Kvm)
         {
             Paravirtual = new ParavirtualCatalog(settings, clock, own, notice);
-            settings = Paravirtual.Add(settings, isPvh, Personality, memory, pci, ports, mmio, apicBus, User);
+            settings = Paravirtual.Add(settings, isPvh, Personality, memory, pci, ports, mmio, apicBus, User, this);
             _devices.AddRange(Paravirtual.Devices);
         }
 
         User.Add(keyboard);
-        Virtio = new VirtioCatalog(settings, memory, clock, pci, mmio, apicBus, own, notice);
+        Virtio = new VirtioCatalog(settings, memory, clock, pci, mmio, apicBus, own, notice, Paravirtual?.TakenSlots ?? 0);
         _devices.AddRange(Virtio.Devices);
         HotPlug = Add(new PciHotPlug("hotplug", new MonitorLock(), pci, Power, hotPlug));
         HotPlug.Map(ports);
         foreach (AttachedDevice attached in Virtio.Attached)
         {
             HotPlug.SetRemovable(attached.Slot, Virtio.CanChange);
+        }
+
+        foreach (ParavirtualNetwork network in Paravirtual?.AttachedNetworks ?? [])
+        {
+            if (network.Slot is { } slot)
+            {
+                HotPlug.SetRemovable(slot, Virtio.CanChange);
+            }
         }
 
         Add(new PanicDevice("panic", events)).Map(ports);
@@ -253,10 +260,13 @@ internal sealed class DeviceCatalog
     }
 
     /// <summary>Takes a device that has come while the machine runs. On the control thread.</summary>
-    internal void Add(PciTransport device) => _devices.Add(device);
+    internal void Add(IDevice device) => _devices.Add(device);
 
     /// <summary>Forgets a device that has gone. On the control thread.</summary>
     internal void Remove(IDevice device) => _devices.Remove(device);
+
+    /// <summary>Forgets the device of a name. On the control thread.</summary>
+    internal void Remove(string name) => _devices.RemoveAll(d => d.Name == name);
 
     private T Add<T>(T device)
         where T : IDevice

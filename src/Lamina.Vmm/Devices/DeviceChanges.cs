@@ -37,17 +37,22 @@ internal sealed class DeviceChanges : IHotPlugEvents
     /// <summary>Says which devices there are, before the machine starts.</summary>
     internal void Connect(DeviceCatalog devices) => _devices = devices;
 
-    /// <summary>Goes on with what was under way in the machine that was saved: disks that their guest was asked to give up. Before the machine runs.</summary>
+    /// <summary>Goes on with what was under way in the machine that was saved: devices that their guest was asked to give up. Before the machine runs.</summary>
     internal void GoOn()
     {
-        if (Devices.Paravirtual is not { Places: { } places } own)
+        if (Devices.Paravirtual is not { } own)
         {
             return;
         }
 
-        foreach (ParavirtualDisk disk in own.AttachedDisks.Where(d => places.IsLeaving(d.Number)))
+        foreach (ParavirtualDisk disk in own.AttachedDisks.Where(d => own.Places?.IsLeaving(d.Number) == true))
         {
-            RequestRemoval(own, places, disk);
+            RequestRemoval(own, own.Places!, disk);
+        }
+
+        foreach (ParavirtualNetwork network in own.AttachedNetworks.Where(n => own.NetworkPlaces?.IsLeaving(n) == true))
+        {
+            RequestRemoval(own, own.NetworkPlaces!, network);
         }
     }
 
@@ -64,12 +69,19 @@ internal sealed class DeviceChanges : IHotPlugEvents
 
     /// <summary>Attaches a network card.</summary>
     /// <returns>The device's name.</returns>
-    internal string AttachNetwork(NetworkSettings settings) => Attach(() => Devices.Virtio.CreateNetwork(settings));
+    internal string AttachNetwork(NetworkSettings settings) =>
+        Devices.Paravirtual is { NetworkPlaces: { } places } own ? AttachNetwork(own, places, settings) : Attach(() => Devices.Virtio.CreateNetwork(settings));
 
     /// <summary>Asks the guest to give a device up, and waits.</summary>
     /// <returns>Whether it is gone.</returns>
     internal bool Detach(string name, TimeSpan patience)
     {
+        if (Devices.Paravirtual is { NetworkPlaces: { } networks } owner && owner.AttachedNetworks.FirstOrDefault(n => n.Name == name) is { } network)
+        {
+            Do(() => RequestRemoval(owner, networks, network));
+            return Task.WaitAny([network.Removed, _end], patience) == 0;
+        }
+
         if (Devices.Paravirtual is { Places: { } places } own)
         {
             return Detach(own, places, name, patience);
@@ -108,13 +120,12 @@ internal sealed class DeviceChanges : IHotPlugEvents
         }
 
         int error = 0;
-        bool possible = true;
         Do(() =>
         {
             // Nothing may be under way while the image's tables change.
             if (attached == null)
             {
-                possible = Devices.Paravirtual!.Places!.TryResize(Find(Devices.Paravirtual, name).Number, () => error = backend.Resize(length));
+                Devices.Paravirtual!.Places!.Resize(Find(Devices.Paravirtual, name).Number, () => error = backend.Resize(length));
                 return;
             }
 
@@ -123,11 +134,6 @@ internal sealed class DeviceChanges : IHotPlugEvents
             attached.Block!.Resize();
             attached.Transport.Start();
         });
-        if (!possible)
-        {
-            throw new MachineConfigurationException("A disk of this machine cannot be made larger while it runs: its adapter has no word for that.");
-        }
-
         if (error != 0)
         {
             throw new MachineConfigurationException($"The disk '{name}' cannot be made larger: {new SystemCallException("resize", error).Reason}.");
@@ -165,35 +171,67 @@ internal sealed class DeviceChanges : IHotPlugEvents
         return Task.WaitAny([disk.Removed, _end], patience) == 0;
     }
 
-    // On the control thread, or before it runs.
-    private void RequestRemoval(ParavirtualCatalog own, IDiskPlaces places, ParavirtualDisk disk)
+    private string AttachNetwork(ParavirtualCatalog own, INetworkPlaces places, NetworkSettings settings)
     {
-        if (!disk.RemovalRequested)
+        lock (_attaching)
         {
-            disk.RemovalRequested = true;
-            _ = Task.Run(() => FinishAsync(own, places, disk));
+            ParavirtualNetwork network = own.CreateNetwork(settings, places.Count, places.MaximumQueuePairs);
+            try
+            {
+                Do(() => own.Insert(network, places));
+                return network.Name;
+            }
+            catch
+            {
+                network.Dispose();
+                throw;
+            }
         }
     }
 
-    // Front ends say in memory that they have let go, and tell nobody. A machine whose guest cannot be asked yet is asked again, and gives the disk up with its next reset at the latest.
-    private async Task FinishAsync(ParavirtualCatalog own, IDiskPlaces places, ParavirtualDisk disk)
+    private void RequestRemoval(ParavirtualCatalog own, IDiskPlaces places, ParavirtualDisk disk) =>
+        RequestRemoval(disk, () => places.RequestRemoval(disk.Number), () => places.IsGivenUp(disk.Number), () => own.Remove(disk, places));
+
+    private void RequestRemoval(ParavirtualCatalog own, INetworkPlaces places, ParavirtualNetwork network) =>
+        RequestRemoval(network, () => places.RequestRemoval(network), () => places.IsGivenUp(network), () => own.Remove(network, places));
+
+    // On the control thread, or before it runs.
+    private void RequestRemoval(IRemovable device, Func<bool> request, Func<bool> isGivenUp, Action remove)
+    {
+        if (!device.RemovalRequested)
+        {
+            device.RemovalRequested = true;
+            _ = Task.Run(() => FinishAsync(device, request, isGivenUp, remove));
+        }
+        else
+        {
+            // A guest that has refused may think better of it.
+            request();
+        }
+    }
+
+    // Front ends say in memory that they have let go, and tell nobody. A machine whose guest cannot be asked yet is asked again, and gives the device up with its next reset at the latest.
+    private async Task FinishAsync(IRemovable device, Func<bool> request, Func<bool> isGivenUp, Action remove)
     {
         TimeSpan pause = TimeSpan.FromMilliseconds(20);
         TimeSpan longest = TimeSpan.FromSeconds(1);
         bool asked = false;
-        while (!_end.IsCompleted && !disk.Removed.IsCompleted)
+        while (!_end.IsCompleted && !device.Removed.IsCompleted)
         {
             _work.Run(
                 () =>
                 {
-                    asked = asked || places.RequestRemoval(disk.Number);
-                    if (places.IsGivenUp(disk.Number))
+                    if (!device.Removed.IsCompleted)
                     {
-                        own.Remove(disk, places);
+                        asked = asked || request();
+                        if (isGivenUp())
+                        {
+                            remove();
+                        }
                     }
                 },
                 _end);
-            await Task.WhenAny(_end, disk.Removed, Task.Delay(pause)).ConfigureAwait(false);
+            await Task.WhenAny(_end, device.Removed, Task.Delay(pause)).ConfigureAwait(false);
             pause = pause + pause < longest ? pause + pause : longest;
         }
     }
@@ -227,6 +265,15 @@ internal sealed class DeviceChanges : IHotPlugEvents
     private void Remove()
     {
         uint slots = Interlocked.Exchange(ref _ejected, 0);
+        foreach (ParavirtualNetwork network in Devices.Paravirtual?.AttachedNetworks ?? [])
+        {
+            if (network.Slot is { } slot && (slots & (1u << slot)) != 0)
+            {
+                Devices.Paravirtual!.Remove(network, Devices.Paravirtual.NetworkPlaces!);
+                TellEjected(network.Name, network.RemovalRequested);
+            }
+        }
+
         foreach (AttachedDevice attached in Devices.Virtio.Attached)
         {
             if ((slots & (1u << attached.Slot)) != 0 && attached.Transport is { } transport)
@@ -238,11 +285,16 @@ internal sealed class DeviceChanges : IHotPlugEvents
                 attached.Close();
                 Devices.Virtio.Dismiss(attached);
                 attached.Dispose();
-                if (!attached.RemovalRequested)
-                {
-                    _notice($"the guest has ejected the device '{attached.Name}'");
-                }
+                TellEjected(attached.Name, attached.RemovalRequested);
             }
+        }
+    }
+
+    private void TellEjected(string name, bool isExpected)
+    {
+        if (!isExpected)
+        {
+            _notice($"the guest has ejected the device '{name}'");
         }
     }
 
@@ -250,7 +302,7 @@ internal sealed class DeviceChanges : IHotPlugEvents
     {
         if (Devices.Paravirtual != null)
         {
-            throw new MachineConfigurationException("Of a machine that shows another hypervisor than KVM only disks can come and go.");
+            throw new MachineConfigurationException("Of a machine that shows Hyper-V only disks can come and go.");
         }
 
         if (!Devices.Virtio.CanChange)

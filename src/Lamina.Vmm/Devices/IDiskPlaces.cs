@@ -25,6 +25,5 @@ internal interface IDiskPlaces
     void Remove(int number);
 
     /// <summary>Changes a disk's size while nothing is under way, and tells the guest. On the control thread.</summary>
-    /// <returns><c>false</c> if guests cannot be told.</returns>
-    bool TryResize(int number, Action resize);
+    void Resize(int number, Action resize);
 }

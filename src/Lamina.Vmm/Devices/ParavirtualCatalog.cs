@@ -1,10 +1,7 @@
-using System.Globalization;
 using Lamina.Chipset.Pci;
 using Lamina.Machine.AddressSpaces;
-using Lamina.Machine.Backends;
 using Lamina.Machine.Devices;
 using Lamina.Machine.Interrupts;
-using Lamina.Machine.Limits;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
@@ -20,7 +17,7 @@ using Lamina.Personalities.HyperV.Video;
 using Lamina.Personalities.HyperV.VmBus;
 using Lamina.Personalities.VMware;
 using Lamina.Personalities.VMware.Pvscsi;
-using Lamina.Personalities.VMware.Vmxnet3;
+using Lamina.Personalities.VMware.Vmci;
 using Lamina.Personalities.Xen;
 using Lamina.Personalities.Xen.Block;
 using Lamina.Personalities.Xen.Bus;
@@ -38,10 +35,12 @@ internal sealed class ParavirtualCatalog : IDisposable
     /// <summary>The place of VMware's and Xen's devices, and of Hyper-V's screen, on the PCI bus; virtio devices take the places from the first on.</summary>
     internal const int Slot = 31;
 
-    private const int MaximumNetworks = 7;
+    // Of VMware's device for sockets.
+    private const int SocketSlot = 30;
+
     private readonly List<IDevice> _devices = [];
     private ParavirtualDisk[] _disks = [];
-    private readonly List<LimitedNetwork> _networks = [];
+    private ParavirtualNetwork[] _networks = [];
     private readonly IMachineClock _clock;
     private readonly Action<IDisposable> _own;
     private readonly Action<string> _notice;
@@ -65,6 +64,9 @@ internal sealed class ParavirtualCatalog : IDisposable
     /// <summary>They.</summary>
     internal IReadOnlyList<IDevice> Devices => _devices;
 
+    /// <summary>The places on the PCI bus that they have, a bit each.</summary>
+    internal uint TakenSlots { get; private set; }
+
     /// <summary>Xen's control domain; null if the personality has none.</summary>
     internal XenBusController? ControlDomain { get; private set; }
 
@@ -83,6 +85,12 @@ internal sealed class ParavirtualCatalog : IDisposable
     /// <summary>The disks. The list is replaced whole, on the control thread; any thread may read it.</summary>
     internal IReadOnlyList<ParavirtualDisk> AttachedDisks => Volatile.Read(ref _disks);
 
+    /// <summary>The network cards. The list is replaced whole, on the control thread; any thread may read it.</summary>
+    internal IReadOnlyList<ParavirtualNetwork> AttachedNetworks => Volatile.Read(ref _networks);
+
+    /// <summary>Where network cards can come and go; null if they cannot.</summary>
+    internal INetworkPlaces? NetworkPlaces { get; private set; }
+
     /// <summary>Where disks can come and go; null if they cannot.</summary>
     internal IDiskPlaces? Places { get; private set; }
 
@@ -90,21 +98,21 @@ internal sealed class ParavirtualCatalog : IDisposable
     internal MachineSettings CurrentSettings => _settings with
     {
         Disks = [.. AttachedDisks.Select(static d => d.Settings)],
-        Networks = [.. _settings.Networks.Select((n, i) => n with { Number = i, Wires = [], Limits = _networks[i].Limits })],
+        Networks = [.. AttachedNetworks.Select(static n => n.Settings)],
     };
 
     /// <summary>The network cards' limits.</summary>
-    internal IReadOnlyList<LimitedDevice> Networks => [.. _networks.Select(static (n, i) => new LimitedDevice(string.Create(CultureInfo.InvariantCulture, $"net{i}"), n))];
+    internal IReadOnlyList<LimitedDevice> Networks => [.. AttachedNetworks.Select(static n => new LimitedDevice(n.Name, n.Limited))];
 
     /// <summary>Makes the devices.</summary>
     /// <returns>The settings less what these devices serve.</returns>
     /// <exception cref="NetworkException">A network cannot be had.</exception>
     /// <exception cref="MachineConfigurationException">There are too many.</exception>
-    internal MachineSettings Add(MachineSettings settings, bool isPvh, IPersonality personality, GuestMemory memory, PciBus bus, AddressSpace ports, AddressSpace mmio, IMessageInterruptSink messages, UserDevices user)
+    internal MachineSettings Add(MachineSettings settings, bool isPvh, IPersonality personality, GuestMemory memory, PciBus bus, AddressSpace ports, AddressSpace mmio, IMessageInterruptSink messages, UserDevices user, DeviceCatalog devices)
     {
         if (personality is XenPersonality xen)
         {
-            AddXen(settings, isPvh, xen, bus, ports, mmio, user);
+            AddXen(settings, isPvh, xen, bus, ports, mmio, user, devices);
             Balloon = new MemoryBalloon(ControlDomain!) { Target = settings.Balloon?.Target ?? 0 };
             return settings with { Disks = [], Networks = [], Console = null, Balloon = null };
         }
@@ -112,20 +120,20 @@ internal sealed class ParavirtualCatalog : IDisposable
         if (personality is HyperVPersonality hypervisor)
         {
             AddVmBus(settings, hypervisor, memory, bus, user);
-            return settings with { Disks = [], Networks = [], Balloon = null, Sockets = settings.Sockets is { AreVirtio: true } sockets ? sockets : null };
+            return settings with { Disks = [], Networks = [], Balloon = null, Sockets = GetVirtioSockets(settings) };
         }
 
-        AddVMware(settings, memory, bus, messages);
+        AddVMware(settings, memory, bus, messages, devices);
         Balloon = new MemoryBalloon(((VMwarePersonality)personality).Balloon) { Target = settings.Balloon?.Target ?? 0 };
-        return settings with { Disks = [], Networks = [], Balloon = null };
+        return settings with { Disks = [], Networks = [], Balloon = null, Sockets = GetVirtioSockets(settings) };
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (ParavirtualDisk disk in _disks)
+        foreach (IRemovable device in (IRemovable[])[.. _disks, .. _networks])
         {
-            disk.Dispose();
+            device.Dispose();
         }
     }
 
@@ -160,13 +168,61 @@ internal sealed class ParavirtualCatalog : IDisposable
         disk.Dispose();
     }
 
-    private void AddXen(MachineSettings settings, bool isPvh, XenPersonality hypervisor, PciBus bus, AddressSpace ports, AddressSpace mmio, UserDevices user)
+    /// <summary>Connects a network card that no guest sees yet, at the first free place. Any thread, one call at a time.</summary>
+    /// <exception cref="NetworkException">The network cannot be had.</exception>
+    /// <exception cref="MachineConfigurationException">There is no place, or the settings contradict each other.</exception>
+    internal ParavirtualNetwork CreateNetwork(NetworkSettings settings, int places, int maximumQueuePairs)
+    {
+        int number = settings.Number ?? 0;
+        while (settings.Number == null && AttachedNetworks.Any(n => n.Number == number))
+        {
+            number++;
+        }
+
+        if (number < 0 || number >= places || AttachedNetworks.Any(n => n.Number == number))
+        {
+            throw new MachineConfigurationException($"The machine has places for {places} network cards, and there is none for 'net{number}'.");
+        }
+
+        if (settings.QueuePairs > maximumQueuePairs)
+        {
+            throw new MachineConfigurationException("Only virtio's and Xen's network cards can have several pairs of queues, and this machine's are another hypervisor's.");
+        }
+
+        return new ParavirtualNetwork(settings, number, settings.HardwareAddress is { } given ? [.. given] : HardwareAddress.Create(_settings.Name, number), _clock, _notice);
+    }
+
+    /// <summary>Shows the guest a network card. On the control thread.</summary>
+    internal void Insert(ParavirtualNetwork network, INetworkPlaces places)
+    {
+        places.Insert(network);
+        Volatile.Write(ref _networks, [.. _networks, network]);
+    }
+
+    /// <summary>Takes a network card away that the guest has given up, and disconnects it. On the control thread.</summary>
+    internal void Remove(ParavirtualNetwork network, INetworkPlaces places)
+    {
+        places.Remove(network);
+        Volatile.Write(ref _networks, [.. _networks.Where(n => n != network)]);
+        network.Dispose();
+    }
+
+    // One of the start.
+    private ParavirtualNetwork Connect(NetworkSettings settings, int places, int maximumQueuePairs)
+    {
+        ParavirtualNetwork network = CreateNetwork(settings, places, maximumQueuePairs);
+        _networks = [.. _networks, network];
+        return network;
+    }
+
+    private void AddXen(MachineSettings settings, bool isPvh, XenPersonality hypervisor, PciBus bus, AddressSpace ports, AddressSpace mmio, UserDevices user, DeviceCatalog devices)
     {
         if (settings.Disks.Count > BlockBackEnd.MaximumDisks || settings.Networks.Count > NetworkBackEnd.MaximumNetworks)
         {
             throw new MachineConfigurationException($"A machine with Xen's devices has places for {BlockBackEnd.MaximumDisks} disks and {NetworkBackEnd.MaximumNetworks} network cards.");
         }
 
+        TakenSlots = 1u << Slot;
         PlatformDevice platform = new(hypervisor, new MonitorLock());
         platform.Map(ports, mmio);
         if (!isPvh)
@@ -185,9 +241,11 @@ internal sealed class ParavirtualCatalog : IDisposable
             places.Add(Check(disk, places), disk.Limited);
         }
 
-        for (int i = 0; i < settings.Networks.Count; i++)
+        XenNetworkPlaces networks = new(ControlDomain, devices);
+        NetworkPlaces = networks;
+        foreach (NetworkSettings network in settings.Networks)
         {
-            _ = new NetworkBackEnd(ControlDomain, new MonitorLock(), i, Open(settings, i, NetworkBackEnd.MaximumQueues).Lines, GetHardwareAddress(settings, i));
+            networks.Add(Connect(network, networks.Count, networks.MaximumQueuePairs));
         }
 
         if (settings.Console is { } console)
@@ -221,9 +279,10 @@ internal sealed class ParavirtualCatalog : IDisposable
             storage.TryAdd(Check(disk, Places), disk.Limited, disk.Serial);
         }
 
-        for (int i = 0; i < settings.Networks.Count; i++)
+        foreach (NetworkSettings card in settings.Networks)
         {
-            _ = new NetworkProvider(bus, memory, i, Open(settings, i).Lines[0], GetHardwareAddress(settings, i));
+            ParavirtualNetwork network = Connect(card, NetworkProvider.MaximumNetworks, maximumQueuePairs: 1);
+            _ = new NetworkProvider(bus, memory, network.Number, network.Limited.Lines[0], network.HardwareAddress);
         }
 
         Services = new IntegrationServices(bus);
@@ -238,6 +297,7 @@ internal sealed class ParavirtualCatalog : IDisposable
             SyntheticKeyboard keyboard = new(bus);
             SyntheticPointer pointer = new(bus);
             SyntheticVideo video = new(bus, new MonitorLock(), new MonitorLock(), memory, screen.Width, screen.Height);
+            TakenSlots = 1u << Slot;
             pci.Attach(Slot, 0, video.Function);
             user.Add(keyboard);
             user.Add(video.Display, pointer);
@@ -250,6 +310,13 @@ internal sealed class ParavirtualCatalog : IDisposable
         }
     }
 
+    private uint GetSlotBit(int slot, string device) => slot is >= 1 and < Slot && (TakenSlots & (1u << slot)) == 0
+        ? 1u << slot
+        : throw new MachineConfigurationException($"The PCI slot {slot} of '{device}' is taken, or there is none.");
+
+    // Machines that were saved before there was another way.
+    private static SocketSettings? GetVirtioSockets(MachineSettings settings) => settings.Sockets is { AreVirtio: true } sockets ? sockets : null;
+
     private int Check(ParavirtualDisk disk, IDiskPlaces places)
     {
         return disk.Number >= 0 && disk.Number < places.Count && _disks.Count(d => d.Number == disk.Number) == 1
@@ -257,36 +324,18 @@ internal sealed class ParavirtualCatalog : IDisposable
             : throw new MachineConfigurationException($"There is no place, or another disk, where '{disk.Name}' is to be; the machine has {places.Count} places.");
     }
 
-    private static byte[] GetHardwareAddress(MachineSettings settings, int index) =>
-        settings.Networks[index].HardwareAddress is { } given ? [.. given] : HardwareAddress.Create(settings.Name, index);
-
-    private LimitedNetwork Open(MachineSettings settings, int index, int queues = 1)
+    // A SCSI adapter with all disks, and cards, each in a slot before it.
+    private void AddVMware(MachineSettings settings, GuestMemory memory, PciBus bus, IMessageInterruptSink messages, DeviceCatalog devices)
     {
-        if (settings.Networks[index].QueuePairs > queues)
+        VmxnetPlaces networks = new(devices, bus, memory, messages, Slot);
+        NetworkPlaces = networks;
+        if (settings.Disks.Count > PvscsiController.MaximumTargets || settings.Networks.Count > networks.Count)
         {
-            throw new MachineConfigurationException("Only virtio's and Xen's network cards can have several pairs of queues, and this machine's are another hypervisor's.");
-        }
-
-        INetworkBackend[] lines = [.. VirtioCatalog.Open(settings.Networks[index], _notice)];
-        foreach (WireNetwork line in lines.Cast<WireNetwork>())
-        {
-            _own(line);
-        }
-
-        LimitedNetwork limited = new(lines, _clock, new MonitorLock(), settings.Networks[index].Limits) { HardwareAddress = GetHardwareAddress(settings, index) };
-        _networks.Add(limited);
-        return limited;
-    }
-
-    // A SCSI adapter with all disks, and cards behind it, as the functions of one PCI device.
-    private void AddVMware(MachineSettings settings, GuestMemory memory, PciBus bus, IMessageInterruptSink messages)
-    {
-        if (settings.Disks.Count > PvscsiController.MaximumTargets || settings.Networks.Count > MaximumNetworks)
-        {
-            throw new MachineConfigurationException($"A machine with VMware's devices has places for {PvscsiController.MaximumTargets} disks and {MaximumNetworks} network cards.");
+            throw new MachineConfigurationException($"A machine with VMware's devices has places for {PvscsiController.MaximumTargets} disks and {networks.Count} network cards.");
         }
 
         PvscsiController controller = new("pvscsi0", new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages);
+        TakenSlots = 1u << Slot;
         bus.Attach(Slot, 0, controller.Function);
         _devices.Add(controller);
         Places = new PvscsiDiskPlaces(controller);
@@ -295,13 +344,23 @@ internal sealed class ParavirtualCatalog : IDisposable
             controller.TryInsert(Check(disk, Places), disk.Limited, disk.Serial);
         }
 
-        for (int i = 0; i < settings.Networks.Count; i++)
+        TakenSlots |= 1u << SocketSlot;
+        foreach (NetworkSettings card in settings.Networks)
         {
-            LimitedNetwork limited = Open(settings, i);
-            string name = string.Create(CultureInfo.InvariantCulture, $"vmxnet{i}");
-            Vmxnet3Device card = new(name, new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, messages, limited.Lines[0], GetHardwareAddress(settings, i));
-            bus.Attach(Slot, i + 1, card.Function);
-            _devices.Add(card);
+            ParavirtualNetwork network = Connect(card, networks.Count, networks.MaximumQueuePairs);
+
+            // In machines that were saved before cards could go, they are functions of the adapter's slot.
+            network.Slot = card.Slot ?? (settings.Snapshot != null ? null : 31 - int.LeadingZeroCount((int)~TakenSlots));
+            TakenSlots |= network.Slot is { } slot ? GetSlotBit(slot, network.Name) : 0;
+            _devices.Add(networks.Add(network));
+        }
+
+        if (settings.Sockets is { AreVirtio: false } sockets)
+        {
+            // A guest's address has 32 bits.
+            VmciDevice device = new("vmci0", new MonitorLock(), new MonitorLock(), new MonitorLock(), memory, _clock, messages, VirtioCatalog.Open(sockets, _own), (uint)sockets.Address);
+            bus.Attach(SocketSlot, 0, device.Function);
+            _devices.Add(device);
         }
     }
 }

@@ -6,7 +6,7 @@ using Lamina.Storage;
 namespace Lamina.Vmm.Devices;
 
 /// <summary>A disk of a machine that shows another hypervisor than KVM, and what serves it.</summary>
-internal sealed class ParavirtualDisk : IDisposable
+internal sealed class ParavirtualDisk : IRemovable
 {
     private readonly DiskSettings _settings;
     private readonly TaskCompletionSource _removed = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -37,10 +37,10 @@ internal sealed class ParavirtualDisk : IDisposable
 
     public byte[] Serial { get; }
 
-    /// <summary>Whether somebody on the host wants it gone.</summary>
+    /// <inheritdoc/>
     public bool RemovalRequested { get; set; }
 
-    /// <summary>Completes when it is off the machine and closed.</summary>
+    /// <inheritdoc/>
     public Task Removed => _removed.Task;
 
     /// <inheritdoc/>

@@ -25,5 +25,5 @@ internal sealed class PvscsiDiskPlaces(PvscsiController controller) : IDiskPlace
     public void Remove(int number) => controller.Remove(number);
 
     /// <inheritdoc/>
-    public bool TryResize(int number, Action resize) => false;
+    public void Resize(int number, Action resize) => controller.Resize(number, resize);
 }

@@ -29,9 +29,5 @@ internal sealed class StorageDiskPlaces(StorageProvider adapter) : IDiskPlaces
     public void Remove(int number) => adapter.Remove(number);
 
     /// <inheritdoc/>
-    public bool TryResize(int number, Action resize)
-    {
-        adapter.Resize(number, resize);
-        return true;
-    }
+    public void Resize(int number, Action resize) => adapter.Resize(number, resize);
 }

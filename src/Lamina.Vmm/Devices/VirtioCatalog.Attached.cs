@@ -129,6 +129,13 @@ internal sealed partial class VirtioCatalog
         _takenSlots &= ~GetSlotBit(attached.Slot);
     }
 
+    /// <summary>Gives a device of a machine that runs, which is none of these, the last free slot. On the control thread.</summary>
+    /// <exception cref="MachineConfigurationException">There is none.</exception>
+    internal int TakeLastSlot(string device) => TakeSlot(Math.Max(LastSlot - int.LeadingZeroCount((int)~_takenSlots), 0) is not 0 and var last ? last : null, device);
+
+    /// <summary>Takes it back. On the control thread.</summary>
+    internal void FreeSlot(int slot) => _takenSlots &= ~GetSlotBit(slot);
+
     /// <summary>A network card's hardware address.</summary>
     internal byte[] GetHardwareAddress(NetworkSettings settings, int number) => settings.HardwareAddress is { } given ? [.. given] : HardwareAddress.Create(_settings.Name, number);
 

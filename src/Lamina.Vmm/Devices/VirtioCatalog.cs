@@ -46,10 +46,11 @@ internal sealed partial class VirtioCatalog : IDisposable
     /// <param name="messages">Where their interrupts go.</param>
     /// <param name="own">Takes what is to be disposed with the machine.</param>
     /// <param name="notice">Told what a person should know, while the machine runs. Any thread.</param>
+    /// <param name="takenSlots">Places on the bus that other devices have, a bit each.</param>
     /// <exception cref="StorageException">A disk cannot be opened.</exception>
     /// <exception cref="NetworkException">A network cannot be had.</exception>
     /// <exception cref="MachineConfigurationException">There are too many.</exception>
-    internal VirtioCatalog(MachineSettings settings, GuestMemory memory, IMachineClock clock, PciBus bus, AddressSpace mmio, IMessageInterruptSink messages, Action<IDisposable> own, Action<string> notice)
+    internal VirtioCatalog(MachineSettings settings, GuestMemory memory, IMachineClock clock, PciBus bus, AddressSpace mmio, IMessageInterruptSink messages, Action<IDisposable> own, Action<string> notice, uint takenSlots)
     {
         _settings = settings;
         _memory = memory;
@@ -59,11 +60,7 @@ internal sealed partial class VirtioCatalog : IDisposable
         _messages = messages;
         _notice = notice;
         own(this);
-        if (settings.Personality is PersonalityKind.VMware or PersonalityKind.Xen || settings.Screen != null)
-        {
-            _takenSlots |= GetSlotBit(ParavirtualCatalog.Slot);
-        }
-
+        _takenSlots |= takenSlots;
         foreach (int slot in settings.EmptySlots)
         {
             _takenSlots |= GetSlotBit(slot);

@@ -43,12 +43,11 @@ internal sealed class XenDiskPlaces(XenBusController bus) : IDiskPlaces
     }
 
     /// <inheritdoc/>
-    public bool TryResize(int number, Action resize)
+    public void Resize(int number, Action resize)
     {
         bus.Stop();
         resize();
         _disks[number]!.Resize();
         bus.Start();
-        return true;
     }
 }

@@ -27,21 +27,25 @@ public sealed class ReceiveHashTests
         System.Net.IPAddress.Parse(to).GetAddressBytes().CopyTo(frame, isOld ? 30 : 38);
         BinaryPrimitives.WriteUInt16BigEndian(frame.AsSpan(isOld ? 34 : 54), (ushort)fromPort);
         BinaryPrimitives.WriteUInt16BigEndian(frame.AsSpan(isOld ? 36 : 56), (ushort)toPort);
-        Assert.True(hash.TryCompute(frame, withPorts: false, out uint two));
-        Assert.True(hash.TryCompute(frame, withPorts: true, out uint four));
+        HashKinds ip = isOld ? HashKinds.Ip4 : HashKinds.Ip6;
+        HashKinds tcp = isOld ? HashKinds.Tcp4 : HashKinds.Tcp6;
+        Assert.Equal(ip, hash.Compute(frame, ip, out uint two));
+        Assert.Equal(tcp, hash.Compute(frame, HashKinds.All, out uint four));
         Assert.Equal((addresses, withPorts), (two, four));
+        Assert.Equal(HashKinds.None, hash.Compute(frame, HashKinds.All & ~(ip | tcp), out _));
 
         // A part of a packet has no ports.
         if (isOld)
         {
             frame[20] = 0x20;
-            Assert.True(hash.TryCompute(frame, withPorts: true, out uint part));
+            Assert.Equal(ip, hash.Compute(frame, HashKinds.All, out uint part));
             Assert.Equal(two, part);
+            Assert.Equal(HashKinds.None, hash.Compute(frame, tcp, out _));
         }
 
         for (int length = 0; length < (isOld ? 34 : 54); length++)
         {
-            Assert.False(hash.TryCompute(frame.AsSpan(0, length), withPorts: true, out _));
+            Assert.Equal(HashKinds.None, hash.Compute(frame.AsSpan(0, length), HashKinds.All, out _));
         }
     }
 }

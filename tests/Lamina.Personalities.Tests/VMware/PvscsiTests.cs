@@ -159,6 +159,51 @@ public sealed class PvscsiTests : IDisposable
     }
 
     [Fact]
+    public void ADriverHearsOfADiskThatHasGrownWithItsNextCommand()
+    {
+        SetUp();
+        _disk.Hold = true;
+        Put(1, Data, 512, "28000000000000000100");
+        Kick();
+        _disk.Hold = false;
+        byte[] larger = new byte[2 << 20];
+        _controller.Resize(0, () =>
+        {
+            Assert.Empty(_disk.Held);
+
+            // What comes meanwhile waits.
+            Put(2, Data, 512, "12000000240000000000");
+            Put(3, Data, 512, "28000007ff0000000100");
+            Put(4, Data, 512, "25000000000000000000");
+            Kick();
+            Assert.Equal(1u, _ram.Get<uint>(State + 12));
+            _disk.Content = larger;
+        });
+        Assert.Equal(4u, _ram.Get<uint>(State + 12));
+        Assert.Equal((2UL, 36UL, 0u), Completion(1));
+        Assert.Equal((3UL, 0UL, 0x0002_0000u), Completion(2));
+        Assert.Equal((6, 0x2a, 9), (_ram.Get<byte>(Sense + 2), _ram.Get<byte>(Sense + 12), _ram.Get<byte>(Sense + 13)));
+        Assert.Equal((4UL, 8UL, 0u), Completion(3));
+        Assert.Equal("00000FFF00000200", Convert.ToHexString(_ram.Get(Data, 8)));
+
+        // A machine that is saved before its driver has heard tells it afterwards.
+        _controller.Resize(0, static () => { });
+        _controller.Resize(5, static () => { });
+        _controller.Stop();
+        StateBag state = new();
+        _controller.Save(state);
+        Assert.Equal(1UL, state.Integers[18]);
+        state.Integers.Remove(18);
+        Assert.True(_controller.Restore(state), "A state of before disks could grow is taken.");
+        state.Integers[18] = 1;
+        Assert.True(_controller.Restore(state), "The state is taken.");
+        _controller.Start();
+        Put(5, Data, 512, "28000000000000000100");
+        Kick();
+        Assert.Equal((5UL, 0UL, 0x0002_0000u), Completion(4));
+    }
+
+    [Fact]
     public void AfterAResetNothingMoreIsWritten()
     {
         SetUp();

@@ -21,6 +21,10 @@ public sealed class Vmxnet3Tests : IDisposable
     private const uint RingSize = 32;
     private const uint Body = 1 << 14;
     private const uint ChecksumFeature = 1;
+    private const uint ScalingFeature = 2;
+    private const uint UntagFeature = 4;
+    private const uint Promiscuous = 0x10;
+    private const ulong Settings = GuestRam.Start + 0xa_0000;
     private const uint SegmentsFeature = 8;
     private const uint Transport = 34;
     private const NetworkOffloads All = NetworkOffloads.Checksum | NetworkOffloads.SegmentTcp4 | NetworkOffloads.SegmentTcp6;
@@ -315,6 +319,106 @@ public sealed class Vmxnet3Tests : IDisposable
     }
 
     [Fact]
+    public void FramesAreSpreadOverQueuesByTheirHash()
+    {
+        ReceiveHash hash = new();
+        byte[] key = new byte[40];
+        new Random(3).NextBytes(key);
+        hash.SetKey(key);
+        byte[] first = Frames.CreateTcp(10);
+        byte[] second = Frames.CreateTcp(10);
+        Assert.Equal(HashKinds.Tcp4, hash.Compute(first, HashKinds.All, out uint firstHash));
+        uint secondHash;
+        do
+        {
+            // Another port, until it is for another queue.
+            second[34]++;
+            hash.Compute(second, HashKinds.All, out secondHash);
+        }
+        while (secondHash % 3 % 2 == firstHash % 3 % 2);
+        PutScaling(15, 1, key, [0, 1, 0]);
+        ActivateReceive(2, ScalingFeature);
+        ulong queueOfFirst = firstHash % 3 % 2;
+        Assert.True(Arrive(first, segment: 0));
+        Assert.True(Arrive(second, segment: 0));
+        Assert.Equal((0x4800_c000u | ((uint)queueOfFirst << 16), firstHash), (ReadQueue(queueOfFirst, 0), ReadQueue(queueOfFirst, 4)));
+        Assert.Equal((0x4800_c000u | ((uint)(1 - queueOfFirst) << 16), secondHash), (ReadQueue(1 - queueOfFirst, 0), ReadQueue(1 - queueOfFirst, 4)));
+
+        // What is not IP has no hash, and is for the first queue; addresses alone are another kind.
+        Assert.True(Arrive(new byte[60], segment: 0));
+        Assert.Equal((0x4000_c001u, 0u), (ReadQueue(0, 16), ReadQueue(0, 20)));
+        PutScaling(1, 1, key, [1]);
+        Command(Vmxnet3Command.UpdateScalingTable);
+        hash.Compute(first, HashKinds.Ip4, out uint addresses);
+        Assert.True(Arrive(first, segment: 0));
+        Assert.Equal((0x4401_c001u, addresses), (ReadQueue(1, 16), ReadQueue(1, 20)));
+
+        // It is so after the machine was saved.
+        StateBag state = new();
+        _card.Stop();
+        _card.Save(state);
+        TestNetwork wire = new();
+        Vmxnet3Device after = new("card", new CheckedLock(), new CheckedLock(), new CheckedLock(), _ram.Memory, _messages, wire, [2, 0, 0, 0, 0, 1]);
+        Assert.True(after.Restore(state), "The state is taken.");
+        after.Start();
+        Assert.True(wire.Receiver!.TryReceive((byte[])[.. new byte[INetworkBackend.HeaderLength], .. first]));
+        Assert.Equal((0x4401_c002u, addresses), (ReadQueue(1, 32), ReadQueue(1, 36)));
+        state.Bytes[20] = [2];
+        Assert.False(after.Restore(state));
+    }
+
+    [Theory]
+    [InlineData(2, 40, 3, 0)] // Another function.
+    [InlineData(1, 39, 3, 0)] // A key of another length.
+    [InlineData(1, 40, 0, 0)] // A table of no length, or too long.
+    [InlineData(1, 40, 129, 0)]
+    [InlineData(1, 40, 3, 2)] // A queue that there is not.
+    public void SettingsOfSpreadingThatCannotBeLeaveAllWithTheFirstQueue(ushort function, ushort keyLength, ushort count, byte queue)
+    {
+        PutScaling(15, 1, new byte[40], [1, 1, 1]);
+        ActivateReceive(2, ScalingFeature);
+        PutScaling(15, function, new byte[40], [1, 1, queue == 0 ? (byte)1 : queue]);
+        _ram.Set(Settings + 4, keyLength);
+        _ram.Set(Settings + 6, count);
+        Command(Vmxnet3Command.UpdateScalingTable);
+        Assert.True(Arrive(Frames.CreateTcp(10), segment: 0));
+        Assert.Equal((0x4000_c000u, 0u), (ReadQueue(0, 0), ReadQueue(1, 0)));
+    }
+
+    [Fact]
+    public void TagsAreTakenOutAndNetworksThatNobodyWantsDoNotArrive()
+    {
+        Activate(features: UntagFeature | ChecksumFeature);
+        byte[] plain = WithChecksums(Frames.CreateTcp(10));
+        byte[] frame = [.. plain[..12], 0x81, 0, 0x60, 5, .. plain[12..]];
+        PutRx(0, Data, 2048, generation: true);
+        PutRx(1, Data + 2048, 2048, generation: true);
+        PutRx(2, Data + 4096, 2048, generation: true);
+        Assert.True(Arrive(frame, segment: 0));
+        Assert.Equal(plain, _ram.Get(Data, plain.Length));
+        Assert.Equal((0xc000u, 0x6005_8000u | (uint)plain.Length), (Completion(0).First, Completion(0).Length));
+        Assert.NotEqual(0u, Completion(0).Last & (1 << 16));
+
+        // A driver that names networks gets these, and what has no tag.
+        _ram.Set(Shared + 120, 1u);
+        Command(Vmxnet3Command.UpdateReceiveMode);
+        Assert.True(Arrive(frame, segment: 0));
+        Assert.Equal(0u, Completion(1).Last);
+        Assert.True(Arrive(plain, segment: 0));
+        Assert.Equal((0xc001u, (uint)plain.Length), (Completion(1).First, Completion(1).Length));
+        _ram.Set(Shared + 136, 1u << 5);
+        Command(Vmxnet3Command.UpdateVlanFilters);
+        Assert.True(Arrive(frame, segment: 0));
+        Assert.Equal(0x6005_8000u | (uint)plain.Length, Completion(2).Length);
+        StateBag state = new();
+        _card.Stop();
+        _card.Save(state);
+        Assert.Equal((0x20, 0UL), (state.Bytes[16][0], state.Integers[17]));
+        Assert.True(_card.Restore(state), "The state is taken.");
+        Assert.False(_card.Restore(state.Without(16)));
+    }
+
+    [Fact]
     public void WhatADriverGetsWrongStopsItsQueueOrIsRefused()
     {
         Activate();
@@ -403,6 +507,11 @@ public sealed class Vmxnet3Tests : IDisposable
 
         // A state of before there was any of this is that of a driver that takes none of it.
         state.Integers.Remove(11);
+        state.Bytes.Remove(16);
+        state.Integers.Remove(17);
+        state.Bytes.Remove(20);
+        state.Bytes.Remove(21);
+        state.Integers.Remove(22);
         Vmxnet3Device old = new("card", new CheckedLock(), new CheckedLock(), new CheckedLock(), _ram.Memory, _messages, wire, [2, 0, 0, 0, 0, 1]);
         Assert.True(old.Restore(state));
         old.Start();
@@ -418,6 +527,7 @@ public sealed class Vmxnet3Tests : IDisposable
         _ram.Set(Shared + 24, features);
         _ram.Set(Shared + 40, Queues);
         _ram.Set(Shared + 60, mostParts);
+        _ram.Set(Shared + 120, Promiscuous);
         _ram.Set(Shared + 62, queueCount);
         _ram.Set(Shared + 63, (byte)1);
         for (uint i = 0; i < Math.Max((uint)queueCount, 1); i++)
@@ -439,6 +549,47 @@ public sealed class Vmxnet3Tests : IDisposable
         WriteControl(0x10, (uint)Shared);
         WriteControl(0x18, 0);
         return Command(Vmxnet3Command.ActivateDevice);
+    }
+
+    private static ulong RxQueueRing(ulong queue) => GuestRam.Start + 0x8_0000 + (queue * 0x1000);
+
+    private static ulong RxQueueCompletions(ulong queue) => GuestRam.Start + 0x9_0000 + (queue * 0x1000);
+
+    // As many queues as that to receive, each with buffers.
+    private void ActivateReceive(byte queues, uint features)
+    {
+        Activate(features: features);
+        _ram.Set(Shared + 63, queues);
+        _ram.Set(Shared + 656, Settings);
+        for (uint i = 0; i < queues; i++)
+        {
+            ulong description = Queues + ((1 + i) * 256);
+            _ram.Memory.TryWrite(RxQueueRing(i), new byte[0x1000]);
+            _ram.Memory.TryWrite(RxQueueCompletions(i), new byte[0x1000]);
+            _ram.Set(description + 16, RxQueueRing(i));
+            _ram.Set(description + 32, RxQueueCompletions(i));
+            _ram.Set(description + 56, RingSize);
+            _ram.Set(description + 60, 0u);
+            _ram.Set(description + 64, RingSize);
+            for (uint place = 0; place < 4; place++)
+            {
+                PutRx(place, Data + (i * 0x4000) + (place * 2048), 2048, generation: true, ring: RxQueueRing(i));
+            }
+        }
+
+        Assert.Equal(0u, Command(Vmxnet3Command.ActivateDevice));
+    }
+
+    private uint ReadQueue(ulong queue, ulong offset) => _ram.Get<uint>(RxQueueCompletions(queue) + offset);
+
+    private void PutScaling(ushort kinds, ushort function, byte[] key, byte[] table)
+    {
+        _ram.Set(Settings, kinds);
+        _ram.Set(Settings + 2, function);
+        _ram.Set(Settings + 4, (ushort)key.Length);
+        _ram.Set(Settings + 6, (ushort)table.Length);
+        _ram.Memory.TryWrite(Settings + 8, key);
+        _ram.Memory.TryWrite(Settings + 48, table);
     }
 
     private void PutTx(uint index, ulong address, uint length, uint flags, bool generation, uint offload = 0)

@@ -38,6 +38,8 @@ internal static class KernelModules
         ["net/vmw_vsock/vsock", "net/vmw_vsock/vmw_vsock_virtio_transport_common", "net/vmw_vsock/vmw_vsock_virtio_transport"];
 
     private static readonly string[] HyperVSockets = ["net/vmw_vsock/vsock", "net/vmw_vsock/hv_sock"];
+    private static readonly string[] VMwareSockets = ["net/vmw_vsock/vsock", "drivers/misc/vmw_vmci/vmw_vmci", "net/vmw_vsock/vmw_vsock_vmci_transport"];
+
     /// <summary>Screen, keyboard and mouse, and what programs see these by.</summary>
     private static readonly string[] HyperVScreens = ["drivers/hid/hid", "drivers/hid/hid-hyperv", "drivers/input/serio/hyperv-keyboard", "drivers/input/evdev", "drivers/video/fbdev/hyperv_fb"];
     // The screen is built in, and the cloud kernel has no driver of the keyboard: it takes the PC's.
@@ -53,7 +55,7 @@ internal static class KernelModules
     public static IReadOnlyList<string> AllDisks { get; } = [.. Disks, .. ScsiDisks, .. VMwareDisks, .. HyperV, .. HyperVDisks, .. XenDisks, .. FileSystems];
 
     /// <summary>All of them, as paths in the package's module directory without ".ko".</summary>
-    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Generation, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. HyperVNetworks, .. XenNetworks, .. Shares, .. Sockets, .. HyperVSockets.Except(Sockets), .. Consoles, .. Balloons, .. HyperVBalloons, .. HyperVScreens, .. XenScreens.Except(HyperVScreens), .. Platform];
+    public static IReadOnlyList<string> All { get; } = [.. Panic, .. Generation, .. Virtio, .. AllDisks, .. Networks, .. VMwareNetworks, .. HyperVNetworks, .. XenNetworks, .. Shares, .. Sockets, .. HyperVSockets.Except(Sockets), .. VMwareSockets.Except(Sockets), .. Consoles, .. Balloons, .. HyperVBalloons, .. HyperVScreens, .. XenScreens.Except(HyperVScreens), .. Platform];
 
     /// <summary>Those for a machine, each after what it needs.</summary>
     public static IReadOnlyList<string> Select(GuestHardware hardware)
@@ -67,7 +69,7 @@ internal static class KernelModules
             .. hardware.HasFlag(GuestHardware.Disk) ? SelectDisks(hardware) : [],
             .. hardware.HasFlag(GuestHardware.Network) ? SelectNetworks(hardware) : [],
             .. hardware.HasFlag(GuestHardware.Share) ? Shares : [],
-            .. hardware.HasFlag(GuestHardware.Socket) ? hardware.HasFlag(GuestHardware.HyperV) ? HyperVSockets : Sockets : [],
+            .. hardware.HasFlag(GuestHardware.Socket) ? SelectSockets(hardware) : [],
             .. hardware.HasFlag(GuestHardware.Console) ? Consoles : [],
             .. hardware.HasFlag(GuestHardware.Balloon) ? hardware.HasFlag(GuestHardware.HyperV) ? HyperVBalloons : Balloons : [],
             .. hardware.HasFlag(GuestHardware.Screen) ? hardware.HasFlag(GuestHardware.Xen) ? XenScreens : HyperVScreens : [],
@@ -81,6 +83,13 @@ internal static class KernelModules
             : hardware.HasFlag(GuestHardware.Xen) ? XenNetworks
             : hardware.HasFlag(GuestHardware.HyperV) ? HyperVNetworks
             : Networks;
+    }
+
+    private static string[] SelectSockets(GuestHardware hardware)
+    {
+        return hardware.HasFlag(GuestHardware.VMware) ? VMwareSockets
+            : hardware.HasFlag(GuestHardware.HyperV) ? HyperVSockets
+            : Sockets;
     }
 
     private static string[] SelectDisks(GuestHardware hardware)

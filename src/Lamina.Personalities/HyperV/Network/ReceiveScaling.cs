@@ -99,7 +99,7 @@ internal sealed class ReceiveScaling
     /// <summary>The channel for a frame.</summary>
     internal int Select(ReadOnlySpan<byte> frame)
     {
-        return _count != 0 && _hash.TryCompute(frame, _withPorts, out uint hash) ? _table[hash & (uint)(_count - 1)] : 0;
+        return _count != 0 && _hash.Compute(frame, _withPorts ? HashKinds.All : HashKinds.Ip4 | HashKinds.Ip6, out uint hash) != HashKinds.None ? _table[hash & (uint)(_count - 1)] : 0;
     }
 
     /// <summary>Writes three fields.</summary>

@@ -38,7 +38,9 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
     private int _freeCount;
     private uint _interruptStatus;
     private uint _interruptMask;
+    private uint _grown;
     private bool _stopped = true;
+    private bool _paused;
 
     /// <summary>Makes an adapter without disks; the locks are its own.</summary>
     public PvscsiController(string name, ILock gate, ILock functionLock, ILock tableLock, GuestMemory memory, IMessageInterruptSink messages)
@@ -135,8 +137,26 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
         ScsiTarget? disk = _targets[target];
         _targets[target] = null;
         _removals[target] = default;
+        _grown &= ~(1u << target);
         _gate.Exit();
         disk?.Drain();
+    }
+
+    /// <summary>Changes a disk's size while nothing is under way there. The adapter has no message for that: the driver is told with its next command for the disk. Any thread.</summary>
+    public void Resize(int target, Action resize)
+    {
+        ArgumentNullException.ThrowIfNull(resize);
+        _gate.Enter();
+        _paused = true;
+        ScsiTarget? disk = _targets[target];
+        _gate.Exit();
+        disk?.Drain();
+        resize();
+        _gate.Enter();
+        _paused = false;
+        _grown |= disk is null ? 0 : 1u << target;
+        Process();
+        _gate.Exit();
     }
 
     /// <inheritdoc/>
@@ -254,6 +274,7 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
         _commands.Save(state, 3);
         _rings.Save(state, 8);
         _messages.Save(state, 14);
+        state.Write(18, (ulong)_grown);
         Function.Save(state, 20);
     }
 
@@ -261,6 +282,9 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
     public bool Restore(IStateReader state)
     {
         bool valid = state.TryTake(1, ref _interruptStatus) & state.TryTake(2, ref _interruptMask);
+
+        // Snapshots of before disks could grow have none of this.
+        _grown = state.TryRead(18, out ulong grown) ? (ushort)grown : 0u;
         return valid && ((_interruptStatus | _interruptMask) & ~AllInterrupts) == 0
             && _commands.Restore(state, 3) && _rings.Restore(state, 8) && _messages.Restore(state, 14) && Function.Restore(state, 20);
     }
@@ -323,7 +347,7 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
 
     private void Process()
     {
-        if (_stopped || !Function.IsBusMaster)
+        if (_stopped || _paused || !Function.IsBusMaster)
         {
             return;
         }
@@ -363,6 +387,15 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
         }
 
         descriptor.Command.CopyTo(request.Command);
+        uint grown = _grown & (1u << descriptor.Target);
+        if (grown != 0 && descriptor.Unit == 0 && (ScsiOperation)request.Command[0] is not (ScsiOperation.Inquiry or ScsiOperation.ReportLuns or ScsiOperation.RequestSense))
+        {
+            _grown &= ~grown;
+            request.Fail(SenseCode.CapacityChanged);
+            Finish(request);
+            return true;
+        }
+
         if (!target!.Submit(request, descriptor.Unit))
         {
             return false;

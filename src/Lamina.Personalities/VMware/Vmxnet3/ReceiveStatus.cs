@@ -9,6 +9,15 @@ namespace Lamina.Personalities.VMware.Vmxnet3;
 /// <param name="SegmentCount">How many they were, or as many as can be said.</param>
 internal readonly record struct ReceiveStatus(uint Bits, ushort SegmentSize, byte SegmentCount)
 {
+    /// <summary>The hash by which its queue was chosen.</summary>
+    internal uint Hash { get; init; }
+
+    /// <summary>What that is made of.</summary>
+    internal HashKinds HashKind { get; init; }
+
+    /// <summary>The tag that was taken out of it; null if there was none.</summary>
+    internal ushort? Tag { get; init; }
+
     private const uint TransportCorrect = 1 << 16;
     private const uint Udp = 1 << 17;
     private const uint Tcp = 1 << 18;

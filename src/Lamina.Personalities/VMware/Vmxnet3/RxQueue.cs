@@ -15,6 +15,11 @@ internal sealed class RxQueue(GuestMemory memory, int number)
     private const uint EndOfPacket = 1 << 14;
     private const uint StartOfPacket = 1 << 15;
     private const int QueueShift = 16;
+
+    // In the last byte of the first word.
+    private const int HashTypeShift = 2;
+    private const uint TagStripped = 1 << 15;
+    private const int TagShift = 16;
     private const uint ChecksumNotCalculated = 1 << 30;
     private const uint CompletionType = 3 << 24;
     private const uint SegmentedCompletionType = 4 << 24;
@@ -189,12 +194,30 @@ internal sealed class RxQueue(GuestMemory memory, int number)
         uint queue = (uint)(number + (part.Ring * _queueCount));
         BinaryPrimitives.WriteUInt32LittleEndian(
             descriptor, part.Index | (isLast ? EndOfPacket : 0) | (isFirst ? StartOfPacket : 0) | (queue << QueueShift) | (status.Bits == 0 ? ChecksumNotCalculated : 0));
-        descriptor[4] = status.SegmentCount;
-        BinaryPrimitives.WriteUInt32LittleEndian(descriptor[8..], length);
+        if (status.SegmentSize != 0)
+        {
+            descriptor[4] = status.SegmentCount;
+        }
+        else if (status.HashKind != HashKinds.None)
+        {
+            // Completions of segments that were left together have another use of these.
+            BinaryPrimitives.WriteUInt32LittleEndian(descriptor[4..], status.Hash);
+            descriptor[3] |= (byte)(GetHashType(status.HashKind) << HashTypeShift);
+        }
+
+        BinaryPrimitives.WriteUInt32LittleEndian(descriptor[8..], length | (status.Tag is { } tag ? TagStripped | ((uint)tag << TagShift) : 0));
         uint type = status.SegmentSize != 0 ? SegmentedCompletionType : CompletionType;
         BinaryPrimitives.WriteUInt32LittleEndian(descriptor[12..], status.SegmentSize | status.Bits | type | (_completions.Generation ? CompletionGeneration : 0));
         _completions.Put(descriptor);
     }
+
+    private static int GetHashType(HashKinds kind) => kind switch
+    {
+        HashKinds.Ip4 => 1,
+        HashKinds.Tcp4 => 2,
+        HashKinds.Ip6 => 3,
+        _ => 4,
+    };
 
     private readonly record struct Part(ulong Address, uint Length, uint Index, int Ring);
 }

@@ -14,6 +14,9 @@ internal static class SharedArea
     internal const int AutoMask = 80;
     internal const int InterruptCount = 81;
     internal const int EventInterrupt = 82;
+    internal const int ReceiveMode = 120;
+    internal const int VlanTable = 136;
+    internal const int ScalingSettings = 656;
     internal const int EventCause = 696;
 
     internal const int QueueLength = 256;

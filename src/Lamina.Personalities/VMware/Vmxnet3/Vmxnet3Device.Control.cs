@@ -24,6 +24,8 @@ public sealed partial class Vmxnet3Device
         _interrupts.Save(state, 8);
         state.Write(11, _features | ((ulong)_revision << 32) | ((ulong)(uint)_mostParts << 40));
         Function.Save(state, 12);
+        _vlans.Save(state, 16);
+        _scaling.Save(state, 20);
         for (int i = 0; i < MaximumQueues; i++)
         {
             _transmit[i].Save(state, (ushort)(32 + (i * 16)));
@@ -43,7 +45,7 @@ public sealed partial class Vmxnet3Device
         // Snapshots of before it took such frames have none of this.
         ulong offloads = state.TryRead(11, out ulong saved) ? saved : (ulong)ushort.MaxValue << 40;
         (_features, _revision, _mostParts) = ((uint)offloads, (byte)(offloads >> 32), (ushort)(offloads >> 40));
-        valid = valid && _interrupts.Restore(state, 8) && Function.Restore(state, 12);
+        valid = valid && _interrupts.Restore(state, 8) && Function.Restore(state, 12) && _vlans.Restore(state, 16) && _scaling.Restore(state, 20, receive);
         for (int i = 0; i < MaximumQueues && valid; i++)
         {
             valid = _transmit[i].Restore(state, (ushort)(32 + (i * 16))) && _receive[i].Restore(state, (ushort)(32 + ((MaximumQueues + i) * 16)));
@@ -111,6 +113,13 @@ public sealed partial class Vmxnet3Device
             case Vmxnet3Command.UpdateFeatures when _active && _memory.TryRead(_shared + SharedArea.Features, out uint features):
                 _features = features;
                 SetReceiveOffloads();
+                ReadScaling();
+                break;
+            case Vmxnet3Command.UpdateReceiveMode or Vmxnet3Command.UpdateVlanFilters when _active:
+                _vlans.Read(_memory, _shared);
+                break;
+            case Vmxnet3Command.UpdateScalingTable when _active:
+                ReadScaling();
                 break;
             case Vmxnet3Command.GetQueueStatus or Vmxnet3Command.GetStatistics:
                 DescribeQueues(command == Vmxnet3Command.GetStatistics);

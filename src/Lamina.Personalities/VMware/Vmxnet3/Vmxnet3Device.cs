@@ -11,8 +11,8 @@ using Lamina.Personalities.Network;
 namespace Lamina.Personalities.VMware.Vmxnet3;
 
 /// <summary>
-/// VMware's third paravirtual network card, in its first two revisions, as Linux's driver describes it (drivers/net/vmxnet3): several queues to send, checksums and segmentation, 802.1Q tags on the way
-/// out. Arriving packets go to the first queue, with their checksums looked at, and as long as the wire has them if the driver takes such.
+/// VMware's third paravirtual network card, in its first two revisions, as Linux's driver describes it (drivers/net/vmxnet3): several queues each way, checksums and segmentation, 802.1Q tags. Arriving packets go
+/// to the queue that their hash names, with their checksums looked at, without their tags and only of the networks that the driver wants if it says so, and as long as the wire has them if the driver takes such.
 /// </summary>
 public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkReceiver
 {
@@ -24,7 +24,10 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     private const uint LinkEvent = 1 << 2;
     private const uint DeviceId = 0x07b0;
     private const int AddressLength = 6;
+    private const int LongestFrame = 68 << 10;
     private const uint ChecksumFeature = 1;
+    private const uint ScalingFeature = 2;
+    private const uint UntagFeature = 4;
     private const uint SegmentsFeature = 8;
     private const uint SecondRevision = 2;
 
@@ -35,6 +38,9 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     private readonly InterruptVectors _interrupts;
     private readonly PacketSender _sender;
     private readonly ControlWindow _control;
+    private readonly ReceiveScaling _scaling = new();
+    private readonly VlanFilter _vlans = new();
+    private readonly byte[] _untagged = new byte[LongestFrame];
     private readonly TxQueue[] _transmit = new TxQueue[MaximumQueues];
     private readonly RxQueue[] _receive = new RxQueue[MaximumQueues];
     private readonly byte[] _address = new byte[AddressLength];
@@ -51,6 +57,7 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     private bool _stopped = true;
     private bool _linkUp = true;
     private bool _receiverWaits;
+    private int _waitingQueue;
 
     /// <summary>Makes a card; the locks are its own.</summary>
     public Vmxnet3Device(
@@ -132,7 +139,7 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     public bool TryReceive(ReadOnlySpan<byte> packet)
     {
         _gate.Enter();
-        bool taken = !IsRunning || !_receive[0].IsActive || packet.Length <= INetworkBackend.HeaderLength || Deliver(packet[..INetworkBackend.HeaderLength], packet[INetworkBackend.HeaderLength..]);
+        bool taken = !IsRunning || packet.Length <= INetworkBackend.HeaderLength || Deliver(packet[..INetworkBackend.HeaderLength], packet[INetworkBackend.HeaderLength..]);
         _gate.Exit();
         return taken;
     }
@@ -199,7 +206,7 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
         _receiverWaits = false;
         if (waited)
         {
-            _receive[0].AskForUpdates(false);
+            _receive[_waitingQueue].AskForUpdates(false);
         }
 
         return waited;
@@ -216,13 +223,28 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
 
     private bool Deliver(ReadOnlySpan<byte> header, ReadOnlySpan<byte> frame)
     {
-        RxQueue queue = _receive[0];
+        bool tagged = VlanFilter.TryGetTag(frame, out ushort tag);
+        int number = _scaling.Select(frame, out uint hash, out HashKinds kind);
+        RxQueue queue = _receive[number];
+        if ((tagged && !_vlans.Wants(tag)) || !queue.IsActive)
+        {
+            return true;
+        }
+
         ArrivedFrame arrived = ArrivedFrame.Read(header, frame);
 
         // What was sent on to a driver that has taken such is lost to one that does not any more.
         if (!ReceiveStatus.TryRead(arrived, frame, TakesChecksums, TakesSegments, out ReceiveStatus status))
         {
             return true;
+        }
+
+        status = status with { Hash = hash, HashKind = kind };
+        if (tagged && (_features & UntagFeature) != 0 && frame.Length <= LongestFrame)
+        {
+            status = status with { Tag = tag };
+            frame = Untag(frame);
+            arrived = arrived.ChecksumPlace == 0 ? arrived : arrived with { ChecksumPlace = arrived.ChecksumPlace - VlanFilter.TagLength };
         }
 
         if (!queue.TryDeliver(frame, arrived, status, _mostParts, out bool tooLong))
@@ -232,7 +254,7 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
             Interlocked.MemoryBarrier();
             if (tooLong || !queue.TryDeliver(frame, arrived, status, _mostParts, out tooLong))
             {
-                _receiverWaits = !tooLong;
+                (_receiverWaits, _waitingQueue) = (!tooLong, number);
                 return tooLong;
             }
 
@@ -241,6 +263,22 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
 
         _interrupts.Raise(queue.Interrupt);
         return true;
+    }
+
+    private ReadOnlySpan<byte> Untag(ReadOnlySpan<byte> frame)
+    {
+        frame[..VlanFilter.TagOffset].CopyTo(_untagged);
+        frame[(VlanFilter.TagOffset + VlanFilter.TagLength)..].CopyTo(_untagged.AsSpan(VlanFilter.TagOffset));
+        return _untagged.AsSpan(0, frame.Length - VlanFilter.TagLength);
+    }
+
+    private void ReadScaling()
+    {
+        _scaling.Reset();
+        if ((_features & ScalingFeature) != 0 && _memory.TryRead(_shared + SharedArea.ScalingSettings, out ulong settings))
+        {
+            _scaling.Read(_memory, settings, _receiveCount);
+        }
     }
 
     private void TransmitAll()
@@ -290,6 +328,7 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
         SetReceiveOffloads();
         _receiverWaits = false;
         _transmitCount = _receiveCount = 0;
+        _scaling.Reset();
         _sender.Reset();
         _interrupts.Reset();
         foreach (TxQueue queue in _transmit)
@@ -339,6 +378,8 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
         _mostParts = BinaryPrimitives.ReadUInt16LittleEndian(shared[SharedArea.MaximumReceiveParts..]) is not 0 and var parts ? parts : ushort.MaxValue;
         _features = BinaryPrimitives.ReadUInt32LittleEndian(shared[SharedArea.Features..]);
         (_transmitCount, _receiveCount, _active) = (transmit, receive, true);
+        _vlans.Read(_memory, _shared);
+        ReadScaling();
         SetReceiveOffloads();
         return true;
     }

@@ -22,8 +22,15 @@ public sealed partial class XenBusController
         return
         [
             new BackEndRecord(this, "blkback0", "vbd", null),
-            .. Array.ConvertAll(cards, c => new BackEndRecord(this, string.Create(CultureInfo.InvariantCulture, $"{GetRecordName(c.Type)}{c.Number}"), c.Type, c.Number)),
+            .. Array.ConvertAll(cards, CreateDeviceState),
         ];
+    }
+
+    /// <summary>The record of a network card, or of the screen or the keyboard: for a card that has come while the machine runs.</summary>
+    public IDevice CreateDeviceState(BackEnd backEnd)
+    {
+        ArgumentNullException.ThrowIfNull(backEnd);
+        return new BackEndRecord(this, string.Create(CultureInfo.InvariantCulture, $"{GetRecordName(backEnd.Type)}{backEnd.Number}"), backEnd.Type, backEnd.Number);
     }
 
     private static string GetRecordName(string type) => type switch
