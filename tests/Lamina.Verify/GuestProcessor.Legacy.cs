@@ -19,7 +19,13 @@ internal sealed unsafe partial class GuestProcessor
             c->Segments[n] = new SegmentCache { Selector = s.Selector, Base = s.Base, Limit = s.Limit, Attributes = s.Attributes };
         }
 
-        DescriptorList.All.CopyTo(new Span<ulong>(_tables + Gdt, DescriptorList.All.Length));
+        DescriptorList.All.CopyTo(_tables.Descriptors);
+        for (int n = 0; n < DescriptorList.LocalCount; n++)
+        {
+            _tables.LocalDescriptors[n] = DescriptorList.GetLocal(test.Segments, n);
+        }
+
+        c->LocalDescriptorTable = new SegmentCache { Base = GuestTables.High + GuestTables.Ldt, Limit = (DescriptorList.LocalCount * sizeof(ulong)) - 1, Attributes = 0x82 };
         c->Cpl = UserLevel;
         c->Halted = false;
         c->InterruptShadow = false;
@@ -39,7 +45,7 @@ internal sealed unsafe partial class GuestProcessor
         result.Accessed = 0;
         for (int n = 0; n < DescriptorList.All.Length; n++)
         {
-            bool set = (((ulong*)(_tables + Gdt))[n] & ~DescriptorList.All[n] & AccessedBit) != 0;
+            bool set = (_tables.Descriptors[n] & ~DescriptorList.All[n] & AccessedBit) != 0;
             result.Accessed |= (ushort)(set ? 1 << n : 0);
         }
     }
@@ -47,25 +53,10 @@ internal sealed unsafe partial class GuestProcessor
     // A software interrupt is delivered by the instruction itself: what it interrupted is in the frame.
     private void TakeDelivered(ProcessorContext* c, ref CaseResult result)
     {
-        result.Vector = (int)((c->Rip - High - Handlers) / HandlerSize);
-        ulong* frame = (ulong*)(_tables + (c->Registers[4] - High));
+        result.Vector = (int)GuestTables.Handler(c->Rip);
         Store(c, ref result.State);
         StoreSegments(c, ref result);
-        TakeFrame(frame, ref result);
+        GuestTables.TakeFrame(_tables.Frame(c->Registers[4]), ref result);
         result.IsDelivered = true;
-    }
-
-    // RIP, CS, RFLAGS, RSP and SS of what was interrupted. The hidden parts of CS and SS are lost.
-    private static void TakeFrame(ulong* frame, ref CaseResult result)
-    {
-        const int stackPointer = 4;
-        result.Rip = frame[0];
-        result.Segments[SegmentValues.Cs] = new SegmentValue((ushort)frame[1], 0, 0, 0);
-        result.Segments[SegmentValues.Ss] = new SegmentValue((ushort)frame[4], 0, 0, 0);
-        result.State.Flags = frame[2];
-        fixed (ulong* general = result.State.General)
-        {
-            general[stackPointer] = frame[3];
-        }
     }
 }

@@ -47,7 +47,7 @@ internal sealed unsafe partial class LegacyCaseGenerator
             }
 
             attributes ^= random.OneIn(3) && attributes != SegmentValue.Unusable && n != SegmentValues.Cs ? narrow : 0;
-            ushort selector = (ushort)((random.Next(DescriptorList.All.Length) << 3) | 3);
+            ushort selector = attributes == SegmentValue.Unusable ? (ushort)0 : DescriptorList.Own(n);
             test.Segments[n] = new SegmentValue(selector, start, limit, attributes);
         }
 
@@ -169,7 +169,7 @@ internal sealed unsafe partial class LegacyCaseGenerator
 
         if ((i.IsVsib || IsMasked(i)) && number != SegmentValues.Cs)
         {
-            test.Segments[number] = new SegmentValue(0x1b, 0, uint.MaxValue, FlatData);
+            test.Segments[number] = new SegmentValue(DescriptorList.Own(number), 0, uint.MaxValue, FlatData);
         }
 
         int size = Math.Max(i.MemorySize.GetSize(), 1);
@@ -243,8 +243,14 @@ internal sealed unsafe partial class LegacyCaseGenerator
 
     private static bool IsMasked(in Instruction i) => i.Mnemonic is Mnemonic.Vmaskmovps or Mnemonic.Vmaskmovpd or Mnemonic.Vpmaskmovd or Mnemonic.Vpmaskmovq;
 
-    private static ushort SomeSelector(ref CaseRandom random) =>
-        (ushort)((random.Next(DescriptorList.All.Length + (random.OneIn(8) ? 8 : 0)) << 3) | (random.OneIn(3) ? random.Next(8) : 3));
+    // Of the local table, which hosts have too, as often as of the global one.
+    private static ushort SomeSelector(ref CaseRandom random)
+    {
+        const int local = 4;
+        bool own = random.OneIn(2);
+        int count = (own ? DescriptorList.LocalCount : DescriptorList.All.Length) + (random.OneIn(8) ? 8 : 0);
+        return (ushort)((random.Next(count) << 3) | (own ? local : 0) | (random.OneIn(3) ? random.Next(8) : 3));
+    }
 
     // Offsets near the limit of the code.
     private static uint NearCode(ref CaseRandom random, TestCase test) =>

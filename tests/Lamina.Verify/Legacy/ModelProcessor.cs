@@ -25,6 +25,7 @@ internal sealed unsafe partial class ModelProcessor
     private const ulong AllFlags = 0x3f_7fd5;
     private readonly uint[] _registers = new uint[8];
     private SegmentValues _segments;
+    private SegmentValues _local;
     private uint _flags;
     private uint _ip;
     private uint _start;
@@ -36,6 +37,12 @@ internal sealed unsafe partial class ModelProcessor
     private bool _isPartial;
     private ushort _accessed;
 
+    /// <summary>Whether it looked into the global descriptor table.</summary>
+    public bool LoadsGlobal { get; private set; }
+
+    /// <summary>Whether both operands of a string instruction are refused: which one processors name is theirs.</summary>
+    public bool FaultsTwice { get; private set; }
+
     /// <summary>Takes the registers of a case.</summary>
     public void Load(TestCase test)
     {
@@ -45,6 +52,9 @@ internal sealed unsafe partial class ModelProcessor
         }
 
         _segments = test.Segments;
+        _local = test.Segments;
+        LoadsGlobal = false;
+        FaultsTwice = false;
         _flags = (uint)test.State.Flags;
         _start = (uint)Arena.Slot - test.Segments[SegmentValues.Cs].Base;
         _ip = _start + (uint)test.Length;
