@@ -32,6 +32,17 @@ public sealed partial class VerifyTests
         Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("real")]
+    [InlineData("v86")]
+    public async Task CodeOfRealAndVirtual8086ModeDoesWhatTheManualSays(string mode)
+    {
+        (int status, string output) = await Run(["--bits", "16", "--mode", mode, "--failures", "3", .. HowMany("300000")]);
+        Assert.SkipUnless(status == 0 || MakerIsListed(), $"What processors of this maker do in their own way is not listed yet: {output}");
+        Assert.True(status == 0, output);
+        Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
+    }
+
     // The translator's second tier looks over the boundaries of instructions, and over jumps.
     [Theory]
     [InlineData("interpreter", "15000", "0")]
@@ -203,6 +214,9 @@ public sealed partial class VerifyTests
         (status, output) = await Run("--sequence", "9");
         Assert.Equal(2, status);
         Assert.Contains("'9'", output, StringComparison.Ordinal);
+        (status, output) = await Run("--mode", "real");
+        Assert.Equal(2, status);
+        Assert.Contains("--bits 16", output, StringComparison.Ordinal);
         (status, output) = await Run("--jumps", "2");
         Assert.Equal(2, status);
         Assert.Contains("--sequence", output, StringComparison.Ordinal);

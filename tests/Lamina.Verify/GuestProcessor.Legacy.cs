@@ -11,8 +11,39 @@ internal sealed unsafe partial class GuestProcessor
     private const int UserLevel = 3;
     private const ulong AccessedBit = 1UL << 40;
 
+    private CodeMode _mode;
+
+    // Real mode has its interrupt vectors in the data that cannot be written.
+    private void SetMode(ProcessorContext* c, CodeMode mode)
+    {
+        const ulong enabled = 0x8005_0033;
+        const ulong real = 0x32;
+        const ulong longMode = 0xd01;
+        const ulong noExecute = 0x800;
+        if (mode == _mode)
+        {
+            return;
+        }
+
+        _mode = mode;
+        c->Cr0 = mode == CodeMode.Real ? real : enabled;
+        c->Efer = mode == CodeMode.Protected ? longMode : noExecute;
+        c->Cr3 = mode == CodeMode.Protected ? GuestTables.Root : GuestTables.LegacyRoot;
+        c->IdtBase = mode == CodeMode.Real ? Arena.ReadOnly : GuestTables.High + GuestTables.Idt;
+        c->IdtLimit = mode == CodeMode.Real ? ModelProcessor.RealVectorsLimit : GuestTables.IdtLimit;
+        if (mode == CodeMode.V86 && !_processor.LoadPageDirectoryPointers(c->Cr3))
+        {
+            throw new InvalidOperationException("The page tables of virtual-8086 mode are wrong.");
+        }
+
+        Flags.Set(c, 2);
+        ProcessorMode.Update(c);
+        MemoryUnit.FlushTlb(c);
+    }
+
     private void LoadSegments(ProcessorContext* c, TestCase test)
     {
+        SetMode(c, test.Mode);
         for (int n = 0; n < SegmentValues.Count; n++)
         {
             SegmentValue s = test.Segments[n];
@@ -30,7 +61,7 @@ internal sealed unsafe partial class GuestProcessor
         c->Halted = false;
         c->InterruptShadow = false;
         c->StackSegmentShadow = false;
-        Flags.Set(c, 2);
+        Flags.Set(c, 2 | (test.Mode == CodeMode.V86 ? Flags.Virtual8086 : 0));
         ProcessorMode.Update(c);
     }
 

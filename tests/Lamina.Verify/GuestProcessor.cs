@@ -32,9 +32,9 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
         _memory = new GuestMemory(
         [
             new GuestMemoryRegion(0, GuestTables.Size, (nint)_tables.Pointer),
-            new GuestMemoryRegion(Arena.Code, Arena.PageSize, (nint)Arena.Code),
+            new GuestMemoryRegion(Arena.Code, Arena.PageSize, arena.CodeAlias),
             new GuestMemoryRegion(Arena.Data, Arena.DataSize, (nint)Arena.Data),
-            new GuestMemoryRegion(Arena.ReadOnly, Arena.PageSize, (nint)Arena.ReadOnly),
+            new GuestMemoryRegion(Arena.ReadOnly, Arena.PageSize, arena.ReadOnlyAlias),
         ]);
         NoLock none = new();
         _partition = new SoftwarePartition(
@@ -70,6 +70,7 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
     // With the host's selectors, and its descriptors.
     private void LoadWideSegments(ProcessorContext* c)
     {
+        SetMode(c, CodeMode.Protected);
         bool updates = c->CodeSize != 8 || c->Cpl != UserLevel;
         for (int n = 0; n < SegmentValues.Count; n++)
         {
@@ -132,7 +133,7 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
         // Handlers of branches set RIP, the others leave it to the caller.
         result.Rip = result.Vector == CaseResult.None && c->Rip == start ? start + (ulong)test.Length : c->Rip;
         result.Address = c->Cr2;
-        if (result.Vector == CaseResult.None && c->Cpl != UserLevel)
+        if (result.Vector == CaseResult.None && c->Cpl != UserLevel && test.Mode != CodeMode.Real)
         {
             TakeDelivered(c, ref result);
         }

@@ -15,8 +15,11 @@ internal sealed unsafe class GuestTables : IDisposable
 
     /// <summary>Value of CR3.</summary>
     public const ulong Root = 0x1000;
+
+    /// <summary>Value of CR3 outside of long mode.</summary>
+    public const ulong LegacyRoot = 0x5c00;
     public const ulong Idt = 0x5000;
-    public const int IdtLimit = (Vectors * 16) - 1;
+    public const ushort IdtLimit = (Vectors * 16) - 1;
     public const ulong Gdt = 0x5800;
     public const ulong Ldt = 0x5900;
     public const ulong TaskState = 0x7000;
@@ -47,6 +50,7 @@ internal sealed unsafe class GuestTables : IDisposable
         *(ulong*)(Pointer + Root) = 0x2000 | Present | Writable | User;
         *(ulong*)(Pointer + 0x2000 + ((Arena.Start >> 30) * 8)) = 0x3000 | Present | Writable | User;
         *(ulong*)(Pointer + 0x3000 + (((Arena.Start >> 21) & 511) * 8)) = 0x4000 | Present | Writable | User;
+        *(ulong*)(Pointer + LegacyRoot) = 0x3000 | Present;
         SetPage(Arena.Code, Present | User);
         for (int offset = 0; offset < Arena.DataSize; offset += Arena.PageSize)
         {

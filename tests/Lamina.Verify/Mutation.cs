@@ -96,6 +96,23 @@ internal sealed unsafe class Mutation
             result.State.General[1] -= i.Mnemonic == Mnemonic.Loop && result.Vector == CaseResult.None && (ushort)test.State.General[1] == 0 && test.State.General[1] >= 0x1_0000 ? 0x1_0000UL : 0) { Bits = 16 },
         new("jump-limit", static (TestCase _, in Instruction i, ref CaseResult result) => result.Vector = i.Code == Code.Je_rel16 && result.Vector == GeneralProtection ? CaseResult.None : result.Vector) { Bits = 16 },
         new("popped-flags", static (TestCase _, in Instruction i, ref CaseResult result) => Flip(ref result, i.Code == Code.Popfw, Direction)) { Bits = 16 },
+        new("real-segment-base", static (TestCase _, in Instruction i, ref CaseResult result) =>
+        {
+            if (i.Mnemonic == Mnemonic.Les && result.Vector == CaseResult.None)
+            {
+                result.Segments[SegmentValues.Es] = result.Segments[SegmentValues.Es] with { Base = result.Segments[SegmentValues.Es].Base ^ 0x10 };
+            }
+        }) { Bits = 16, Mode = CodeMode.Real },
+        new("real-interrupt-flags", static (TestCase _, in Instruction i, ref CaseResult result) => result.State.Flags |= i.Mnemonic == Mnemonic.Int && result.Vector == CaseResult.None ? 0x200UL : 0) { Bits = 16, Mode = CodeMode.Real },
+        new("real-limit", static (TestCase test, in Instruction i, ref CaseResult result) => Pass(test, i.Code == Code.Add_rm16_r16 && result.Vector == GeneralProtection, ref result)) { Bits = 16, Mode = CodeMode.Real },
+        new("v86-privilege", static (TestCase test, in Instruction i, ref CaseResult result) => Pass(test, i.Code == Code.Pushfw && result.Vector == GeneralProtection, ref result)) { Bits = 16, Mode = CodeMode.V86 },
+        new("v86-loaded-limit", static (TestCase _, in Instruction i, ref CaseResult result) =>
+        {
+            if (i.Code == Code.Mov_Sreg_rm16 && i.Op0Register == Register.ES && result.Vector == CaseResult.None)
+            {
+                result.Segments[SegmentValues.Es] = result.Segments[SegmentValues.Es] with { Limit = uint.MaxValue };
+            }
+        }) { Bits = 16, Mode = CodeMode.V86 },
     ];
 
     private readonly Change _change;
@@ -114,6 +131,9 @@ internal sealed unsafe class Mutation
 
     /// <summary>Size of the code that it shows in.</summary>
     public int Bits { get; private init; } = 64;
+
+    /// <summary>Mode that it shows in.</summary>
+    public CodeMode Mode { get; private init; }
 
     /// <summary>Most instructions of the sequences that it shows in, or 0.</summary>
     public int Sequence { get; private init; }

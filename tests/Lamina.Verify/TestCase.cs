@@ -20,6 +20,9 @@ internal sealed class TestCase
     /// <summary>Default size of the code segment: 16, 32 or 64.</summary>
     public int Bits { get; set; } = 64;
 
+    /// <summary>Mode of 16-bit code.</summary>
+    public CodeMode Mode { get; set; }
+
     /// <summary>Lengths of the instructions of a sequence; none: it is a single one.</summary>
     public List<int> Lengths { get; } = [];
 
@@ -111,7 +114,7 @@ internal sealed class TestCase
 
     public TestCase Copy()
     {
-        TestCase copy = new() { Length = Length, State = State, Bits = Bits, Segments = Segments, LoadsSegments = LoadsSegments };
+        TestCase copy = new() { Length = Length, State = State, Bits = Bits, Mode = Mode, Segments = Segments, LoadsSegments = LoadsSegments };
         copy.Lengths.AddRange(Lengths);
         copy.DeadFlags.AddRange(DeadFlags);
         copy.Counter = Counter;

@@ -24,10 +24,11 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         int bits = options.Bits != 0 ? options.Bits : mutation?.Bits ?? 64;
         List<List<Template>> instructions = InstructionList.Find(bits);
         int sequence = options.Sequence != 0 ? options.Sequence : mutation?.Sequence ?? 0;
-        return RunRandom(comparer, sequence != 0 ? new SequenceGenerator(instructions, sequence, Math.Max(options.Jumps, mutation?.Jumps ?? 0)) : Source(bits, instructions), new Coverage([.. instructions.Select(static t => t[0].Code)]), bits);
+        CodeMode mode = options.Mode != CodeMode.Protected ? options.Mode : mutation?.Mode ?? CodeMode.Protected;
+        return RunRandom(comparer, sequence != 0 ? new SequenceGenerator(instructions, sequence, Math.Max(options.Jumps, mutation?.Jumps ?? 0)) : Source(bits, instructions, mode), new Coverage([.. instructions.Select(static t => t[0].Code)]), bits != 64 && mode == CodeMode.Protected);
     }
 
-    private static ICaseSource Source(int bits, List<List<Template>> instructions) => bits == 64 ? new CaseGenerator(instructions) : new LegacyCaseGenerator(instructions, bits);
+    private static ICaseSource Source(int bits, List<List<Template>> instructions, CodeMode mode = CodeMode.Protected) => bits == 64 ? new CaseGenerator(instructions) : new LegacyCaseGenerator(instructions, bits, mode);
 
     private int Replay(Comparer comparer)
     {
@@ -55,7 +56,7 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         return failures;
     }
 
-    private int RunRandom(Comparer comparer, ICaseSource generator, Coverage coverage, int bits)
+    private int RunRandom(Comparer comparer, ICaseSource generator, Coverage coverage, bool hasSegments)
     {
         Shrinker shrinker = new(comparer, generator);
         TestCase test = new();
@@ -108,7 +109,7 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{coverage.Cases} cases in {seconds:F1} s, {coverage.Cases / (Environment.CpuUsage.TotalTime - used).TotalSeconds:F0} for each second of processor time, {coverage.Invalid} of them no instructions, {failures} differences, {comparer.Unconfirmed} that did not show again, {comparer.Unjudged} more that nothing says the end of, {coverage.Missing.Count()} forms not met"));
-        if (bits != 64)
+        if (hasSegments)
         {
             output.WriteLine(comparer.HasNative
                 ? string.Create(CultureInfo.InvariantCulture, $"{comparer.NativeCases} of them the host executed as they are, with its own segments")

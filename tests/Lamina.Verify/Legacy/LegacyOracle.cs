@@ -25,6 +25,15 @@ internal sealed unsafe class LegacyOracle(NativeOracle native)
             return false;
         }
 
+        if (test.Mode != CodeMode.Protected && i.Code.ToOpCode().Encoding == EncodingKind.VEX)
+        {
+            // Intel SDM volume 2, section 2.3.8: neither mode has VEX.
+            const int invalidOpcode = 6;
+            Unchanged(test, ref result);
+            (result.Vector, result.ErrorCode) = (invalidOpcode, 0);
+            return true;
+        }
+
         if (IsModelled(i) && !IsFlatString(test, i))
         {
             return _model.Run(test, i, ref result);
@@ -79,6 +88,12 @@ internal sealed unsafe class LegacyOracle(NativeOracle native)
         native.Run(_native, ref result);
         Translate(test, i, ref result);
 
+        // Real mode has no page faults.
+        if (test.Mode == CodeMode.Real && result.Vector == PageFault)
+        {
+            return false;
+        }
+
         // An element where the segment and the address space end.
         return !IsScattered(i) || result.Vector != 14 || result.Address is > 0xffff and < 0xffff_f000;
     }
@@ -96,7 +111,7 @@ internal sealed unsafe class LegacyOracle(NativeOracle native)
         const byte systemCall = 0x80;
         const ulong trap = 0x100;
         const ulong interrupt = 0x200;
-        if (i.IsInvalid || i.Mnemonic == Mnemonic.Int && i.Immediate8 == systemCall || IsModelled(i) && (_model.LoadsGlobal || _model.FaultsTwice) || result.Vector == CaseResult.None && (result.State.Flags & trap) != 0)
+        if (i.IsInvalid || test.Mode != CodeMode.Protected || i.Mnemonic == Mnemonic.Int && i.Immediate8 == systemCall || IsModelled(i) && (_model.LoadsGlobal || _model.FaultsTwice) || result.Vector == CaseResult.None && (result.State.Flags & trap) != 0)
         {
             return false;
         }

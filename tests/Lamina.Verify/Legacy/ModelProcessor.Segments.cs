@@ -76,6 +76,15 @@ internal sealed partial class ModelProcessor
         const uint table = 4;
         const uint systemBit = 0x10;
         const uint conforming = 4;
+        if (_mode != CodeMode.Protected)
+        {
+            // Real mode leaves the limit as it is.
+            SegmentValue old = _segments[segment];
+            uint start = (uint)selector << 4;
+            _segments[segment] = _mode == CodeMode.Real ? old with { Selector = selector, Base = start } : new SegmentValue(selector, start, 0xffff, 0xf3);
+            return true;
+        }
+
         bool stack = segment == SegmentValues.Ss;
         uint code = selector & ~3u;
         if (code == 0)
