@@ -32,17 +32,69 @@ public sealed partial class VerifyTests
         Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
     }
 
-    // The translator's second tier looks over the boundaries of instructions.
     [Theory]
-    [InlineData("interpreter", "15000")]
-    [InlineData("translator", "15000")]
-    [InlineData("optimized", "30000")]
-    public async Task RandomSequencesDoWhatTheHostsProcessorDoes(string subject, string count)
+    [InlineData("real")]
+    [InlineData("v86")]
+    public async Task CodeOfRealAndVirtual8086ModeDoesWhatTheManualSays(string mode)
     {
-        (int status, string output) = await Run(["--subject", subject, "--sequence", "8", "--failures", "3", .. HowMany(count)]);
+        (int status, string output) = await Run(["--bits", "16", "--mode", mode, "--failures", "3", .. HowMany("300000")]);
         Assert.SkipUnless(status == 0 || MakerIsListed(), $"What processors of this maker do in their own way is not listed yet: {output}");
         Assert.True(status == 0, output);
         Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
+    }
+
+    // The translator's second tier looks over the boundaries of instructions, and over jumps.
+    [Theory]
+    [InlineData("interpreter", "15000", "0")]
+    [InlineData("translator", "15000", "0")]
+    [InlineData("optimized", "30000", "0")]
+    [InlineData("interpreter", "15000", "4")]
+    [InlineData("translator", "15000", "4")]
+    [InlineData("optimized", "30000", "4")]
+    public async Task RandomSequencesDoWhatTheHostsProcessorDoes(string subject, string count, string jumps)
+    {
+        (int status, string output) = await Run(["--subject", subject, "--sequence", "8", "--jumps", jumps, "--failures", "3", .. HowMany(count)]);
+        Assert.SkipUnless(status == 0 || MakerIsListed(), $"What processors of this maker do in their own way is not listed yet: {output}");
+        Assert.True(status == 0, output);
+        Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
+    }
+
+    // As a virtual machine of KVM has it: by hardware, or by a KVM that has programs run as they are.
+    [Theory]
+    [InlineData("interpreter", "0")]
+    [InlineData("optimized", "8")]
+    public async Task RandomInstructionsDoWhatTheHostsProcessorDoesUnderKvm(string subject, string sequence)
+    {
+        SkipUnlessKvm();
+        string[] sequences = sequence == "0" ? [] : ["--sequence", sequence];
+        (int status, string output) = await Run(["--oracle", "kvm", "--subject", subject, "--failures", "3", .. sequences, .. HowMany("40000")]);
+        Assert.SkipUnless(status == 0 || MakerIsListed(), $"What processors of this maker do in their own way is not listed yet: {output}");
+        Assert.True(status == 0, output);
+        Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("adc-auxiliary")]
+    [InlineData("page-fault-code")]
+    [InlineData("restored-upper-half")]
+    [InlineData("carry-over-boundary")]
+    public async Task AWrongInterpreterIsFoundUnderKvm(string mutation)
+    {
+        SkipUnlessKvm();
+        (int status, string output) = await Run("--oracle", "kvm", "--mutate", mutation, "--seed", "7", "--count", "300000", "--failures", "1");
+        Assert.True(status == 1 && output.Contains("code ", StringComparison.Ordinal), $"{mutation} was not found: {output}");
+    }
+
+    private static void SkipUnlessKvm()
+    {
+        try
+        {
+            using FileStream device = new("/dev/kvm", FileMode.Open, FileAccess.ReadWrite);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Assert.Skip($"There is no KVM here: {e.Message}");
+        }
     }
 
     [Theory]
@@ -70,6 +122,7 @@ public sealed partial class VerifyTests
     [InlineData("bound-range")]
     [InlineData("accessed-bit")]
     [InlineData("carry-over-boundary")]
+    [InlineData("loop-round")]
     public async Task AVectorShowsWhatAMutationDoes(string mutation)
     {
         string directory = Directory.CreateTempSubdirectory("lamina-verify").FullName;
@@ -161,6 +214,21 @@ public sealed partial class VerifyTests
         (status, output) = await Run("--sequence", "9");
         Assert.Equal(2, status);
         Assert.Contains("'9'", output, StringComparison.Ordinal);
+        (status, output) = await Run("--mode", "real");
+        Assert.Equal(2, status);
+        Assert.Contains("--bits 16", output, StringComparison.Ordinal);
+        (status, output) = await Run("--jumps", "2");
+        Assert.Equal(2, status);
+        Assert.Contains("--sequence", output, StringComparison.Ordinal);
+        (status, output) = await Run("--sequence", "8", "--jumps", "5");
+        Assert.Equal(2, status);
+        Assert.Contains("'5'", output, StringComparison.Ordinal);
+        (status, output) = await Run("--oracle", "delphi");
+        Assert.Equal(2, status);
+        Assert.Contains("'delphi'", output, StringComparison.Ordinal);
+        (status, output) = await Run("--oracle", "kvm", "--bits", "16");
+        Assert.Equal(2, status);
+        Assert.Contains("64-bit", output, StringComparison.Ordinal);
         (status, output) = await Run("--sequence", "4", "--bits", "32");
         Assert.Equal(2, status);
         Assert.Contains("64-bit", output, StringComparison.Ordinal);

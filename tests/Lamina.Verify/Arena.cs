@@ -17,7 +17,7 @@ internal sealed unsafe partial class Arena : IDisposable
     public const int DataSize = 2 * PageSize;
     public const ulong ReadOnly = Start + (5 * PageSize);
     public const int Size = 8 * PageSize;
-    private const int InstructionsSize = 192;
+    private const int InstructionsSize = 256;
 
     /// <summary>Where the host's own addresses begin.</summary>
     public const ulong FirstKernelAddress = 0x7fff_ffff_f000;
@@ -28,6 +28,7 @@ internal sealed unsafe partial class Arena : IDisposable
     private const int FixedNoReplace = 0x10_0000;
     private const byte Breakpoint = 0xcc;
     private readonly byte* _codeAlias;
+    private readonly byte* _readOnlyAlias;
 
     public Arena()
     {
@@ -38,7 +39,8 @@ internal sealed unsafe partial class Arena : IDisposable
         }
 
         _codeAlias = Map(0, PageSize, Read | Write, Shared, file, 0);
-        Span<byte> readOnly = new(Map(0, PageSize, Read | Write, Shared, file, (nint)(ReadOnly - Start)), PageSize);
+        _readOnlyAlias = Map(0, PageSize, Read | Write, Shared, file, (nint)(ReadOnly - Start));
+        Span<byte> readOnly = new(_readOnlyAlias, PageSize);
         new Random(1).NextBytes(readOnly);
         new Span<byte>(_codeAlias, PageSize).Fill(Breakpoint);
         Map((nint)Code, PageSize, Read | Execute, Shared | FixedNoReplace, file, 0);
@@ -53,12 +55,19 @@ internal sealed unsafe partial class Arena : IDisposable
     /// <summary>Where instructions are written.</summary>
     public Span<byte> Instructions => new(_codeAlias + (Slot - Code), InstructionsSize);
 
+    /// <summary>The page of code as it can be written.</summary>
+    public nint CodeAlias => (nint)_codeAlias;
+
+    /// <summary>The page that cannot be written as it can.</summary>
+    public nint ReadOnlyAlias => (nint)_readOnlyAlias;
+
     /// <summary>The data pages.</summary>
     public static Span<byte> Bytes => new((void*)Data, DataSize);
 
     public void Dispose()
     {
-        _ = Unmap((nint)_codeAlias, PageSize);
+        _ = Unmap(CodeAlias, PageSize);
+        _ = Unmap(ReadOnlyAlias, PageSize);
         _ = Unmap((nint)Start, Size);
     }
 

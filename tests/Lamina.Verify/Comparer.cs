@@ -23,6 +23,8 @@ internal sealed unsafe class Comparer : IDisposable
     private readonly Arena _arena = new();
     private readonly GuestProcessor _guest;
     private readonly NativeOracle _native;
+    private readonly KvmOracle? _kvm;
+    private readonly IHostOracle _oracle;
     private readonly LegacyOracle _legacy;
     private readonly Mutation? _mutation;
     private readonly Subject _subject;
@@ -30,12 +32,16 @@ internal sealed unsafe class Comparer : IDisposable
     private CaseResult _expected;
     private CaseResult _actual;
 
-    public Comparer(Subject subject, Mutation? mutation = null)
+    public Comparer(Subject subject, Oracle oracle = Oracle.Native, Mutation? mutation = null)
     {
         _native = new NativeOracle(_arena);
-        _guest = new GuestProcessor(_arena, subject, new HostSegments(_native));
+        HostSegments segments = new(_native);
+        _kvm = oracle == Oracle.Kvm ? new KvmOracle(_arena, segments) : null;
+        _oracle = (IHostOracle?)_kvm ?? _native;
+        _guest = new GuestProcessor(_arena, subject, segments);
         _legacy = new LegacyOracle(_native);
         FetchCode();
+        _native.FindLegacyCode();
         _mutation = mutation;
         _subject = subject;
     }
@@ -48,6 +54,12 @@ internal sealed unsafe class Comparer : IDisposable
 
     /// <summary>Cases of which nothing says what happens.</summary>
     public long Unjudged { get; private set; }
+
+    /// <summary>Cases of 16- and 32-bit code that the host executed itself.</summary>
+    public long NativeCases { get; private set; }
+
+    /// <summary>Whether the host executes 16- and 32-bit code.</summary>
+    public bool HasNative => _legacy.HasNative;
 
     /// <summary>Whether the last case was compared.</summary>
     public bool IsJudged { get; private set; }
@@ -86,10 +98,16 @@ internal sealed unsafe class Comparer : IDisposable
         test.Memory.CopyTo(Arena.Bytes);
         if (test.Bits == 64)
         {
-            _native.Run(test, ref _expected);
+            if (_kvm != null && !test.IsSequence && !_kvm.Executes(i))
+            {
+                Unjudged++;
+                return null;
+            }
+
+            _oracle.Run(test, ref _expected);
             _expected.ComparedFlags = !test.IsSequence && i.Mnemonic is Mnemonic.Popf or Mnemonic.Popfq ? AllFlags : 0;
             _expected.IsPartial = false;
-            if (_expected.IsElsewhere)
+            if (_expected.IsElsewhere || _kvm != null && _kvm.IsItsOwn(_expected, _actual))
             {
                 Unjudged++;
                 return null;
@@ -107,11 +125,27 @@ internal sealed unsafe class Comparer : IDisposable
             UndefinedResults.TakeMaskOver(test, i, Arena.Bytes, _guestMemory);
         }
 
-        return IsSame(test, i) || (!test.IsSequence && UndefinedResults.IsMakersOwn(test, i, _expected, _actual)) ? null : Describe(test, i);
+        string? difference = Judge(test, i);
+        if (test.Bits != 64 && difference == null && _legacy.HasNative)
+        {
+            test.Memory.CopyTo(Arena.Bytes);
+            if (_legacy.TryRunNative(test, i, ref _expected))
+            {
+                NativeCases++;
+                UndefinedResults.TakeSlotOver(test, i, _expected, Arena.Bytes, _guestMemory);
+                difference = Judge(test, i);
+            }
+        }
+
+        return difference;
     }
+
+    private string? Judge(TestCase test, in Instruction i) =>
+        IsSame(test, i) || (!test.IsSequence && UndefinedResults.IsMakersOwn(test, i, _expected, _actual)) ? null : Describe(test, i);
 
     public void Dispose()
     {
+        _kvm?.Dispose();
         _native.Dispose();
         _guest.Dispose();
         _arena.Dispose();
@@ -186,7 +220,7 @@ internal sealed unsafe class Comparer : IDisposable
     private ulong Undefined(TestCase test, in Instruction i) =>
         !test.IsSequence ? UndefinedResults.Flags(i)
         : _expected.Vector == CaseResult.None ? test.UndefinedFlags
-        : test.UndefinedAtFault | (_subject == Subject.Interpreter ? 0 : test.DeadFlags((int)(_expected.Rip - Arena.Slot)));
+        : test.UndefinedAtFault | (_subject == Subject.Interpreter ? 0 : test.DeadFlagsAt((int)(_expected.Rip - Arena.Slot)));
 
     // Of 64-bit code, where the host does not show more.
     private bool AreSelectorsSame()
@@ -205,6 +239,11 @@ internal sealed unsafe class Comparer : IDisposable
     private bool IsSameEnd(TestCase test, in Instruction i)
     {
         if (_expected.IsPartial && (_expected.Vector is StackFault or PageFault) && (_actual.Vector is StackFault or PageFault))
+        {
+            return true;
+        }
+
+        if (test.IsSequence && _expected.Rip == _actual.Rip && UndefinedResults.IsAccess(_expected.Vector) && UndefinedResults.IsAccess(_actual.Vector) && IsComparisonAt(test, (int)(_expected.Rip - Arena.Slot)))
         {
             return true;
         }
@@ -243,6 +282,24 @@ internal sealed unsafe class Comparer : IDisposable
         uint codes = _expected.Address >= Arena.FirstKernelAddress ? ~1u : ~0u;
         ulong parts = test.IsSequence ? 1 : UndefinedResults.PartsLength(i);
         return (_expected.Address == _actual.Address || (parts > 1 && (uint)(_expected.Address - _actual.Address) < parts)) && ((_expected.ErrorCode ^ _actual.ErrorCode) & codes) == 0;
+    }
+
+    private static bool IsComparisonAt(TestCase test, int offset)
+    {
+        const byte compareBytes = 0xa6;
+        const byte compare = 0xa7;
+        int at = 0;
+        foreach (byte[] code in test.Split())
+        {
+            if (at == offset)
+            {
+                return code[^1] is compareBytes or compare && code[..^1].All(static b => b is 0x26 or 0x2e or 0x36 or 0x3e or 0x66 or 0x67 or 0xf2 or 0xf3 || (b & 0xf0) == 0x40);
+            }
+
+            at += code.Length;
+        }
+
+        return false;
     }
 
     private bool AreRegistersSame(in Instruction i)

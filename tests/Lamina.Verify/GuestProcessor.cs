@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
@@ -17,12 +16,7 @@ namespace Lamina.Verify;
 /// <summary>The software CPU at CPL 3 in 64-bit mode, with the arena's pages at the host's addresses, and above them what only CPL 0 may access.</summary>
 internal sealed unsafe partial class GuestProcessor : IDisposable
 {
-    private const int TableSize = 0xb000;
-    private const ulong Present = 1;
-    private const ulong Writable = 2;
-    private const ulong User = 4;
-    private const ulong NoExecute = 1UL << 63;
-    private readonly byte* _tables;
+    private readonly GuestTables _tables = new();
     private readonly GuestMemory _memory;
     private readonly SoftwarePartition _partition;
     private readonly SoftwareProcessor _processor;
@@ -35,14 +29,12 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
         _arena = arena;
         _subject = subject;
         _host = host;
-        _tables = (byte*)NativeMemory.AlignedAlloc(TableSize, Arena.PageSize);
-        new Span<byte>(_tables, TableSize).Clear();
         _memory = new GuestMemory(
         [
-            new GuestMemoryRegion(0, TableSize, (nint)_tables),
-            new GuestMemoryRegion(Arena.Code, Arena.PageSize, (nint)Arena.Code),
+            new GuestMemoryRegion(0, GuestTables.Size, (nint)_tables.Pointer),
+            new GuestMemoryRegion(Arena.Code, Arena.PageSize, arena.CodeAlias),
             new GuestMemoryRegion(Arena.Data, Arena.DataSize, (nint)Arena.Data),
-            new GuestMemoryRegion(Arena.ReadOnly, Arena.PageSize, (nint)Arena.ReadOnly),
+            new GuestMemoryRegion(Arena.ReadOnly, Arena.PageSize, arena.ReadOnlyAlias),
         ]);
         NoLock none = new();
         _partition = new SoftwarePartition(
@@ -61,19 +53,9 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
             codeSize: 4 << 20,
             options: new TranslatorOptions { HotThreshold = subject == Subject.Optimized ? 0 : 1 << 30 });
         _processor = (SoftwareProcessor)_partition.CreateProcessor(0);
-        *(ulong*)(_tables + 0x1000) = 0x2000 | Present | Writable | User;
-        *(ulong*)(_tables + 0x2000 + ((Arena.Start >> 30) * 8)) = 0x3000 | Present | Writable | User;
-        *(ulong*)(_tables + 0x3000 + (((Arena.Start >> 21) & 511) * 8)) = 0x4000 | Present | Writable | User;
-        SetPage(Arena.Code, Present | User);
-        for (int offset = 0; offset < Arena.DataSize; offset += Arena.PageSize)
-        {
-            SetPage(Arena.Data + (ulong)offset, Present | Writable | User | NoExecute);
-        }
-
-        SetPage(Arena.ReadOnly, Present | User | NoExecute);
         ProcessorContext* c = _processor.Context;
         c->Cr0 = 0x8005_0033;
-        c->Cr3 = 0x1000;
+        c->Cr3 = GuestTables.Root;
         c->Cr4 = 0x4_0620;
         c->Efer = 0xd01;
         c->Xcr0 = 7;
@@ -88,6 +70,7 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
     // With the host's selectors, and its descriptors.
     private void LoadWideSegments(ProcessorContext* c)
     {
+        SetMode(c, CodeMode.Protected);
         bool updates = c->CodeSize != 8 || c->Cpl != UserLevel;
         for (int n = 0; n < SegmentValues.Count; n++)
         {
@@ -95,7 +78,8 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
             c->SegmentBase[n] = 0;
         }
 
-        _host.Descriptors.CopyTo(new Span<ulong>(_tables + Gdt, _host.Descriptors.Length));
+        _host.Descriptors.CopyTo(_tables.Descriptors);
+        c->LocalDescriptorTable = new SegmentCache { Attributes = SegmentCache.Unusable };
         c->Cpl = UserLevel;
         c->Halted = false;
         c->InterruptShadow = false;
@@ -149,7 +133,7 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
         // Handlers of branches set RIP, the others leave it to the caller.
         result.Rip = result.Vector == CaseResult.None && c->Rip == start ? start + (ulong)test.Length : c->Rip;
         result.Address = c->Cr2;
-        if (result.Vector == CaseResult.None && c->Cpl != UserLevel)
+        if (result.Vector == CaseResult.None && c->Cpl != UserLevel && test.Mode != CodeMode.Real)
         {
             TakeDelivered(c, ref result);
         }
@@ -170,7 +154,7 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
         _processor.Dispose();
         _partition.Dispose();
         _memory.Dispose();
-        NativeMemory.AlignedFree(_tables);
+        _tables.Dispose();
     }
 
     private void Execute(ProcessorContext* c, Instruction* i, TestCase test, ulong start, ref CaseResult result)
@@ -231,6 +215,4 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
             result.Segments[n] = new SegmentValue(c->Segments[n].Selector, 0, 0, 0);
         }
     }
-
-    private void SetPage(ulong linear, ulong attributes) => *(ulong*)(_tables + 0x4000 + (((linear >> 12) & 511) * 8)) = linear | attributes;
 }

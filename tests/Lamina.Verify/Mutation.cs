@@ -55,6 +55,17 @@ internal sealed unsafe class Mutation
         new("port-privilege", static (TestCase test, in Instruction i, ref CaseResult result) => Pass(test, i.Code == Code.In_AL_DX && result.Vector == GeneralProtection, ref result)),
         new("access-rights", static (TestCase _, in Instruction i, ref CaseResult result) => Flip(ref result, i.Mnemonic == Mnemonic.Lar, Zero)),
         new("carry-over-boundary", static (TestCase test, in Instruction i, ref CaseResult result) => Flip(ref result, test.Lengths.Count > 1 && i.Mnemonic is Mnemonic.Inc or Mnemonic.Dec, Carry)) { Sequence = 8 },
+        new("loop-round", static (TestCase test, in Instruction _, ref CaseResult result) =>
+            result.State.General[SequenceGenerator.LoopCounter] += test.Counter == SequenceGenerator.LoopCounter && result.Vector == CaseResult.None ? 1UL : 0) { Sequence = 8, Jumps = 4 },
+        new("loop-flags", static (TestCase test, in Instruction _, ref CaseResult result) => Flip(ref result, test.Counter == SequenceGenerator.OwnCounter, Sign)) { Sequence = 8, Jumps = 4 },
+        new("pushed-return", static (TestCase test, in Instruction _, ref CaseResult result) =>
+        {
+            const int pushed = 8;
+            if (test.HasJumps && result.Vector == CaseResult.None && result.State.General[4] == test.State.General[4] && test.Split().Exists(static c => c is [0xe8, _, _, _, _]))
+            {
+                Arena.Bytes[(int)(result.State.General[4] - pushed - Arena.Data)] ^= 1;
+            }
+        }) { Sequence = 8, Jumps = 4 },
         new("decimal-carry", static (TestCase _, in Instruction i, ref CaseResult result) => Flip(ref result, i.Mnemonic == Mnemonic.Daa, Carry)) { Bits = 32 },
         new("segment-limit", static (TestCase test, in Instruction i, ref CaseResult result) => Pass(test, i.Code == Code.Add_rm32_r32 && result.Vector == GeneralProtection, ref result)) { Bits = 32 },
         new("accessed-bit", static (TestCase _, in Instruction i, ref CaseResult result) => result.Accessed = i.Mnemonic == Mnemonic.Mov ? (ushort)0 : result.Accessed) { Bits = 32 },
@@ -85,6 +96,23 @@ internal sealed unsafe class Mutation
             result.State.General[1] -= i.Mnemonic == Mnemonic.Loop && result.Vector == CaseResult.None && (ushort)test.State.General[1] == 0 && test.State.General[1] >= 0x1_0000 ? 0x1_0000UL : 0) { Bits = 16 },
         new("jump-limit", static (TestCase _, in Instruction i, ref CaseResult result) => result.Vector = i.Code == Code.Je_rel16 && result.Vector == GeneralProtection ? CaseResult.None : result.Vector) { Bits = 16 },
         new("popped-flags", static (TestCase _, in Instruction i, ref CaseResult result) => Flip(ref result, i.Code == Code.Popfw, Direction)) { Bits = 16 },
+        new("real-segment-base", static (TestCase _, in Instruction i, ref CaseResult result) =>
+        {
+            if (i.Mnemonic == Mnemonic.Les && result.Vector == CaseResult.None)
+            {
+                result.Segments[SegmentValues.Es] = result.Segments[SegmentValues.Es] with { Base = result.Segments[SegmentValues.Es].Base ^ 0x10 };
+            }
+        }) { Bits = 16, Mode = CodeMode.Real },
+        new("real-interrupt-flags", static (TestCase _, in Instruction i, ref CaseResult result) => result.State.Flags |= i.Mnemonic == Mnemonic.Int && result.Vector == CaseResult.None ? 0x200UL : 0) { Bits = 16, Mode = CodeMode.Real },
+        new("real-limit", static (TestCase test, in Instruction i, ref CaseResult result) => Pass(test, i.Code == Code.Add_rm16_r16 && result.Vector == GeneralProtection, ref result)) { Bits = 16, Mode = CodeMode.Real },
+        new("v86-privilege", static (TestCase test, in Instruction i, ref CaseResult result) => Pass(test, i.Code == Code.Pushfw && result.Vector == GeneralProtection, ref result)) { Bits = 16, Mode = CodeMode.V86 },
+        new("v86-loaded-limit", static (TestCase _, in Instruction i, ref CaseResult result) =>
+        {
+            if (i.Code == Code.Mov_Sreg_rm16 && i.Op0Register == Register.ES && result.Vector == CaseResult.None)
+            {
+                result.Segments[SegmentValues.Es] = result.Segments[SegmentValues.Es] with { Limit = uint.MaxValue };
+            }
+        }) { Bits = 16, Mode = CodeMode.V86 },
     ];
 
     private readonly Change _change;
@@ -104,8 +132,14 @@ internal sealed unsafe class Mutation
     /// <summary>Size of the code that it shows in.</summary>
     public int Bits { get; private init; } = 64;
 
+    /// <summary>Mode that it shows in.</summary>
+    public CodeMode Mode { get; private init; }
+
     /// <summary>Most instructions of the sequences that it shows in, or 0.</summary>
     public int Sequence { get; private init; }
+
+    /// <summary>Most jumps of these, or 0.</summary>
+    public int Jumps { get; private init; }
 
     public static Mutation? Find(string name) => Array.Find(All, m => m.Name == name);
 

@@ -18,7 +18,10 @@ internal sealed unsafe partial class NativeOracle
     {
         Assembler a = new(64);
         ulong origin = (ulong)_base;
-        WriteEnter(a, origin);
+        WriteEnter(a, origin, legacy: false);
+        Label legacy = a.CreateLabel();
+        a.Label(ref legacy);
+        WriteEnter(a, origin, legacy: true);
         Label leave = a.CreateLabel();
         Label leaveFault = a.CreateLabel();
         Label handler = a.CreateLabel();
@@ -32,10 +35,12 @@ internal sealed unsafe partial class NativeOracle
         AssemblerResult assembled = a.Assemble(new StreamCodeWriter(stream), origin, BlockEncoderOptions.ReturnNewInstructionOffsets);
         stream.ToArray().CopyTo(new Span<byte>(_base, InputOffset));
         _leave = assembled.GetLabelRIP(leave);
+        _enterLegacy = assembled.GetLabelRIP(legacy);
         return assembled.GetLabelRIP(handler);
     }
 
-    private static void WriteEnter(Assembler a, ulong origin)
+    // 16- and 32-bit code is entered with its segments, by a far jump.
+    private static void WriteEnter(Assembler a, ulong origin, bool legacy)
     {
         ulong input = origin + InputOffset;
         foreach (AssemblerRegister64 register in SavedRegisters)
@@ -52,6 +57,7 @@ internal sealed unsafe partial class NativeOracle
         a.push(rcx);
         a.pushfq();
         a.mov(eax, cs);
+        a.mov(__word_ptr[(long)(origin + OwnCodeOffset)], ax);
         a.push(rax);
         a.lea(rax, __[serialized]);
         a.push(rax);
@@ -68,12 +74,20 @@ internal sealed unsafe partial class NativeOracle
         a.push(__qword_ptr[(long)(input + NativeState.FlagsOffset)]);
         a.popfq();
         a.mov(__byte_ptr[(long)(origin + ActiveOffset)], 1);
+        for (int n = 0; n < SegmentRegisters.Length && legacy; n++)
+        {
+            if (n != SegmentValues.Cs)
+            {
+                a.mov(SegmentRegisters[n], __word_ptr[(long)(origin + SelectorsOffset + (ulong)(2 * n))]);
+            }
+        }
+
         for (int n = 0; n < 16; n++)
         {
             a.mov(GeneralRegisters[n], __qword_ptr[(long)(input + NativeState.GeneralOffset + (ulong)(n * 8))]);
         }
 
-        a.jmp(__qword_ptr[(long)(origin + SlotOffset)]);
+        a.jmp(legacy ? __fword_ptr[(long)(origin + FarSlotOffset)] : __qword_ptr[(long)(origin + SlotOffset)]);
     }
 
     private static void WriteLeave(Assembler a, ulong origin)
@@ -188,6 +202,16 @@ internal sealed unsafe partial class NativeOracle
         a.lea(rdi, __[(long)(origin + ExtendedOffset)]);
         a.mov(ecx, ExtendedWords);
         a.rep.movsq();
+        for (int n = 0; n < SegmentRegisters.Length; n++)
+        {
+            a.mov(__word_ptr[(long)(origin + SelectorsOffset + (ulong)(2 * n))], SegmentRegisters[n]);
+        }
+
+        // What goes on is 64-bit code, as this is, whatever was interrupted.
+        a.mov(eax, cs);
+        a.mov(__word_ptr[r8 + (ContextRegisters + (8 * (int)Context.Selectors))], ax);
+        a.mov(eax, ss);
+        a.mov(__word_ptr[r8 + (ContextRegisters + (8 * (int)Context.Selectors) + StackSelector)], ax);
         a.lea(rax, __[leaveFault]);
         a.mov(__qword_ptr[r8 + (ContextRegisters + (8 * (int)Context.Rip))], rax);
         a.mov(rax, __qword_ptr[(long)(origin + StackPointerOffset)]);

@@ -10,7 +10,7 @@ namespace Lamina.Verify;
 /// Executes one instruction on this host's processor at CPL 3, with all registers given, and takes whatever it does: results, exceptions by their signals, jumps by the breakpoints and
 /// unmapped pages that they end at. One thread, which gets no other signals from then on.
 /// </summary>
-internal sealed unsafe partial class NativeOracle : IDisposable
+internal sealed unsafe partial class NativeOracle : IHostOracle, IDisposable
 {
     private const int InputOffset = 0x1000;
     private const int OutputOffset = 0x2000;
@@ -23,6 +23,8 @@ internal sealed unsafe partial class NativeOracle : IDisposable
     private const int BasesOffset = 0x3030;
     private const int SelectorsOffset = 0x3040;
     private const int OriginalsOffset = 0x3050;
+    private const int FarSlotOffset = 0x3060;
+    private const int OwnCodeOffset = 0x3068;
     private const int OldHandlersOffset = 0x3100;
     private const int RegistersOffset = 0x3400;
     private const int ExtendedOffset = 0x4000;
@@ -33,6 +35,7 @@ internal sealed unsafe partial class NativeOracle : IDisposable
     private const int ExtendedWords = 104;
     private const int ContextRegisters = 40;
     private const int ContextExtended = 224;
+    private const int StackSelector = 6;
     private const int LeaveLength = 5;
     private const byte Breakpoint = 0xcc;
     private const byte JumpRelative = 0xe9;
@@ -47,12 +50,14 @@ internal sealed unsafe partial class NativeOracle : IDisposable
     private readonly Arena _arena;
     private readonly byte* _base;
     private ulong _leave;
+    private ulong _enterLegacy;
 
     private enum Context
     {
         Rsp = 15,
         Rip = 16,
         Flags = 17,
+        Selectors = 18,
         Error = 19,
         Trap = 20,
         Address = 22,
@@ -87,6 +92,7 @@ internal sealed unsafe partial class NativeOracle : IDisposable
     /// <summary>Executes; the arena's data is the instruction's.</summary>
     public void Run(TestCase test, ref CaseResult result)
     {
+        ClearSegments();
         Span<byte> slot = _arena.Instructions;
         slot[Math.Max(test.Length, TestCase.MaximumLength)..].Fill(Breakpoint);
         test.Instruction.CopyTo(slot);
@@ -126,12 +132,12 @@ internal sealed unsafe partial class NativeOracle : IDisposable
             return;
         }
 
-        TakeFault(test, ref result);
+        TakeFault(Arena.Slot + (ulong)test.Length, 0, ref result);
     }
 
     public void Dispose() => _memory.Dispose();
 
-    private void TakeFault(TestCase test, ref CaseResult result)
+    private void TakeFault(ulong end, uint codeBase, ref CaseResult result)
     {
         const int BreakpointTrap = 3;
         const int PageFault = 14;
@@ -141,6 +147,7 @@ internal sealed unsafe partial class NativeOracle : IDisposable
         const int XmmRegisters = 160;
         ulong* registers = (ulong*)(_base + RegistersOffset);
         byte* extended = _base + ExtendedOffset;
+        const ulong addressesOfLegacyCode = uint.MaxValue;
         bool hasUpper = (*(ulong*)(extended + ExtendedFeatures) & 4) != 0;
         fixed (NativeState* state = &result.State)
         {
@@ -160,19 +167,20 @@ internal sealed unsafe partial class NativeOracle : IDisposable
         result.Vector = (int)registers[(int)Context.Trap];
         result.ErrorCode = (uint)registers[(int)Context.Error];
         result.Address = registers[(int)Context.Address];
-        if (result.Vector == BreakpointTrap && result.Rip != Arena.Slot + (ulong)test.Length)
+        ulong linear = codeBase == 0 ? result.Rip : (result.Rip + codeBase) & addressesOfLegacyCode;
+        if (result.Vector == BreakpointTrap && result.Rip != end)
         {
             // A jump into the code page.
             result.Vector = CaseResult.None;
             result.Rip--;
         }
-        else if (result.Vector == PageFault && (result.ErrorCode & Fetch) != 0 && result.Address == result.Rip)
+        else if (result.Vector == PageFault && (result.ErrorCode & Fetch) != 0 && result.Address == linear)
         {
             result.Vector = CaseResult.None;
         }
         else
         {
-            result.IsElsewhere = result.Rip < Arena.FirstKernelAddress && result.Rip - Arena.Start >= Arena.Size;
+            result.IsElsewhere = linear < Arena.FirstKernelAddress && linear - Arena.Start >= Arena.Size;
         }
     }
 

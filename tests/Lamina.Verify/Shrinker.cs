@@ -79,7 +79,7 @@ internal sealed unsafe class Shrinker(Comparer comparer, ICaseSource generator)
 
         if (candidate.IsSequence)
         {
-            if (comparer.Run(candidate, generator.Decode(candidate.Split()[^1])) == null)
+            if (!candidate.IsBounded || comparer.Run(candidate, generator.Decode(candidate.Split()[^1])) == null)
             {
                 return false;
             }
@@ -100,9 +100,9 @@ internal sealed unsafe class Shrinker(Comparer comparer, ICaseSource generator)
 
     private bool Drop(TestCase test, int instruction)
     {
-        List<byte[]> rest = test.Split();
-        rest.RemoveAt(instruction);
-        return SequenceGenerator.Set(test, generator, rest);
+        SequenceLayout layout = SequenceLayout.Parse(test, generator);
+        layout.Remove(instruction);
+        return layout.TryWrite(test) && new SequenceFlow().Look(test, generator);
     }
 
     private static bool Clear(ref ulong value) => Set(ref value, 0UL);
@@ -135,7 +135,7 @@ internal sealed unsafe class Shrinker(Comparer comparer, ICaseSource generator)
     // Data segments of 16- and 32-bit code that need no limit.
     private static bool Flatten(TestCase test, int segment)
     {
-        SegmentValue flat = SegmentValue.Flat;
+        SegmentValue flat = SegmentValue.Flat with { Selector = DescriptorList.Own(segment) };
         if (test.Bits == 64 || segment == SegmentValues.Cs || test.Segments[segment] == flat)
         {
             return false;

@@ -9,7 +9,7 @@ internal sealed class TestCase
     public const int MaximumLength = 15;
 
     /// <summary>Bytes of a sequence of instructions.</summary>
-    public const int MaximumSequence = MaximumLength * SequenceGenerator.Maximum;
+    public const int MaximumSequence = (MaximumLength * SequenceGenerator.Maximum) + SequenceGenerator.JumpBytes;
 
     public byte[] Code { get; } = new byte[MaximumSequence + 8];
 
@@ -20,6 +20,9 @@ internal sealed class TestCase
     /// <summary>Default size of the code segment: 16, 32 or 64.</summary>
     public int Bits { get; set; } = 64;
 
+    /// <summary>Mode of 16-bit code.</summary>
+    public CodeMode Mode { get; set; }
+
     /// <summary>Lengths of the instructions of a sequence; none: it is a single one.</summary>
     public List<int> Lengths { get; } = [];
 
@@ -29,29 +32,45 @@ internal sealed class TestCase
     /// <summary>Flags that a sequence leaves undefined.</summary>
     public ulong UndefinedFlags { get; set; }
 
-    /// <summary>Status flags that each instruction of a sequence reads and writes.</summary>
-    public List<(ulong Read, ulong Written)> FlagUses { get; } = [];
-
     /// <summary>
-    /// Flags of an exception at an offset of a sequence that nothing behind it looks at before they are written: the translator leaves such as they are (docs/adr/0006-translator.md).
+    /// Flags of an exception of each instruction of a sequence that nothing behind it looks at before they are written: the translator leaves such as they are (docs/adr/0006-translator.md).
     /// </summary>
-    public ulong DeadFlags(int offset)
+    public List<ulong> DeadFlags { get; } = [];
+
+    /// <summary>Number of the register that a sequence counts the rounds of its loop in, or -1.</summary>
+    public int Counter { get; set; } = -1;
+
+    /// <summary>Whether a sequence has jumps.</summary>
+    public bool HasJumps { get; set; }
+
+    /// <summary>Whether a sequence comes to its end.</summary>
+    public unsafe bool IsBounded
     {
-        ulong read = 0;
-        ulong dead = 0;
+        get
+        {
+            const ulong most = 64;
+            fixed (ulong* general = State.General)
+            {
+                return Counter < 0 || general[Counter] is > 0 and <= most;
+            }
+        }
+    }
+
+    /// <summary>Those at an offset.</summary>
+    public ulong DeadFlagsAt(int offset)
+    {
         int at = 0;
         for (int n = 0; n < Lengths.Count; n++)
         {
             if (at >= offset)
             {
-                read |= FlagUses[n].Read & ~dead;
-                dead |= FlagUses[n].Written & ~read;
+                return DeadFlags[n];
             }
 
             at += Lengths[n];
         }
 
-        return dead;
+        return 0;
     }
 
     /// <summary>Flags that may be undefined if an exception ends it.</summary>
@@ -95,9 +114,11 @@ internal sealed class TestCase
 
     public TestCase Copy()
     {
-        TestCase copy = new() { Length = Length, State = State, Bits = Bits, Segments = Segments, LoadsSegments = LoadsSegments };
+        TestCase copy = new() { Length = Length, State = State, Bits = Bits, Mode = Mode, Segments = Segments, LoadsSegments = LoadsSegments };
         copy.Lengths.AddRange(Lengths);
-        copy.FlagUses.AddRange(FlagUses);
+        copy.DeadFlags.AddRange(DeadFlags);
+        copy.Counter = Counter;
+        copy.HasJumps = HasJumps;
         copy.UndefinedFlags = UndefinedFlags;
         copy.UndefinedAtFault = UndefinedAtFault;
         Code.CopyTo(copy.Code, 0);

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Iced.Intel;
+using Lamina.Verify.Legacy;
 
 namespace Lamina.Verify;
 
@@ -57,11 +58,13 @@ internal static unsafe class UndefinedResults
     /// Whether processors of different makers end differently here. The model does as Intel SDM volume 2 says; seen on an AMD EPYC (family 1AH) against it:
     /// LOOPE and LOOPNE behind F2 or F3 (which the SDM says nothing of) look at ZF as the prefix says; SHA's memory operands need no alignment; MASKMOVQ and MASKMOVDQU fault for bytes that
     /// their mask leaves out, and MASKMOVQ takes the x87 registers over before it faults; an indirect CALL to an address that is not canonical pushes before it looks at the address; which
-    /// registers a string instruction with 32-bit addresses clears the upper halves of when there is nothing to do; bit 17 of MXCSR exists (AMD APM volume 2, section 11.3.2); POP to a segment register reads the whole slot (the model its selector); of an image of state that lies in two pages which both refuse it either may be named; DPPS and DPPD that are ended by an unmasked exception leave other flags in MXCSR, and all others the inexact flag beside an unmasked overflow or underflow.
+    /// registers a string instruction with 32-bit addresses clears the upper halves of when there is nothing to do; bit 17 of MXCSR exists (AMD APM volume 2, section 11.3.2); POP to a segment register reads the whole slot (the model its selector), and PUSH of one writes it; POPA that is ended by an exception has loaded registers; which operand of CMPS and which part of an 80-bit operand is refused first; whether elements of a masked move by 32-bit addresses go on behind 4 GiB (family 19H begins at 0); VPEXTRD and VPINSRD of 16- and 32-bit code are #UD with VEX.W; a hypervisor (PVM) hands the trap of INT1 on as a fault; of an image of state that lies in two pages which both refuse it either may be named; DPPS and DPPD that are ended by an unmasked exception leave other flags in MXCSR, and all others the inexact flag beside an unmasked overflow or underflow.
     /// </summary>
     public static bool IsMakersOwn(TestCase test, in Instruction i, in CaseResult expected, in CaseResult actual)
     {
         const int SimdFloatingPoint = 19;
+        const int DebugException = 1;
+        const int InvalidOpcode = 6;
         const int StackFault = 12;
         const int GeneralProtection = 13;
         const int PageFault = 14;
@@ -77,6 +80,17 @@ internal static unsafe class UndefinedResults
                 actual.Vector == GeneralProtection && actual.ErrorCode == 0,
             Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Vmaskmovdqu => expected.Vector is PageFault or GeneralProtection or StackFault,
             Mnemonic.Call => actual.Vector == GeneralProtection && expected.Vector is PageFault or StackFault,
+            _ when test.Bits != 64 && i.MemorySize is MemorySize.Float80 or MemorySize.Bcd && expected.Vector != actual.Vector =>
+                IsAccess(expected.Vector) && IsAccess(actual.Vector),
+            _ when IsComparison(i) => IsAccess(expected.Vector) && IsAccess(actual.Vector),
+
+            // Elements of 32-bit addresses begin at 0 again behind 4 GiB, or do not.
+            Mnemonic.Vmaskmovps or Mnemonic.Vmaskmovpd or Mnemonic.Vpmaskmovd or Mnemonic.Vpmaskmovq when test.Instruction.Contains(AddressSize) =>
+                expected.Vector == PageFault && actual.Vector == PageFault && (uint)expected.Address == (uint)actual.Address,
+            Mnemonic.Popa or Mnemonic.Popad => expected.Vector is PageFault or StackFault && actual.Vector is PageFault or StackFault,
+            Mnemonic.Vpextrd or Mnemonic.Vpinsrd when test.Bits != 64 => expected.Vector == InvalidOpcode,
+            Mnemonic.Int1 => expected.Vector == DebugException && actual.Vector == DebugException,
+            Mnemonic.Push when i.Op0Register is >= Register.ES and <= Register.GS => expected.Vector is PageFault or StackFault,
             Mnemonic.Pop when i.Op0Register is >= Register.ES and <= Register.GS =>
                 expected.Vector is PageFault or StackFault or GeneralProtection && (expected.Vector, expected.ErrorCode) != (actual.Vector, actual.ErrorCode),
             _ when expected.Vector == PageFault && actual.Vector == PageFault && expected.ErrorCode != actual.ErrorCode && PartsLength(i) > 1 => expected.Address - actual.Address < PartsLength(i),
@@ -86,6 +100,9 @@ internal static unsafe class UndefinedResults
                 && (expected.State.Mxcsr & OverflowOrUnderflow) != 0,
         };
     }
+
+    /// <summary>Whether both operands of an instruction may be refused, of which processors of one maker name either (AMD's families 19H and 1AH do not agree).</summary>
+    public static bool IsComparison(in Instruction i) => i.Mnemonic is Mnemonic.Cmpsb or Mnemonic.Cmpsw or Mnemonic.Cmpsd or Mnemonic.Cmpsq && i.IsStringInstruction;
 
     /// <summary>How many bytes, from the one that the model names, the host's page fault may name. Images of state are accessed in an order of the processor's own; the manuals say nothing of it.</summary>
     public static ulong PartsLength(in Instruction i)
@@ -112,6 +129,25 @@ internal static unsafe class UndefinedResults
         }
     }
 
+    /// <summary>Gives a slot of 32 bits that PUSH of a segment register wrote the upper half of the host's: zero on processors of AMD, and what it was on others (Intel SDM volume 2, PUSH).</summary>
+    public static void TakeSlotOver(TestCase test, in Instruction i, in CaseResult result, ReadOnlySpan<byte> expected, Span<byte> actual)
+    {
+        const int stackPointer = 4;
+        const int half = 2;
+        if (i.Mnemonic != Mnemonic.Push || i.Op0Register is < Register.ES or > Register.GS || i.StackPointerIncrement != -4 || result.Vector != CaseResult.None)
+        {
+            return;
+        }
+
+        SegmentValue stack = test.Segments[SegmentValues.Ss];
+        uint pointer = (uint)result.State.General[stackPointer];
+        uint offset = stack.Base + ((stack.Attributes & SegmentValue.Big) != 0 ? pointer : (ushort)pointer) + half - (uint)Arena.Data;
+        if (offset <= Arena.DataSize - half && BinaryPrimitives.ReadUInt16LittleEndian(expected[(int)offset..]) == 0)
+        {
+            actual.Slice((int)offset, half).Clear();
+        }
+    }
+
     /// <summary>Address of the memory operand of 64-bit code that is the first operand, and has no segment base.</summary>
     public static ulong Address(TestCase test, in Instruction i) => i.GetVirtualAddress(0, 0, (register, _, _) => Value(test, register));
 
@@ -123,6 +159,9 @@ internal static unsafe class UndefinedResults
             return register.GetSize() == sizeof(uint) ? (uint)value : value;
         }
     }
+
+    /// <summary>#SS, #GP and #PF.</summary>
+    public static bool IsAccess(int vector) => vector is 12 or 13 or 14;
 
     private static bool IsByOne(in Instruction i) => i.Op1Kind == OpKind.Immediate8 && i.Immediate8 == 1;
 }

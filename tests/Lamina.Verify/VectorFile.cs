@@ -6,7 +6,7 @@ using Lamina.Verify.Legacy;
 namespace Lamina.Verify;
 
 /// <summary>
-/// Cases as text, a line for each part that is not zero: <c>code</c>, <c>sequence LENGTH ...</c> if that is several instructions, <c>bits</c> and <c>segment N SELECTOR BASE LIMIT ATTRIBUTES</c> of 16- and 32-bit code, <c>register N</c>, <c>flags</c>, <c>mxcsr</c>, <c>vector N</c>, <c>x87</c> (an FXSAVE image's first 160 bytes) and
+/// Cases as text, a line for each part that is not zero: <c>code</c>, <c>sequence LENGTH ...</c> if that is several instructions, <c>bits</c>, <c>mode</c> (real, v86) and <c>segment N SELECTOR BASE LIMIT ATTRIBUTES</c> of 16- and 32-bit code, <c>register N</c>, <c>flags</c>, <c>mxcsr</c>, <c>vector N</c>, <c>x87</c> (an FXSAVE image's first 160 bytes) and
 /// <c>memory ADDRESS</c>, numbers and bytes in hexadecimal. Lines that begin with # say where it comes from.
 /// </summary>
 internal static unsafe class VectorFile
@@ -31,6 +31,11 @@ internal static unsafe class VectorFile
         if (test.Bits != 64)
         {
             text.AppendLine(CultureInfo.InvariantCulture, $"bits {test.Bits}");
+            if (test.Mode != CodeMode.Protected)
+            {
+                text.AppendLine(CultureInfo.InvariantCulture, $"mode {test.Mode}");
+            }
+
             for (int n = 0; n < SegmentValues.Count; n++)
             {
                 SegmentValue segment = test.Segments[n];
@@ -107,6 +112,9 @@ internal static unsafe class VectorFile
                     case "bits" when words[1] is "16" or "32" or "64":
                         test.Bits = Number(words[1], 65);
                         break;
+                    case "mode" when Enum.TryParse(words[1], ignoreCase: true, out CodeMode mode) && Enum.IsDefined(mode):
+                        test.Mode = mode;
+                        break;
                     case "segment":
                         test.Segments[Number(words[1], SegmentValues.Count)] = new SegmentValue((ushort)Hex(words[2]), (uint)Hex(words[3]), (uint)Hex(words[4]), (uint)Hex(words[5]));
                         break;
@@ -137,6 +145,11 @@ internal static unsafe class VectorFile
         if (test.Length == 0)
         {
             throw new FormatException("A test vector needs its code.");
+        }
+
+        if (test.Mode != CodeMode.Protected && test.Bits != 16)
+        {
+            throw new FormatException("Only 16-bit code runs in real or virtual-8086 mode.");
         }
 
         bool fits = test.IsSequence ? test.Bits == 64 && test.Lengths.Sum() == test.Length : test.Length <= TestCase.MaximumLength;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Lamina.Verify.Legacy;
 
 namespace Lamina.Verify;
 
@@ -16,9 +17,14 @@ internal sealed record VerifyOptions
           --seed N         begin with this seed [default: chosen, and printed]
           --case N         only case N of the seed
           --subject NAME   what is compared: interpreter [default], translator (its first tier), optimized (its second)
+          --oracle NAME    where the host's processor executes 64-bit code: native [default], in the process that compares; kvm, in a
+                           virtual machine
           --bits N         code of this size: 64 [default], 32 or 16; of these what 64-bit code has not is compared with a model of
                            the manual's pseudo-code, and the translator leaves them to the interpreter: as a part of a guest's run
+          --mode NAME      mode of 16-bit code: protected [default], real, v86; of these the model and 64-bit code alone say what is right,
+                           and the interpreter's handlers are compared
           --sequence N     sequences of 2 to N (at most 8) instructions of 64-bit code, compared at their end or first exception
+          --jumps N        with up to N (at most 4) jumps among them: over some of them, a loop, a call and its return
           --vectors DIR    write the vectors into files there
           --coverage FILE  write how often each opcode was compared, as a Markdown table
           --merge FILE     only write the sum of such tables, which are given in place of VECTORs, into FILE
@@ -50,11 +56,18 @@ internal sealed record VerifyOptions
 
     public Subject Subject { get; private set; }
 
+    public Oracle Oracle { get; private set; }
+
     /// <summary>Size of the code, or 0 for what a mutation is for, or 64.</summary>
     public int Bits { get; private set; }
 
+    public CodeMode Mode { get; private set; }
+
     /// <summary>Most instructions of a sequence, or 0 for what a mutation is for, or single ones.</summary>
     public int Sequence { get; private set; }
+
+    /// <summary>Most jumps of a sequence, or 0 for what a mutation is for, or none.</summary>
+    public int Jumps { get; private set; }
 
     public string? Progress { get; private set; }
 
@@ -85,8 +98,11 @@ internal sealed record VerifyOptions
                 case "--merge": options.Merged = value; break;
                 case "--failures": options.Failures = (int)Math.Min(Number(name, value), int.MaxValue); break;
                 case "--subject": options.Subject = Enum.TryParse(value, ignoreCase: true, out Subject subject) && Enum.IsDefined(subject) ? subject : throw new FormatException($"There is no subject '{value}': interpreter, translator or optimized."); break;
+                case "--oracle": options.Oracle = Enum.TryParse(value, ignoreCase: true, out Oracle oracle) && Enum.IsDefined(oracle) ? oracle : throw new FormatException($"There is no oracle '{value}': native or kvm."); break;
                 case "--bits": options.Bits = value is "16" or "32" or "64" ? (int)Number(name, value) : throw new FormatException($"Code has 16, 32 or 64 bits, not '{value}'."); break;
+                case "--mode": options.Mode = Enum.TryParse(value, ignoreCase: true, out CodeMode mode) && Enum.IsDefined(mode) ? mode : throw new FormatException($"There is no mode '{value}': protected, real or v86."); break;
                 case "--sequence": options.Sequence = Number(name, value) is >= 2 and <= SequenceGenerator.Maximum and var most ? (int)most : throw new FormatException($"A sequence has 2 to {SequenceGenerator.Maximum} instructions, not '{value}'."); break;
+                case "--jumps": options.Jumps = Number(name, value) is <= SequenceGenerator.MaximumJumps and var jumps ? (int)jumps : throw new FormatException($"A sequence has at most {SequenceGenerator.MaximumJumps} jumps, not '{value}'."); break;
                 case "--mutate": options.Mutate = value; break;
                 case "--progress": options.Progress = value; break;
                 default: throw new FormatException($"There is no option {name}.");
@@ -96,6 +112,21 @@ internal sealed record VerifyOptions
         if (options.Sequence != 0 && options.Bits is 16 or 32)
         {
             throw new FormatException("Sequences are of 64-bit code.");
+        }
+
+        if (options.Mode != CodeMode.Protected && (options.Bits != 16 || options.Subject != Subject.Interpreter))
+        {
+            throw new FormatException("Real and virtual-8086 mode are of 16-bit code (--bits 16) under the interpreter.");
+        }
+
+        if (options.Jumps != 0 && options.Sequence == 0)
+        {
+            throw new FormatException("Jumps are those of a --sequence.");
+        }
+
+        if (options.Oracle == Oracle.Kvm && options.Bits is 16 or 32)
+        {
+            throw new FormatException("KVM's virtual machine executes 64-bit code.");
         }
 
         if (options.Merged != null && options.Files.Count == 0)

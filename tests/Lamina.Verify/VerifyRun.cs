@@ -15,7 +15,7 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
     public int Run()
     {
         Mutation? mutation = options.Mutate == null ? null : Mutation.Find(options.Mutate) ?? throw new FormatException($"There is no mutation '{options.Mutate}'.");
-        using Comparer comparer = new(options.Subject, mutation);
+        using Comparer comparer = new(options.Subject, options.Oracle, mutation);
         if (options.Files.Count > 0)
         {
             return Replay(comparer);
@@ -24,10 +24,11 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         int bits = options.Bits != 0 ? options.Bits : mutation?.Bits ?? 64;
         List<List<Template>> instructions = InstructionList.Find(bits);
         int sequence = options.Sequence != 0 ? options.Sequence : mutation?.Sequence ?? 0;
-        return RunRandom(comparer, sequence != 0 ? new SequenceGenerator(instructions, sequence) : Source(bits, instructions), new Coverage([.. instructions.Select(static t => t[0].Code)]));
+        CodeMode mode = options.Mode != CodeMode.Protected ? options.Mode : mutation?.Mode ?? CodeMode.Protected;
+        return RunRandom(comparer, sequence != 0 ? new SequenceGenerator(instructions, sequence, Math.Max(options.Jumps, mutation?.Jumps ?? 0)) : Source(bits, instructions, mode), new Coverage([.. instructions.Select(static t => t[0].Code)]), bits != 64 && mode == CodeMode.Protected);
     }
 
-    private static ICaseSource Source(int bits, List<List<Template>> instructions) => bits == 64 ? new CaseGenerator(instructions) : new LegacyCaseGenerator(instructions, bits);
+    private static ICaseSource Source(int bits, List<List<Template>> instructions, CodeMode mode = CodeMode.Protected) => bits == 64 ? new CaseGenerator(instructions) : new LegacyCaseGenerator(instructions, bits, mode);
 
     private int Replay(Comparer comparer)
     {
@@ -38,13 +39,12 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
             TestCase test = VectorFile.Read(File.ReadAllText(file));
             replayed++;
             ICaseSource source = Source(test.Bits, []);
-            List<byte[]> sequence = test.Split();
-            if (test.IsSequence && !SequenceGenerator.Set(test, source, sequence))
+            if (test.IsSequence && !(new SequenceFlow().Look(test, source) && test.IsBounded))
             {
-                throw new FormatException($"{file}: an instruction of the sequence looks at flags that are undefined.");
+                throw new FormatException($"{file}: an instruction of the sequence looks at flags that are undefined, or it may not come to its end.");
             }
 
-            Instruction i = source.Decode(test.IsSequence ? sequence[^1] : test.Instruction);
+            Instruction i = source.Decode(test.IsSequence ? test.Split()[^1] : test.Instruction);
             if (comparer.Run(test, i) is { } difference)
             {
                 failures++;
@@ -56,7 +56,7 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         return failures;
     }
 
-    private int RunRandom(Comparer comparer, ICaseSource generator, Coverage coverage)
+    private int RunRandom(Comparer comparer, ICaseSource generator, Coverage coverage, bool hasSegments)
     {
         Shrinker shrinker = new(comparer, generator);
         TestCase test = new();
@@ -109,6 +109,13 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{coverage.Cases} cases in {seconds:F1} s, {coverage.Cases / (Environment.CpuUsage.TotalTime - used).TotalSeconds:F0} for each second of processor time, {coverage.Invalid} of them no instructions, {failures} differences, {comparer.Unconfirmed} that did not show again, {comparer.Unjudged} more that nothing says the end of, {coverage.Missing.Count()} forms not met"));
+        if (hasSegments)
+        {
+            output.WriteLine(comparer.HasNative
+                ? string.Create(CultureInfo.InvariantCulture, $"{comparer.NativeCases} of them the host executed as they are, with its own segments")
+                : "the host has no segments for such code: the model, and 64-bit code, in place of it");
+        }
+
         if (options.CoverageFile != null)
         {
             using StreamWriter file = new(options.CoverageFile);

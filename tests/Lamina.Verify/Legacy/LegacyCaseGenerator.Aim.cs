@@ -9,6 +9,9 @@ internal sealed unsafe partial class LegacyCaseGenerator
 {
     private const uint FlatData = 0xc0f3;
     private const uint FlatCode = 0xc0fb;
+    private const uint RealData = 0x93;
+    private const uint RealCode = 0x9b;
+    private const uint VirtualSegment = 0xf3;
     private const int Sp = 4;
     private static readonly uint[] Unmapped = [0, 8, 0xfff0, (uint)Arena.Start + 0x1ff8, (uint)Arena.Start + 0x4000];
 
@@ -47,7 +50,7 @@ internal sealed unsafe partial class LegacyCaseGenerator
             }
 
             attributes ^= random.OneIn(3) && attributes != SegmentValue.Unusable && n != SegmentValues.Cs ? narrow : 0;
-            ushort selector = (ushort)((random.Next(DescriptorList.All.Length) << 3) | 3);
+            ushort selector = attributes == SegmentValue.Unusable ? (ushort)0 : DescriptorList.Own(n);
             test.Segments[n] = new SegmentValue(selector, start, limit, attributes);
         }
 
@@ -61,6 +64,30 @@ internal sealed unsafe partial class LegacyCaseGenerator
         {
             code = code with { Limit = uint.MaxValue };
         }
+    }
+
+    // Segments as real and virtual-8086 mode have them, but with the hidden base where the arena is: protected mode leaves such to real mode.
+    private static void FillParagraphs(ref CaseRandom random, TestCase test)
+    {
+        bool v86 = test.Mode == CodeMode.V86;
+        for (int n = 0; n < SegmentValues.Count; n++)
+        {
+            uint attributes = v86 ? VirtualSegment : n == SegmentValues.Cs ? RealCode : RealData;
+            uint limit = !v86 && n != SegmentValues.Cs && random.OneIn(8) ? uint.MaxValue : 0xffff;
+            uint start = (uint)Arena.Start + (uint)random.Next(0x2000);
+            start = n == SegmentValues.Cs ? (uint)Arena.Slot - (uint)random.Next(0xffe0) : start;
+            test.Segments[n] = new SegmentValue((ushort)random.Next(), start, limit, attributes);
+        }
+    }
+
+    // Software interrupts of virtual-8086 mode are #GP unless IOPL is 3: then they leave for CPL 0.
+    private static void FillModeFlags(ref CaseRandom random, NativeState* s, TestCase test, in Instruction i)
+    {
+        const ulong virtual8086 = 0x2_0000;
+        const int levels = 4;
+        bool v86 = test.Mode == CodeMode.V86;
+        int level = random.Next(v86 && i.Mnemonic == Mnemonic.Int ? levels - 1 : levels);
+        s->Flags |= ((ulong)level << 12) | (v86 ? virtual8086 : 0);
     }
 
     private static uint Target(ref CaseRandom random, int room)
@@ -82,15 +109,22 @@ internal sealed unsafe partial class LegacyCaseGenerator
     private static uint Place(ref CaseRandom random, TestCase test, int segment, int addressSize, int size, int room)
     {
         ref SegmentValue s = ref test.Segments[segment];
+        bool paragraphs = test.Mode != CodeMode.Protected;
         uint target = Target(ref random, room);
+        if (paragraphs && target < Arena.Start)
+        {
+            // The guest's own tables are there in real mode.
+            target = (uint)Arena.Data;
+        }
+
         uint offset = target - s.Base;
-        if (addressSize == 2 && offset > 0xffff && !random.OneIn(16))
+        if ((addressSize == 2 || paragraphs) && offset > 0xffff && !random.OneIn(16))
         {
             offset = random.OneIn(8) ? 0xffff - (uint)random.Next(8) : (uint)random.Next(0x1_0000);
             s = segment == SegmentValues.Cs ? s : s with { Base = target - offset };
         }
 
-        if (random.OneIn(6) && segment != SegmentValues.Cs)
+        if (random.OneIn(6) && test.Mode != CodeMode.V86 && segment != SegmentValues.Cs)
         {
             bool down = (s.Attributes & (SegmentValue.Code | SegmentValue.ExpandDown)) == SegmentValue.ExpandDown;
             int edge = random.Next(5) - 2;
@@ -167,9 +201,9 @@ internal sealed unsafe partial class LegacyCaseGenerator
             FillIndices(ref random, s, i);
         }
 
-        if ((i.IsVsib || IsMasked(i)) && number != SegmentValues.Cs)
+        if ((i.IsVsib || IsMasked(i)) && test.Mode == CodeMode.Protected && number != SegmentValues.Cs)
         {
-            test.Segments[number] = new SegmentValue(0x1b, 0, uint.MaxValue, FlatData);
+            test.Segments[number] = new SegmentValue(DescriptorList.Own(number), 0, uint.MaxValue, FlatData);
         }
 
         int size = Math.Max(i.MemorySize.GetSize(), 1);
@@ -243,8 +277,14 @@ internal sealed unsafe partial class LegacyCaseGenerator
 
     private static bool IsMasked(in Instruction i) => i.Mnemonic is Mnemonic.Vmaskmovps or Mnemonic.Vmaskmovpd or Mnemonic.Vpmaskmovd or Mnemonic.Vpmaskmovq;
 
-    private static ushort SomeSelector(ref CaseRandom random) =>
-        (ushort)((random.Next(DescriptorList.All.Length + (random.OneIn(8) ? 8 : 0)) << 3) | (random.OneIn(3) ? random.Next(8) : 3));
+    // Of the local table, which hosts have too, as often as of the global one.
+    private static ushort SomeSelector(ref CaseRandom random)
+    {
+        const int local = 4;
+        bool own = random.OneIn(2);
+        int count = (own ? DescriptorList.LocalCount : DescriptorList.All.Length) + (random.OneIn(8) ? 8 : 0);
+        return (ushort)((random.Next(count) << 3) | (own ? local : 0) | (random.OneIn(3) ? random.Next(8) : 3));
+    }
 
     // Offsets near the limit of the code.
     private static uint NearCode(ref CaseRandom random, TestCase test) =>

@@ -13,13 +13,15 @@ internal sealed unsafe partial class LegacyCaseGenerator : ICaseSource
     private readonly OperandPool _pool = new();
     private readonly byte[] _buffer = new byte[32];
     private readonly int _bits;
+    private readonly CodeMode _mode;
     private readonly ByteArrayReader _reader;
     private readonly Decoder _decoder;
 
-    public LegacyCaseGenerator(List<List<Template>> instructions, int bits)
+    public LegacyCaseGenerator(List<List<Template>> instructions, int bits, CodeMode mode = CodeMode.Protected)
     {
         _instructions = instructions;
         _bits = bits;
+        _mode = mode;
         _reader = new ByteArrayReader(_buffer);
         _decoder = Decoder.Create(bits, _reader);
     }
@@ -41,7 +43,7 @@ internal sealed unsafe partial class LegacyCaseGenerator : ICaseSource
             }
 
             Instruction i = Decode();
-            bool known = i.IsInvalid ? garbage && _decoder.LastError == DecoderError.InvalidInstruction : InstructionList.IsCompared(i);
+            bool known = i.IsInvalid ? garbage && _decoder.LastError == DecoderError.InvalidInstruction : InstructionList.IsCompared(i) && !LeavesVirtual8086(i);
             if (!known)
             {
                 if (attempt < Attempts)
@@ -54,6 +56,7 @@ internal sealed unsafe partial class LegacyCaseGenerator : ICaseSource
             }
 
             test.Bits = _bits;
+            test.Mode = _mode;
             FillState(ref random, test, i);
             i = Decode();
             test.Length = i.IsInvalid ? TestCase.MaximumLength : i.Length;
@@ -70,6 +73,9 @@ internal sealed unsafe partial class LegacyCaseGenerator : ICaseSource
         code.CopyTo(_buffer);
         return Decode();
     }
+
+    // What goes through a gate to CPL 0 whatever IOPL is.
+    private bool LeavesVirtual8086(in Instruction i) => _mode == CodeMode.V86 && i.Mnemonic is Mnemonic.Int3 or Mnemonic.Int1 or Mnemonic.Into;
 
     // At address 0: targets of jumps are distances.
     private Instruction Decode()
@@ -160,7 +166,16 @@ internal sealed unsafe partial class LegacyCaseGenerator : ICaseSource
                 s->General[n] = (uint)s->General[n];
             }
 
-            FillSegments(ref random, test);
+            if (_mode == CodeMode.Protected)
+            {
+                FillSegments(ref random, test);
+            }
+            else
+            {
+                FillParagraphs(ref random, test);
+                FillModeFlags(ref random, s, test, i);
+            }
+
             if (!i.IsInvalid)
             {
                 Aim(ref random, test, s, i);

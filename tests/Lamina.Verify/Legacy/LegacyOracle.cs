@@ -3,13 +3,14 @@ using Iced.Intel;
 namespace Lamina.Verify.Legacy;
 
 /// <summary>
-/// What a 16- or 32-bit instruction is to do, on hosts that have no code segment for such programs: offsets, segments and what only such code has by <see cref="ModelProcessor"/>, everything else by
-/// the host's processor, which executes the 64-bit instruction of the same operation.
+/// What a 16- or 32-bit instruction is to do, on hosts whether or not they have code segments for such programs: offsets, segments and what only such code has by <see cref="ModelProcessor"/>, everything else by
+/// the host's processor, which executes the 64-bit instruction of the same operation. Where a host lets programs have such segments, it then executes the instruction itself.
 /// </summary>
 internal sealed unsafe class LegacyOracle(NativeOracle native)
 {
     private const int GuardBytes = 0xf00;
     private const int X87Summary = 0x80;
+    private const int PageFault = 14;
     private readonly ModelProcessor _model = new();
     private readonly NativeEquivalent _equivalent = new();
     private readonly InstructionInfoFactory _informer = new();
@@ -22,6 +23,15 @@ internal sealed unsafe class LegacyOracle(NativeOracle native)
         if (i.IsInvalid && HasIgnoredVexBit(test.Instruction))
         {
             return false;
+        }
+
+        if (test.Mode != CodeMode.Protected && i.Code.ToOpCode().Encoding == EncodingKind.VEX)
+        {
+            // Intel SDM volume 2, section 2.3.8: neither mode has VEX.
+            const int invalidOpcode = 6;
+            Unchanged(test, ref result);
+            (result.Vector, result.ErrorCode) = (invalidOpcode, 0);
+            return true;
         }
 
         if (IsModelled(i) && !IsFlatString(test, i))
@@ -78,9 +88,75 @@ internal sealed unsafe class LegacyOracle(NativeOracle native)
         native.Run(_native, ref result);
         Translate(test, i, ref result);
 
+        // Real mode has no page faults.
+        if (test.Mode == CodeMode.Real && result.Vector == PageFault)
+        {
+            return false;
+        }
+
         // An element where the segment and the address space end.
         return !IsScattered(i) || result.Vector != 14 || result.Address is > 0xffff and < 0xffff_f000;
     }
+
+    /// <summary>Whether the host executes 16- and 32-bit code itself.</summary>
+    public bool HasNative => native.HasLegacyCode;
+
+    /// <summary>Has the host execute the instruction itself; the arena's data is the instruction's.</summary>
+    /// <param name="test">The case.</param>
+    /// <param name="i">Its instruction.</param>
+    /// <param name="result">What <see cref="Run"/> found. Only that knows of hidden parts of segments.</param>
+    /// <returns>Whether the host can, without a trap of its own, or an access to this process.</returns>
+    public bool TryRunNative(TestCase test, in Instruction i, ref CaseResult result)
+    {
+        const byte systemCall = 0x80;
+        const ulong trap = 0x100;
+        const ulong interrupt = 0x200;
+        if (i.IsInvalid || test.Mode != CodeMode.Protected || i.Mnemonic == Mnemonic.Int && i.Immediate8 == systemCall || IsModelled(i) && (_model.LoadsGlobal || _model.FaultsTwice) || result.Vector == CaseResult.None && (result.State.Flags & trap) != 0)
+        {
+            return false;
+        }
+
+        if (HasMemory(i) && Wraps(test, i))
+        {
+            return false;
+        }
+
+        uint linear = (uint)result.Rip + test.Segments[SegmentValues.Cs].Base;
+        if (result.Vector == PageFault && !native.IsFree((uint)result.Address) || result.Vector == CaseResult.None && !IsFreeTarget(linear, test.Length))
+        {
+            return false;
+        }
+
+        SegmentValues segments = result.Segments;
+        ushort accessed = result.Accessed;
+        bool partial = result.IsPartial;
+        ulong flags = result.ComparedFlags;
+        if (!native.TryRunLegacy(test, ref result) || result.IsElsewhere)
+        {
+            return false;
+        }
+
+        for (int n = 0; n < SegmentValues.Count; n++)
+        {
+            result.Segments[n] = segments[n] with { Selector = result.Segments[n].Selector };
+        }
+
+        result.Accessed = accessed;
+        result.IsPartial = partial;
+        result.ComparedFlags = flags & ~interrupt;
+        return true;
+    }
+
+    // An operand of several parts that goes on behind 64 KiB of 16-bit addresses: which of its parts begin at 0 again, the manual does not say.
+    private bool Wraps(TestCase test, in Instruction i)
+    {
+        _model.Load(test);
+        return ModelProcessor.AddressSize(i) == 2 && !i.IsStringInstruction && Operand(test, i).Offset + (uint)Math.Max(i.MemorySize.GetSize(), 1) > 0x1_0000;
+    }
+
+    // Not into the instruction, nor into the way back.
+    private bool IsFreeTarget(uint linear, int length) =>
+        native.IsFree(linear) && (linear - (uint)Arena.Slot == length || linear - (uint)Arena.Slot >= length + NativeOracle.LegacyLeaveLength);
 
     // Intel SDM volume 2, section 2.3.5.6: outside 64-bit mode bit 6 of C4's second byte is ignored. The second decoder takes it for a register that may not be named.
     private static bool HasIgnoredVexBit(ReadOnlySpan<byte> code)

@@ -47,8 +47,8 @@ internal sealed unsafe partial class ModelProcessor
         bool code = (s.Attributes & SegmentValue.Code) != 0;
         bool right = (s.Attributes & SegmentValue.WritableOrReadable) != 0;
         ulong last = offset + (ulong)size - 1;
-        bool ok = (s.Attributes & (SegmentValue.Unusable | SegmentValue.Present)) == SegmentValue.Present && (write ? !code && right : !code || right);
-        if (ok && !code && (s.Attributes & SegmentValue.ExpandDown) != 0)
+        bool ok = _mode != CodeMode.Protected || (s.Attributes & (SegmentValue.Unusable | SegmentValue.Present)) == SegmentValue.Present && (write ? !code && right : !code || right);
+        if (ok && !code && _mode == CodeMode.Protected && (s.Attributes & SegmentValue.ExpandDown) != 0)
         {
             uint end = (s.Attributes & SegmentValue.Big) != 0 ? uint.MaxValue : 0xffff;
             ok = offset > s.Limit && last <= end;
@@ -152,6 +152,8 @@ internal sealed unsafe partial class ModelProcessor
 
     private void Page(uint address, uint error)
     {
+        // Real mode has no pages, and what is where there is no memory nobody says.
+        _isJudged &= _mode != CodeMode.Real;
         Raise(PageFault, error);
         _faultAddress = address;
     }

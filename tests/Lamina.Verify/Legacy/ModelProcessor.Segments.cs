@@ -2,7 +2,7 @@ using Iced.Intel;
 
 namespace Lamina.Verify.Legacy;
 
-/// <summary>Loads and stores of segment registers in protected mode at CPL 3 (Intel SDM volume 2, MOV, POP, LDS; volume 3, sections 3.4.5 and 5.6), from <see cref="DescriptorList"/>.</summary>
+/// <summary>Loads and stores of segment registers in protected mode at CPL 3 (Intel SDM volume 2, MOV, POP, LDS; volume 3, sections 3.4.5 and 5.6), from <see cref="DescriptorList"/>, and from the local table that has the segment registers themselves first.</summary>
 internal sealed partial class ModelProcessor
 {
     private const int Level = 3;
@@ -76,6 +76,15 @@ internal sealed partial class ModelProcessor
         const uint table = 4;
         const uint systemBit = 0x10;
         const uint conforming = 4;
+        if (_mode != CodeMode.Protected)
+        {
+            // Real mode leaves the limit as it is.
+            SegmentValue old = _segments[segment];
+            uint start = (uint)selector << 4;
+            _segments[segment] = _mode == CodeMode.Real ? old with { Selector = selector, Base = start } : new SegmentValue(selector, start, 0xffff, 0xf3);
+            return true;
+        }
+
         bool stack = segment == SegmentValues.Ss;
         uint code = selector & ~3u;
         if (code == 0)
@@ -91,13 +100,15 @@ internal sealed partial class ModelProcessor
         }
 
         int index = selector >> 3;
-        if ((selector & table) != 0 || index >= DescriptorList.All.Length)
+        bool local = (selector & table) != 0;
+        LoadsGlobal = !local;
+        if (index >= (local ? DescriptorList.LocalCount : DescriptorList.All.Length))
         {
             Raise(13, code);
             return false;
         }
 
-        ulong d = DescriptorList.All[index];
+        ulong d = local ? DescriptorList.GetLocal(_local, index) : DescriptorList.All[index];
         uint attributes = (uint)(d >> 40) & 0xf0ff;
         uint dpl = (attributes >> 5) & 3;
         uint rpl = selector & 3u;
@@ -122,7 +133,7 @@ internal sealed partial class ModelProcessor
         uint limit = (uint)(d & 0xffff) | ((uint)(d >> 32) & 0xf_0000);
         bool granular = (attributes & 0x8000) != 0;
         uint @base = (uint)((d >> 16) & 0xff_ffff) | ((uint)(d >> 56) << 24);
-        _accessed |= (ushort)((attributes & SegmentValue.Accessed) == 0 ? 1 << index : 0);
+        _accessed |= (ushort)(!local && (attributes & SegmentValue.Accessed) == 0 ? 1 << index : 0);
         _segments[segment] = new SegmentValue(selector, @base, granular ? (limit << 12) | 0xfff : limit, attributes | SegmentValue.Accessed);
         return true;
     }

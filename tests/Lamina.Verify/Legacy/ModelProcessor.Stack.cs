@@ -5,6 +5,8 @@ namespace Lamina.Verify.Legacy;
 /// <summary>The stack: PUSH to ENTER. The stack's addresses have 16 or 32 bits by SS.B, whatever the code's have.</summary>
 internal sealed partial class ModelProcessor
 {
+    private const uint Privilege = 0x3000;
+
     private int StackSize => (_segments[SegmentValues.Ss].Attributes & SegmentValue.Big) != 0 ? 4 : 2;
 
     private bool RunStack(in Instruction i)
@@ -47,6 +49,10 @@ internal sealed partial class ModelProcessor
                     _registers[Sp] = old;
                 }
 
+                return true;
+
+            case Mnemonic.Pushf or Mnemonic.Pushfd or Mnemonic.Popf or Mnemonic.Popfd when _mode == CodeMode.V86 && (_flags & Privilege) != Privilege:
+                Raise(13);
                 return true;
 
             case Mnemonic.Pushf:
@@ -119,11 +125,13 @@ internal sealed partial class ModelProcessor
         return true;
     }
 
-    // At CPL 3 with IOPL 0: all but IF, IOPL, VM, VIF, VIP; RF becomes 0.
+    // At CPL 3 with IOPL 0: all but IF, IOPL, VM, VIF, VIP; RF becomes 0. Real mode changes IF and IOPL too, virtual-8086 mode (with IOPL 3) IF.
     private void PopFlags(int size)
     {
-        const uint changeable = 0x24_4dd5;
+        const uint program = 0x24_4dd5;
+        const uint interrupt = 0x200;
         const uint resume = 0x1_0000;
+        uint changeable = _mode switch { CodeMode.Real => program | interrupt | Privilege, CodeMode.V86 => program | interrupt, _ => program };
         if (Pop(size, out uint value))
         {
             uint mask = size == 2 ? changeable & 0xffff : changeable;

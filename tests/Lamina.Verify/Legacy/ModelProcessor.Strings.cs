@@ -46,14 +46,26 @@ internal sealed partial class ModelProcessor
         switch (i.Mnemonic)
         {
             case Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd:
-                if (!Read(Segment(i), source, size, out a) || !Write(SegmentValues.Es, destination, size, a))
+                if (!Read(Segment(i), source, size, out a))
+                {
+                    FaultsTwice = IsRefused(destination, size, true);
+                    return false;
+                }
+
+                if (!Write(SegmentValues.Es, destination, size, a))
                 {
                     return false;
                 }
 
                 break;
             case Mnemonic.Cmpsb or Mnemonic.Cmpsw or Mnemonic.Cmpsd:
-                if (!Read(Segment(i), source, size, out a) || !Read(SegmentValues.Es, destination, size, out b))
+                if (!Read(Segment(i), source, size, out a))
+                {
+                    FaultsTwice = IsRefused(destination, size, false);
+                    return false;
+                }
+
+                if (!Read(SegmentValues.Es, destination, size, out b))
                 {
                     return false;
                 }
@@ -93,6 +105,20 @@ internal sealed partial class ModelProcessor
         SetLow(Si, source + step, address);
         SetLow(Di, destination + step, address);
         return true;
+    }
+
+    // Whether the second operand is refused as well as the first, whose exception stays.
+    private bool IsRefused(uint destination, int size, bool write)
+    {
+        (int vector, uint error) = Exception;
+        uint address = _faultAddress;
+        bool judged = _isJudged;
+        bool refused = write ? !Probe(SegmentValues.Es, destination, size) : !Read(SegmentValues.Es, destination, size, out _);
+        refused |= !_isJudged;
+        _isJudged = judged;
+        _faultAddress = address;
+        Raise(vector, error);
+        return refused;
     }
 
     private void Compare(uint a, uint b, int size)

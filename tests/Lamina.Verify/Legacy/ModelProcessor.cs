@@ -3,7 +3,7 @@ using Iced.Intel;
 namespace Lamina.Verify.Legacy;
 
 /// <summary>
-/// Instructions of 16- and 32-bit code that 64-bit code has not, or has otherwise, as the pseudo-code of Intel SDM volume 2 says, at CPL 3 in compatibility mode. It shares nothing with the
+/// Instructions of 16- and 32-bit code that 64-bit code has not, or has otherwise, as the pseudo-code of Intel SDM volume 2 says, at CPL 3 in compatibility mode, or in real or virtual-8086 mode. It shares nothing with the
 /// software CPU: operands come from the second decoder (Iced), memory is the arena.
 /// </summary>
 internal sealed unsafe partial class ModelProcessor
@@ -23,8 +23,13 @@ internal sealed unsafe partial class ModelProcessor
     private const uint Direction = 0x400;
     private const uint Overflow = 0x800;
     private const ulong AllFlags = 0x3f_7fd5;
+
+    /// <summary>Limit of the interrupt vectors of real mode.</summary>
+    public const ushort RealVectorsLimit = 0x3ff;
     private readonly uint[] _registers = new uint[8];
     private SegmentValues _segments;
+    private SegmentValues _local;
+    private CodeMode _mode;
     private uint _flags;
     private uint _ip;
     private uint _start;
@@ -36,6 +41,12 @@ internal sealed unsafe partial class ModelProcessor
     private bool _isPartial;
     private ushort _accessed;
 
+    /// <summary>Whether it looked into the global descriptor table.</summary>
+    public bool LoadsGlobal { get; private set; }
+
+    /// <summary>Whether both operands of a string instruction are refused: which one processors name is theirs.</summary>
+    public bool FaultsTwice { get; private set; }
+
     /// <summary>Takes the registers of a case.</summary>
     public void Load(TestCase test)
     {
@@ -45,6 +56,10 @@ internal sealed unsafe partial class ModelProcessor
         }
 
         _segments = test.Segments;
+        _local = test.Segments;
+        _mode = test.Mode;
+        LoadsGlobal = false;
+        FaultsTwice = false;
         _flags = (uint)test.State.Flags;
         _start = (uint)Arena.Slot - test.Segments[SegmentValues.Cs].Base;
         _ip = _start + (uint)test.Length;
@@ -115,6 +130,9 @@ internal sealed unsafe partial class ModelProcessor
                 break;
             case Mnemonic.Bound:
                 CheckBounds(i);
+                break;
+            case Mnemonic.Arpl when _mode != CodeMode.Protected:
+                Raise(6);
                 break;
             case Mnemonic.Arpl:
                 AdjustPrivilege(i);
@@ -195,6 +213,19 @@ internal sealed unsafe partial class ModelProcessor
             return;
         }
 
+        if (_mode == CodeMode.V86)
+        {
+            // With IOPL below 3.
+            Raise(13);
+            return;
+        }
+
+        if (_mode == CodeMode.Real)
+        {
+            InterruptReal(vector);
+            return;
+        }
+
         if (vector is not (3 or 4) && i.Mnemonic != Mnemonic.Int1)
         {
             Raise(13, ((uint)vector * 8) | idt);
@@ -203,6 +234,29 @@ internal sealed unsafe partial class ModelProcessor
 
         _isTrap = true;
         Raise(vector);
+    }
+
+    // Through the table of real mode (Intel SDM volume 2, INT n), which is in the page that cannot be written.
+    private void InterruptReal(int vector)
+    {
+        const uint cleared = 0x4_0300;
+        byte* entry = (byte*)Arena.ReadOnly + (vector * 4);
+        uint target = *(ushort*)entry;
+        ushort selector = *(ushort*)(entry + 2);
+        uint stack = _registers[Sp];
+
+        // Which comes first if both are wrong, and what is in memory by then, it does not say.
+        _isPartial = true;
+        if (!Push(2, _flags & 0xffff) || !Push(2, _segments[SegmentValues.Cs].Selector) || !Push(2, _ip))
+        {
+            _registers[Sp] = stack;
+            return;
+        }
+
+        _isPartial = false;
+        _segments[SegmentValues.Cs] = _segments[SegmentValues.Cs] with { Selector = selector, Base = (uint)selector << 4 };
+        _ip = target;
+        _flags &= ~cleared;
     }
 
     private uint Get(Register register)
