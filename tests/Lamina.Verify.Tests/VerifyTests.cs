@@ -20,10 +20,10 @@ public sealed partial class VerifyTests
     [InlineData("interpreter", "64", "1000000")]
     [InlineData("translator", "64", "150000")]
     [InlineData("optimized", "64", "150000")]
-    [InlineData("interpreter", "32", "400000")]
-    [InlineData("interpreter", "16", "400000")]
-    [InlineData("optimized", "32", "60000")]
-    [InlineData("optimized", "16", "60000")]
+    [InlineData("interpreter", "32", "60000")]
+    [InlineData("interpreter", "16", "60000")]
+    [InlineData("optimized", "32", "20000")]
+    [InlineData("optimized", "16", "20000")]
     public async Task RandomInstructionsDoWhatTheHostsProcessorDoes(string subject, string bits, string count)
     {
         (int status, string output) = await Run(["--subject", subject, "--bits", bits, "--failures", "3", .. HowMany(count)]);

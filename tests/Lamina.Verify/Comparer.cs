@@ -98,7 +98,7 @@ internal sealed unsafe class Comparer : IDisposable
         test.Memory.CopyTo(Arena.Bytes);
         if (test.Bits == 64)
         {
-            if (_kvm != null && !test.IsSequence && !_kvm.Executes(i))
+            if (_kvm != null && !test.IsSequence && !_kvm.Executes(test, i))
             {
                 Unjudged++;
                 return null;

@@ -69,7 +69,7 @@ internal sealed unsafe partial class GuestProcessor
             result.IsDelivered = true;
         }
 
-        ulong codeBase = test.Bits == 64 ? 0 : test.Segments[SegmentValues.Cs].Base;
+        uint? codeBase = test.Bits == 64 ? null : test.Segments[SegmentValues.Cs].Base;
         _tables.TakeException((int)GuestTables.Handler(c->Rip - 1), c->Registers[4], c->Cr2, Start(test) + (ulong)test.Length, codeBase, ref result);
         if (test.Bits != 64)
         {

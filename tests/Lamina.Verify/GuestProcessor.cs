@@ -13,7 +13,7 @@ using Lamina.Verify.Legacy;
 
 namespace Lamina.Verify;
 
-/// <summary>The software CPU at CPL 3 in 64-bit mode, with the arena's pages at the host's addresses, and above them what only CPL 0 may access.</summary>
+/// <summary>The software CPU, at CPL 3 but for real mode, with the arena's pages at the host's addresses, and above them what only CPL 0 may access.</summary>
 internal sealed unsafe partial class GuestProcessor : IDisposable
 {
     private readonly GuestTables _tables = new();
@@ -106,7 +106,7 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
 
         ulong start = Start(test);
         Load(c, in test.State, start);
-        if (_subject != Subject.Interpreter || test.IsSequence)
+        if ((_subject != Subject.Interpreter && test.Mode == CodeMode.Protected) || test.IsSequence)
         {
             RunTranslated(c, test, ref result);
             return;

@@ -93,9 +93,9 @@ internal sealed unsafe class GuestTables : IDisposable
     /// <param name="rsp">RSP of its handler.</param>
     /// <param name="cr2">CR2.</param>
     /// <param name="end">RIP behind the instruction.</param>
-    /// <param name="codeBase">Base of its code segment, or 0 in 64-bit code.</param>
+    /// <param name="codeBase">Base of its code segment; null in 64-bit code.</param>
     /// <param name="result">Registers but RSP and the flags are there already.</param>
-    public void TakeException(int vector, ulong rsp, ulong cr2, ulong end, ulong codeBase, ref CaseResult result)
+    public void TakeException(int vector, ulong rsp, ulong cr2, ulong end, uint? codeBase, ref CaseResult result)
     {
         const ulong withCode = 0x27d00;
         ulong* frame = Frame(rsp);
@@ -107,9 +107,9 @@ internal sealed unsafe class GuestTables : IDisposable
         if (vector == BreakpointTrap && result.Rip != end)
         {
             result.Vector = CaseResult.None;
-            result.Rip--;
+            result.Rip = codeBase == null ? result.Rip - 1 : (uint)(result.Rip - 1);
         }
-        else if (vector == PageFault && (result.ErrorCode & Fetch) != 0 && result.Address == (codeBase == 0 ? result.Rip : (uint)(result.Rip + codeBase)))
+        else if (vector == PageFault && (result.ErrorCode & Fetch) != 0 && result.Address == (codeBase is { } start ? (uint)result.Rip + start : result.Rip))
         {
             result.Vector = CaseResult.None;
         }

@@ -87,7 +87,7 @@ internal sealed unsafe class KvmOracle : IHostOracle, IDisposable
         }
 
         Store(ref result);
-        _tables.TakeException((int)vector, run->Registers.Rsp, run->SystemRegisters.Cr2, Arena.Slot + (ulong)test.Length, 0, ref result);
+        _tables.TakeException((int)vector, run->Registers.Rsp, run->SystemRegisters.Cr2, Arena.Slot + (ulong)test.Length, null, ref result);
     }
 
     public void Dispose()
@@ -119,7 +119,7 @@ internal sealed unsafe class KvmOracle : IHostOracle, IDisposable
         Load(test.State);
         Check(KvmRequest.Run, _processor.Enter());
         Store(ref result);
-        _tables.TakeException((int)GuestTables.Handler(_processor.Run->Registers.Rip - 1), _processor.Run->Registers.Rsp, 0, 0, 0, ref result);
+        _tables.TakeException((int)GuestTables.Handler(_processor.Run->Registers.Rip - 1), _processor.Run->Registers.Rsp, 0, 0, null, ref result);
         return result.Vector == generalProtection && result.ErrorCode == errorCode;
     }
 
@@ -134,11 +134,14 @@ internal sealed unsafe class KvmOracle : IHostOracle, IDisposable
         static bool IsEmulated(in CaseResult result) => result.Vector is 6 or 12 or 13 || result.Vector == 14 && result.Address >= Arena.FirstKernelAddress;
     }
 
-    /// <summary>Whether this KVM executes an instruction as the manual says. One without hardware has segment registers and software interrupts of its own.</summary>
-    public bool Executes(in Instruction i)
+    /// <summary>
+    /// Whether this KVM has the processor execute an instruction. One without hardware has segment registers and software interrupts of its own, and its emulator executes what faults while no program could have the stack pointer.
+    /// </summary>
+    public bool Executes(TestCase test, in Instruction i)
     {
+        const int stackPointer = 4;
         bool segments = i.Op0Register is >= Register.ES and <= Register.GS || i.Op1Register is >= Register.ES and <= Register.GS || i.Mnemonic is Mnemonic.Lss or Mnemonic.Lfs or Mnemonic.Lgs;
-        return _hasInterrupts || !segments && i.Mnemonic is not (Mnemonic.Int or Mnemonic.Int1 or Mnemonic.Lar or Mnemonic.Lsl or Mnemonic.Verr or Mnemonic.Verw);
+        return _hasInterrupts || !segments && test.State.General[stackPointer] < Arena.FirstKernelAddress && i.Mnemonic is not (Mnemonic.Int or Mnemonic.Int1 or Mnemonic.Lar or Mnemonic.Lsl or Mnemonic.Verr or Mnemonic.Verw);
     }
 
     private void SetSystem(HostSegments host)

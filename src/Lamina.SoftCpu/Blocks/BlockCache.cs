@@ -211,7 +211,8 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
         return block;
     }
 
-    private static bool IsSetInterrupt(Instruction* i) => i->Opcode == 0xfb && i->Map == 0;
+    // With LOCK it means nothing.
+    private static bool IsSetInterrupt(Instruction* i) => i->Opcode == 0xfb && i->Map == 0 && (i->Flags & InstructionFlags.Undefined) == 0;
 
     private void InvalidatePage(ulong page, Block* head, ulong address, ulong length)
     {
