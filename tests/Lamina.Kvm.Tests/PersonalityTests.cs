@@ -120,6 +120,39 @@ public sealed unsafe class PersonalityTests
         }
     }
 
+    // A KVM without hardware emulates what a kernel writes to its tables, and has no translation that is older: only the calls show that it would be dropped.
+    [KvmFact]
+    public void TranslationsAreDroppedBySettingCr3ToAnotherValueAndBack()
+    {
+        TestPersonality personality = new()
+        {
+            Executes = static (in call, _) =>
+            {
+                call.Caller!.DropTranslations(1, withGlobal: false, [Layout.Data]);
+                return true;
+            },
+        };
+        TestCalls calls = new();
+        using KvmAccelerator accelerator = new(calls, TestOptions.NoControllers);
+        using ProcessorMachine machine = Create(accelerator, personality);
+        machine.Connect();
+        machine.Write(Layout.Code, [.. HypercallPort.Instruction, 0xf4]);
+        machine.StartLong(Layout.Code, 0);
+        List<ulong> set = [];
+        calls.Answer = (request, _, argument) =>
+        {
+            if (request == KvmRequest.SetSystemRegisters)
+            {
+                set.Add(((KvmSystemRegisters*)argument)->Cr3);
+            }
+
+            return null;
+        };
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.Equal([Layout.Tables ^ 8, Layout.Tables], set);
+        Assert.Equal((Layout.Tables, Layout.Code + 4), (machine.Save().Cr3, machine.Save().Rip));
+    }
+
     [KvmFact]
     public void CallsAllocateNothing()
     {

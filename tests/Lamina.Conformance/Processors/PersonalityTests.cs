@@ -267,7 +267,7 @@ public sealed class PersonalityTests
     [MemberData(nameof(All))]
     public void TranslationsOfAnotherProcessorAreGoneAfterTheCall(string name)
     {
-        const int Rounds = 2000;
+        const int Rounds = 200;
         TestPersonality personality = new();
         personality.Executes = static (in call, _) =>
         {
@@ -301,7 +301,7 @@ public sealed class PersonalityTests
         ProcessorExit other = default;
         Thread thread = new(() => other = machine.Run(1));
         thread.Start();
-        ProcessorExit one = machine.Run(seconds: 30);
+        ProcessorExit one = machine.Run();
         machine.Processors[1].RequestExit();
         Assert.True(thread.Join(TimeSpan.FromSeconds(60)), "The other processor does not stop.");
         Assert.Equal(0UL, machine.Read(Flag + 8));
