@@ -1,5 +1,6 @@
 using Lamina.Interop;
 using Lamina.Interop.Kvm;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 
 namespace Lamina.Kvm;
@@ -97,7 +98,23 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
     public IReadOnlyList<CpuidEntry> Extras => HasClock ? KvmCpuid.Clock : [];
 
     /// <inheritdoc/>
-    public bool CarriesPersonalities => false;
+    public bool AnswersForKvm => true;
+
+    /// <summary>Whether guests may call their hypervisor by VMCALL and VMMCALL: otherwise KVM answers these itself, as its own hypercalls.</summary>
+    public bool HandsOverHypercalls => (_device.GetCapability(KvmCapability.XenGuests) & KvmMachine.InterceptedHypercalls) != 0;
+
+    /// <inheritdoc/>
+    public string? FindObstacle(IPersonality personality)
+    {
+        ArgumentNullException.ThrowIfNull(personality);
+        return personality.HasHypercalls && !personality.HasHypercallPage ? $"it does not carry the hypervisor '{personality.Name}' that the guest sees"
+            : personality.NeedsLocalApics && _options.Controllers is KvmControllers.Split or KvmControllers.On
+                ? $"it has local APICs of its own, and the hypervisor '{personality.Name}' that the guest sees needs the machine's"
+            : _options.Clock ? $"its guests have KVM's clock, which the hypervisor '{personality.Name}' does not have"
+            : personality.UsesHypercallInstruction && !HandsOverHypercalls
+                ? "the guest may be calling its hypervisor by VMCALL or VMMCALL, which this KVM answers itself (it lacks KVM_CAP_XEN_HVM)"
+            : null;
+    }
 
     private bool HasClock => _options.Clock && Controllers != KvmControllers.Off && _device.GetCapability(KvmCapability.ClockAdjustment) != 0;
 
@@ -105,7 +122,18 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
     /// <exception cref="SystemCallException">The host refuses.</exception>
     public IPartition CreatePartition(PartitionSettings settings)
     {
+        if (settings.Personality is { } personality && FindObstacle(personality) is { } obstacle)
+        {
+            throw new NotSupportedException(obstacle);
+        }
+
         KvmParts parts = Interlocked.Exchange(ref _spare, null) ?? CreateParts();
+        if (settings.Personality is { NeedsLocalApics: true } && parts.Controllers != KvmControllers.Off)
+        {
+            parts.Dispose();
+            parts = CreateParts(KvmControllers.Off);
+        }
+
         if (parts.Controllers != KvmControllers.Off && settings.LocalTimerFrequency != KvmTimerFrequency)
         {
             parts.Dispose();

@@ -72,6 +72,19 @@ public static unsafe class KvmHost
         }
     }
 
+    /// <summary>Whether programs in a guest, and not its kernel alone, reach VMware's backdoor ports: a parameter of the module kvm, which is off unless an administrator has said otherwise.</summary>
+    public static bool OpensBackdoor()
+    {
+        try
+        {
+            return File.ReadAllText("/sys/module/kvm/parameters/enable_vmware_backdoor").StartsWith('Y');
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Nanoseconds for an instruction in ring 0, by a loop in real mode.</summary>
     /// <exception cref="SystemCallException">The host refuses.</exception>
     /// <exception cref="NotSupportedException">The loop does not come to its end.</exception>

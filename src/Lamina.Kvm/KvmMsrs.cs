@@ -1,3 +1,5 @@
+using Lamina.Interop.Kvm;
+
 namespace Lamina.Kvm;
 
 /// <summary>Model-specific registers by who holds them (Intel SDM volume 4).</summary>
@@ -17,7 +19,18 @@ internal static class KvmMsrs
     public const uint GsBase = 0xc000_0101;
 
     /// <summary>Those of our local APIC. Accesses in the x2APIC range come to us without being asked for, because KVM has no local APIC.</summary>
-    public static ReadOnlySpan<uint> OfController => [ApicBase, TscDeadline];
+    public static KvmMsrSpan[] OfController { get; } = [new(ApicBase), new(TscDeadline)];
+
+    /// <summary>Those of hypervisors: the range of all others, and KVM's own, old and new. A personality answers for them, so that nothing of a guest is in registers that nobody saves.</summary>
+    public static KvmMsrSpan[] OfPersonality { get; } = [new(HypercallPage, 0x200), new(WallClock, 0x100), new(OldWallClock, 2)];
+
+    /// <summary>Xen's hypercall page, and the first of the range.</summary>
+    public const uint HypercallPage = 0x4000_0000;
+
+    /// <summary>HV_X64_MSR_TSC_INVARIANT_CONTROL (Top-Level Functional Specification, section 12.7.4): KVM too hides the invariant counter in CPUID until it is set.</summary>
+    public const uint InvariantTscControl = 0x4000_0118;
+
+    private const uint OldWallClock = 0x11;
 
     /// <summary>Those of a saved state that KVM may hold, in the order of the software processor's.</summary>
     public static ReadOnlySpan<uint> Saved =>

@@ -17,6 +17,7 @@ internal sealed partial class KvmPartition : IPartition
     private readonly KvmGatheredWrites? _gathered;
     private readonly int _writeRingPage;
     private readonly int _ringEntries;
+    private readonly List<KvmProcessor> _processors = [];
     private KvmVirtualProcessor? _first;
 
     /// <summary>Makes one of <paramref name="parts"/>, which it then owns.</summary>
@@ -28,9 +29,15 @@ internal sealed partial class KvmPartition : IPartition
         _ringEntries = parts.DirtyRingEntries;
         _setsTscFrequency = setsTscFrequency;
         _machine.Enable(KvmCapability.UserSpaceMsr, AllMsrReasons);
-        if (Interrupts is null)
+        KvmMsrSpan[] intercepted = [.. Interrupts is null ? KvmMsrs.OfController : [], .. settings.Personality is null ? [] : KvmMsrs.OfPersonality];
+        if (intercepted.Length > 0)
         {
-            _machine.InterceptMsrs(KvmMsrs.OfController);
+            _machine.InterceptMsrs(intercepted);
+        }
+
+        if (settings.Personality is { HasHypercallPage: true } && HandsOverHypercalls(_machine))
+        {
+            _machine.InterceptHypercalls(KvmMsrs.HypercallPage);
         }
 
         if (emulationExits)
@@ -55,6 +62,12 @@ internal sealed partial class KvmPartition : IPartition
     }
 
     public PartitionSettings Settings { get; }
+
+    /// <summary>Its processors. They are all made before one runs.</summary>
+    public ReadOnlySpan<KvmProcessor> Processors => System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_processors);
+
+    /// <summary>Whether VMCALL and VMMCALL can come here, and not to KVM's own hypercalls.</summary>
+    public static bool HandsOverHypercalls(KvmMachine machine) => (machine.GetCapability(KvmCapability.XenGuests) & KvmMachine.InterceptedHypercalls) != 0;
 
     /// <summary>Guests have KVM's paravirtual clock.</summary>
     public bool HasClock => Settings.Cpuid.Any(static e => e.Leaf == ParavirtualLeaves.KvmFeatures);
@@ -92,6 +105,7 @@ internal sealed partial class KvmPartition : IPartition
             }
 
             KvmProcessor made = new(this, processor, index);
+            _processors.Add(made);
             Interrupts?.Add(made);
             return made;
         }

@@ -72,7 +72,12 @@ internal sealed unsafe partial class KvmProcessor
                 AccessMsr((KvmExitReason)_run->ExitReason == KvmExitReason.WriteMsr);
                 return true;
             case KvmExitReason.Halt:
-                _halted = true;
+                _halted = !_kicked;
+                _kicked = false;
+                return true;
+            case KvmExitReason.Xen when _run->XenType == XenHypercall:
+                _unfinished = true;
+                CallByInstruction();
                 return true;
             case KvmExitReason.InterruptWindow:
             case KvmExitReason.Interrupted:
@@ -129,6 +134,11 @@ internal sealed unsafe partial class KvmProcessor
         byte* data = (byte*)_run + _run->PortDataOffset;
         bool write = _run->PortIsWrite != 0;
         ushort port = _run->Port;
+        if (_personality is { } personality && TryAccessPersonality(personality, port, size, data, _run->PortCount, write))
+        {
+            return;
+        }
+
         for (uint count = _run->PortCount; count > 0; count--, data += size)
         {
             // SAFETY: KVM keeps the data of all accesses inside the area that it shares.
@@ -182,7 +192,7 @@ internal sealed unsafe partial class KvmProcessor
         }
     }
 
-    // What is not the local APIC's does not exist: KVM has answered for all that it knows.
+    // What is neither the local APIC's nor the hypervisor's does not exist: KVM has answered for all that it knows.
     private void AccessMsr(bool write)
     {
         uint index = _run->MsrIndex;
@@ -203,6 +213,11 @@ internal sealed unsafe partial class KvmProcessor
                 done = controller.TryReadMsr(index, out ulong value);
                 _run->MsrData = index == KvmMsrs.TscDeadline ? FromMachineTicks(value) : value;
             }
+        }
+
+        else if (_personality is { } personality)
+        {
+            done = AccessPersonality(personality, index, write);
         }
 
         _run->MsrError = done ? (byte)0 : (byte)1;

@@ -209,7 +209,12 @@ internal sealed unsafe partial class KvmProcessor
         _run->ReadyForInterrupt = 0;
         if (!keepTime)
         {
+            _kicked = false;
             TakeTime(state);
+            if (_personality is { } personality)
+            {
+                ShowInvariantTsc(personality);
+            }
         }
 
         return true;

@@ -14,6 +14,8 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     private const int NonMaskableBit = 4;
     private const int InitBit = 8;
     private const int StartUpBit = 16;
+    private const int DropBit = 32;
+    private const int KickBit = 64;
 
     private readonly KvmPartition _partition;
     private readonly PartitionSettings _settings;
@@ -30,6 +32,9 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     private bool _halted;
     private bool _waitingForStartUp;
 
+    // The next HLT ends at once.
+    private bool _kicked;
+
     // The last exit is finished only by the next KVM_RUN.
     private bool _unfinished;
     private const int ExitReasons = 64;
@@ -44,6 +49,8 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
         _interrupts = partition.Interrupts;
         _hasClock = partition.HasClock;
         _settings = partition.Settings;
+        _personality = _settings.Personality;
+        _follower = _personality as Machine.Personalities.ICounterLead;
         _kvm = kvm;
         _run = kvm.Run;
         Index = index;
@@ -79,7 +86,7 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     /// <summary>The page that KVM shares with us.</summary>
     internal KvmRun* SharedPage => _run;
 
-    private InstructionAssist Assist => _assist ??= new InstructionAssist(_partition.AssistSettings, Index, _interrupts is null ? Controller : new HostedController(_kvm, Index));
+    private InstructionAssist Assist => _assist ??= new InstructionAssist(_partition.AssistSettings, Index, _interrupts is null ? Controller : new HostedController(_kvm, Index), this);
 
     /// <inheritdoc/>
     public ProcessorExit Run()
@@ -107,10 +114,7 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     }
 
     /// <inheritdoc/>
-    public void SignalKick()
-    {
-        // A machine under KVM has no personality that kicks: KVM executes such hypercalls itself.
-    }
+    public void SignalKick() => Ask(KickBit);
 
     /// <inheritdoc/>
     public void SignalInit() => Ask(InitBit);
@@ -143,6 +147,11 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
                 return exit;
             }
 
+            if (_awaits != 0 && !AwaitDrops())
+            {
+                continue;
+            }
+
             if (_interrupts is { } interrupts)
             {
                 PrepareHostedEntry(interrupts);
@@ -166,6 +175,8 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
             {
                 return exit;
             }
+
+            FollowTime();
         }
     }
 
@@ -192,7 +203,7 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     private bool Attend(int attention, out ProcessorExit exit)
     {
         exit = default;
-        if ((attention & (InitBit | StartUpBit | ExitBit)) != 0 && !FinishExit(out exit))
+        if ((attention & (InitBit | StartUpBit | ExitBit | DropBit)) != 0 && !FinishExit(out exit))
         {
             // The rest is still to be done, should the machine go on.
             Interlocked.Or(ref _attention, attention);
@@ -202,6 +213,18 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
         if ((attention & (InitBit | StartUpBit)) != 0)
         {
             TakeResets(attention);
+        }
+
+        if ((attention & DropBit) != 0)
+        {
+            DropNow();
+        }
+
+        if ((attention & KickBit) != 0)
+        {
+            // Whoever kicks needs the machine's local APICs, with which HLT is here.
+            _kicked = !_halted;
+            _halted = false;
         }
 
         if ((attention & NonMaskableBit) != 0 && TakesNonMaskable())

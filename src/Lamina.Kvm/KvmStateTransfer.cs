@@ -19,17 +19,25 @@ internal static class KvmStateTransfer
 
     public static void FromGeneral(in KvmRegisters r, ProcessorState state)
     {
-        ulong[] g = state.GeneralRegisters;
-        (g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7]) = (r.Rax, r.Rcx, r.Rdx, r.Rbx, r.Rsp, r.Rbp, r.Rsi, r.Rdi);
-        (g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15]) = (r.R8, r.R9, r.R10, r.R11, r.R12, r.R13, r.R14, r.R15);
+        CopyGeneral(r, state.GeneralRegisters);
         state.Rip = r.Rip;
         state.Rflags = r.Rflags;
     }
 
-    public static void ToGeneral(ProcessorState state, out KvmRegisters r)
+    public static void ToGeneral(ProcessorState state, out KvmRegisters r) =>
+        r = WithGeneral(new KvmRegisters { Rip = state.Rip, Rflags = state.Rflags | 2 }, state.GeneralRegisters);
+
+    /// <summary>Copies the sixteen out, in the order of their numbers.</summary>
+    public static void CopyGeneral(in KvmRegisters r, ulong[] g)
     {
-        ulong[] g = state.GeneralRegisters;
-        r = new KvmRegisters
+        (g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7]) = (r.Rax, r.Rcx, r.Rdx, r.Rbx, r.Rsp, r.Rbp, r.Rsi, r.Rdi);
+        (g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15]) = (r.R8, r.R9, r.R10, r.R11, r.R12, r.R13, r.R14, r.R15);
+    }
+
+    /// <summary>The same with other values of the sixteen.</summary>
+    public static KvmRegisters WithGeneral(in KvmRegisters r, ulong[] g)
+    {
+        return r with
         {
             Rax = g[0],
             Rcx = g[1],
@@ -47,8 +55,6 @@ internal static class KvmStateTransfer
             R13 = g[13],
             R14 = g[14],
             R15 = g[15],
-            Rip = state.Rip,
-            Rflags = state.Rflags | 2,
         };
     }
 

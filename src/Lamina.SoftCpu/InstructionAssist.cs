@@ -1,4 +1,5 @@
 using Lamina.Machine.Interrupts;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu.Segmentation;
 
@@ -16,11 +17,16 @@ public sealed class InstructionAssist : IDisposable
     private readonly SoftwareProcessor _processor;
 
     /// <summary>Makes one for processor <paramref name="index"/> of a machine.</summary>
-    public InstructionAssist(PartitionSettings settings, int index, ILocalInterruptController? controller)
+    /// <param name="settings">The machine.</param>
+    /// <param name="index">Which processor.</param>
+    /// <param name="controller">Its local APIC.</param>
+    /// <param name="caller">Who drops translations for hypercalls: those of this processor are nobody's.</param>
+    public InstructionAssist(PartitionSettings settings, int index, ILocalInterruptController? controller, ICallingProcessor? caller = null)
     {
         _partition = new SoftwarePartition(settings, blockArenaSize: BlockArenaSize);
         _processor = (SoftwareProcessor)_partition.CreateProcessor(index);
         _processor.Controller = controller;
+        _processor.Dropper = caller;
     }
 
     /// <summary>Executes the instruction at RIP, or delivers the exception that it raises; <paramref name="state"/> is then the state after it.</summary>

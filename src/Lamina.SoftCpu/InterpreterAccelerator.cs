@@ -1,3 +1,4 @@
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 
 namespace Lamina.SoftCpu;
@@ -21,7 +22,10 @@ public sealed class InterpreterAccelerator : IAccelerator
     public IReadOnlyList<CpuidEntry> Extras => [];
 
     /// <inheritdoc/>
-    public bool CarriesPersonalities => true;
+    public bool AnswersForKvm => false;
+
+    /// <inheritdoc/>
+    public string? FindObstacle(IPersonality personality) => null;
 
     /// <inheritdoc/>
     public IPartition CreatePartition(PartitionSettings settings) => new SoftwarePartition(settings);

@@ -1,3 +1,4 @@
+using Lamina.Machine.Personalities;
 using Lamina.SoftCpu.Memory;
 
 namespace Lamina.SoftCpu;
@@ -26,9 +27,18 @@ internal sealed unsafe partial class SoftwareProcessor
     private readonly long[] _awaited = new long[64];
     private ulong _awaits;
 
+    /// <summary>Who drops translations in its place; null if it does.</summary>
+    internal ICallingProcessor? Dropper { get; set; }
+
     /// <inheritdoc/>
     public void DropTranslations(ulong processors, bool withGlobal, ReadOnlySpan<ulong> pages)
     {
+        if (Dropper is { } other)
+        {
+            other.DropTranslations(processors, withGlobal, pages);
+            return;
+        }
+
         ReadOnlySpan<SoftwareProcessor> all = _partition.Processors;
         for (int n = 0; n < all.Length; n++)
         {

@@ -1,3 +1,4 @@
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 
 namespace Lamina.SoftCpu;
@@ -22,7 +23,10 @@ public sealed class TranslatorAccelerator(TranslatorOptions? options = null) : I
     public IReadOnlyList<CpuidEntry> Extras => [];
 
     /// <inheritdoc/>
-    public bool CarriesPersonalities => true;
+    public bool AnswersForKvm => false;
+
+    /// <inheritdoc/>
+    public string? FindObstacle(IPersonality personality) => null;
 
     /// <inheritdoc/>
     public IPartition CreatePartition(PartitionSettings settings) => new SoftwarePartition(settings, translates: true, options: options);

@@ -115,7 +115,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
                 LocalTimerFrequency = crystal,
                 PhysicalAddressBits = addressBits,
                 Cpuid = given,
-                Personality = accelerators.All(static a => a.CarriesPersonalities) ? Devices.Personality : null,
+                Personality = PersonalityCatalog.IsServed(settings.Personality, accelerators) ? Devices.Personality : null,
             };
             _execution = Own(new Execution(settings.Accelerator, _partitionSettings, Devices.LocalApics, Devices.ApicBus));
             _processors = new ProcessorLoop[settings.ProcessorCount];

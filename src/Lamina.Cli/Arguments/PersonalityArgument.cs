@@ -1,4 +1,5 @@
 using Lamina.Cli.Running;
+using Lamina.Kvm;
 using Lamina.Vmm;
 
 namespace Lamina.Cli.Arguments;
@@ -26,18 +27,41 @@ internal static class PersonalityArgument
         throw new LaminaException($"--personality '{name}' is not known. Accepted: {string.Join(", ", Names)}.{Suggestion.For(name!, Names)}");
     }
 
-    /// <summary>The accelerator for a personality: KVM shows guests no other than its own.</summary>
+    /// <summary>
+    /// The accelerator for a personality. KVM carries all of them, but for guests of Xen that call by VMCALL, as Linux does today, only where the kernel's KVM knows Xen's guests: "auto" does not pick it without.
+    /// </summary>
     /// <exception cref="LaminaException">The accelerator cannot be used.</exception>
     public static string CheckAccelerator(PersonalityKind personality, string accelerator)
     {
+        string chosen = AcceleratorCatalog.Check(accelerator);
+        return accelerator == "auto" && chosen == "kvm" && personality == PersonalityKind.Xen && !AcceleratorCatalog.HandsOverHypercalls() ? "translator" : chosen;
+    }
+
+    /// <summary>Checks what was said of KVM's interrupt controllers and clock against the personality.</summary>
+    /// <param name="personality">The personality.</param>
+    /// <param name="controllers">Which controllers KVM is to have.</param>
+    /// <param name="clock">Whether guests are to have KVM's clock.</param>
+    /// <returns>Which controllers it has.</returns>
+    /// <exception cref="LaminaException">They do not go together.</exception>
+    public static KvmControllers CheckControllers(PersonalityKind personality, KvmControllers controllers, bool clock)
+    {
         if (personality == PersonalityKind.Kvm)
         {
-            return AcceleratorCatalog.Check(accelerator);
+            return controllers;
         }
 
-        string chosen = AcceleratorCatalog.Check(accelerator == "auto" ? "translator" : accelerator);
-        return chosen != "kvm"
-            ? chosen
-            : throw new LaminaException("--personality with another name than 'kvm' needs the software CPU. Add --accel translator.");
+        if (clock)
+        {
+            throw new LaminaException("--kvmclock is for guests that see KVM. Leave it or --personality out.");
+        }
+
+        if (personality == PersonalityKind.VMware || controllers == KvmControllers.Off)
+        {
+            return controllers;
+        }
+
+        return controllers == KvmControllers.Auto
+            ? KvmControllers.Off
+            : throw new LaminaException("--personality hyperv and xen need Lamina's own local APICs. Leave --kernel-irqchip out, or say --kernel-irqchip off.");
     }
 }

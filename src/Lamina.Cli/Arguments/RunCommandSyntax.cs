@@ -111,7 +111,7 @@ internal sealed class RunCommandSyntax
         };
         return options with
         {
-            KvmControllers = ReadControllers(result.GetValue(_irqchip), options.Accelerator),
+            KvmControllers = PersonalityArgument.CheckControllers(personality, ReadControllers(result.GetValue(_irqchip), options.Accelerator), ReadClock(result, options.Accelerator)),
             KvmClock = ReadClock(result, options.Accelerator),
             Inspection = ReadInspection(result, options.Accelerator),
             MemorySize = result.GetValue(_memory) is { } memory ? MemorySize.ParseMachineMemory(memory, hostMemory) : options.MemorySize,

@@ -22,6 +22,15 @@ internal static class AcceleratorCatalog
     /// <param name="reason">Why, for a person.</param>
     public static string Choose(out string reason) => KvmHost.IsWorthIt(out reason) ? Kvm : Translator;
 
+    /// <summary>Whether this host's KVM lets guests call a hypervisor of ours by VMCALL and VMMCALL.</summary>
+    /// <exception cref="LaminaException">KVM cannot be used.</exception>
+    public static bool HandsOverHypercalls()
+    {
+        IAccelerator accelerator = Create(Kvm);
+        using IDisposable? owned = accelerator as IDisposable;
+        return accelerator is KvmAccelerator { HandsOverHypercalls: true };
+    }
+
     /// <summary>Checks a name given on the command line, and resolves <c>auto</c>.</summary>
     /// <exception cref="LaminaException">It is not known, or cannot be used on this host.</exception>
     public static string Check(string name)

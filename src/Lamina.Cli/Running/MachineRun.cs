@@ -216,6 +216,7 @@ internal sealed class MachineRun(RunOptions options)
             _temporary.Remove();
             Connect(machine, watch, link);
             machine.Noticed += Messages.Write;
+            WarnOfKvm(machine);
             watchedOutput.Failed += machine.Quit;
             if (watchedFile != null)
             {
@@ -359,6 +360,24 @@ internal sealed class MachineRun(RunOptions options)
             {
                 SandboxProbe.Die(options.SandboxProbe!);
             }
+        }
+    }
+
+    // What a guest of another hypervisor has under KVM only if the host's administrator or kernel gives it.
+    private static void WarnOfKvm(VirtualMachine machine)
+    {
+        if (machine.Settings.Accelerator is not KvmAccelerator kvm)
+        {
+            return;
+        }
+
+        if (machine.Settings.Personality == PersonalityKind.Xen && !kvm.HandsOverHypercalls)
+        {
+            Messages.Write("this kernel's KVM answers VMCALL itself (it lacks KVM_CAP_XEN_HVM): guests that call Xen so and not by its page, as Linux has done since the end of 2024, need --accel translator");
+        }
+        else if (machine.Settings.Personality == PersonalityKind.VMware && !KvmHost.OpensBackdoor())
+        {
+            Messages.Write("open-vm-tools does not reach its host under KVM, because the module kvm has enable_vmware_backdoor off; the guest's kernel does");
         }
     }
 

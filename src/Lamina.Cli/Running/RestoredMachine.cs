@@ -1,6 +1,8 @@
 using Lamina.Cli.Arguments;
 using Lamina.Cli.Images.Systems;
+using Lamina.Kvm;
 using Lamina.Machine.Backends;
+using Lamina.Machine.Processors;
 using Lamina.SoftCpu;
 using Lamina.Storage;
 using Lamina.Vmm;
@@ -94,7 +96,7 @@ internal sealed class RestoredMachine : IDisposable
     {
         try
         {
-            MachineSettings settings = SnapshotSettings.Create(_snapshot, AcceleratorCatalog.Create(AcceleratorCatalog.Check(accelerator ?? SavedAccelerator), translator), console);
+            MachineSettings settings = SnapshotSettings.Create(_snapshot, CreateAccelerator(AcceleratorCatalog.Check(accelerator ?? SavedAccelerator), translator), console);
             return settings with { Networks = Publish(settings.Networks, publish), Disks = [.. settings.Disks.Select((d, i) => _snapshot.Manifest.Disks[i].IsCopied ? MakeOverlay(d, temporary) : d)] };
         }
         catch (Exception e) when (e is SnapshotException or StorageException)
@@ -144,6 +146,12 @@ internal sealed class RestoredMachine : IDisposable
         NetworkSettings[] changed = [.. networks];
         changed[card] = networks[card] with { PublishedPorts = [.. ports.Select(NetworkArgument.ParsePort)] };
         return changed;
+    }
+
+    private IAccelerator CreateAccelerator(string name, TranslatorOptions translator)
+    {
+        KvmControllers controllers = Enum.TryParse(_snapshot.Manifest.Personality, out PersonalityKind kind) ? PersonalityArgument.CheckControllers(kind, KvmControllers.Auto, clock: false) : KvmControllers.Auto;
+        return AcceleratorCatalog.Create(name, translator, new KvmOptions { Controllers = controllers });
     }
 
     private static DiskSettings MakeOverlay(DiskSettings disk, TemporaryFiles temporary)

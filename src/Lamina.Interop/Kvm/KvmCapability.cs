@@ -24,6 +24,9 @@ public static class KvmCapability
     /// <summary>Writes signal events.</summary>
     public const int Doorbells = 36;
 
+    /// <summary>Guests of Xen; the value says what is done for them (KVM_XEN_HVM_CONFIG_*).</summary>
+    public const int XenGuests = 38;
+
     /// <summary>The paravirtual clock can be read and set.</summary>
     public const int ClockAdjustment = 39;
 

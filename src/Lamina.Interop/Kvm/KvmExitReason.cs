@@ -47,4 +47,7 @@ public enum KvmExitReason
 
     /// <summary>A dirty ring is full.</summary>
     DirtyRingFull = 31,
+
+    /// <summary>VMCALL or VMMCALL, where these have been asked for.</summary>
+    Xen = 34,
 }

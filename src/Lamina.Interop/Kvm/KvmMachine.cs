@@ -6,7 +6,11 @@ public sealed unsafe class KvmMachine : KvmHandle
     /// <summary>KVM_MEM_LOG_DIRTY_PAGES.</summary>
     public const uint LogDirtyPages = 1;
 
+    /// <summary>KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, of <see cref="KvmCapability.XenGuests"/>.</summary>
+    public const int InterceptedHypercalls = 2;
+
     private const int MostMsrRanges = 16;
+    private const int MostMsrs = 512;
     private const int ChipHeader = 8;
     private const int ChipSize = 520;
     private readonly int _runSize;
@@ -79,23 +83,38 @@ public sealed unsafe class KvmMachine : KvmHandle
     }
 
     /// <summary>Has accesses to these MSRs come to user space; all others are as before. Not for the x2APIC range.</summary>
+    /// <param name="spans">Up to 16 of them, of up to 512 registers each.</param>
     /// <exception cref="SystemCallException">The host refuses.</exception>
-    public void InterceptMsrs(ReadOnlySpan<uint> indices)
+    public void InterceptMsrs(ReadOnlySpan<KvmMsrSpan> spans)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(indices.Length, MostMsrRanges);
-        ulong denied = 0;
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(spans.Length, MostMsrRanges);
+        ulong* denied = stackalloc ulong[MostMsrs / 64];
+        new Span<ulong>(denied, MostMsrs / 64).Clear();
         KvmMsrRange* ranges = stackalloc KvmMsrRange[MostMsrRanges];
         new Span<KvmMsrRange>(ranges, MostMsrRanges).Clear();
-        for (int n = 0; n < indices.Length; n++)
+        for (int n = 0; n < spans.Length; n++)
         {
-            ranges[n] = new KvmMsrRange { Flags = 3, Count = 1, First = indices[n], Bitmap = (ulong)&denied };
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(spans[n].Count, (uint)MostMsrs);
+            ranges[n] = new KvmMsrRange { Flags = 3, Count = spans[n].Count, First = spans[n].First, Bitmap = (ulong)denied };
         }
 
-        // SAFETY: struct kvm_msr_filter: flags, padding, sixteen ranges; each bitmap is a word of this frame.
+        // SAFETY: struct kvm_msr_filter: flags, padding, sixteen ranges; their bitmaps are one array of this frame, with a bit for each register of the longest.
         byte* filter = stackalloc byte[8 + (MostMsrRanges * sizeof(KvmMsrRange))];
         *(ulong*)filter = 0;
         new ReadOnlySpan<KvmMsrRange>(ranges, MostMsrRanges).CopyTo(new Span<KvmMsrRange>(filter + 8, MostMsrRanges));
         Call(KvmRequest.SetMsrFilter, filter);
+    }
+
+    /// <summary>Has VMCALL and VMMCALL come to user space (KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL).</summary>
+    /// <param name="pageMsr">The register of Xen's hypercall page, which KVM wants to know; another than 0.</param>
+    /// <exception cref="SystemCallException">The host refuses.</exception>
+    public void InterceptHypercalls(uint pageMsr)
+    {
+        ulong* configuration = stackalloc ulong[7];
+        new Span<ulong>(configuration, 7).Clear();
+        // SAFETY: struct kvm_xen_hvm_config is 56 bytes: flags and the register, and the code of a page, of which there is none.
+        configuration[0] = InterceptedHypercalls | ((ulong)pageMsr << 32);
+        Call(KvmRequest.ConfigureXen, configuration);
     }
 
     /// <summary>KVM_CHECK_EXTENSION on the machine: 0 if the capability is not there.</summary>

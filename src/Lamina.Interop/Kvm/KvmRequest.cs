@@ -51,6 +51,9 @@ public static class KvmRequest
     /// <summary>KVM_SET_SREGS.</summary>
     public const uint SetSystemRegisters = 0x4138_ae84;
 
+    /// <summary>KVM_TRANSLATE.</summary>
+    public const uint Translate = 0xc018_ae85;
+
     /// <summary>KVM_INTERRUPT.</summary>
     public const uint Interrupt = 0x4004_ae86;
 
@@ -135,6 +138,9 @@ public static class KvmRequest
     /// <summary>KVM_CREATE_PIT2.</summary>
     public const uint CreateTimer = 0x4040_ae77;
 
+    /// <summary>KVM_XEN_HVM_CONFIG.</summary>
+    public const uint ConfigureXen = 0x4038_ae7a;
+
     /// <summary>KVM_SET_CLOCK.</summary>
     public const uint SetClock = 0x4030_ae7b;
 
@@ -187,6 +193,7 @@ public static class KvmRequest
         SetRegisters => "KVM_SET_REGS",
         GetSystemRegisters => "KVM_GET_SREGS",
         SetSystemRegisters => "KVM_SET_SREGS",
+        Translate => "KVM_TRANSLATE",
         Interrupt => "KVM_INTERRUPT",
         GetMsrs => "KVM_GET_MSRS",
         SetMsrs => "KVM_SET_MSRS",
@@ -215,6 +222,7 @@ public static class KvmRequest
         SetRoutes => "KVM_SET_GSI_ROUTING",
         SetInterruptEvent => "KVM_IRQFD",
         CreateTimer => "KVM_CREATE_PIT2",
+        ConfigureXen => "KVM_XEN_HVM_CONFIG",
         SetClock => "KVM_SET_CLOCK",
         GetClock => "KVM_GET_CLOCK",
         GetLocalApic => "KVM_GET_LAPIC",

@@ -94,6 +94,14 @@ public struct KvmRun
     [FieldOffset(32)]
     public byte EndedVector;
 
+    /// <summary>KVM_EXIT_XEN: what it is, of which there are only hypercalls (1).</summary>
+    [FieldOffset(32)]
+    public uint XenType;
+
+    /// <summary>KVM_EXIT_XEN: what the guest is to find in RAX.</summary>
+    [FieldOffset(56)]
+    public ulong XenResult;
+
     /// <summary>KVM_EXIT_FAIL_ENTRY: the hardware's reason.</summary>
     [FieldOffset(32)]
     public ulong FailureReason;

@@ -95,6 +95,19 @@ public sealed unsafe class KvmVirtualProcessor : KvmHandle
         }
     }
 
+    /// <summary>Translates a linear address as the processor's kernel reads.</summary>
+    /// <returns><c>false</c> if nothing is there.</returns>
+    public bool TryTranslate(ulong linear, out ulong physical)
+    {
+        ulong* translation = stackalloc ulong[3];
+        translation[0] = linear;
+        translation[1] = translation[2] = 0;
+        // SAFETY: struct kvm_translation is 24 bytes: the two addresses, and bytes of which the first says whether the second counts.
+        bool known = TryCall(KvmRequest.Translate, translation) >= 0 && (byte)translation[2] != 0;
+        physical = translation[1];
+        return known;
+    }
+
     /// <summary>Reads events that await delivery.</summary>
     public void GetEvents(out KvmEvents events)
     {

@@ -23,6 +23,15 @@ public interface IPersonality : IDevice
     /// <summary>Whether it executes VMCALL and VMMCALL. Otherwise these are undefined instructions.</summary>
     bool HasHypercalls { get; }
 
+    /// <summary>Whether its guests call through a page that it fills, and so by <see cref="HypercallPort"/>: a write of a byte to that port is then a hypercall, where the processor's privilege allows the write.</summary>
+    bool HasHypercallPage { get; }
+
+    /// <summary>Whether the guest may be executing VMCALL or VMMCALL itself, so that an accelerator must bring these here. While no processor runs.</summary>
+    bool UsesHypercallInstruction { get; }
+
+    /// <summary>Whether it needs the machine's own local APICs: its interrupts end of themselves or by a flag, or its registers are theirs.</summary>
+    bool NeedsLocalApics { get; }
+
     /// <summary>Connects a processor. Before it runs.</summary>
     void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller);
 
@@ -38,12 +47,17 @@ public interface IPersonality : IDevice
     /// <returns><c>false</c> if the access must raise #GP.</returns>
     bool TryWriteMsr(int processor, ulong timeStamp, uint index, ulong value);
 
+    /// <summary>Whether what such a register gives or takes depends on the time-stamp counter; for all others that may be given as 0.</summary>
+    bool DependsOnTimeStamp(uint index);
+
     /// <summary>The guest has set a processor's time-stamp counter.</summary>
     void OnTimeStampSet(int processor, ulong timeStamp);
 
-    /// <summary>Executes VMCALL or VMMCALL.</summary>
-    /// <returns><c>false</c> if the instruction must raise #UD.</returns>
-    bool TryHypercall(in GuestCall call);
+    /// <summary>Executes VMCALL or VMMCALL, or the write to <see cref="HypercallPort"/>. The caller's privilege is to be looked at: programs may have been let to the port.</summary>
+    /// <param name="call">The registers.</param>
+    /// <param name="byInstruction">VMCALL or VMMCALL.</param>
+    /// <returns><c>false</c> if the instruction must raise #UD; a write to the port is one to where nothing is.</returns>
+    bool TryHypercall(in GuestCall call, bool byInstruction = true);
 
     /// <summary>Reads 1, 2 or 4 bytes from one of its ports. Also for each element of a repeated INS: RCX then counts what is left, this element included, and an element may be read again.</summary>
     void ReadPort(in GuestCall call, ushort port, Span<byte> data);

@@ -1,3 +1,5 @@
+using Lamina.Machine.Personalities;
+
 namespace Lamina.Machine.Processors;
 
 /// <summary>A way to execute guest code.</summary>
@@ -18,8 +20,13 @@ public interface IAccelerator
     /// <summary>CPUID answers of its own that it would like guests to have beside those of the model, such as paravirtual clocks. Only accelerators that leave them as they are in <see cref="Restrict"/> can take the machine over.</summary>
     IReadOnlyList<CpuidEntry> Extras { get; }
 
-    /// <summary>Whether it brings model-specific registers, hypercalls and register ports that it does not know to the machine's personality.</summary>
-    bool CarriesPersonalities { get; }
+    /// <summary>Whether it is KVM, which answers for KVM's interface itself: the machine's personality of that name then shows no features.</summary>
+    bool AnswersForKvm { get; }
+
+    /// <summary>Why it cannot show guests the hypervisor: model-specific registers, hypercalls and register ports that it does not know are to come to that.</summary>
+    /// <param name="personality">The hypervisor, in the state that it has now. While no processor runs.</param>
+    /// <returns>The reason, as the end of a sentence; null if it can.</returns>
+    string? FindObstacle(IPersonality personality);
 
     /// <summary>Makes an empty VM.</summary>
     IPartition CreatePartition(PartitionSettings settings);

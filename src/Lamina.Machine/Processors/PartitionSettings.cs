@@ -32,6 +32,6 @@ public sealed record PartitionSettings
     /// <summary>The processor's CPUID answers. The accelerator fills in what depends on the running state (APIC id, OSXSAVE, XSAVE size).</summary>
     public required IReadOnlyList<CpuidEntry> Cpuid { get; init; }
 
-    /// <summary>Who answers for the hypervisor; null if the guest is told of none, or the accelerator answers itself. Only for accelerators with <see cref="IAccelerator.CarriesPersonalities"/>.</summary>
+    /// <summary>Who answers for the hypervisor; null if the guest is told of none, or the accelerator answers itself. Only for accelerators without an <see cref="IAccelerator.FindObstacle"/>.</summary>
     public IPersonality? Personality { get; init; }
 }

@@ -13,7 +13,7 @@ namespace Lamina.Personalities.HyperV;
 /// The hypervisor of a Hyper-V child partition (Top-Level Functional Specification 6.0b): leaves, reference time, hypercall page, local APIC registers, synthetic interrupt controllers and
 /// timers. VMBus, which the parent partition serves, is connected as <see cref="Port"/>.
 /// </summary>
-public sealed class HyperVPersonality : IPersonality
+public sealed class HyperVPersonality : IPersonality, ICounterLead
 {
     private const ulong Enable = 1;
     private const ulong Locked = 2;
@@ -25,6 +25,7 @@ public sealed class HyperVPersonality : IPersonality
     private const int FieldsPerProcessor = 32;
 
     private readonly PersonalitySettings _settings;
+    private readonly CounterClock _clock;
     private readonly ILock _gate;
     private readonly ReferenceTime _time;
     private readonly HyperVHypercalls _hypercalls;
@@ -37,9 +38,12 @@ public sealed class HyperVPersonality : IPersonality
     /// <summary>Makes it.</summary>
     public HyperVPersonality(PersonalitySettings settings)
     {
+        ArgumentNullException.ThrowIfNull(settings);
+        _clock = new CounterClock(settings.Clock, settings.TscFrequency);
+        settings = settings with { Clock = _clock };
         _settings = settings;
         _gate = settings.Gate;
-        _time = new ReferenceTime(settings.Memory, settings.Clock, settings.TscFrequency);
+        _time = new ReferenceTime(settings.Memory, _clock, settings.TscFrequency);
         _hypercalls = new HyperVHypercalls(this, settings.Memory, settings.Messages);
         _processors = new HyperVProcessor[settings.ProcessorCount];
         for (int i = 0; i < _processors.Length; i++)
@@ -65,6 +69,15 @@ public sealed class HyperVPersonality : IPersonality
     /// <inheritdoc/>
     public bool HasHypercalls => true;
 
+    /// <inheritdoc/>
+    public bool HasHypercallPage => true;
+
+    /// <inheritdoc/>
+    public bool UsesHypercallInstruction => false;
+
+    /// <inheritdoc/>
+    public bool NeedsLocalApics => true;
+
     /// <summary>Who takes messages and events.</summary>
     internal IPartitionPort? Port
     {
@@ -75,7 +88,7 @@ public sealed class HyperVPersonality : IPersonality
     /// <summary>Bytes of free memory that the guest has reported; what is used and freed again counts again. Any thread.</summary>
     public ulong ReportedBytes => _hypercalls.FreePages?.Bytes ?? 0;
 
-    /// <summary>The machine clock.</summary>
+    /// <summary>The machine clock, as the guest has it.</summary>
     internal IMachineClock Clock => _settings.Clock;
 
     /// <summary>Number of processors.</summary>
@@ -139,7 +152,7 @@ public sealed class HyperVPersonality : IPersonality
                 value = 0;
                 break;
             case HyperVMsr.TimeReferenceCount:
-                value = _time.Now;
+                value = _time.At(timeStamp);
                 break;
             case HyperVMsr.ReferenceTsc:
                 value = _time.Register;
@@ -232,6 +245,17 @@ public sealed class HyperVPersonality : IPersonality
     }
 
     /// <inheritdoc/>
+    public bool DependsOnTimeStamp(uint index) => index == HyperVMsr.TimeReferenceCount;
+
+    /// <inheritdoc/>
+    public void OnLead(int processor, long lead)
+    {
+        _gate.Enter();
+        _time.OnLead(processor, lead);
+        _gate.Exit();
+    }
+
+    /// <inheritdoc/>
     public void OnTimeStampSet(int processor, ulong timeStamp)
     {
         _gate.Enter();
@@ -240,7 +264,7 @@ public sealed class HyperVPersonality : IPersonality
     }
 
     /// <inheritdoc/>
-    public bool TryHypercall(in GuestCall call)
+    public bool TryHypercall(in GuestCall call, bool byInstruction = true)
     {
         if (call.PrivilegeLevel != 0 || (Volatile.Read(ref _hypercall) & Enable) == 0)
         {
@@ -306,6 +330,7 @@ public sealed class HyperVPersonality : IPersonality
         state.Write(3, _time.Register);
         state.Write(4, _tscInvariant);
         state.Write(5, _time.CounterOffset);
+        state.Write(6, (ulong)_clock.Drift);
         for (int i = 0; i < CrashCount; i++)
         {
             state.Write((ushort)(8 + i), _crash[i]);
@@ -324,7 +349,11 @@ public sealed class HyperVPersonality : IPersonality
         ulong offset = 0;
         bool valid = state.TryTake(1, ref _guestOsId) & state.TryTake(2, ref _hypercall) & state.TryTake(3, ref time) & state.TryTake(4, ref _tscInvariant)
             & state.TryTake(5, ref offset);
+
+        // Machines of before had none. They had another instruction in their page too.
+        valid &= _clock.TryRestore(state.TryRead(6, out ulong drift) ? (long)drift : 0);
         _time.Restore(time, offset);
+        WritePage();
         for (int i = 0; i < CrashCount; i++)
         {
             valid &= state.TryTake((ushort)(8 + i), ref _crash[i]);
@@ -338,7 +367,6 @@ public sealed class HyperVPersonality : IPersonality
         return valid && _tscInvariant <= 1;
     }
 
-    // The page is the guest's own, with the instruction and a return in it.
     private void WriteHypercall(ulong value)
     {
         if (_guestOsId == 0 || (_hypercall & Locked) != 0)
@@ -347,10 +375,17 @@ public sealed class HyperVPersonality : IPersonality
         }
 
         _hypercall = value;
-        if ((value & Enable) != 0)
+        WritePage();
+    }
+
+    // The page is the guest's own, with the instruction and a return in it.
+    private void WritePage()
+    {
+        if ((_hypercall & Enable) != 0)
         {
-            ReadOnlySpan<byte> code = [0x0f, 0x01, 0xc1, 0xc3];
-            _settings.Memory.TryWrite(value & AddressMask, code);
+            const byte Return = 0xc3;
+            ReadOnlySpan<byte> instruction = HypercallPort.Instruction;
+            _settings.Memory.TryWrite(_hypercall & AddressMask, [instruction[0], instruction[1], instruction[2], Return]);
         }
     }
 

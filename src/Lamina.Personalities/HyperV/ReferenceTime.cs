@@ -1,16 +1,14 @@
 using System.Buffers.Binary;
 using Lamina.Machine.Memory;
-using Lamina.Machine.Time;
 
 namespace Lamina.Personalities.HyperV;
 
 /// <summary>The partition's reference time in units of 100 nanoseconds, and the page from which guests compute it by the time-stamp counter (Top-Level Functional Specification, section 12.7).</summary>
-internal sealed class ReferenceTime(GuestMemory memory, IMachineClock clock, ulong tscFrequency)
+internal sealed class ReferenceTime(GuestMemory memory, CounterClock clock, ulong tscFrequency)
 {
     /// <summary>Nanoseconds of a unit.</summary>
     internal const ulong Unit = 100;
 
-    private const ulong NanosecondsPerSecond = 1_000_000_000;
     private const ulong UnitsPerSecond = 10_000_000;
     private const ulong Enable = 1;
     private const ulong AddressMask = ~0xfffUL;
@@ -25,11 +23,15 @@ internal sealed class ReferenceTime(GuestMemory memory, IMachineClock clock, ulo
     /// <summary>Now.</summary>
     internal ulong Now => clock.Now / Unit;
 
+    /// <summary>What a guest computes at a time-stamp; for 0, which tells of none, now.</summary>
+    internal ulong At(ulong timeStamp) => timeStamp == 0 ? Now : (ulong)(((UInt128)timeStamp * _scale) >> 64) + PageOffset;
+
     internal void Reset()
     {
         Register = 0;
         _sequence = 0;
         _counterOffset = 0;
+        clock.Reset();
     }
 
     /// <summary>Writes the register.</summary>
@@ -43,9 +45,22 @@ internal sealed class ReferenceTime(GuestMemory memory, IMachineClock clock, ulo
     internal void OnTimeStampSet(ulong timeStamp)
     {
         // Until then a counter counts the machine's time from zero.
-        _counterOffset = (long)(timeStamp - (ulong)((UInt128)clock.Now * tscFrequency / NanosecondsPerSecond));
+        _counterOffset = (long)(timeStamp - clock.Ticks);
         Publish();
     }
+
+    /// <summary>Takes it that a processor's counter is that far ahead of the machine clock. The page is the partition's: only the first processor's counter moves it.</summary>
+    internal void OnLead(int processor, long lead)
+    {
+        clock.Follow(lead, _counterOffset, out long jump);
+        if (jump != 0 && processor == 0)
+        {
+            _counterOffset += jump;
+            Publish();
+        }
+    }
+
+    private ulong PageOffset => (ulong)-(long)(((Int128)_counterOffset * _scale) >> 64);
 
     private void Publish()
     {
@@ -58,7 +73,7 @@ internal sealed class ReferenceTime(GuestMemory memory, IMachineClock clock, ulo
         Span<byte> page = stackalloc byte[PageLength];
         page.Clear();
         BinaryPrimitives.WriteUInt64LittleEndian(page[8..], _scale);
-        BinaryPrimitives.WriteUInt64LittleEndian(page[16..], (ulong)-(long)(((Int128)_counterOffset * _scale) >> 64));
+        BinaryPrimitives.WriteUInt64LittleEndian(page[16..], PageOffset);
 
         // While the sequence is zero, guests read the counter register.
         _sequence = _sequence == uint.MaxValue ? 1 : _sequence + 1;

@@ -101,6 +101,15 @@ public sealed class KvmPersonality : IPersonality, IProcessorPresence, ITimerTar
     public bool HasHypercalls => _isServed;
 
     /// <inheritdoc/>
+    public bool HasHypercallPage => false;
+
+    /// <inheritdoc/>
+    public bool UsesHypercallInstruction => _isServed;
+
+    /// <inheritdoc/>
+    public bool NeedsLocalApics => true;
+
+    /// <inheritdoc/>
     public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller)
     {
         _hypercalls.Connect(processor, signals);
@@ -210,6 +219,9 @@ public sealed class KvmPersonality : IPersonality, IProcessorPresence, ITimerTar
     }
 
     /// <inheritdoc/>
+    public bool DependsOnTimeStamp(uint index) => index is KvmMsr.SystemTime or KvmMsr.SystemTimeNew;
+
+    /// <inheritdoc/>
     public void OnTimeStampSet(int processor, ulong timeStamp)
     {
         _gate.Enter();
@@ -219,7 +231,7 @@ public sealed class KvmPersonality : IPersonality, IProcessorPresence, ITimerTar
     }
 
     /// <inheritdoc/>
-    public bool TryHypercall(in GuestCall call)
+    public bool TryHypercall(in GuestCall call, bool byInstruction = true)
     {
         _hypercalls.Execute(call);
         return true;

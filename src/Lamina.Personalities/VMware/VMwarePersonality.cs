@@ -79,6 +79,15 @@ public sealed class VMwarePersonality : IPersonality
     public bool HasHypercalls => false;
 
     /// <inheritdoc/>
+    public bool HasHypercallPage => false;
+
+    /// <inheritdoc/>
+    public bool UsesHypercallInstruction => false;
+
+    /// <inheritdoc/>
+    public bool NeedsLocalApics => false;
+
+    /// <inheritdoc/>
     public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller)
     {
     }
@@ -94,12 +103,15 @@ public sealed class VMwarePersonality : IPersonality
     public bool TryWriteMsr(int processor, ulong timeStamp, uint index, ulong value) => false;
 
     /// <inheritdoc/>
+    public bool DependsOnTimeStamp(uint index) => false;
+
+    /// <inheritdoc/>
     public void OnTimeStampSet(int processor, ulong timeStamp)
     {
     }
 
     /// <inheritdoc/>
-    public bool TryHypercall(in GuestCall call) => false;
+    public bool TryHypercall(in GuestCall call, bool byInstruction = true) => false;
 
     /// <inheritdoc/>
     public void ReadPort(in GuestCall call, ushort port, Span<byte> data)

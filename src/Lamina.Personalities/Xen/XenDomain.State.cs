@@ -19,6 +19,8 @@ internal sealed partial class XenDomain
         state.Write(2, _parameters[CallbackParameter]);
         state.Write(3, FlagsRunState);
         state.Write(4, BalloonedPages);
+        state.Write(5, (ulong)_time.Drift);
+        state.Write(6, CallsByInstruction);
         Events.Save(state, SavedEvents, static i => (ushort)(GetField(i) + 20));
         Grants.Save(state, SavedGrants);
         for (int i = 0; i < Processors.Length; i++)
@@ -37,8 +39,12 @@ internal sealed partial class XenDomain
         ulong ballooned = 0;
         bool flags = false;
 
+        // Machines of before have neither: their counters did not drift, and their page has the instruction in it.
+        bool drifts = _time.TryRestore(state.TryRead(5, out ulong drift) ? (long)drift : 0);
+        CallsByInstruction = !state.TryRead(6, out ulong calls) || calls != 0;
+
         // Grant frames first: the others may lie in them.
-        bool valid = Grants.Restore(state, SavedGrants, isFree) & state.TryTake(1, ref address) & state.TryTake(2, ref callback) & state.TryTake(3, ref flags) & state.TryTake(4, ref ballooned)
+        bool valid = drifts & Grants.Restore(state, SavedGrants, isFree) & state.TryTake(1, ref address) & state.TryTake(2, ref callback) & state.TryTake(3, ref flags) & state.TryTake(4, ref ballooned)
             && ballooned <= Memory.Size / GuestMemory.PageSize && Shared.TryPlaceAgain(address) && ProcessorInfo.TryParseCallback(callback, out _)
             && Events.Restore(state, SavedEvents, static i => (ushort)(GetField(i) + 20));
         for (int i = 0; i < Processors.Length && valid; i++)

@@ -28,12 +28,16 @@ internal sealed partial class XenDomain
 
     private const ulong NanosecondsPerSecond = 1_000_000_000;
     private readonly IStolenTime _stolen;
+    private readonly CounterClock _time;
     private readonly ParavirtualClock _clock;
     private readonly ulong[] _timeStampOffsets;
+    private bool _callsByInstruction;
     private readonly ulong[] _parameters = new ulong[ParameterCount];
 
     internal XenDomain(PersonalitySettings settings, IStolenTime stolen)
     {
+        _time = new CounterClock(settings.Clock, settings.TscFrequency);
+        settings = settings with { Clock = _time };
         Settings = settings;
         _stolen = stolen;
         _clock = new ParavirtualClock(settings.Memory, settings.TscFrequency);
@@ -81,6 +85,13 @@ internal sealed partial class XenDomain
     /// <summary>Whether the guest looks at the flag that says that a run state is being updated.</summary>
     internal bool FlagsRunState { get; set; }
 
+    /// <summary>Whether the guest has executed VMCALL or VMMCALL, rather than the code of its page. Any thread; never taken back before a reset.</summary>
+    internal bool CallsByInstruction
+    {
+        get => Volatile.Read(ref _callsByInstruction);
+        set => Volatile.Write(ref _callsByInstruction, value);
+    }
+
     /// <summary>Pages that the guest has given back.</summary>
     internal ulong BalloonedPages { get; set; }
 
@@ -94,6 +105,8 @@ internal sealed partial class XenDomain
         Grants.Reset();
         Parameters.Clear();
         Array.Clear(_timeStampOffsets);
+        _time.Reset();
+        CallsByInstruction = false;
         FlagsRunState = false;
         BalloonedPages = 0;
         foreach (XenProcessor processor in Processors)
@@ -103,7 +116,18 @@ internal sealed partial class XenDomain
     }
 
     /// <summary>A processor's counter was set.</summary>
-    internal void SetTimeStamp(int processor, ulong timeStamp) => _timeStampOffsets[processor] = timeStamp - GetTicks(Now);
+    internal void SetTimeStamp(int processor, ulong timeStamp) => _timeStampOffsets[processor] = timeStamp - _time.Ticks;
+
+    /// <summary>A processor's counter is that far ahead of the machine clock.</summary>
+    internal void OnLead(int processor, long lead)
+    {
+        _time.Follow(lead, (long)_timeStampOffsets[processor], out long jump);
+        if (jump != 0)
+        {
+            _timeStampOffsets[processor] += (ulong)jump;
+            PublishTime(processor);
+        }
+    }
 
     /// <summary>Writes a processor's clock.</summary>
     internal void PublishTime(int processor)

@@ -13,7 +13,7 @@ namespace Lamina.Personalities.Xen;
 /// The hypervisor of an HVM or PVH domain of Xen 4.17 (xen/include/public): leaves, hypercalls of 64-bit guests, event channels, grants, clocks and timers. The control domain's part, the store and
 /// the back ends, is in <c>Bus.XenBusController</c>.
 /// </summary>
-public sealed partial class XenPersonality : IPersonality, ITimerTarget
+public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerTarget
 {
     private const uint HypercallPageMsr = 0x4000_0000;
     private const uint MaximumLeaf = 0x4000_0005;
@@ -42,7 +42,7 @@ public sealed partial class XenPersonality : IPersonality, ITimerTarget
     {
         ArgumentNullException.ThrowIfNull(settings);
         Domain = new XenDomain(settings, stolen);
-        _timer = settings.Clock.CreateTimer(this);
+        _timer = Domain.Settings.Clock.CreateTimer(this);
         _events = new EventOperations(Domain);
         _memory = new MemoryOperations(Domain, reclaimer);
         _processors = new ProcessorOperations(Domain);
@@ -67,6 +67,15 @@ public sealed partial class XenPersonality : IPersonality, ITimerTarget
 
     /// <inheritdoc/>
     public bool HasHypercalls => true;
+
+    /// <inheritdoc/>
+    public bool HasHypercallPage => true;
+
+    /// <inheritdoc/>
+    public bool UsesHypercallInstruction => Domain.CallsByInstruction;
+
+    /// <inheritdoc/>
+    public bool NeedsLocalApics => true;
 
     /// <summary>The guest's domain.</summary>
     internal XenDomain Domain { get; }
@@ -94,6 +103,17 @@ public sealed partial class XenPersonality : IPersonality, ITimerTarget
     }
 
     /// <inheritdoc/>
+    public bool DependsOnTimeStamp(uint index) => false;
+
+    /// <inheritdoc/>
+    public void OnLead(int processor, long lead)
+    {
+        Domain.Gate.Enter();
+        Domain.OnLead(processor, lead);
+        Domain.Gate.Exit();
+    }
+
+    /// <inheritdoc/>
     public void OnTimeStampSet(int processor, ulong timeStamp)
     {
         Domain.Gate.Enter();
@@ -103,9 +123,14 @@ public sealed partial class XenPersonality : IPersonality, ITimerTarget
     }
 
     /// <inheritdoc/>
-    public bool TryHypercall(in GuestCall call)
+    public bool TryHypercall(in GuestCall call, bool byInstruction = true)
     {
         bool waits = false;
+        if (byInstruction)
+        {
+            Domain.CallsByInstruction = true;
+        }
+
         long result = call.PrivilegeLevel != 0 ? XenError.NotPermitted : call.Is64Bit ? Execute(call, ref waits) : XenError.NoSuchCall;
         if (waits)
         {

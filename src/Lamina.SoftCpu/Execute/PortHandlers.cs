@@ -1,4 +1,5 @@
 using Lamina.Machine.AddressSpaces;
+using Lamina.Machine.Personalities;
 using Lamina.SoftCpu.Decode;
 using Lamina.SoftCpu.Segmentation;
 
@@ -99,6 +100,12 @@ internal static unsafe class PortHandlers
         if (!Permitted(c, port, TWidth.Bytes))
         {
             return false;
+        }
+
+        if (port == HypercallPort.Number && TWidth.Bytes == 1 && SoftwareProcessor.Of(c).Partition.Personality is { HasHypercallPage: true }
+            && ProcessorHandlers.TryHypercall(c, i, byInstruction: false))
+        {
+            return true;
         }
 
         Write<TWidth>(c, port, TWidth.Get(c, 0));

@@ -118,14 +118,18 @@ internal static unsafe class ProcessorHandlers
     }
 
     /// <summary>0F 01 C1 and D9: VMCALL, VMMCALL. Sets RIP.</summary>
-    public static bool Hypercall(ProcessorContext* c, Instruction* i)
+    public static bool Hypercall(ProcessorContext* c, Instruction* i) => TryHypercall(c, i, byInstruction: true) || Fault.InvalidOpcode(c);
+
+    /// <summary>Calls the hypervisor. Sets RIP.</summary>
+    /// <returns><c>false</c>, with RIP as it was, if there is none, or it refuses.</returns>
+    public static bool TryHypercall(ProcessorContext* c, Instruction* i, bool byInstruction)
     {
         SoftwareProcessor p = SoftwareProcessor.Of(c);
         ulong next = BranchHandlers.Next(c, i);
         bool waits = false;
-        if (p.Partition.Personality is not { } personality || !personality.TryHypercall(new GuestCall(p.CreateCall(), ref waits)))
+        if (p.Partition.Personality is not { } personality || !personality.TryHypercall(new GuestCall(p.CreateCall(), ref waits), byInstruction))
         {
-            return Fault.InvalidOpcode(c);
+            return false;
         }
 
         if (waits)

@@ -10,6 +10,7 @@ namespace Lamina.Vmm.Processors;
 /// <summary>What executes the guest at present: an accelerator's partition and its processors. They can be exchanged for another accelerator's while the machine stands still.</summary>
 internal sealed class Execution : IDisposable
 {
+    private readonly IAccelerator _first;
     private readonly PartitionSettings _settings;
     private readonly LocalApic[] _controllers;
     private readonly ApicBus _bus;
@@ -25,6 +26,7 @@ internal sealed class Execution : IDisposable
     internal Execution(IAccelerator accelerator, PartitionSettings settings, LocalApic[] controllers, ApicBus bus)
     {
         _bus = bus;
+        _first = accelerator;
         _settings = settings;
         _controllers = controllers;
         AcceleratorName = accelerator.Name;
@@ -175,11 +177,16 @@ internal sealed class Execution : IDisposable
     }
 
     /// <summary>Puts interrupt controllers, by <paramref name="restoreDevices"/>, and then the processors into a saved state. Before any processor has run.</summary>
-    /// <exception cref="SnapshotException">A processor cannot be in its state.</exception>
+    /// <exception cref="SnapshotException">A processor cannot be in its state, or the accelerator cannot go on with what the guest asks of its hypervisor.</exception>
     internal void Restore(ProcessorState[] states, Action restoreDevices)
     {
         _bus.Connect(null);
         restoreDevices();
+        if (_settings.Personality is { } personality && _first.FindObstacle(personality) is { } obstacle)
+        {
+            throw new SnapshotException($"the accelerator '{AcceleratorName}' cannot go on with it: {obstacle}");
+        }
+
         for (int i = 0; i < states.Length; i++)
         {
             if (!_processors[i].Restore(states[i]))
@@ -249,9 +256,9 @@ internal sealed class Execution : IDisposable
             return $"it has {target.PhysicalAddressBits} physical address bits, and the guest has {_settings.PhysicalAddressBits}";
         }
 
-        if (_settings.Personality is { } personality && !target.CarriesPersonalities)
+        if (_settings.Personality is { } personality && target.FindObstacle(personality) is { } obstacle)
         {
-            return $"it does not carry the hypervisor '{personality.Name}' that the guest sees";
+            return obstacle;
         }
 
         return target.Restrict(_settings.Cpuid).SequenceEqual(_settings.Cpuid) ? null : "it lacks processor features that the guest may be using";

@@ -1,4 +1,5 @@
 using Lamina.Kvm;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu;
 
@@ -33,6 +34,13 @@ public static class Accelerators
     {
         IAccelerator accelerator = name == limit.Name ? limit : Create(name);
         return new ProcessorMachine(accelerator, limit.Restrict(ProcessorMachine.Features), limit.TscFrequency ?? 1_000_000_000, processors);
+    }
+
+    /// <summary>Makes a machine whose guest sees a hypervisor.</summary>
+    internal static ProcessorMachine CreateMachine(string name, IPersonality personality, int processors = 1)
+    {
+        IAccelerator accelerator = Create(name);
+        return new ProcessorMachine(accelerator, accelerator.Restrict(ProcessorMachine.Features), accelerator.TscFrequency ?? 1_000_000_000, processors, personality);
     }
 
     /// <summary>Makes a machine.</summary>

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Lamina.Machine;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 
 namespace Lamina.Conformance.Processors;
@@ -24,7 +25,7 @@ internal sealed unsafe class ProcessorMachine : IDisposable
 
     private readonly byte* _ram;
 
-    public ProcessorMachine(IAccelerator accelerator, IReadOnlyList<CpuidEntry> cpuid, ulong tscFrequency, int processors = 1)
+    public ProcessorMachine(IAccelerator accelerator, IReadOnlyList<CpuidEntry> cpuid, ulong tscFrequency, int processors = 1, IPersonality? personality = null)
     {
         _ram = (byte*)NativeMemory.AlignedAlloc(Layout.MemorySize, 4096);
         Ram.Clear();
@@ -43,6 +44,7 @@ internal sealed unsafe class ProcessorMachine : IDisposable
             TscFrequency = tscFrequency,
             PhysicalAddressBits = 36,
             Cpuid = cpuid,
+            Personality = personality,
         };
         Processors = new IVirtualProcessor[processors];
         try

@@ -35,7 +35,7 @@ public sealed class HyperVPersonalityTests : IDisposable
         Assert.Equal(0UL, Read(HyperVMsr.Hypercall));
         Assert.False(_hypervisor.TryHypercall(new GuestCall(0, new ulong[16], 0, is64Bit: true)));
         EnableHypercalls();
-        Assert.Equal("0F01C1C3", Convert.ToHexString(_host.Ram.Get(Page, 4)));
+        Assert.Equal("E6EA90C3", Convert.ToHexString(_host.Ram.Get(Page, 4)));
         Assert.Equal(0u, Call(0x0008));
         Assert.False(_hypervisor.TryHypercall(new GuestCall(0, new ulong[16], 3, is64Bit: true)));
         Assert.True(Write(HyperVMsr.GuestOsId, 0));
@@ -62,6 +62,84 @@ public sealed class HyperVPersonalityTests : IDisposable
         Assert.InRange(Compute(0), 9_999UL, 10_001UL);
 
         ulong Compute(ulong timeStamp) => (ulong)(((UInt128)timeStamp * _host.Ram.Get<ulong>(Page + 8)) >> 64) + _host.Ram.Get<ulong>(Page + 16);
+    }
+
+    [Fact]
+    public void APageThatWasMadeWithVmcallIsMadeAnewWhenTheMachineIsRestored()
+    {
+        EnableHypercalls();
+        StateBag state = new();
+        _hypervisor.Save(state);
+
+        // A processor may be behind the instruction: the return is where it was.
+        Assert.True(_host.Ram.Memory.TryWrite(Page, [0x0f, 0x01, 0xc1, 0xc3]));
+        HyperVPersonality after = new(_host.CreateSettings(tscFrequency: 2_000_000_000));
+        Assert.True(after.Restore(state.Without(6)));
+        Assert.Equal("E6EA90C3", Convert.ToHexString(_host.Ram.Get(Page, 4)));
+    }
+
+    [Fact]
+    public void WhereCountersDriftAllTimesGoByThem()
+    {
+        const long Second = 2_000_000_000;
+        _host.Clock.Advance(1_000_000_000);
+
+        // The counter is three seconds ahead: that is where it was set, and goes into the page.
+        _hypervisor.OnLead(0, 3 * Second);
+        Assert.True(Write(HyperVMsr.ReferenceTsc, Page | 1));
+        uint sequence = _host.Ram.Get<uint>(Page);
+        Assert.InRange(Compute(4 * Second), 9_999_999UL, 10_000_000UL);
+        Assert.Equal(Compute(4 * Second), ReadAt(4 * Second));
+
+        // It gains 100 us: the page stays, and the register and a timer go by it.
+        _hypervisor.OnLead(1, (3 * Second) + (Second / 10_000));
+        Assert.Equal(sequence, _host.Ram.Get<uint>(Page));
+        Assert.Equal(10_001_000UL, Read(HyperVMsr.TimeReferenceCount));
+        EnableInterrupts(processor: 0);
+        Assert.True(Write(HyperVMsr.FirstTimer, 8 | (0x60 << 4) | (1 << 12)));
+        Assert.True(Write(HyperVMsr.FirstTimer + 1, 10_011_000));
+        _host.Clock.Advance(999_999);
+        Assert.Empty(_host.Messages.Sent);
+        _host.Clock.Advance(1);
+        Assert.Single(_host.Messages.Sent);
+
+        // Nobody finds the time going back, though it loses a little.
+        ulong before = Read(HyperVMsr.TimeReferenceCount);
+        _hypervisor.OnLead(0, 3 * Second);
+        Assert.True(Read(HyperVMsr.TimeReferenceCount) >= before);
+
+        // A jump of another processor's counter is that one's own; the first one's moves the page.
+        _hypervisor.OnLead(1, 9 * Second);
+        Assert.Equal(sequence, _host.Ram.Get<uint>(Page));
+        _hypervisor.OnLead(0, 9 * Second);
+        Assert.NotEqual(sequence, _host.Ram.Get<uint>(Page));
+        Assert.InRange(Compute((10 * Second) + (Second / 1000)), 10_009_999UL, 10_010_001UL);
+
+        ulong ReadAt(long timeStamp)
+        {
+            Assert.True(_hypervisor.TryReadMsr(0, (ulong)timeStamp, HyperVMsr.TimeReferenceCount, out ulong value));
+            return value;
+        }
+
+        ulong Compute(long timeStamp) => (ulong)(((UInt128)timeStamp * _host.Ram.Get<ulong>(Page + 8)) >> 64) + _host.Ram.Get<ulong>(Page + 16);
+    }
+
+    [Fact]
+    public void TheDriftIsSavedAndNoneThatIsImpossibleIsTaken()
+    {
+        _host.Clock.Advance(1_000_000_000);
+        _hypervisor.OnLead(0, 2_000_000);
+        StateBag state = new();
+        _hypervisor.Save(state);
+        HyperVPersonality after = new(_host.CreateSettings(tscFrequency: 2_000_000_000));
+        Assert.True(after.Restore(state));
+        Assert.True(after.TryReadMsr(0, 0, HyperVMsr.TimeReferenceCount, out ulong time));
+        Assert.Equal(10_010_000UL, time);
+        foreach (ulong impossible in new[] { ulong.MaxValue / 2, unchecked((ulong)long.MinValue), unchecked((ulong)-3_000_000_000L) })
+        {
+            state.Integers[6] = impossible;
+            Assert.False(after.Restore(state));
+        }
     }
 
     [Fact]

@@ -146,7 +146,7 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
         return next;
     }
 
-    /// <summary>A state that lacks any of its fields is refused; and whatever is in it, nothing throws.</summary>
+    /// <summary>A state that lacks any of its fields is refused, but for those of its counters' drift and of how it calls, which came later; and whatever is in it, nothing throws.</summary>
     public void RefusesWhatCannotBe()
     {
         StateBag good = Save();
@@ -164,7 +164,9 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
                 Host.Clock.Advance(1_000_000);
                 Personality.Stop();
                 Personality.Reset();
-            });
+            },
+            5,
+            6);
     }
 
     public void Dispose() => Host.Dispose();

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Lamina.Machine.Personalities;
 using Lamina.Personalities.Tests.Fakes;
 using Lamina.Personalities.Xen;
 using Lamina.Personalities.Xen.Events;
@@ -27,12 +28,51 @@ public sealed class XenPersonalityTests : IDisposable
     public void TheHypercallPageHoldsAnEntryForEachCallAndMustBeRam()
     {
         Assert.True(_guest.Personality.TryWriteMsr(0, 0, 0x4000_0000, Other));
-        Assert.Equal("B80C0000000F01C1C3", Convert.ToHexString(_guest.Ram.Get(Other + (12 * 32), 9)));
-        Assert.Equal("B81D0000000F01C1C3", Convert.ToHexString(_guest.Ram.Get(Other + (29 * 32), 9)));
+        Assert.Equal("B80C000000E6EA90C3", Convert.ToHexString(_guest.Ram.Get(Other + (12 * 32), 9)));
+        Assert.Equal("B81D000000E6EA90C3", Convert.ToHexString(_guest.Ram.Get(Other + (29 * 32), 9)));
         Assert.Equal("0F0B", Convert.ToHexString(_guest.Ram.Get(Other + (23 * 32), 2)));
         Assert.False(_guest.Personality.TryWriteMsr(0, 0, 0x4000_0000, Other | 1));
         Assert.False(_guest.Personality.TryWriteMsr(0, 0, 0x4000_0000, 0xdead_0000));
         Assert.False(_guest.Personality.TryReadMsr(0, 0, 0x4000_0000, out _));
+    }
+
+    [Fact]
+    public void AGuestThatCallsByInstructionIsKnownUntilItIsReset()
+    {
+        ulong[] registers = new ulong[16];
+        registers[GuestCall.Rax] = (ulong)Hypercall.XenVersion;
+        Assert.True(_guest.Personality.TryHypercall(new GuestCall(0, registers, 0, is64Bit: true), byInstruction: false));
+        Assert.False(_guest.Personality.UsesHypercallInstruction);
+        StateBag state = new();
+        _guest.Personality.Save(state);
+
+        // Machines of before had the instruction in their page.
+        Assert.True(_guest.Personality.Restore(state.Without(6)));
+        Assert.True(_guest.Personality.UsesHypercallInstruction);
+        Assert.True(_guest.Personality.Restore(state));
+        Assert.False(_guest.Personality.UsesHypercallInstruction);
+        _guest.Call((uint)Hypercall.XenVersion);
+        Assert.True(_guest.Personality.UsesHypercallInstruction);
+        _guest.Personality.Reset();
+        Assert.False(_guest.Personality.UsesHypercallInstruction);
+    }
+
+    [Fact]
+    public void ClocksGoByCountersThatDriftAndAJumpIsARecordOfItsOwn()
+    {
+        const long Frequency = 1_000_000_000;
+        _guest.SetUp();
+        _guest.Host.Clock.Advance(1_000_000_000);
+        _guest.Personality.OnLead(1, 5 * Frequency);
+        ulong info = XenGuest.Shared + 64 + 32;
+        Assert.Equal((6_000_000_000UL, 1_000_000_000UL), (_guest.Ram.Get<ulong>(info + 8), _guest.Ram.Get<ulong>(info + 16)));
+
+        // 100 us more: no record changes, but the hypervisor's time is what the guest makes of the counter, and so is a timer's.
+        uint version = _guest.Ram.Get<uint>(info);
+        _guest.Personality.OnLead(1, (5 * Frequency) + 100_000);
+        Assert.Equal(version, _guest.Ram.Get<uint>(info));
+        Assert.Equal(0, _guest.Operate(Hypercall.HvmOp, 10, new byte[8]));
+        Assert.Equal(1_000_100_000UL, _guest.Ram.Get<ulong>(XenGuest.Argument));
     }
 
     [Fact]

@@ -155,6 +155,14 @@ public sealed unsafe class DropTranslationTests
 
         public bool HasHypercalls => true;
 
+        public bool HasHypercallPage => true;
+
+        public bool UsesHypercallInstruction => true;
+
+        public bool NeedsLocalApics => false;
+
+        public bool DependsOnTimeStamp(uint index) => true;
+
         public bool OnEnter(int processor)
         {
             lock (Heard)
@@ -189,7 +197,7 @@ public sealed unsafe class DropTranslationTests
         {
         }
 
-        public bool TryHypercall(in GuestCall call)
+        public bool TryHypercall(in GuestCall call, bool byInstruction = true)
         {
             ReadOnlySpan<ulong> page = [Page];
             call.Caller!.DropTranslations(0b11, withGlobal: false, Single ? page : []);

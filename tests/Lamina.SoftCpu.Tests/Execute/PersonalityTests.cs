@@ -180,6 +180,14 @@ public sealed unsafe class PersonalityTests
 
         public bool HasHypercalls => true;
 
+        public bool HasHypercallPage => true;
+
+        public bool UsesHypercallInstruction => true;
+
+        public bool NeedsLocalApics => false;
+
+        public bool DependsOnTimeStamp(uint index) => true;
+
         public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller)
         {
         }
@@ -202,7 +210,7 @@ public sealed unsafe class PersonalityTests
 
         public void OnTimeStampSet(int processor, ulong timeStamp) => TimeStamp = timeStamp;
 
-        public bool TryHypercall(in GuestCall call)
+        public bool TryHypercall(in GuestCall call, bool byInstruction = true)
         {
             (Privilege, Is64Bit) = (call.PrivilegeLevel, call.Is64Bit);
             if (Waits > 0)

@@ -1,4 +1,5 @@
 using Lamina.Machine.Interrupts;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 
 namespace Lamina.Vmm.Tests.Fakes;
@@ -22,7 +23,9 @@ internal sealed class FakeAccelerator(Func<FakeProcessor, ProcessorExit> program
 
     public IReadOnlyList<CpuidEntry> Extras => [];
 
-    public bool CarriesPersonalities => true;
+    public bool AnswersForKvm => false;
+
+    public string? FindObstacle(IPersonality personality) => null;
 
     public IReadOnlyList<CpuidEntry> Restrict(IReadOnlyList<CpuidEntry> cpuid) => cpuid;
 
