@@ -17,7 +17,9 @@ internal sealed unsafe partial class Arena : IDisposable
     public const int DataSize = 2 * PageSize;
     public const ulong ReadOnly = Start + (5 * PageSize);
     public const int Size = 8 * PageSize;
-    private const int InstructionsSize = 256;
+
+    /// <summary>Bytes where instructions are written. What is there is not the same for all that execute a case.</summary>
+    public const int InstructionsSize = 256;
 
     /// <summary>Where the host's own addresses begin.</summary>
     public const ulong FirstKernelAddress = 0x7fff_ffff_f000;

@@ -196,9 +196,24 @@ internal sealed unsafe class KvmOracle : IHostOracle, IDisposable
             ulong* g = s->General;
             run->Registers = new KvmRegisters
             {
-                Rax = g[0], Rcx = g[1], Rdx = g[2], Rbx = g[3], Rsp = g[4], Rbp = g[5], Rsi = g[6], Rdi = g[7],
-                R8 = g[8], R9 = g[9], R10 = g[10], R11 = g[11], R12 = g[12], R13 = g[13], R14 = g[14], R15 = g[15],
-                Rip = Arena.Slot, Rflags = s->Flags,
+                Rax = g[0],
+                Rcx = g[1],
+                Rdx = g[2],
+                Rbx = g[3],
+                Rsp = g[4],
+                Rbp = g[5],
+                Rsi = g[6],
+                Rdi = g[7],
+                R8 = g[8],
+                R9 = g[9],
+                R10 = g[10],
+                R11 = g[11],
+                R12 = g[12],
+                R13 = g[13],
+                R14 = g[14],
+                R15 = g[15],
+                Rip = Arena.Slot,
+                Rflags = s->Flags,
             };
             Span<byte> area = _state;
             new ReadOnlySpan<byte>(s->X87, LegacyVectors).CopyTo(area);

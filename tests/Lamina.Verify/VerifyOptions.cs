@@ -20,7 +20,8 @@ internal sealed record VerifyOptions
           --oracle NAME    where the host's processor executes 64-bit code: native [default], in the process that compares; kvm, in a
                            virtual machine
           --bits N         code of this size: 64 [default], 32 or 16; of these what 64-bit code has not is compared with a model of
-                           the manual's pseudo-code, and the translator leaves them to the interpreter: as a part of a guest's run
+                           the manual's pseudo-code, and all of it with this host's own segments where it lets programs have such;
+                           the translator leaves them to the interpreter: as a part of a guest's run
           --mode NAME      mode of 16-bit code: protected [default], real, v86; of these the model and 64-bit code alone say what is right,
                            and the interpreter's handlers are compared
           --sequence N     sequences of 2 to N (at most 8) instructions of 64-bit code, compared at their end or first exception

@@ -53,6 +53,11 @@ internal sealed unsafe class LegacyOracle(NativeOracle native)
                 return false;
             }
 
+            if (linear + size > (uint)Arena.Slot && linear < Arena.Slot + Arena.InstructionsSize)
+            {
+                return false;
+            }
+
             if (IsScattered(i) && !test.Segments[segment].IsFlat || i.MemorySize == MemorySize.Unknown)
             {
                 return false;

@@ -109,6 +109,7 @@ internal sealed unsafe partial class ModelProcessor
                 return false;
             }
 
+            _isJudged &= address - (uint)Arena.Slot >= Arena.InstructionsSize;
             value |= (uint)*(byte*)(nuint)address << (8 * n);
         }
 
