@@ -19,6 +19,8 @@ internal sealed partial class MachineController
     private const uint TimeStampCounter = 0x10;
     private const ulong NanosecondsPerSecond = 1_000_000_000;
     private const ulong MaximumClockStep = 1UL << 61;
+    private static readonly TimeSpan SuspensionPatience = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan SuspensionLook = TimeSpan.FromMilliseconds(10);
     private Standstill? _standstill;
 
     // The snapshot since which GuestMemory knows the pages that were written; null if there is none.
@@ -79,6 +81,11 @@ internal sealed partial class MachineController
         {
             try
             {
+                if (options.AsksGuest)
+                {
+                    SuspendGuest();
+                }
+
                 bool done = DuringStandstill(() =>
                 {
                     long began = TimeProvider.System.GetTimestamp();
@@ -112,6 +119,35 @@ internal sealed partial class MachineController
                 // What has changed since the last one has changed still.
                 changed?.Return();
                 throw;
+            }
+            finally
+            {
+                if (options.AsksGuest)
+                {
+                    Devices.Paravirtual?.ControlDomain?.EndSuspension();
+                }
+            }
+        }
+    }
+
+    private void SuspendGuest()
+    {
+        if (Devices.Paravirtual?.ControlDomain is not { } domain)
+        {
+            throw new SnapshotException("only guests of Xen can be asked to suspend themselves");
+        }
+
+        if (!domain.TrySuspend())
+        {
+            throw new SnapshotException("the guest has not said that it can suspend itself");
+        }
+
+        long began = TimeProvider.System.GetTimestamp();
+        while (!domain.IsSuspended && !Completion.Wait(SuspensionLook))
+        {
+            if (TimeProvider.System.GetElapsedTime(began) > SuspensionPatience)
+            {
+                throw new SnapshotException(string.Create(CultureInfo.InvariantCulture, $"the guest has not suspended itself within {SuspensionPatience.TotalSeconds} s"));
             }
         }
     }

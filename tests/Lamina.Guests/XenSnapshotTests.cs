@@ -38,6 +38,13 @@ public sealed class XenSnapshotTests
         // What it has given back, it has not taken again.
         Assert.Equal(given, guest.Execute(WorkingGuest.Restored, Balloon));
 
+        // Once more, after it has suspended itself: it goes on, and so does the one that was saved.
+        guest.SaveSuspended(WorkingGuest.Restored);
+        Assert.Contains("Freezing user space processes", guest.Execute(WorkingGuest.Restored, "dmesg"), StringComparison.Ordinal);
+        Assert.Contains("Freezing user space processes", guest.Execute(WorkingGuest.Suspended, "dmesg"), StringComparison.Ordinal);
+        Assert.Equal("vbd-51712\nvif-0\n", guest.Execute(WorkingGuest.Suspended, "ls -1 /sys/bus/xen/devices"));
+        guest.Run("kill", WorkingGuest.Suspended);
+
         // Another goes on beside it, and both do right.
         guest.Run("clone", WorkingGuest.Restored, WorkingGuest.Copied, "--allow-host-paths");
         guest.CheckWork(WorkingGuest.Copied);

@@ -26,6 +26,7 @@ internal sealed class LifecycleCommands
     private readonly Option<bool> _follow = new("--follow", "-f") { Description = "Go on with what the console will show." };
     private readonly Argument<string> _directory = new("DIR") { Description = "The directory, which is made." };
     private readonly Option<string> _base = new("--base") { HelpName = "DIR0", Description = "Save only what has changed since this snapshot, the machine's last one, which is needed to restore it." };
+    private readonly Option<bool> _askGuest = new("--ask-guest") { Description = "Have the guest suspend itself before, and go on afterwards. Guests of Xen alone know how." };
     private readonly Option<bool> _compress = new("--compress") { Description = "Compress memory. Restoring then reads all of it first." };
     private readonly Argument<string> _newName = new("NEWNAME") { Description = "The copy's name." };
     private readonly Option<bool> _allowHostPaths = RestoreCommandSyntax.CreateAllowHostPaths();
@@ -45,7 +46,7 @@ internal sealed class LifecycleCommands
         Add(new Command("stop", "Press a machine's power button, and end it if that does not help.") { _name, _timeout, _noForce }, Stop);
         Add(new Command("kill", "End a machine at once.") { _name }, Kill);
         Add(new Command("console", "Sit down at a machine's console. Ctrl-A d leaves it.") { _name }, Attach);
-        Add(new Command("snapshot", "Save a machine into a new directory, for 'lamina restore'. It goes on.") { _name, _directory, _base, _compress }, Save);
+        Add(new Command("snapshot", "Save a machine into a new directory, for 'lamina restore'. It goes on.") { _name, _directory, _base, _compress, _askGuest }, Save);
         Add(new Command("clone", "Have a copy of a machine go on beside it, detached.") { _name, _newName, _allowHostPaths }, Clone);
         Add(new Command("logs", "Show what a machine's console has shown; also of a detached machine that has ended.") { _name, _follow }, ShowLogs);
     }
@@ -217,13 +218,13 @@ internal sealed class LifecycleCommands
     private void Save(ParseResult result)
     {
         MachineDirectory machines = MachineDirectory.Open();
-        SnapshotResult saved = Save(machines, result.GetValue(_name)!, result.GetValue(_directory)!, result.GetValue(_base), result.GetValue(_compress));
+        SnapshotResult saved = Save(machines, result.GetValue(_name)!, result.GetValue(_directory)!, result.GetValue(_base), result.GetValue(_compress), result.GetValue(_askGuest));
         _output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"saved in {result.GetValue(_directory)}; the machine stood still for {saved.PauseSeconds * 1000:F1} ms"));
     }
 
-    private static SnapshotResult Save(MachineDirectory machines, string name, string directory, string? basePath = null, bool compress = false)
+    private static SnapshotResult Save(MachineDirectory machines, string name, string directory, string? basePath = null, bool compress = false, bool askGuest = false)
     {
-        return MachineCall.Run(machines, name, c => SnapshotRequest.Make(c, directory, basePath, compress));
+        return MachineCall.Run(machines, name, c => SnapshotRequest.Make(c, directory, basePath, compress, askGuest));
     }
 
     // The copy has the files open, and needs their names no more, once it runs.

@@ -14,16 +14,17 @@ internal static class SnapshotRequest
     /// <param name="directory">The snapshot's directory, which appears when all of it is on the disk.</param>
     /// <param name="basePath">The snapshot that it is to rest on; null for one that stands alone.</param>
     /// <param name="compress">Whether memory is compressed.</param>
+    /// <param name="askGuest">Whether the guest is asked to suspend itself before.</param>
     /// <exception cref="LaminaException">The directory cannot be had, or the base is no snapshot.</exception>
     /// <exception cref="ControlException">The machine cannot be saved.</exception>
-    public static SnapshotResult Make(ControlClient client, string directory, string? basePath = null, bool compress = false)
+    public static SnapshotResult Make(ControlClient client, string directory, string? basePath = null, bool compress = false, bool askGuest = false)
     {
         List<PassedFile> files = [];
         try
         {
             BaseSnapshot? link = basePath == null ? null : BaseSnapshot.Read(basePath, directory);
             using SnapshotDirectory place = new(directory);
-            SnapshotArguments arguments = new() { PassesFiles = true, Base = link?.Path, BaseSha256 = link?.Sha256, Compress = compress };
+            SnapshotArguments arguments = new() { PassesFiles = true, Base = link?.Path, BaseSha256 = link?.Sha256, Compress = compress, AskGuest = askGuest };
             ControlChannel channel = client.OpenStream(ControlVerbs.Snapshot, arguments, ControlJson.Default.SnapshotArguments);
             SnapshotFiles wanted = client.ReadResult(ControlJson.Default.SnapshotFiles);
             foreach (string name in wanted.Names)

@@ -17,4 +17,7 @@ public sealed record SnapshotArguments
 
     /// <summary>Whether memory is compressed.</summary>
     public bool Compress { get; set; }
+
+    /// <summary>Whether the guest is asked to suspend itself before.</summary>
+    public bool AskGuest { get; set; }
 }

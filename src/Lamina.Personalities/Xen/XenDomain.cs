@@ -95,6 +95,12 @@ internal sealed partial class XenDomain
     /// <summary>Pages that the guest has given back.</summary>
     internal ulong BalloonedPages { get; set; }
 
+    /// <summary>Whether the host wants the guest to stand still when it has suspended itself.</summary>
+    internal bool HoldsSuspension { get; set; }
+
+    /// <summary>Whether it does.</summary>
+    internal bool IsSuspended { get; set; }
+
     /// <summary>Now, in nanoseconds since the machine began.</summary>
     internal ulong Now => Settings.Clock.Now;
 
@@ -107,7 +113,7 @@ internal sealed partial class XenDomain
         Array.Clear(_timeStampOffsets);
         _time.Reset();
         CallsByInstruction = false;
-        FlagsRunState = false;
+        FlagsRunState = HoldsSuspension = IsSuspended = false;
         BalloonedPages = 0;
         foreach (XenProcessor processor in Processors)
         {

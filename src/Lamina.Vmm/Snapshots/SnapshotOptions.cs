@@ -11,4 +11,7 @@ public sealed record SnapshotOptions
 
     /// <summary>Whether memory is compressed. It takes less room, and whoever restores it reads it all first.</summary>
     public bool IsCompressed { get; init; }
+
+    /// <summary>Whether the guest is asked to suspend itself before, so that its programs are frozen and its devices at rest when it is saved; it goes on afterwards, and so does the saved one. Guests of Xen alone know how.</summary>
+    public bool AsksGuest { get; init; }
 }

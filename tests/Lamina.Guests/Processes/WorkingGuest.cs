@@ -12,6 +12,9 @@ internal sealed class WorkingGuest : IDisposable
     /// <summary>The machine that goes on from there.</summary>
     public const string Restored = "one";
 
+    /// <summary>The one that goes on from where its guest had suspended itself.</summary>
+    public const string Suspended = "three";
+
     /// <summary>One that goes on beside another.</summary>
     public const string Copied = "two";
 
@@ -66,6 +69,16 @@ internal sealed class WorkingGuest : IDisposable
         CheckWork(Restored);
     }
 
+    /// <summary>Has a machine save itself after its guest has suspended itself, and another go on from there.</summary>
+    public void SaveSuspended(string name)
+    {
+        string snapshot = Path.Combine(_directory, "suspended");
+        Run("snapshot", "--ask-guest", name, snapshot);
+        CheckWork(name);
+        Run("restore", snapshot, "--detach", "--name", Suspended, "--allow-host-paths");
+        CheckWork(Suspended);
+    }
+
     /// <summary>Holds that a machine has its files, that it goes on with its work, and that nothing was wrong with that.</summary>
     public void CheckWork(string name)
     {
@@ -91,7 +104,7 @@ internal sealed class WorkingGuest : IDisposable
 
     public void Dispose()
     {
-        foreach (string name in (string[])[Saved, Restored, Copied])
+        foreach (string name in (string[])[Saved, Restored, Copied, Suspended])
         {
             LaminaProcess.Run(null, _environment, "kill", name);
         }

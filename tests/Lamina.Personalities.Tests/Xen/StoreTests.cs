@@ -82,6 +82,16 @@ public sealed partial class StoreTests : IDisposable
         _store.Write("control/feature-reboot", "1");
         Assert.True(_store.Bus.TryRestart());
         Assert.Equal("reboot", _store.Read("control/shutdown"));
+        Assert.False(_store.Bus.TrySuspend());
+        Assert.False(_store.Bus.Domain.HoldsSuspension);
+        _store.Write("control/feature-suspend", "1");
+        Assert.True(_store.Bus.TrySuspend(), "The guest has said that it knows how.");
+        Assert.Equal("suspend", _store.Read("control/shutdown"));
+        Assert.True(_store.Bus.Domain.HoldsSuspension);
+        _store.Bus.Domain.IsSuspended = true;
+        Assert.True(_store.Bus.IsSuspended, "The guest stands still.");
+        _store.Bus.EndSuspension();
+        Assert.False(_store.Bus.IsSuspended || _store.Bus.Domain.HoldsSuspension);
         _store.Bus.Target = 3 << 20;
         Assert.Equal("1024", _store.Read("memory/target"));
     }

@@ -427,6 +427,34 @@ public sealed class XenPersonalityTests : IDisposable
     }
 
     [Fact]
+    public void AGuestThatHasSuspendedItselfStandsStillWhileTheHostWantsThat()
+    {
+        XenDomain domain = _guest.Personality.Domain;
+        byte[] suspend = [2, 0, 0, 0];
+        Assert.Equal((1L, false), (_guest.Operate(Hypercall.SchedOp, 2, suspend), _guest.Waits));
+        Assert.False(domain.IsSuspended);
+        domain.HoldsSuspension = true;
+        _guest.Operate(Hypercall.SchedOp, 2, suspend);
+        Assert.True(_guest.Waits, "The host wants the guest to stand still.");
+        Assert.True(domain.IsSuspended, "It does.");
+
+        // It asks again now and then; so does one that was saved, which nobody holds.
+        _guest.Host.Clock.Advance(100_000_000);
+        Assert.Equal(1, _guest.Signals[0].Kicks);
+        _guest.Operate(Hypercall.SchedOp, 2, suspend);
+        Assert.True(_guest.Waits, "The host wants the guest to stand still.");
+        domain.HoldsSuspension = false;
+        _guest.Host.Clock.Advance(100_000_000);
+        Assert.Equal(2, _guest.Signals[0].Kicks);
+        Assert.Equal((1L, false), (_guest.Operate(Hypercall.SchedOp, 2, suspend), _guest.Waits));
+        _guest.Host.Clock.Advance(1_000_000_000);
+        Assert.Equal(2, _guest.Signals[0].Kicks);
+        domain.HoldsSuspension = domain.IsSuspended = true;
+        _guest.Personality.Reset();
+        Assert.False(domain.HoldsSuspension || domain.IsSuspended);
+    }
+
+    [Fact]
     public void ParametersAreTheToolstacksButForTheCallback()
     {
         byte[] parameter = new byte[16];

@@ -29,6 +29,7 @@ internal sealed class SnapshotVerb(ControlledMachine machine) : IControlVerb
             Labels = machine.CreateLabels(),
             Base = arguments.Base == null ? null : new BaseSnapshot { Path = arguments.Base, Sha256 = arguments.BaseSha256! },
             IsCompressed = arguments.Compress,
+            AsksGuest = arguments.AskGuest,
         };
         try
         {

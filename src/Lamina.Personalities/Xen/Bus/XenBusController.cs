@@ -123,6 +123,43 @@ public sealed partial class XenBusController : IDevice, IBalloon
     /// <returns><c>false</c> if it has not said that it knows how.</returns>
     public bool TryRestart() => TryAsk("/local/domain/1/control/feature-reboot"u8, "reboot"u8);
 
+    /// <summary>Whether a guest that was asked to suspend itself has, and stands still. Any thread.</summary>
+    public bool IsSuspended
+    {
+        get
+        {
+            Domain.Gate.Enter();
+            bool suspended = Domain.IsSuspended;
+            Domain.Gate.Exit();
+            return suspended;
+        }
+    }
+
+    /// <summary>Asks the guest to suspend itself: to freeze its programs and put its devices at rest. It then stands still until <see cref="EndSuspension"/>. Any thread.</summary>
+    /// <returns><c>false</c> if it has not said that it knows how.</returns>
+    public bool TrySuspend()
+    {
+        SetSuspension(true);
+        bool asked = TryAsk("/local/domain/1/control/feature-suspend"u8, "suspend"u8);
+        if (!asked)
+        {
+            EndSuspension();
+        }
+
+        return asked;
+    }
+
+    /// <summary>Lets the guest go on, where it stood. One that suspends itself later goes on at once. Any thread.</summary>
+    public void EndSuspension() => SetSuspension(false);
+
+    private void SetSuspension(bool holds)
+    {
+        Domain.Gate.Enter();
+        Domain.HoldsSuspension = holds;
+        Domain.IsSuspended &= holds;
+        Domain.Gate.Exit();
+    }
+
     private bool TryAsk(ReadOnlySpan<byte> feature, ReadOnlySpan<byte> request)
     {
         Span<byte> said = stackalloc byte[1];

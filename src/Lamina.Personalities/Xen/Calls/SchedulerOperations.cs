@@ -19,16 +19,17 @@ internal sealed class SchedulerOperations(XenDomain domain)
         return arguments.Command switch
         {
             Yield or Block => 0,
-            Shutdown => ShutDown(arguments),
+            Shutdown => ShutDown(arguments, ref waits),
             PollPorts => Poll(arguments, ref waits),
             _ => XenError.NoSuchCall,
         };
     }
 
-    private long ShutDown(in CallArguments arguments)
+    private long ShutDown(in CallArguments arguments, ref bool waits)
     {
         const uint PowerOff = 0;
         const uint Reboot = 1;
+        const uint Suspend = 2;
         const uint Crash = 3;
         const uint Watchdog = 4;
         const uint SoftReset = 5;
@@ -43,6 +44,8 @@ internal sealed class SchedulerOperations(XenDomain domain)
             case PowerOff:
                 domain.Settings.Requests?.PowerOff();
                 return 0;
+            case Suspend:
+                return StandStill(arguments, ref waits);
             case Reboot or SoftReset or Watchdog:
                 domain.Settings.Requests?.Reset();
                 return 0;
@@ -52,6 +55,28 @@ internal sealed class SchedulerOperations(XenDomain domain)
             default:
                 return XenError.InvalidArgument;
         }
+    }
+
+    // A guest that has suspended itself stands still while the host wants that, and goes on with all that it had: to it, the suspension was cancelled. It asks again now and then, so that one that was saved here needs
+    // nobody who remembers.
+    private long StandStill(in CallArguments arguments, ref bool waits)
+    {
+        const long Cancelled = 1;
+        const ulong Again = 100_000_000;
+        PollLimit timer = domain.Processors[arguments.Processor].PollLimit;
+        domain.Gate.Enter();
+        waits = domain.IsSuspended = domain.HoldsSuspension && arguments.CanWait;
+        if (waits)
+        {
+            timer.Set(domain.Now + Again);
+        }
+        else
+        {
+            timer.Cancel();
+        }
+
+        domain.Gate.Exit();
+        return Cancelled;
     }
 
     // The time is absolute, so that a processor that asks again after each wake-up needs no memory of what it asked. Whoever waits for nothing, without end, gets its answer at once.
