@@ -21,7 +21,7 @@ internal static class IsolationCapabilities
             ? new Capability(Group, "Landlock", CapabilityState.Yes, $"version {landlock}", "machines' processes open the files that they need, and no others")
             : new Capability(Group, "Landlock", CapabilityState.No, "not in this kernel", "files cannot be fenced without privilege");
         yield return HasPrivilege()
-            ? new Capability(Group, "namespaces", CapabilityState.Yes, "may be made", "machines' processes have a root, a network and messages of their own")
+            ? new Capability(Group, "namespaces", CapabilityState.Yes, "may be made", "machines' processes have a root and messages of their own, and, with --vsock, a network")
             : new Capability(Group, "namespaces", CapabilityState.No, "may not be made by this user", "the rest confines machines' processes");
     }
 

@@ -64,7 +64,7 @@ internal sealed class Sandbox
             .. _needs.Shares.Select(static s => new VisiblePath(Path.GetFullPath(s.Folder), s.IsReadOnly)),
             .. _needs.SocketFolders.Append(_needs.LogFolder).OfType<string>().Select(static f => new VisiblePath(Path.GetFullPath(f), IsReadOnly: false)),
         ];
-        _namespaces = Task.Run(() => (PrivateNamespaces.TryCreate(paths, out int error), error));
+        _namespaces = Task.Run(() => (PrivateNamespaces.TryCreate(paths, network: _needs.ConnectsToHost, out int error), error));
     }
 
     /// <summary>Puts it on all threads of the process. Those that begin later are in it, too.</summary>
@@ -135,7 +135,7 @@ internal sealed class Sandbox
         {
             if (namespaces != null)
             {
-                _applied.Add("a root, a network and messages of its own");
+                _applied.Add(_needs.ConnectsToHost ? "a root, messages and a network of its own" : "a root and messages of its own");
             }
 
             if (fence != null)

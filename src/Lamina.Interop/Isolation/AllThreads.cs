@@ -159,7 +159,11 @@ public static unsafe partial class AllThreads
         {
             // A thread that shares its root with others cannot have another file system than they.
             writer.Call(SystemCall.Unshare, RootAndDirectory, 0, 0);
-            writer.Call(SystemCall.Setns, (ulong)namespaces.NetworksDescriptor, PrivateNamespaces.Networks, 0);
+            if (namespaces.NetworksDescriptor >= 0)
+            {
+                writer.Call(SystemCall.Setns, (ulong)namespaces.NetworksDescriptor, PrivateNamespaces.Networks, 0);
+            }
+
             writer.Call(SystemCall.Setns, (ulong)namespaces.MessagesDescriptor, PrivateNamespaces.Messages, 0);
             writer.Call(SystemCall.Setns, (ulong)namespaces.MountsDescriptor, PrivateNamespaces.Mounts, 0);
         }

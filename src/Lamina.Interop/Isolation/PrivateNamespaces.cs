@@ -4,7 +4,8 @@ using System.Runtime.InteropServices;
 namespace Lamina.Interop.Isolation;
 
 /// <summary>
-/// Namespaces of a process's own (namespaces(7)): a file system that has nothing but what is named, a network without interfaces, and no shared memory or messages of others. They are made by
+/// Namespaces of a process's own (namespaces(7)): a file system that has nothing but what is named, no shared memory or messages of others, and, for
+/// those that may make sockets, a network without interfaces. They are made by
 /// a thread that ends, beside whatever else the process does, and entered by <see cref="AllThreads"/>. Needs CAP_SYS_ADMIN: a process with threads cannot have a user namespace, by which others make theirs.
 /// </summary>
 public sealed unsafe partial class PrivateNamespaces : IDisposable
@@ -45,16 +46,17 @@ public sealed unsafe partial class PrivateNamespaces : IDisposable
 
     internal int MessagesDescriptor { get; private set; }
 
-    /// <summary>Makes them. Takes one to three milliseconds, and may be called on any thread.</summary>
+    /// <summary>Makes them. Takes about a millisecond, and with a network two; may be called on any thread.</summary>
     /// <param name="paths">What is seen in them, under its own path. What is not there is left out.</param>
+    /// <param name="network">Whether one of them is a network.</param>
     /// <param name="error">Why there are none, as an errno value: EPERM without the privilege.</param>
-    public static PrivateNamespaces? TryCreate(IReadOnlyCollection<VisiblePath> paths, out int error)
+    public static PrivateNamespaces? TryCreate(IReadOnlyCollection<VisiblePath> paths, bool network, out int error)
     {
         PrivateNamespaces? made = null;
         int problem = 0;
 
         // It stays behind in a file system that nobody else is in, so it must be a thread of its own.
-        Thread maker = new(() => made = Make(paths, out problem), StackSize) { IsBackground = true, Name = "namespaces" };
+        Thread maker = new(() => made = Make(paths, network, out problem), StackSize) { IsBackground = true, Name = "namespaces" };
         maker.Start();
         maker.Join();
         error = problem;
@@ -75,7 +77,7 @@ public sealed unsafe partial class PrivateNamespaces : IDisposable
         (MountsDescriptor, NetworksDescriptor, MessagesDescriptor) = (-1, -1, -1);
     }
 
-    private static PrivateNamespaces? Make(IReadOnlyCollection<VisiblePath> paths, out int error)
+    private static PrivateNamespaces? Make(IReadOnlyCollection<VisiblePath> paths, bool network, out int error)
     {
         List<(string Path, int Tree)> trees = [];
         try
@@ -87,7 +89,7 @@ public sealed unsafe partial class PrivateNamespaces : IDisposable
                 return null;
             }
 
-            error = Do(Call((nint)SystemCall.Unshare, (nint)(Mounts | Networks | Messages), 0, 0));
+            error = Do(Call((nint)SystemCall.Unshare, (nint)(Mounts | Messages | (network ? Networks : 0)), 0, 0));
             if (error == 0)
             {
                 error = Mount(null, "/", null, RecursivelyPrivate, null);
@@ -100,7 +102,7 @@ public sealed unsafe partial class PrivateNamespaces : IDisposable
             }
 
             error = error != 0 ? error : Assemble(place, trees);
-            return error == 0 ? Open(out error) : null;
+            return error == 0 ? Open(network, out error) : null;
         }
         finally
         {
@@ -179,11 +181,10 @@ public sealed unsafe partial class PrivateNamespaces : IDisposable
         return error != 0 ? error : Mount(null, "/", null, Remount | Bind | ReadOnly | NothingSpecial, null);
     }
 
-    private static PrivateNamespaces? Open(out int error)
+    private static PrivateNamespaces? Open(bool network, out int error)
     {
-        int[] descriptors = [.. ((string[])["mnt", "net", "ipc"]).Select(static n => NativeMethods.Open($"/proc/thread-self/ns/{n}", CloseOnExec))];
-        error = Array.Exists(descriptors, static d => d < 0) ? Marshal.GetLastPInvokeError() : 0;
-        PrivateNamespaces made = new(descriptors[0], descriptors[1], descriptors[2]);
+        error = 0;
+        PrivateNamespaces made = new(Open("mnt", ref error), network ? Open("net", ref error) : -1, Open("ipc", ref error));
         if (error == 0)
         {
             return made;
@@ -191,6 +192,13 @@ public sealed unsafe partial class PrivateNamespaces : IDisposable
 
         made.Dispose();
         return null;
+    }
+
+    private static int Open(string name, ref int error)
+    {
+        int descriptor = NativeMethods.Open($"/proc/thread-self/ns/{name}", CloseOnExec);
+        error = descriptor < 0 ? Marshal.GetLastPInvokeError() : error;
+        return descriptor;
     }
 
     private static int Do(nint result) => result < 0 ? Marshal.GetLastPInvokeError() : 0;
