@@ -203,6 +203,10 @@ public sealed class Qcow2Tests : IDisposable
         Assert.ThrowsAny<StorageException>(() => DiskImages.Open(a, null, writable: false));
         QemuTool.Check("qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", "nbd:localhost:10809", "-F", "raw", _directory["c.qcow2"], "1M");
         Assert.Contains("only files", Assert.Throws<StorageException>(() => DiskImages.Open(_directory["c.qcow2"], null, writable: false)).Message, StringComparison.Ordinal);
+        byte[] named = File.ReadAllBytes(b);
+        named.AsSpan(named.AsSpan().IndexOf("a.qcow2"u8), 1).Clear();
+        File.WriteAllBytes(b, named);
+        Assert.Contains("name has a zero in it", Assert.Throws<StorageException>(() => DiskImages.Open(b, null, writable: false)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -216,6 +216,12 @@ internal sealed class Qcow2Header
                 throw new StorageException($"'{file.Path}' has a damaged qcow2 header: the backing file's name lies outside.");
             }
 
+            // No file has such a name.
+            if (bytes.AsSpan((int)offset, (int)length).Contains((byte)0))
+            {
+                throw new StorageException($"'{file.Path}' has a damaged qcow2 header: the backing file's name has a zero in it.");
+            }
+
             BackingName = Encoding.UTF8.GetString(bytes, (int)offset, (int)length);
         }
 

@@ -283,13 +283,13 @@ public sealed class MachineSnapshot : IDisposable
 
         bool whole = manifest is { Name: not null, CpuModel: not null, Labels: not null, Files: not null, Disks: not null, Networks: not null, Shares: not null, Ports: not null, Cpuid: not null, Devices: not null, EmptySlots: not null }
             && manifest.Files.All(static f => f is { Name: not null, Sha256: not null })
-            && manifest.Disks.All(static d => d is { Path: not null, Format: "raw" or "qcow2" })
+            && manifest.Disks.All(static d => d is { Path: not null, Format: "raw" or "qcow2" } && IsName(d.Path))
             && manifest.Networks.All(static n => n is { Kind: not null, HardwareAddress: not null, PublishedPorts: not null } && n.PublishedPorts.All(static p => p != null))
-            && manifest.Shares.All(static s => s is { Path: not null, Tag: not null })
+            && manifest.Shares.All(static s => s is { Path: not null, Tag: not null } && IsName(s.Path))
             && manifest.Ports.All(static p => p != null)
             && manifest.Cpuid.All(static e => e is { Length: 6 })
             && manifest.Devices.All(static d => d is { Name: not null })
-            && manifest.Base is null or { Path: not null, Sha256: not null }
+            && (manifest.Base is null || (manifest.Base is { Path: not null, Sha256: not null } && IsName(manifest.Base.Path)))
             && manifest.Boot is null or { Protocol: not null, CommandLine: not null };
         if (!whole)
         {
@@ -313,4 +313,7 @@ public sealed class MachineSnapshot : IDisposable
             throw new SnapshotException($"'{ManifestFile}' is of no machine that can be");
         }
     }
+
+    // What no file can be called is no exception, either.
+    private static bool IsName(string path) => !path.Contains('\0', StringComparison.Ordinal);
 }

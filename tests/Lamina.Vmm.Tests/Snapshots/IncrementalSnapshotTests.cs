@@ -156,6 +156,14 @@ public sealed class IncrementalSnapshotTests : IDisposable
         Assert.Contains("another snapshot", problem, StringComparison.Ordinal);
         File.WriteAllText(manifest, text);
 
+        manifest = Path.Combine(third, "manifest.json");
+        text = File.ReadAllText(manifest);
+        string name = Path.GetFileName(second);
+        Assert.Contains(name, text, StringComparison.Ordinal);
+        File.WriteAllText(manifest, text.Replace(name, "\\u0000", StringComparison.Ordinal));
+        Assert.Contains("in the wrong form", OpenAndVerify(third), StringComparison.Ordinal);
+        File.WriteAllText(manifest, text);
+
         Directory.Move(first, first + "-away");
         Assert.Contains(first, OpenAndVerify(third), StringComparison.Ordinal);
         Directory.Move(first + "-away", first);
