@@ -35,10 +35,11 @@ public sealed class GoldenSnapshotTests : IDisposable
                 cases.Add(version, "kvm");
             }
 
-            cases.Add("pc-1-hyperv", "interpreter");
-            cases.Add("pc-1-hyperv", "translator");
-            cases.Add("pc-1-xen", "interpreter");
-            cases.Add("pc-1-xen", "translator");
+            foreach (string personality in (string[])["hyperv", "xen", "vmware", "vmware-functions"])
+            {
+                cases.Add($"pc-1-{personality}", "interpreter");
+                cases.Add($"pc-1-{personality}", "translator");
+            }
 
             return cases;
         }
