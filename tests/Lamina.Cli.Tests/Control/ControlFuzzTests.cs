@@ -157,19 +157,25 @@ public sealed class ControlFuzzTests : IDisposable
         using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         socket.ReceiveTimeout = PatienceMilliseconds;
         socket.Connect(new UnixDomainSocketEndPoint(Path.Combine(_directory, "control")));
-        socket.Send(request);
-        socket.Send("\n"u8);
-        socket.Shutdown(SocketShutdown.Send);
         List<byte> line = [];
         byte[] one = new byte[1];
-        while (socket.Receive(one) == 1)
+        try
         {
-            if (one[0] == (byte)'\n')
+            socket.Send([.. request, (byte)'\n']);
+            socket.Shutdown(SocketShutdown.Send);
+            while (socket.Receive(one) == 1)
             {
-                return Encoding.UTF8.GetString([.. line]);
-            }
+                if (one[0] == (byte)'\n')
+                {
+                    return Encoding.UTF8.GetString([.. line]);
+                }
 
-            line.Add(one[0]);
+                line.Add(one[0]);
+            }
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.Shutdown or SocketError.ConnectionReset or SocketError.NotConnected)
+        {
+            // A line that ends within the request may have been enough for that.
         }
 
         return null;
