@@ -208,6 +208,15 @@ internal sealed class ApicTimer : ITimerTarget
         Volatile.Write(ref _deadline, deadline);
     }
 
+    /// <summary>Delivers what has run down already, if the event loop has not come to it yet. On the vCPU's thread.</summary>
+    public void Settle()
+    {
+        if (Volatile.Read(ref _deadline) is not Idle and ulong deadline && _clock.Now >= deadline)
+        {
+            OnTimer();
+        }
+    }
+
     public void OnTimer()
     {
         ulong deadline = Volatile.Read(ref _deadline);

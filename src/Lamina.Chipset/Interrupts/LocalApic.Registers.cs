@@ -336,6 +336,12 @@ public sealed partial class LocalApic
 
     private void WriteEntry(int index, uint value)
     {
+        if (index == TimerIndex)
+        {
+            // What has run down has done so by the entry of before, even if nobody has come to it yet.
+            _timer.Settle();
+        }
+
         uint masked = (_spuriousVector & SoftwareEnable) == 0 ? EntryMasked : 0;
         uint writable = EntryBits[index] & ~(DeliveryPending | EntryRemoteRequest);
         uint before = Volatile.Read(ref _entries[index]);

@@ -33,6 +33,22 @@ public sealed class ApicTimerTests
         Assert.Null(_board.Acknowledge());
     }
 
+    // The guest reads zero, and makes the timer a periodic one, before the event loop has come to it.
+    [Fact]
+    public void AOneShotThatHasRunDownStaysAtZeroInAnotherMode()
+    {
+        _board.Apic(0, 0x320, Vector);
+        _board.Apic(0, 0x380, 1_000_000);
+        _board.Clock.Pass(1_000_001);
+        Assert.Equal(0u, _board.Apic(0, 0x390));
+        _board.Apic(0, 0x320, 0x2_0000u | 0xed);
+        Assert.Equal(0u, _board.Apic(0, 0x390));
+        _board.Clock.Advance(3_000_000);
+        Assert.Equal(Vector, _board.Acknowledge());
+        _board.Apic(0, 0xb0, 0);
+        Assert.Null(_board.Acknowledge());
+    }
+
     [Theory]
     [InlineData(0x0u, 2)]
     [InlineData(0x1u, 4)]
