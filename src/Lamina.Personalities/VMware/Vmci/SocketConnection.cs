@@ -261,9 +261,13 @@ internal sealed class SocketConnection(SocketBroker broker, ISocketBackend backe
     // What the guest has sent goes to the host, as far as the back end may keep what the host does not take.
     private void TakeData(uint keptLimit)
     {
+        // A guest that writes without end to a host that takes nothing holds nobody up: what it has written before it ends is there at once.
+        const int MostDropped = 16;
+        int dropped = 0;
         Span<GuestBuffer> pieces = stackalloc GuestBuffer[QueuePair.MaximumPieces];
-        while (_queues is not null && broker.MayTouchMemory && (_kept < keptLimit || _hostDeaf))
+        while (_queues is not null && broker.MayTouchMemory && (_hostDeaf ? dropped < MostDropped : _kept < keptLimit))
         {
+            dropped += _hostDeaf ? 1 : 0;
             int count = _queues.FindData(pieces, _hostDeaf ? uint.MaxValue : keptLimit - _kept, out uint length);
             if (count < 0)
             {
