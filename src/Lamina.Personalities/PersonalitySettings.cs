@@ -20,6 +20,9 @@ public sealed record PersonalitySettings
     /// <summary>Where interrupts go.</summary>
     public required IMessageInterruptSink Messages { get; init; }
 
+    /// <summary>Has interrupts of devices go to the personality; null if there is nobody who can.</summary>
+    public IInterruptDiversion? Lines { get; init; }
+
     /// <summary>Where the guest's requests to the machine go; null for nowhere.</summary>
     public IGuestRequests? Requests { get; init; }
 

@@ -93,7 +93,7 @@ public sealed class PersonalityTests : IDisposable
     {
         await CheckAsync(
             PersonalityKind.Xen,
-            GuestHardware.Xen | GuestHardware.Screen,
+            GuestHardware.Xen | GuestHardware.Screen | GuestHardware.Socket,
             "Xen HVM",
             guest =>
             {
@@ -107,6 +107,10 @@ public sealed class PersonalityTests : IDisposable
                 Assert.Contains("indirect descriptors: enabled", guest.Run("dmesg | grep blkfront"), StringComparison.Ordinal);
                 Assert.Equal("0", guest.Run("awk '/Local timer interrupts/ { print $2 + $3 }' /proc/interrupts"));
                 Assert.NotEqual("0", guest.Run("awk '/callfuncsingle1/ { print $3 }' /proc/interrupts"));
+
+                // Interrupts of devices are events, too: lines and messages.
+                CheckSockets(guest, "vmw_vsock_virtio_transport");
+                Assert.Equal("xen-pirq 4-ioapic-edge ttyS0\nxen-pirq -msi-x virtio0-rx", guest.Run("awk '/ttyS0|virtio0-rx/ { print $4, $5, $6 }' /proc/interrupts"));
             },
             disk: "xvda");
     }

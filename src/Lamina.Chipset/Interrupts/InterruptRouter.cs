@@ -5,9 +5,9 @@ namespace Lamina.Chipset.Interrupts;
 /// <summary>
 /// Joins the 8259 pair and the I/O APIC: where every interrupt line of the machine ends. Lines 0 to 15 are the ISA interrupts: each drives the 8259 input of
 /// that number and the I/O APIC input of that number, except that line 0 drives input 2 (the MADT says so) and line 2 is the cascade. Lines
-/// 16 to 23 are for PCI and drive the I/O APIC only: the guest finds them by _PRT, which offers no 8259 mode.
+/// 16 to 23 are for PCI and drive the I/O APIC only: the guest finds them by _PRT, which offers no 8259 mode. A hypervisor that the guest sees may take lines instead of the controllers.
 /// </summary>
-public sealed class InterruptRouter : IInterruptLineSink
+public sealed class InterruptRouter : IInterruptLineSink, IInterruptDiversion
 {
     private const int TimerLine = 0;
     private const int TimerPin = 2;
@@ -16,6 +16,7 @@ public sealed class InterruptRouter : IInterruptLineSink
     private readonly PicPair _pic;
     private readonly IoApic _ioApic;
     private readonly LineControllerState _state = new();
+    private readonly IInterruptLineSink?[] _diverted = new IInterruptLineSink?[IoApic.PinCount];
     private volatile bool _legacyReplacement;
     private Timers.Pit? _pit;
     private uint _levels;
@@ -46,6 +47,37 @@ public sealed class InterruptRouter : IInterruptLineSink
     }
 
     /// <inheritdoc/>
+    uint IInterruptDiversion.Interrupts => ((1u << IoApic.PinCount) - 1) & ~(1u << TimerLine) & ~(1u << TimerPin);
+
+    // As the controllers see them.
+    private uint ControllerLevels
+    {
+        get
+        {
+            uint levels = Volatile.Read(ref _levels);
+            for (int i = 0; i < _diverted.Length; i++)
+            {
+                levels &= Volatile.Read(ref _diverted[i]) is null ? uint.MaxValue : ~(1u << i);
+            }
+
+            return levels;
+        }
+    }
+
+    /// <inheritdoc/>
+    bool IInterruptDiversion.Divert(int interrupt, IInterruptLineSink? sink)
+    {
+        bool changes = Interlocked.Exchange(ref _diverted[interrupt], sink) != sink;
+        bool asserted = (Volatile.Read(ref _levels) & (1u << interrupt)) != 0;
+        if (changes)
+        {
+            DriveControllers(interrupt, sink is null && asserted);
+        }
+
+        return asserted;
+    }
+
+    /// <inheritdoc/>
     public void SetLine(int line, bool asserted)
     {
         if (!_legacyReplacement || line is not (TimerLine or ClockLine))
@@ -60,7 +92,7 @@ public sealed class InterruptRouter : IInterruptLineSink
         _pit?.HandOver(_state);
         _pic.HandOver(_state);
         _ioApic.HandOver(_state);
-        _state.Levels = Volatile.Read(ref _levels);
+        _state.Levels = ControllerLevels;
         _state.LegacyReplacement = _legacyReplacement;
         hosted.LoadLineControllers(_state);
     }
@@ -71,7 +103,7 @@ public sealed class InterruptRouter : IInterruptLineSink
         hosted.SaveLineControllers(_state);
         _ioApic.TakeBack(_state);
         _pic.TakeBack(_state);
-        uint levels = Volatile.Read(ref _levels);
+        uint levels = ControllerLevels;
         _ioApic.TakeLevels((levels & ~(1u << TimerPin) & ~1u) | ((levels & 1) << TimerPin));
         _pit?.TakeBack(_state);
     }
@@ -96,6 +128,18 @@ public sealed class InterruptRouter : IInterruptLineSink
             Interlocked.And(ref _levels, ~bit);
         }
 
+        if (Volatile.Read(ref _diverted[line]) is { } sink)
+        {
+            sink.SetLine(line, asserted);
+        }
+        else
+        {
+            DriveControllers(line, asserted);
+        }
+    }
+
+    private void DriveControllers(int line, bool asserted)
+    {
         if (_ioApic.Bus.LineControllers is { } hosted)
         {
             hosted.SetLine(line, asserted);

@@ -5,4 +5,7 @@ public interface IMessageInterruptSink
 {
     /// <summary>Delivers the message. Any thread. A message that names no processor or no valid mode vanishes.</summary>
     void Send(ulong address, uint data);
+
+    /// <summary>Whether a function sends the message although its vector is masked: the hypervisor that the guest sees has another way to mask it. Any thread.</summary>
+    bool IgnoresMask(ulong address, uint data) => false;
 }

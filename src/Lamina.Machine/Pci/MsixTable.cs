@@ -165,11 +165,16 @@ public sealed class MsixTable : IRegisterWindow
     {
         byte bit = (byte)(1 << (vector & 7));
         ReadOnlySpan<byte> entry = _table.AsSpan(vector * EntrySize, EntrySize);
-        bool open = (_control & (EnableBit | FunctionMaskBit)) == EnableBit && (entry[ControlInEntry] & MaskBit) == 0;
-        if (open && (_pending[vector >> 3] & bit) != 0)
+        if ((_control & (EnableBit | FunctionMaskBit)) != EnableBit || (_pending[vector >> 3] & bit) == 0)
+        {
+            return;
+        }
+
+        (ulong address, uint data) = (LittleEndian.Get(entry[..8]), (uint)LittleEndian.Get(entry.Slice(8, 4)));
+        if ((entry[ControlInEntry] & MaskBit) == 0 || _sink.IgnoresMask(address, data))
         {
             _pending[vector >> 3] &= (byte)~bit;
-            _sink.Send(LittleEndian.Get(entry[..8]), (uint)LittleEndian.Get(entry.Slice(8, 4)));
+            _sink.Send(address, data);
         }
     }
 }

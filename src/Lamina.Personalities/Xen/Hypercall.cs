@@ -13,5 +13,6 @@ internal enum Hypercall : uint
     VcpuOp = 24,
     SchedOp = 29,
     EventChannelOp = 32,
+    PhysdevOp = 33,
     HvmOp = 34,
 }

@@ -7,6 +7,7 @@ namespace Lamina.Personalities.Xen;
 /// <content>The saved state, but for the control domain's part. What the guest is shown lies in its own memory; here is where.</content>
 internal sealed partial class XenDomain
 {
+    private const ushort SavedInterrupts = 7;
     private const ushort SavedEvents = 8;
     private const ushort SavedProcessors = 32;
     private const int SavedPerProcessor = 32;
@@ -21,6 +22,7 @@ internal sealed partial class XenDomain
         state.Write(4, BalloonedPages);
         state.Write(5, (ulong)_time.Drift);
         state.Write(6, CallsByInstruction);
+        PhysicalInterrupts.Save(state, SavedInterrupts);
         Events.Save(state, SavedEvents, static i => (ushort)(GetField(i) + 20));
         Grants.Save(state, SavedGrants);
         for (int i = 0; i < Processors.Length; i++)
@@ -46,7 +48,7 @@ internal sealed partial class XenDomain
         // Grant frames first: the others may lie in them.
         bool valid = drifts & Grants.Restore(state, SavedGrants, isFree) & state.TryTake(1, ref address) & state.TryTake(2, ref callback) & state.TryTake(3, ref flags) & state.TryTake(4, ref ballooned)
             && ballooned <= Memory.Size / GuestMemory.PageSize && Shared.TryPlaceAgain(address) && ProcessorInfo.TryParseCallback(callback, out _)
-            && Events.Restore(state, SavedEvents, static i => (ushort)(GetField(i) + 20));
+            && PhysicalInterrupts.Restore(state, SavedInterrupts) && Events.Restore(state, SavedEvents, static i => (ushort)(GetField(i) + 20));
         for (int i = 0; i < Processors.Length && valid; i++)
         {
             valid = state.TryTake((ushort)(GetField(i) + 16), ref _timeStampOffsets[i]) && Processors[i].Restore(state, GetField(i), Now, GetStolen(i));

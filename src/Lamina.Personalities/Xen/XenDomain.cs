@@ -2,6 +2,7 @@ using Lamina.Machine;
 using Lamina.Machine.Memory;
 using Lamina.Personalities.Xen.Events;
 using Lamina.Personalities.Xen.Grants;
+using Lamina.Personalities.Xen.Interrupts;
 
 namespace Lamina.Personalities.Xen;
 
@@ -49,7 +50,10 @@ internal sealed partial class XenDomain
             infos[i] = new ProcessorInfo(settings.Memory, settings.Messages, Shared, i);
         }
 
-        Events = new EventChannels(settings.Gate, settings.Memory, Shared, infos);
+        PhysicalInterrupts = new PhysicalInterrupts(settings.Gate, settings.Lines);
+        HasPhysicalInterrupts = settings.Lines is not null;
+        Events = new EventChannels(settings.Gate, settings.Memory, Shared, infos, PhysicalInterrupts);
+        PhysicalInterrupts.Connect(Events);
         Grants = new GrantTable(settings.Memory);
         Processors = new XenProcessor[settings.ProcessorCount];
         for (int i = 0; i < infos.Length; i++)
@@ -72,6 +76,12 @@ internal sealed partial class XenDomain
 
     /// <summary>The event channels.</summary>
     internal EventChannels Events { get; }
+
+    /// <summary>The interrupts of devices that have event channels.</summary>
+    internal PhysicalInterrupts PhysicalInterrupts { get; }
+
+    /// <summary>Whether the guest may map interrupts of devices.</summary>
+    internal bool HasPhysicalInterrupts { get; }
 
     /// <summary>The pages that the guest lets others use.</summary>
     internal GrantTable Grants { get; }
@@ -108,6 +118,7 @@ internal sealed partial class XenDomain
     {
         Shared.Reset();
         Events.Reset();
+        PhysicalInterrupts.Reset();
         Grants.Reset();
         Parameters.Clear();
         Array.Clear(_timeStampOffsets);

@@ -5,6 +5,7 @@ using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.Machine.Time;
 using Lamina.Personalities.Xen.Calls;
+using Lamina.Personalities.Xen.Interrupts;
 using Lamina.Personalities.Xen.Platform;
 
 namespace Lamina.Personalities.Xen;
@@ -31,6 +32,7 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
     private readonly GrantOperations _grants;
     private readonly SchedulerOperations _scheduler;
     private readonly ConsoleOperations _console;
+    private readonly PhysicalDeviceOperations _devices;
     private bool _running;
 
     /// <summary>Makes it.</summary>
@@ -50,6 +52,7 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
         _grants = new GrantOperations(Domain);
         _scheduler = new SchedulerOperations(Domain);
         _console = new ConsoleOperations(console);
+        _devices = new PhysicalDeviceOperations(Domain);
         Leaves = CreateLeaves(settings.TscFrequency);
     }
 
@@ -79,6 +82,10 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
 
     /// <summary>The guest's domain.</summary>
     internal XenDomain Domain { get; }
+
+    /// <summary>Where messages of devices are to go: some of them are events.</summary>
+    /// <param name="controllers">Where the others go.</param>
+    public IMessageInterruptSink TakeMessages(IMessageInterruptSink controllers) => Domain.HasPhysicalInterrupts ? new PhysicalMessages(Domain.PhysicalInterrupts, controllers) : controllers;
 
     /// <inheritdoc/>
     public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller)
@@ -247,13 +254,14 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
         {
             Hypercall.MemoryOp => _memory.Execute(arguments),
             Hypercall.SetTimerOp => _processors.SetTimer(arguments, call.Registers[GuestCall.Rdi]),
-            Hypercall.XenVersion => VersionOperations.Execute(arguments),
+            Hypercall.XenVersion => VersionOperations.Execute(arguments, Domain.HasPhysicalInterrupts),
             Hypercall.ConsoleIo => _console.Execute(arguments),
             Hypercall.GrantTableOp => _grants.Execute(arguments),
             Hypercall.VmAssist => Assist(arguments),
             Hypercall.VcpuOp => _processors.Execute(arguments),
             Hypercall.SchedOp => _scheduler.Execute(arguments, ref waits),
             Hypercall.EventChannelOp => _events.Execute(arguments),
+            Hypercall.PhysdevOp => _devices.Execute(arguments),
             Hypercall.HvmOp => _hvm.Execute(arguments),
             _ => XenError.NoSuchCall,
         };

@@ -15,6 +15,7 @@ using Lamina.Machine.Memory;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
 using Lamina.Personalities;
+using Lamina.Personalities.Xen;
 using Lamina.Personalities.HyperV;
 using Lamina.Personalities.HyperV.Diagnostics;
 using Lamina.Vmm.Processors;
@@ -102,21 +103,23 @@ internal sealed class DeviceCatalog
             Memory = memory,
             Clock = clock,
             Messages = apicBus,
+            Lines = isPvh ? null : router,
             ProcessorCount = settings.ProcessorCount,
             TscFrequency = tscFrequency,
             LocalTimerFrequency = crystalFrequency,
             Requests = new GuestRequests(events),
         };
         Personality = Add(PersonalityCatalog.Create(settings.Personality, personality, StolenTime, [settings.Accelerator, .. settings.CompatibleWith], settings.Console));
+        IMessageInterruptSink messages = Personality is XenPersonality xen ? xen.TakeMessages(apicBus) : apicBus;
         if (settings.Personality != PersonalityKind.Kvm)
         {
             Paravirtual = new ParavirtualCatalog(settings, clock, own, notice);
-            settings = Paravirtual.Add(settings, isPvh, Personality, memory, pci, ports, mmio, apicBus, User, this);
+            settings = Paravirtual.Add(settings, isPvh, Personality, memory, pci, ports, mmio, messages, User, this);
             _devices.AddRange(Paravirtual.Devices);
         }
 
         User.Add(keyboard);
-        Virtio = new VirtioCatalog(settings, memory, clock, pci, mmio, apicBus, own, notice, Paravirtual?.TakenSlots ?? 0);
+        Virtio = new VirtioCatalog(settings, memory, clock, pci, mmio, messages, own, notice, Paravirtual?.TakenSlots ?? 0);
         _devices.AddRange(Virtio.Devices);
         HotPlug = Add(new PciHotPlug("hotplug", new MonitorLock(), pci, Power, hotPlug));
         HotPlug.Map(ports);

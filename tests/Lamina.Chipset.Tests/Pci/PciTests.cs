@@ -1,4 +1,5 @@
 using Lamina.Machine.AddressSpaces;
+using Lamina.Machine.Interrupts;
 using Lamina.Machine.Pci;
 
 namespace Lamina.Chipset.Tests.Pci;
@@ -165,6 +166,32 @@ public sealed class PciTests : IRegisterWindow
     }
 
     [Fact]
+    public void AMessageThatTheHypervisorMasksIsSentWhateverItsVectorSays()
+    {
+        MaskingSink sink = new();
+        MsixTable table = new(new CheckedLock(), sink, 2);
+        PciFunction function = new(new CheckedLock(), new PciIdentity(0x1af4, 0x1041, 0x02_0000, 1, 0x1af4, 0x40, 1));
+        function.AddMsix(1, table, "masked msix");
+        _board.PciBus.Attach(4, 0, function);
+        ulong control = 0xb002_0002 + _board.Load(0xb002_0034, 1);
+        _board.Store(control, 0x8000, 2);
+        table.Write(0, [0, 0, 0xe0, 0xfe, 0, 0, 0, 0]);
+        table.Write(8, [0, 0x43, 0, 0]);
+        table.Write(16, [0, 0, 0xe0, 0xfe, 0, 0, 0, 0]);
+        table.Write(24, [0x41, 0, 0, 0]);
+        table.Raise(0);
+        table.Raise(1);
+        Assert.Equal([(0xfee0_0000UL, 0x4300u)], sink.Sent);
+
+        // The function's own mask holds for all.
+        _board.Store(control, 0xc000, 2);
+        table.Raise(0);
+        Assert.Single(sink.Sent);
+        _board.Store(control, 0x8000, 2);
+        Assert.Equal(2, sink.Sent.Count);
+    }
+
+    [Fact]
     public void StateComesBackAndIsValidated()
     {
         Bar(0, 0xc000);
@@ -189,4 +216,14 @@ public sealed class PciTests : IRegisterWindow
     private void Bar(int index, uint value) => _board.Store(0xb001_8010 + (ulong)(index * 4), value);
 
     private void Command(ushort value) => _board.Store(0xb001_8004, value, 2);
+
+    // Of a hypervisor that has another way to mask messages without a vector.
+    private sealed class MaskingSink : IMessageInterruptSink
+    {
+        public List<(ulong Address, uint Data)> Sent { get; } = [];
+
+        public void Send(ulong address, uint data) => Sent.Add((address, data));
+
+        public bool IgnoresMask(ulong address, uint data) => (data & 0xff) == 0;
+    }
 }

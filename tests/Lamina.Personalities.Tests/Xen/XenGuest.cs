@@ -21,10 +21,10 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
         Personality.Start();
     }
 
-    private XenGuest(int processors, GuestRam ram, bool isDirect)
+    private XenGuest(int processors, GuestRam ram, bool isDirect, bool hasLines = true)
     {
         Host = new TestHost(ram);
-        Personality = new XenPersonality(Host.CreateSettings(processors) with { Requests = Requests }, Host);
+        Personality = new XenPersonality(Host.CreateSettings(processors) with { Requests = Requests, Lines = hasLines ? Lines : null }, Host);
         for (int i = 0; i < processors; i++)
         {
             Signals.Add(new RecordingSignals());
@@ -36,6 +36,8 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
     public TestHost Host { get; }
 
     public RecordingRequests Requests { get; } = new();
+
+    public TestLines Lines { get; } = new();
 
     public List<RecordingSignals> Signals { get; } = [];
 
@@ -121,6 +123,14 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
         return guest;
     }
 
+    /// <summary>One that has no interrupts of devices.</summary>
+    public static XenGuest CreateWithoutLines()
+    {
+        XenGuest guest = new(2, new GuestRam(), isDirect: false, hasLines: false);
+        guest.Personality.Start();
+        return guest;
+    }
+
     /// <summary>Gives it a device in whose window grant frames may be, and other places without RAM.</summary>
     public XenGuest AddPlatform()
     {
@@ -146,7 +156,7 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
         return next;
     }
 
-    /// <summary>A state that lacks any of its fields is refused, but for those of its counters' drift and of how it calls, which came later; and whatever is in it, nothing throws.</summary>
+    /// <summary>A state that lacks any of its fields is refused, but for those of its counters' drift, of how it calls, and of interrupts of devices, which came later; and whatever is in it, nothing throws.</summary>
     public void RefusesWhatCannotBe()
     {
         StateBag good = Save();
@@ -166,7 +176,8 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
                 Personality.Reset();
             },
             5,
-            6);
+            6,
+            7);
     }
 
     public void Dispose() => Host.Dispose();

@@ -103,7 +103,7 @@ public sealed class XenPersonalityTests : IDisposable
         Assert.Equal(0, _guest.Call((uint)Hypercall.XenVersion, 3, XenGuest.Argument));
         Assert.StartsWith("xen-3.0-x86_64", Encoding.ASCII.GetString(_guest.Ram.Get(XenGuest.Argument, 40)), StringComparison.Ordinal);
         Assert.Equal(0, _guest.Operate(Hypercall.XenVersion, 6, 0, 0, 0, 0));
-        Assert.Equal(0x305u, _guest.Ram.Get<uint>(XenGuest.Argument + 4));
+        Assert.Equal(0x705u, _guest.Ram.Get<uint>(XenGuest.Argument + 4));
     }
 
     [Fact]

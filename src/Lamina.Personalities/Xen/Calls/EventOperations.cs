@@ -8,6 +8,7 @@ internal sealed class EventOperations(XenDomain domain)
 {
     private const uint BindInterdomain = 0;
     private const uint BindVirq = 1;
+    private const uint BindPirq = 2;
     private const uint CloseChannel = 3;
     private const uint Send = 4;
     private const uint Status = 5;
@@ -50,7 +51,7 @@ internal sealed class EventOperations(XenDomain domain)
         CloseChannel or Send or Unmask => 4,
         ResetAll => 2,
         AllocateUnbound or BindIpi or BindProcessor or SetPriority or ExpandArray => 8,
-        BindVirq or BindInterdomain => 12,
+        BindVirq or BindPirq or BindInterdomain => 12,
         Status or InitializeControl => 24,
         _ => 0,
     };
@@ -88,6 +89,9 @@ internal sealed class EventOperations(XenDomain domain)
                 return Answer(arguments, result, port, 4);
             case BindVirq:
                 result = events.BindVirq(first, second, out port);
+                return Answer(arguments, result, port, 8);
+            case BindPirq:
+                result = events.BindPirq(first, out port);
                 return Answer(arguments, result, port, 8);
             case BindIpi:
                 result = events.BindIpi(first, out port);
@@ -131,7 +135,7 @@ internal sealed class EventOperations(XenDomain domain)
         argument[StatusOffset..].Clear();
         BinaryPrimitives.WriteUInt32LittleEndian(argument[StatusOffset..], (uint)state.State);
         BinaryPrimitives.WriteUInt32LittleEndian(argument[(StatusOffset + 4)..], state.Processor);
-        BinaryPrimitives.WriteUInt32LittleEndian(argument[(StatusOffset + 8)..], state.State == PortState.Virq ? state.Virq : state.Domain);
+        BinaryPrimitives.WriteUInt32LittleEndian(argument[(StatusOffset + 8)..], state.State is PortState.Virq or PortState.Pirq ? state.Virq : state.Domain);
         return arguments.TryWrite(arguments.Second + StatusOffset, argument.Slice(StatusOffset, 16)) ? 0 : XenError.BadAddress;
     }
 }

@@ -21,9 +21,12 @@ internal static class VersionOperations
 
     // Page tables are the guest's own; events come by vector; the clock is right under every processor.
     private const uint Features = (1 << 0) | (1 << 2) | (1 << 8) | (1 << 9);
+    private const uint PhysicalInterrupts = 1 << 10;
 
     /// <summary>Executes one.</summary>
-    internal static long Execute(in CallArguments arguments)
+    /// <param name="arguments">Its arguments.</param>
+    /// <param name="interrupts">Whether interrupts of devices may have event channels.</param>
+    internal static long Execute(in CallArguments arguments, bool interrupts)
     {
         return arguments.Command switch
         {
@@ -33,7 +36,7 @@ internal static class VersionOperations
             GetCapabilities => Write(arguments, "xen-3.0-x86_64 hvm-3.0-x86_64 "u8, 1024),
             GetChangeSet => Write(arguments, ""u8, 64),
             GetPlatformParameters => arguments.TryWrite(arguments.Second, 0UL) ? 0 : XenError.BadAddress,
-            GetFeatures => WriteFeatures(arguments),
+            GetFeatures => WriteFeatures(arguments, interrupts ? Features | PhysicalInterrupts : Features),
             GetPageSize => Machine.Memory.GuestMemory.PageSize,
             GetGuestHandle => Write(arguments, ""u8, 16),
             GetCommandLine => Write(arguments, ""u8, 1024),
@@ -50,7 +53,7 @@ internal static class VersionOperations
         return arguments.TryWrite(arguments.Second, field[..length]) ? 0 : XenError.BadAddress;
     }
 
-    private static long WriteFeatures(in CallArguments arguments)
+    private static long WriteFeatures(in CallArguments arguments, uint features)
     {
         Span<byte> argument = stackalloc byte[8];
         if (!arguments.TryRead(arguments.Second, argument))
@@ -58,6 +61,6 @@ internal static class VersionOperations
             return XenError.BadAddress;
         }
 
-        return arguments.TryWrite(arguments.Second + 4, BinaryPrimitives.ReadUInt32LittleEndian(argument) == 0 ? Features : 0) ? 0 : XenError.BadAddress;
+        return arguments.TryWrite(arguments.Second + 4, BinaryPrimitives.ReadUInt32LittleEndian(argument) == 0 ? features : 0) ? 0 : XenError.BadAddress;
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Lamina.Machine.Devices;
+using Lamina.Personalities.Xen.Interrupts;
 
 namespace Lamina.Personalities.Xen.Events;
 
@@ -8,7 +9,7 @@ namespace Lamina.Personalities.Xen.Events;
 /// </content>
 internal sealed partial class EventChannels
 {
-    // Number, state, priorities, processors, domain, virtual interrupt and its processor.
+    // Number, state, priorities, processors, domain, virtual or physical interrupt, and the processor of the former.
     private const int SavedPortLength = 16;
 
     /// <summary>Writes three fields, and three a processor.</summary>
@@ -126,7 +127,7 @@ internal sealed partial class EventChannels
         };
         bool valid = number > last && number is > 0 and < (int)PortCount && port.Processor < ProcessorCount && port.LastProcessor < ProcessorCount
             && port.Priority < FifoEvents.QueueCount && port.LastPriority < FifoEvents.QueueCount
-            && port.State is PortState.Closed or PortState.Unbound or PortState.Interdomain or PortState.Virq or PortState.Ipi;
+            && port.State is PortState.Closed or PortState.Unbound or PortState.Interdomain or PortState.Pirq or PortState.Virq or PortState.Ipi;
         if (valid && port.State == PortState.Virq)
         {
             bool global = port.Virq is not (VirqTimer or VirqDebug or VirqPerformance);
@@ -136,6 +137,15 @@ internal sealed partial class EventChannels
                 ref uint bound = ref _virqPorts[(port.Virq * _signals.Length) + port.VirqProcessor];
                 valid = bound == 0;
                 bound = (uint)number;
+            }
+        }
+
+        if (valid && port.State == PortState.Pirq)
+        {
+            valid = port.Virq < PhysicalInterrupts.Count && _physical.GetPort(port.Virq) == 0;
+            if (valid)
+            {
+                _physical.SetPort(port.Virq, (uint)number);
             }
         }
 

@@ -1,5 +1,6 @@
 using Lamina.Machine.Interrupts;
 using Lamina.Machine.Memory;
+using Lamina.Personalities.Xen.Interrupts;
 
 namespace Lamina.Personalities.Xen.Events;
 
@@ -27,10 +28,11 @@ internal sealed partial class EventChannels
     private readonly uint[] _virqPorts;
     private readonly TwoLevelEvents _twoLevel;
     private readonly FifoEvents _fifo;
+    private readonly PhysicalInterrupts _physical;
     private IEventDelivery _delivery;
     private int _polling;
 
-    internal EventChannels(Machine.ILock gate, GuestMemory memory, SharedInfo shared, ProcessorInfo[] processors)
+    internal EventChannels(Machine.ILock gate, GuestMemory memory, SharedInfo shared, ProcessorInfo[] processors, PhysicalInterrupts physical)
     {
         _gate = gate;
         _signals = new IProcessorSignals?[processors.Length];
@@ -38,6 +40,7 @@ internal sealed partial class EventChannels
         _virqPorts = new uint[VirqCount * processors.Length];
         _twoLevel = new TwoLevelEvents(memory, shared, processors);
         _fifo = new FifoEvents(memory, processors);
+        _physical = physical;
         _delivery = _twoLevel;
     }
 
@@ -55,6 +58,7 @@ internal sealed partial class EventChannels
         Array.Clear(_ports);
         Array.Clear(_polled);
         Array.Clear(_virqPorts);
+        _physical.Unbind();
         _polling = 0;
         _fifo.Reset();
         _delivery = _twoLevel;
@@ -155,6 +159,39 @@ internal sealed partial class EventChannels
         return result;
     }
 
+    /// <summary>Makes a channel for a physical interrupt. The first processor hears of it.</summary>
+    internal long BindPirq(uint pirq, out uint port)
+    {
+        port = 0;
+        if (pirq >= PhysicalInterrupts.Count)
+        {
+            return XenError.InvalidArgument;
+        }
+
+        if (_physical.GetPort(pirq) != 0)
+        {
+            return XenError.Exists;
+        }
+
+        long result = Allocate(Create(PortState.Pirq, 0) with { Virq = pirq }, out port);
+        if (result == 0)
+        {
+            _physical.SetPort(pirq, port);
+        }
+
+        return result;
+    }
+
+    /// <summary>Raises a physical interrupt, if the guest has bound it.</summary>
+    internal void RaisePirq(uint pirq)
+    {
+        uint port = _physical.GetPort(pirq);
+        if (port != 0)
+        {
+            Raise(port);
+        }
+    }
+
     /// <summary>Makes a channel between processors.</summary>
     internal long BindIpi(uint processor, out uint port)
     {
@@ -173,6 +210,10 @@ internal sealed partial class EventChannels
         if (state.State == PortState.Virq)
         {
             _virqPorts[(state.Virq * _signals.Length) + state.VirqProcessor] = 0;
+        }
+        else if (state.State == PortState.Pirq)
+        {
+            _physical.SetPort(state.Virq, 0);
         }
 
         _delivery.ClearPending(port);

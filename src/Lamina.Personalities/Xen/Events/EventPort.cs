@@ -21,7 +21,7 @@ internal struct EventPort
     /// <summary>The domain at the other end.</summary>
     public ushort Domain;
 
-    /// <summary>The virtual interrupt.</summary>
+    /// <summary>The virtual interrupt, or the physical one.</summary>
     public uint Virq;
 
     /// <summary>The processor whose virtual interrupt it is.</summary>

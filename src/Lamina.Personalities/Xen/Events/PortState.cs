@@ -6,6 +6,7 @@ internal enum PortState : byte
     Closed = 0,
     Unbound = 1,
     Interdomain = 2,
+    Pirq = 3,
     Virq = 4,
     Ipi = 5,
 }
