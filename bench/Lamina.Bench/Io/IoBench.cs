@@ -47,9 +47,9 @@ internal static class IoBench
         nic=$(ls /sys/class/net | grep -v lo | head -1)
         ip link set $nic up
         ip addr add 198.18.78.2/24 dev $nic
-        for way in send receive; do
+        for way in send receive send receive send receive; do
             [ $way = receive ] && reverse=-R || reverse=
-            r net-$way $(iperf3 -c 198.18.78.1 -t 5 $reverse -f k | awk '/receiver/ { print $7 }')
+            r net-$way $(iperf3 -c 198.18.78.1 -t 5 -O 1 $reverse -f k | awk '/receiver/ { print $7 }')
         done
 
         """;
