@@ -11,7 +11,7 @@ public interface IPlatformEvents
     /// <summary>ACPI S3: the guest sleeps from now on, or what ends its sleep has come. Any thread.</summary>
     void SleepChanged();
 
-    /// <summary>Platform reset: keyboard controller, port 0x92, or register 0xcf9.</summary>
+    /// <summary>Platform reset: keyboard controller, port 0x92, register 0xcf9, or ACPI's own reset register.</summary>
     void Reset();
 
     /// <summary>The guest reports a crash.</summary>

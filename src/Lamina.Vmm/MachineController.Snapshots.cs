@@ -272,7 +272,7 @@ internal sealed partial class MachineController
     private SnapshotManifest Describe(List<StateRecord> records, SnapshotOptions options) => new()
     {
         Format = options.Base == null && !options.IsCompressed ? SnapshotManifest.PlainFormat : SnapshotManifest.CurrentFormat,
-        Machine = MachineVersion.Current,
+        Machine = MachineVersion.GetCurrent(_settings.Generation),
         Name = _settings.Name,
         UnixTime = _clock.UnixTime,
         MachineTime = _clock.Now,
@@ -383,7 +383,7 @@ internal sealed partial class MachineController
         // What is written from here on has changed since the snapshot.
         _execution.TrackWrites();
         WriteGeneration();
-        Devices.Power.RaiseGeneralEvent(AcpiTables.GenerationEvent);
+        Devices.Power.RaiseGeneralEvent(_acpiConfiguration.GenerationEvent);
     }
 
     // How far the guest's clocks are to go at once: the time since it was saved.

@@ -73,9 +73,14 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         _settings = settings;
         try
         {
-            MachineLayout layout = new(settings.MemorySize);
+            MachineLayout layout = new(settings.MemorySize, hasConfigurationWindow: !settings.IsGeneration2);
             MachineSnapshot? snapshot = settings.Snapshot;
             _bootLoader = settings.Boot is { } boot ? Own(new BootLoader(boot, layout)) : null;
+            if (settings.IsGeneration2 && _bootLoader is { Protocol: BootProtocol.Multiboot or BootProtocol.Rom } unsuited)
+            {
+                throw new BootException($"'{unsuited.KernelImage.Name}' is entered as from a PC's firmware, and a machine of generation 2 is no PC; it boots Linux's kernels, and others by PVH.");
+            }
+
             _ram = Own(snapshot?.MapMemory() ?? SnapshotMemory.CreateEmpty(settings.MemorySize));
             _memory = Own(new GuestMemory(layout.CreateRegions(_ram.Mapping.Address)));
             _loop = new EventLoop($"{settings.Name} loop", OnLoopEnded, () => settings.ThreadStarted?.Invoke(MachineThread.EventLoop));
@@ -135,17 +140,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
 
             ulong pciWindowLength = 1UL << Math.Min(PciWindowBits, addressBits - 1);
             ulong pciWindow = (layout.UpperMemoryEnd + pciWindowLength - 1) & ~(pciWindowLength - 1);
-            _acpiConfiguration = new AcpiConfiguration
-            {
-                ProcessorCount = settings.ProcessorCount,
-                Virtio = (uint)PcAddressMap.Virtio,
-                HasVmBus = settings.Personality == PersonalityKind.HyperV,
-                SuspendType = DeviceCatalog.CanSuspend(settings.Personality) ? AcpiPowerManagement.SuspendType : (byte)0,
-                VirtioCount = Devices.Virtio.MmioCount,
-                PciHotPlug = Devices.Virtio.CanChange ? PcAddressMap.PciHotPlug : (ushort)0,
-                PciMemory64 = pciWindow,
-                PciMemory64Length = pciWindowLength,
-            };
+            _acpiConfiguration = CreateAcpi(settings, Devices, pciWindow, pciWindowLength);
             if (snapshot == null)
             {
                 Reset();
@@ -160,6 +155,41 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             Dispose();
             throw;
         }
+    }
+
+    private static AcpiConfiguration CreateAcpi(MachineSettings settings, DeviceCatalog devices, ulong window, ulong windowLength)
+    {
+        AcpiConfiguration common = new()
+        {
+            ProcessorCount = settings.ProcessorCount,
+            HasVmBus = settings.Personality == PersonalityKind.HyperV,
+            PciMemory64 = window,
+            PciMemory64Length = windowLength,
+        };
+        return settings.IsGeneration2
+            ? common with
+            {
+                IsGeneration2 = true,
+                PciMemory = (uint)Generation2AddressMap.VmBusMemory,
+                PciMemoryEnd = (uint)Generation2AddressMap.VmBusMemoryEnd,
+                Pm1Event = Generation2AddressMap.Pm1Event,
+                Pm1Control = Generation2AddressMap.Pm1Control,
+                PmTimer = Generation2AddressMap.PmTimer,
+                GeneralPurposeEvent = Generation2AddressMap.GeneralPurposeEvent,
+                SleepControl = Generation2AddressMap.SleepControl,
+                SleepStatus = Generation2AddressMap.SleepStatus,
+                ResetRegister = Generation2AddressMap.Reset,
+                ResetValue = PowerLayout.ResetValue,
+                SoftOffType = Generation2AddressMap.SoftOffType,
+                GenerationEvent = AcpiTables.Generation2Event,
+            }
+            : common with
+            {
+                Virtio = (uint)PcAddressMap.Virtio,
+                SuspendType = DeviceCatalog.CanSuspend(settings.Personality) ? AcpiPowerManagement.SuspendType : (byte)0,
+                VirtioCount = devices.Virtio.MmioCount,
+                PciHotPlug = devices.Virtio.CanChange ? PcAddressMap.PciHotPlug : (ushort)0,
+            };
     }
 
     internal DeviceCatalog Devices { get; }

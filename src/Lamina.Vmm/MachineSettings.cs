@@ -54,6 +54,12 @@ public sealed record MachineSettings
     /// <summary>The hypervisor that the guest sees.</summary>
     public PersonalityKind Personality { get; init; }
 
+    /// <summary>
+    /// The machine's shape: 1 is the PC. 2, for guests of <see cref="PersonalityKind.HyperV"/> alone, has neither PCI nor legacy devices, as Hyper-V's generation 2: disks, cards, balloon, sockets and keyboard are on VMBus, and there is no
+    /// place for virtio devices, shared folders, a virtio console, named ports, a screen or devices for test programs.
+    /// </summary>
+    public int Generation { get; init; } = 1;
+
     /// <summary>How the guest finds its virtio devices.</summary>
     public VirtioTransport Transport { get; init; }
 
@@ -95,6 +101,9 @@ public sealed record MachineSettings
 
     /// <summary>Called on each of the machine's own threads when it has begun, before it does anything else: for priorities, affinities and filters. It may not throw. Null for none.</summary>
     public Action<MachineThread>? ThreadStarted { get; init; }
+
+    /// <summary>Whether it is a machine of the second generation.</summary>
+    internal bool IsGeneration2 => Generation == 2;
 
     /// <summary>Whether a triple fault is taken as a reboot. Otherwise it is a crash.</summary>
     public bool RestartOnTripleFault { get; init; }

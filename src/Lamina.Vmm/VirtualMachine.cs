@@ -354,6 +354,11 @@ public sealed class VirtualMachine : IDisposable
             throw new MachineConfigurationException("Only machines that show Hyper-V or Xen have a screen.");
         }
 
+        if (FindGenerationObstacle(settings) is { } obstacle)
+        {
+            throw new MachineConfigurationException(obstacle);
+        }
+
         CpuModel model = CpuModel.Find(settings.CpuModel)
             ?? throw new MachineConfigurationException($"There is no CPU model '{settings.CpuModel}'; {string.Join(", ", CpuModel.Names)} are accepted.");
         if (settings.Snapshot == null && settings.Boot == null)
@@ -364,6 +369,35 @@ public sealed class VirtualMachine : IDisposable
         return model.MissingHostFeatures.Count == 0 || settings.Snapshot != null
             ? model
             : throw new MachineConfigurationException($"The CPU model '{model.Name}' cannot run on this host, which lacks {string.Join(", ", model.MissingHostFeatures)}; 'max' offers what is there.");
+    }
+
+    // What a machine of the second generation has no place for.
+    private static string? FindGenerationObstacle(MachineSettings settings)
+    {
+        if (settings.Generation == 1)
+        {
+            return null;
+        }
+
+        if (settings.Generation != 2)
+        {
+            return $"There is no machine of generation {settings.Generation}; 1 and 2 are accepted.";
+        }
+
+        if (settings.Personality != PersonalityKind.HyperV)
+        {
+            return "A machine of generation 2 shows Hyper-V, and no other hypervisor.";
+        }
+
+        string? device = settings.Transport != VirtioTransport.Pci ? "memory-mapped virtio devices"
+            : settings.Shares.Count > 0 ? "shared folders"
+            : settings.Console != null ? "a virtio console"
+            : settings.Ports.Count > 0 ? "named ports"
+            : settings.Sockets is { AreVirtio: true } ? "virtio's sockets"
+            : settings.Screen != null ? "a screen, which drivers look for on a PCI bus unless their system was started by UEFI"
+            : settings.HasTestDevices ? "devices for test programs"
+            : null;
+        return device == null ? null : $"A machine of generation 2 has no PCI and no legacy devices, and no place for {device}.";
     }
 
     private static string Describe(ulong size) => size % Mebibyte == 0 ? $"{size / Mebibyte} MiB" : $"{size} bytes";

@@ -36,7 +36,7 @@ internal sealed class TestBoard
         Hpet = new Hpet("hpet", Clock, new CheckedLock(), Router);
         Uart = new Uart("uart0", Clock, new CheckedLock(), Line(PcAddressMap.Com1Irq), Output);
         Keyboard = new KeyboardController("i8042", new CheckedLock(), Line(PcAddressMap.KeyboardIrq), Line(PcAddressMap.AuxiliaryIrq), Events);
-        Power = new AcpiPowerManagement("acpi-pm", Clock, new CheckedLock(), Line(PcAddressMap.SciIrq), Events, canSuspend: true);
+        Power = new AcpiPowerManagement("acpi-pm", Clock, new CheckedLock(), Line(PcAddressMap.SciIrq), Events, canSuspend: true, PowerLayout.Pc);
         Rtc.Connect(Power);
         PortA = new SystemControlPort("port92", new CheckedLock(), Events);
         ResetControl = new ResetControl("reset", new CheckedLock(), Events);

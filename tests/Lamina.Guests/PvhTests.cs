@@ -15,9 +15,10 @@ public sealed class PvhTests : IDisposable
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
     [Theory]
-    [InlineData(PersonalityKind.Xen)]
-    [InlineData(PersonalityKind.Kvm)]
-    public void A_kernel_that_is_entered_by_PVH_finds_its_processors_and_its_disk(PersonalityKind personality)
+    [InlineData(PersonalityKind.Xen, 1, "xvda")]
+    [InlineData(PersonalityKind.Kvm, 1, "vda")]
+    [InlineData(PersonalityKind.HyperV, 2, "sda")]
+    public void A_kernel_that_is_entered_by_PVH_finds_its_processors_and_its_disk(PersonalityKind personality, int generation, string name)
     {
         bool isXen = personality == PersonalityKind.Xen;
         string disk = Path.Combine(_directory, "disk.raw");
@@ -26,13 +27,12 @@ public sealed class PvhTests : IDisposable
         using GuestMachine guest = GuestMachine.StartDebian(
             "translator",
             2,
-            GuestHardware.Disk | (isXen ? GuestHardware.Xen : 0),
-            s => s with { Personality = personality, Boot = s.Boot! with { Kernel = kernel }, Disks = [new DiskSettings { Path = disk }] });
+            GuestHardware.Disk | (isXen ? GuestHardware.Xen : personality == PersonalityKind.HyperV ? GuestHardware.HyperV : 0),
+            s => s with { Personality = personality, Generation = generation, Boot = s.Boot! with { Kernel = kernel }, Disks = [new DiskSettings { Path = disk }] });
         guest.ExpectPrompt();
         string messages = guest.Run("dmesg; dmesg -n 1");
         Assert.Equal(isXen, messages.Contains("Booting kernel on Xen PVH", StringComparison.Ordinal));
         Assert.Equal("2", guest.Run("nproc"));
-        string name = isXen ? "xvda" : "vda";
         guest.Run($"dd if=/dev/urandom of=/dev/{name} bs=64k count=32 2>/dev/null; sync; echo 3 >/proc/sys/vm/drop_caches");
         string sum = guest.Run($"dd if=/dev/{name} bs=64k count=32 2>/dev/null | sha256sum").Split(' ')[0];
 

@@ -29,14 +29,17 @@ public sealed class SystemImageTests : IDisposable
     [InlineData("hyperv", 1, "translator", "sda")]
     [InlineData("hyperv", 4, "translator", "sda")]
     [InlineData("hyperv", 1, "interpreter", "sda")]
-    public void Debian_with_systemd_reaches_its_target_under_other_hypervisors(string personality, int processors, string accelerator, string disk)
+    [InlineData("hyperv", 1, "translator", "sda", "2")]
+    [InlineData("hyperv", 4, "translator", "sda", "2")]
+    [InlineData("hyperv", 1, "interpreter", "sda", "2")]
+    public void Debian_with_systemd_reaches_its_target_under_other_hypervisors(string personality, int processors, string accelerator, string disk, string generation = "1")
     {
         const string PersonalitiesSwitch = "LAMINA_SYSTEM_PERSONALITIES";
         Assert.SkipUnless(Environment.GetEnvironmentVariable(PersonalitiesSwitch) == "1", $"{PersonalitiesSwitch}=1 includes it.");
         Dictionary<string, string> environment = Prepare();
         const string Script = "systemctl is-system-running --wait; systemctl --failed --no-legend; systemd-detect-virt; nproc; findmnt -no SOURCE /; ip -4 -o addr show scope global | grep -c inet";
         LaminaResult result = LaminaProcess.Run(
-            null, environment, "run", "debian", "--accel", accelerator, "--personality", personality, "--cpus", processors.ToString(CultureInfo.InvariantCulture), "--", "sh", "-c", Script);
+            null, environment, "run", "debian", "--accel", accelerator, "--personality", personality, "--generation", generation, "--cpus", processors.ToString(CultureInfo.InvariantCulture), "--", "sh", "-c", Script);
         Assert.True(result.Status == 0, result.Error);
         string shown = personality == "hyperv" ? "microsoft" : personality;
         Assert.Equal(string.Create(CultureInfo.InvariantCulture, $"running\n{shown}\n{processors}\n/dev/{disk}\n1\n"), result.Text);

@@ -12,6 +12,11 @@ public sealed record AcpiConfiguration
     /// <summary>Number of processors, 1 to 64. Their local APIC identifiers are 0 to this minus one.</summary>
     public required int ProcessorCount { get; init; }
 
+    /// <summary>
+    /// Whether the machine has neither PCI nor legacy devices, as Hyper-V's generation 2 (<see cref="Generation2Description"/>). What describes such devices here is not looked at then, and the memory windows are VMBus's.
+    /// </summary>
+    public bool IsGeneration2 { get; init; }
+
     /// <summary>First byte of the 32-bit PCI memory window.</summary>
     public uint PciMemory { get; init; } = 0xc000_0000;
 
@@ -74,6 +79,12 @@ public sealed record AcpiConfiguration
 
     /// <summary>General-purpose event that says that the generation identifier has changed.</summary>
     public byte GenerationEvent { get; init; } = AcpiTables.GenerationEvent;
+
+    /// <summary>Sleep control register, 1 port; 0 if there is none beside the PM1a control block.</summary>
+    public ushort SleepControl { get; init; }
+
+    /// <summary>Sleep status register, 1 port; 0 if there is none beside the PM1a event block.</summary>
+    public ushort SleepStatus { get; init; }
 
     /// <summary>System control interrupt: level triggered, active high.</summary>
     public byte SystemControlInterrupt { get; init; } = 9;

@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace Lamina.Boot.Acpi;
 
 /// <summary>
-/// The ACPI tables (ACPI 6.5, section 5.2) as bytes, with the guest-physical addresses where they go: RSDP, XSDT, RSDT, FADT, FACS, MADT, MCFG, HPET, DSDT. All lie in
+/// The ACPI tables (ACPI 6.5, section 5.2) as bytes, with the guest-physical addresses where they go: RSDP, XSDT, RSDT, FADT, FACS, MADT, DSDT, and MCFG and HPET or, without PCI and legacy devices, WAET. All lie in
 /// the BIOS area, which the memory map is to call reserved from 0xe0000 to 0xfffff; the configuration window is to be reserved in it as well.
 /// </summary>
 public sealed class AcpiTables
@@ -23,8 +23,11 @@ public sealed class AcpiTables
     /// <summary>Bytes of the generation identifier.</summary>
     public const int GenerationLength = 16;
 
-    /// <summary>The general-purpose event that says that the generation identifier has changed.</summary>
+    /// <summary>The general-purpose event that says that the PC's generation identifier has changed.</summary>
     public const byte GenerationEvent = 5;
+
+    /// <summary>That of a machine of Hyper-V's generation 2.</summary>
+    public const byte Generation2Event = 0;
 
     private const int Alignment = 64;
     private const int RootPointerLength = 36;
@@ -40,14 +43,7 @@ public sealed class AcpiTables
         ArgumentOutOfRangeException.ThrowIfLessThan(configuration.ProcessorCount, 1, nameof(configuration));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(configuration.ProcessorCount, AcpiConfiguration.MaximumProcessors, nameof(configuration));
         uint facs = Add(FirmwareControl()); // At FirmwareControlAddress.
-        uint dsdt = Add(DifferentiatedDescription.Build(configuration));
-        uint[] listed =
-        [
-            Add(FixedDescription.Build(configuration, facs, dsdt)),
-            Add(Interrupts(configuration)),
-            Add(ConfigurationWindow(configuration)),
-            Add(EventTimer(configuration)),
-        ];
+        uint[] listed = configuration.IsGeneration2 ? AddGeneration2(configuration, facs) : AddPc(configuration, facs);
         AcpiTable rsdt = new("RSDT", 1);
         AcpiTable xsdt = new("XSDT", 1);
         foreach (uint address in listed)
@@ -65,6 +61,29 @@ public sealed class AcpiTables
 
     /// <summary>Every other table, for <see cref="TablesAddress"/>.</summary>
     public ReadOnlyMemory<byte> Tables => _tables.ToArray();
+
+    private uint[] AddPc(AcpiConfiguration configuration, uint facs)
+    {
+        uint dsdt = Add(DifferentiatedDescription.Build(configuration));
+        return
+        [
+            Add(FixedDescription.Build(configuration, facs, dsdt)),
+            Add(Interrupts(configuration)),
+            Add(ConfigurationWindow(configuration)),
+            Add(EventTimer(configuration)),
+        ];
+    }
+
+    private uint[] AddGeneration2(AcpiConfiguration configuration, uint facs)
+    {
+        uint dsdt = Add(Generation2Description.Build(configuration));
+        return
+        [
+            Add(FixedDescription.BuildGeneration2(configuration, facs, dsdt)),
+            Add(Interrupts(configuration)),
+            Add(EmulatedDevices()),
+        ];
+    }
 
     private static byte[] BuildRootPointer(uint rsdt, uint xsdt)
     {
@@ -96,14 +115,18 @@ public sealed class AcpiTables
         const byte everyProcessor = 0xff;
         const ushort levelActiveHigh = 0x0d;
         AcpiTable madt = new("APIC", 5);
-        madt.Integer(configuration.LocalApic, 4).Integer(1, 4); // There are 8259s, too.
+        madt.Integer(configuration.LocalApic, 4).Integer(configuration.IsGeneration2 ? 0u : 1u, 4); // Whether there are 8259s, too.
         for (int i = 0; i < configuration.ProcessorCount; i++)
         {
             madt.Integer(0, 1).Integer(8, 1).Integer((ulong)i, 1).Integer((ulong)i, 1).Integer(1, 4);
         }
 
         madt.Integer(1, 1).Integer(12, 1).Integer(0, 2).Integer(configuration.IoApic, 4).Integer(0, 4);
-        Override(madt, source: 0, interrupt: 2, flags: 0);
+        if (!configuration.IsGeneration2)
+        {
+            Override(madt, source: 0, interrupt: 2, flags: 0);
+        }
+
         Override(madt, configuration.SystemControlInterrupt, configuration.SystemControlInterrupt, levelActiveHigh);
         madt.Integer(4, 1).Integer(6, 1).Integer(everyProcessor, 1).Integer(0, 2).Integer(1, 1); // NMI at LINT1.
         return madt.Build();
@@ -128,6 +151,13 @@ public sealed class AcpiTables
         return new AcpiTable("HPET", 1).Integer(0x8086_a201, 4)
             .Address(AddressSpaceId.Memory, 64, 0, configuration.Hpet).Integer(0, 1).Integer(10_000, 2).Integer(0, 1)
             .Build();
+    }
+
+    // Windows ACPI Emulated Devices Table (Microsoft, 2009): one read of the power management timer is enough. The real-time clock is as a real one.
+    private static byte[] EmulatedDevices()
+    {
+        const uint timerIsGood = 1 << 1;
+        return new AcpiTable("WAET", 1).Integer(timerIsGood, 4).Build();
     }
 
     private uint Add(byte[] table)

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Lamina.Boot.Acpi;
 
-/// <summary>The DSDT: what cannot be found by asking the hardware.</summary>
+/// <summary>The PC's DSDT: what cannot be found by asking the hardware.</summary>
 internal static class DifferentiatedDescription
 {
     private const ulong PresentAndWorking = 0x0f;
@@ -31,7 +31,7 @@ internal static class DifferentiatedDescription
         AddLegacyDevices(aml);
         AddPlatformDevices(aml, configuration);
         aml.Close();
-        AddGenerationEvent(aml, configuration);
+        AddGenerationEvent(aml, configuration, "\\_SB.VGEN");
         if (configuration.PciHotPlug != 0)
         {
             HotPlugDescription.AddEvent(aml);
@@ -40,7 +40,8 @@ internal static class DifferentiatedDescription
         return new AcpiTable("DSDT", 2).Bytes(aml.ToArray()).Build();
     }
 
-    private static void AddProcessors(AmlWriter aml, AcpiConfiguration configuration)
+    /// <summary>A device for each processor.</summary>
+    internal static void AddProcessors(AmlWriter aml, AcpiConfiguration configuration)
     {
         for (int i = 0; i < configuration.ProcessorCount; i++)
         {
@@ -156,13 +157,14 @@ internal static class DifferentiatedDescription
         }
     }
 
-    private static void AddGenerationEvent(AmlWriter aml, AcpiConfiguration configuration)
+    /// <summary>The event by which the device of the generation identifier is told that this has changed, if there is one.</summary>
+    internal static void AddGenerationEvent(AmlWriter aml, AcpiConfiguration configuration, string device)
     {
         const ulong valueHasChanged = 0x80;
         if (configuration.Generation != 0)
         {
             aml.Scope("\\_GPE").Method(string.Create(CultureInfo.InvariantCulture, $"_E{configuration.GenerationEvent:X2}"), 0)
-                .Notify().NameString("\\_SB.VGEN").Integer(valueHasChanged)
+                .Notify().NameString(device).Integer(valueHasChanged)
                 .Close().Close();
         }
     }

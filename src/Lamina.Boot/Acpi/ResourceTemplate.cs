@@ -21,6 +21,9 @@ internal sealed class ResourceTemplate
     /// <summary>A level-triggered, active-low, shared interrupt of any number: as those of PCI.</summary>
     public ResourceTemplate SharedInterrupt(uint number) => Put(0x89, 1).Put(6, 2).Put(0x0d, 1).Put(1, 1).Put(number, 4);
 
+    /// <summary>An edge-triggered, active-high, exclusive interrupt of any number.</summary>
+    public ResourceTemplate ExclusiveInterrupt(uint number) => Put(0x89, 1).Put(6, 2).Put(0x03, 1).Put(1, 1).Put(number, 4);
+
     public ResourceTemplate FixedMemory(uint address, uint length) => Put(0x86, 1).Put(9, 2).Put(1, 1).Put(address, 4).Put(length, 4);
 
     public ResourceTemplate Buses(int first, int count) => Range(0x88, 2, BusType, 0, (ulong)first, (ulong)count);

@@ -30,8 +30,10 @@ public sealed class MachineLayout
     public const ulong UpperMemoryStart = 0x1_0000_0000;
 
     /// <summary>Lays out <paramref name="memorySize"/> bytes of RAM.</summary>
+    /// <param name="memorySize">RAM in bytes.</param>
+    /// <param name="hasConfigurationWindow">Whether there is a PCI configuration window, which the guest is told to keep clear of. Its place stays free of RAM without one.</param>
     /// <exception cref="ArgumentOutOfRangeException">Not a multiple of 1 MiB, or less than 2 MiB.</exception>
-    public MachineLayout(ulong memorySize)
+    public MachineLayout(ulong memorySize, bool hasConfigurationWindow = true)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(memorySize, 2 * HighMemoryStart);
         ArgumentOutOfRangeException.ThrowIfNotEqual(memorySize % HighMemoryStart, 0UL);
@@ -45,8 +47,12 @@ public sealed class MachineLayout
             new(ExtendedBiosData, VgaStart - ExtendedBiosData, MemoryRangeType.Reserved),
             new(FirmwareStart, HighMemoryStart - FirmwareStart, MemoryRangeType.Reserved),
             new(HighMemoryStart, LowMemoryEnd - HighMemoryStart, MemoryRangeType.Usable),
-            new(LowMemoryLimit, ConfigurationWindowLength, MemoryRangeType.Reserved),
         ];
+        if (hasConfigurationWindow)
+        {
+            map.Add(new MemoryRange(LowMemoryLimit, ConfigurationWindowLength, MemoryRangeType.Reserved));
+        }
+
         if (UpperMemoryLength > 0)
         {
             map.Add(new MemoryRange(UpperMemoryStart, UpperMemoryLength, MemoryRangeType.Usable));

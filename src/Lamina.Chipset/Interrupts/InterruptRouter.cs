@@ -5,7 +5,8 @@ namespace Lamina.Chipset.Interrupts;
 /// <summary>
 /// Joins the 8259 pair and the I/O APIC: where every interrupt line of the machine ends. Lines 0 to 15 are the ISA interrupts: each drives the 8259 input of
 /// that number and the I/O APIC input of that number, except that line 0 drives input 2 (the MADT says so) and line 2 is the cascade. Lines
-/// 16 to 23 are for PCI and drive the I/O APIC only: the guest finds them by _PRT, which offers no 8259 mode. A hypervisor that the guest sees may take lines instead of the controllers.
+/// 16 to 23 are for PCI and drive the I/O APIC only: the guest finds them by _PRT, which offers no 8259 mode. A machine without the 8259 pair has the I/O APIC alone. A hypervisor that the guest sees
+/// may take lines instead of the controllers.
 /// </summary>
 public sealed class InterruptRouter : IInterruptLineSink, IInterruptDiversion
 {
@@ -13,7 +14,7 @@ public sealed class InterruptRouter : IInterruptLineSink, IInterruptDiversion
     private const int TimerPin = 2;
     private const int ClockLine = 8;
 
-    private readonly PicPair _pic;
+    private readonly PicPair? _pic;
     private readonly IoApic _ioApic;
     private readonly LineControllerState _state = new();
     private readonly IInterruptLineSink?[] _diverted = new IInterruptLineSink?[IoApic.PinCount];
@@ -22,11 +23,13 @@ public sealed class InterruptRouter : IInterruptLineSink, IInterruptDiversion
     private uint _levels;
 
     /// <summary>Joins them.</summary>
-    public InterruptRouter(PicPair pic, IoApic ioApic)
+    /// <param name="pic">The 8259 pair; null for a machine that has none.</param>
+    /// <param name="ioApic">The I/O APIC.</param>
+    public InterruptRouter(PicPair? pic, IoApic ioApic)
     {
         _pic = pic;
         _ioApic = ioApic;
-        pic.Attach(ioApic);
+        pic?.Attach(ioApic);
         ioApic.Bus.Attach(this);
     }
 
@@ -90,7 +93,7 @@ public sealed class InterruptRouter : IInterruptLineSink, IInterruptDiversion
     internal void HandOver(IHostedInterrupts hosted)
     {
         _pit?.HandOver(_state);
-        _pic.HandOver(_state);
+        _pic?.HandOver(_state);
         _ioApic.HandOver(_state);
         _state.Levels = ControllerLevels;
         _state.LegacyReplacement = _legacyReplacement;
@@ -102,7 +105,7 @@ public sealed class InterruptRouter : IInterruptLineSink, IInterruptDiversion
     {
         hosted.SaveLineControllers(_state);
         _ioApic.TakeBack(_state);
-        _pic.TakeBack(_state);
+        _pic?.TakeBack(_state);
         uint levels = ControllerLevels;
         _ioApic.TakeLevels((levels & ~(1u << TimerPin) & ~1u) | ((levels & 1) << TimerPin));
         _pit?.TakeBack(_state);
@@ -148,7 +151,7 @@ public sealed class InterruptRouter : IInterruptLineSink, IInterruptDiversion
 
         if (line < 16)
         {
-            _pic.SetLine(line, asserted);
+            _pic?.SetLine(line, asserted);
         }
 
         _ioApic.SetPin(line == TimerLine ? TimerPin : line, asserted);

@@ -9,12 +9,13 @@ namespace Lamina.Chipset.Power;
 
 /// <summary>
 /// ACPI fixed hardware (ACPI 6.5, chapter 4): PM1a event and control block, 32-bit power management timer, general-purpose event block 0. The machine
-/// is always in ACPI mode (the FADT has no SMI command port). Sleep type <see cref="SoftOffType"/> switches off, <see cref="SuspendType"/> suspends to RAM where the
-/// machine offers that; others do nothing. What wakes it is the power button, and the alarm of the real-time clock where RTC_EN is set.
+/// is always in ACPI mode (the FADT has no SMI command port). The layout's sleep type switches off, <see cref="SuspendType"/> suspends to RAM where the
+/// machine offers that; others do nothing. What wakes it is the power button, and the alarm of the real-time clock where RTC_EN is set. The upper bytes of control block and status are the sleep control and status
+/// registers of a machine that names these (section 4.8.3.7), whose bits are the same.
 /// </summary>
 public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts, IAlarmObserver
 {
-    /// <summary>SLP_TYP of S5, as the DSDT's \_S5 says.</summary>
+    /// <summary>SLP_TYP of the PC's S5, as the DSDT's \_S5 says.</summary>
     public const byte SoftOffType = 5;
 
     /// <summary>SLP_TYP of S3, as the DSDT's \_S3 says.</summary>
@@ -26,6 +27,8 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts, IAl
     private const int EventPorts = 0;
     private const int ControlPorts = 4;
     private const int GeneralEventPorts = 8;
+    private const int ResetPort = 12;
+    private const byte NoRegister = 0xff;
     private const ushort TimerStatus = 1 << 0;
     private const ushort GlobalStatus = 1 << 5;
     private const ushort PowerButtonStatus = 1 << 8;
@@ -45,6 +48,7 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts, IAl
     private readonly InterruptLine _sci;
     private readonly IPlatformEvents _events;
     private readonly bool _canSuspend;
+    private readonly PowerLayout _layout;
     private readonly TickRate _rate = new(TimerFrequency);
     private ushort _status;
     private ushort _enable;
@@ -61,9 +65,10 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts, IAl
     /// <param name="clock">The machine clock.</param>
     /// <param name="gate">The device's lock.</param>
     /// <param name="sci">System control interrupt, a level.</param>
-    /// <param name="events">Told of S5 and S3.</param>
+    /// <param name="events">Told of S5, S3 and resets.</param>
     /// <param name="canSuspend">Whether the machine offers S3.</param>
-    public AcpiPowerManagement(string name, IMachineClock clock, ILock gate, InterruptLine sci, IPlatformEvents events, bool canSuspend)
+    /// <param name="layout">Where its registers are.</param>
+    public AcpiPowerManagement(string name, IMachineClock clock, ILock gate, InterruptLine sci, IPlatformEvents events, bool canSuspend, PowerLayout layout)
     {
         Name = name;
         _clock = clock;
@@ -71,6 +76,7 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts, IAl
         _sci = sci;
         _events = events;
         _canSuspend = canSuspend;
+        _layout = layout;
         _timer = clock.CreateTimer(this);
     }
 
@@ -91,13 +97,17 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts, IAl
 
     private ulong Ticks => _rate.ToTicks(_clock.Now);
 
-    /// <summary>Maps the PM1 blocks, the timer and the general-purpose event block at the ports of <see cref="PcAddressMap"/>.</summary>
+    /// <summary>Maps the PM1 blocks, the timer, the general-purpose event block, and the reset register if the layout has one.</summary>
     public void Map(AddressSpace ports)
     {
-        ports.Map(Name, PcAddressMap.Pm1Event, 4, new BytePortWindow(this, EventPorts));
-        ports.Map(Name, PcAddressMap.Pm1Control, 2, new BytePortWindow(this, ControlPorts));
-        ports.Map(Name, PcAddressMap.PmTimer, 4, new PowerTimerWindow(_clock, _rate));
-        ports.Map(Name, PcAddressMap.GeneralPurposeEvent, PcAddressMap.GeneralPurposeEventLength, new BytePortWindow(this, GeneralEventPorts));
+        ports.Map(Name, _layout.Event, 4, new BytePortWindow(this, EventPorts));
+        ports.Map(Name, _layout.Control, 2, new BytePortWindow(this, ControlPorts));
+        ports.Map(Name, _layout.Timer, 4, new PowerTimerWindow(_clock, _rate));
+        ports.Map(Name, _layout.GeneralPurposeEvent, PcAddressMap.GeneralPurposeEventLength, new BytePortWindow(this, GeneralEventPorts));
+        if (_layout.Reset != 0)
+        {
+            ports.Map(Name, _layout.Reset, 1, new BytePortWindow(this, ResetPort));
+        }
     }
 
     /// <summary>The person at the machine presses the power button (a fixed event), which also wakes a machine that sleeps. Any thread.</summary>
@@ -238,7 +248,8 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts, IAl
             8 => _generalStatus,
             9 => _generalStatus >> 8,
             10 => _generalEnable,
-            _ => _generalEnable >> 8,
+            11 => _generalEnable >> 8,
+            _ => NoRegister, // The reset register is for writing only.
         };
         _gate.Exit();
         return (byte)value;
@@ -248,6 +259,7 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts, IAl
     {
         bool off = false;
         bool sleeps = false;
+        bool resets = false;
         _gate.Enter();
         Advance();
         ushort high = (ushort)(value << 8);
@@ -271,7 +283,7 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts, IAl
             case 5:
                 _control = (ushort)(((_control & 0x00ff) | high) & ControlBits);
                 int type = (_control >> 10) & 7;
-                off = (high & SleepEnable) != 0 && type == SoftOffType;
+                off = (high & SleepEnable) != 0 && type == _layout.SoftOffType;
                 sleeps = (high & SleepEnable) != 0 && type == SuspendType && _canSuspend && _sleep == SleepState.Working;
                 break;
             case 8:
@@ -283,8 +295,11 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts, IAl
             case 10:
                 _generalEnable = (ushort)((_generalEnable & 0xff00) | value);
                 break;
-            default:
+            case 11:
                 _generalEnable = (ushort)((_generalEnable & 0x00ff) | high);
+                break;
+            default:
+                resets = value == PowerLayout.ResetValue;
                 break;
         }
 
@@ -305,6 +320,10 @@ public sealed class AcpiPowerManagement : IDevice, ITimerTarget, IBytePorts, IAl
         else if (sleeps)
         {
             _events.SleepChanged();
+        }
+        else if (resets)
+        {
+            _events.Reset();
         }
     }
 

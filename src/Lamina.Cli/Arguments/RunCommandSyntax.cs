@@ -43,6 +43,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _balloon = new("--balloon") { HelpName = "SIZE", Description = "Memory balloon: the host gets back what RAM the guest does not use, and SIZE of the rest; 0 for none of it." };
     private readonly Option<string> _virtio = new("--virtio") { HelpName = "KIND", Description = "How the guest finds its virtio devices: pci, or mmio (in memory, told of by ACPI). [default: pci]" };
     private readonly Option<string> _personality = new("--personality") { HelpName = "NAME", Description = $"The hypervisor that the guest sees: {string.Join(" or ", PersonalityArgument.Names)}. [default: kvm]" };
+    private readonly Option<string> _generation = new("--generation") { HelpName = "N", Description = "The machine's shape: 1, a PC, or 2, without PCI and legacy devices, for --personality hyperv. [default: 1]" };
     private readonly Option<string> _screen = new("--screen") { HelpName = "SIZE", Description = "A screen of WIDTHxHEIGHT pixels, a keyboard and a mouse, for --personality hyperv and xen." };
     private readonly Option<string> _vsock = new("--vsock") { HelpName = "CID,PATH", Description = "Sockets between guest and host: the guest's address, and a socket here to reach its ports by." };
     private readonly Option<string> _name = new("--name") { HelpName = "NAME", Description = "The machine's name; an image takes it as host name." };
@@ -62,7 +63,7 @@ internal sealed class RunCommandSyntax
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
             _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _kvmClock, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _strictCode, _cpu, _serial, _name, _onReboot, _verbose, _image,
-            _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _personality, _screen, _persist, _userData, _sandbox, _sandboxProbe, _testDevices, _detach, _worker,
+            _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _personality, _generation, _screen, _persist, _userData, _sandbox, _sandboxProbe, _testDevices, _detach, _worker,
         };
     }
 
@@ -87,6 +88,7 @@ internal sealed class RunCommandSyntax
             Append = result.GetValue(_append) ?? "",
             Accelerator = PersonalityArgument.CheckAccelerator(personality, result.GetValue(_accel) ?? "auto"),
             Personality = personality,
+            Generation = GenerationArgument.Parse(result.GetValue(_generation), personality),
             CpuModel = ReadCpuModel(result.GetValue(_cpu) ?? "max"),
             Serial = SerialTarget.Parse(result.GetValue(_serial)),
             Disks = [.. (result.GetValue(_disk) ?? []).Select(DiskArgument.Parse)],
@@ -109,6 +111,7 @@ internal sealed class RunCommandSyntax
             SandboxProbe = result.GetValue(_sandboxProbe),
             Verbose = result.GetValue(_verbose),
         };
+        GenerationArgument.Check(options, result.GetValue(_virtio) != null);
         return options with
         {
             KvmControllers = PersonalityArgument.CheckControllers(personality, ReadControllers(result.GetValue(_irqchip), options.Accelerator), ReadClock(result, options.Accelerator)),

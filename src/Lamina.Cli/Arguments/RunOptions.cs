@@ -63,6 +63,9 @@ internal sealed record RunOptions
     /// <summary>The hypervisor that the guest sees.</summary>
     public PersonalityKind Personality { get; init; }
 
+    /// <summary>The machine's shape: 1 is a PC, and 2 has neither PCI nor legacy devices.</summary>
+    public int Generation { get; init; } = 1;
+
     /// <summary>How the guest finds its virtio devices.</summary>
     public VirtioTransport Transport { get; init; }
 

@@ -425,6 +425,7 @@ internal sealed class MachineRun(RunOptions options)
             Balloon = options.Balloon is { } target ? new BalloonSettings { Target = target } : null,
             Transport = options.Transport,
             Personality = options.Personality,
+            Generation = options.Generation,
             Sockets = _sockets,
             Screen = options.Screen,
             HasTestDevices = options.HasTestDevices,

@@ -22,7 +22,9 @@ using Lamina.Vmm.Processors;
 
 namespace Lamina.Vmm.Devices;
 
-/// <summary>The one list of the devices of the PC: makes them, wires their interrupt lines, and maps their registers.</summary>
+/// <summary>
+/// The one list of the devices of the PC, and of the machine of Hyper-V's generation 2, which has fewer: makes them, wires their interrupt lines, and maps their registers.
+/// </summary>
 internal sealed class DeviceCatalog
 {
     // The 8259 pair at vectors 0x08 and 0x70 with the timer's line open, and the timer at 18.2 Hz.
@@ -37,6 +39,7 @@ internal sealed class DeviceCatalog
     private readonly List<IDevice> _devices = [];
     private readonly AddressSpace _ports;
     private readonly Rtc _clock;
+    private readonly bool _hasLegacyInterrupts;
 
     internal DeviceCatalog(
         AddressSpace ports,
@@ -62,26 +65,37 @@ internal sealed class DeviceCatalog
             LocalApics[i] = Add(new LocalApic($"lapic{i}", (uint)i, i == 0, apicBus, clock, tscFrequency, crystalFrequency, physicalAddressBits));
         }
 
-        PicPair pic = Add(new PicPair("pic", new MonitorLock(), apicBus));
-        pic.Map(ports);
+        bool isPc = !settings.IsGeneration2;
+        PicPair? pic = isPc ? Add(new PicPair("pic", new MonitorLock(), apicBus)) : null;
+        pic?.Map(ports);
+        _hasLegacyInterrupts = pic != null;
         IoApic ioApic = Add(new IoApic("ioapic", new MonitorLock(), apicBus));
         ioApic.Map(mmio);
         InterruptRouter router = new(pic, ioApic);
         InterruptLine Line(int number) => new(router, number);
 
-        Pit pit = Add(new Pit("pit", clock, new MonitorLock(), Line(PcAddressMap.PitIrq)));
-        pit.Map(ports);
-        router.Attach(pit);
+        if (isPc)
+        {
+            Pit pit = Add(new Pit("pit", clock, new MonitorLock(), Line(PcAddressMap.PitIrq)));
+            pit.Map(ports);
+            router.Attach(pit);
+        }
+
         _clock = Add(new Rtc("rtc", clock, new MonitorLock(), Line(PcAddressMap.RtcIrq), layout.LowMemoryEnd, layout.UpperMemoryLength));
         _clock.Map(ports);
-        Add(new Hpet("hpet", clock, new MonitorLock(), router)).Map(mmio);
+        if (isPc)
+        {
+            Add(new Hpet("hpet", clock, new MonitorLock(), router)).Map(mmio);
+        }
+
         Uart0 = Add(new Uart("uart0", clock, new MonitorLock(), Line(PcAddressMap.Com1Irq), settings.Serial0));
         Uart0.Map(ports, PcAddressMap.Com1);
         Uart1 = Add(new Uart("uart1", clock, new MonitorLock(), Line(PcAddressMap.Com2Irq), settings.Serial1));
         Uart1.Map(ports, PcAddressMap.Com2);
-        KeyboardController keyboard = Add(new KeyboardController("i8042", new MonitorLock(), Line(PcAddressMap.KeyboardIrq), Line(PcAddressMap.AuxiliaryIrq), events));
-        keyboard.Map(ports);
-        Power = Add(new AcpiPowerManagement("acpi", clock, new MonitorLock(), Line(PcAddressMap.SciIrq), events, CanSuspend(settings.Personality)));
+        KeyboardController? keyboard = isPc ? Add(new KeyboardController("i8042", new MonitorLock(), Line(PcAddressMap.KeyboardIrq), Line(PcAddressMap.AuxiliaryIrq), events)) : null;
+        keyboard?.Map(ports);
+        Power = Add(new AcpiPowerManagement(
+            "acpi", clock, new MonitorLock(), Line(PcAddressMap.SciIrq), events, CanSuspend(settings.Personality), isPc ? PowerLayout.Pc : PowerLayout.Generation2));
         Power.Map(ports);
         if (CanSuspend(settings.Personality))
         {
@@ -89,11 +103,14 @@ internal sealed class DeviceCatalog
             _clock.Connect(Power);
         }
 
-        Add(new SystemControlPort("port92", new MonitorLock(), events)).Map(ports);
-
-        PciBus pci = new(new MonitorLock(), ports, mmio, router);
-        ResetControl resetControl = Add(new ResetControl("reset", new MonitorLock(), events));
-        Add(new PciHostBridge("pcihost", new MonitorLock(), pci, resetControl)).Map(ports, mmio);
+        PciBus? pci = null;
+        if (isPc)
+        {
+            Add(new SystemControlPort("port92", new MonitorLock(), events)).Map(ports);
+            pci = new PciBus(new MonitorLock(), ports, mmio, router);
+            ResetControl resetControl = Add(new ResetControl("reset", new MonitorLock(), events));
+            Add(new PciHostBridge("pcihost", new MonitorLock(), pci, resetControl)).Map(ports, mmio);
+        }
 
         StolenTime = new StolenTime(settings.ProcessorCount);
         own(StolenTime);
@@ -118,26 +135,22 @@ internal sealed class DeviceCatalog
             _devices.AddRange(Paravirtual.Devices);
         }
 
-        User.Add(keyboard);
+        if (keyboard != null)
+        {
+            User.Add(keyboard);
+        }
+
         Virtio = new VirtioCatalog(settings, memory, clock, pci, mmio, messages, own, notice, Paravirtual?.TakenSlots ?? 0);
         _devices.AddRange(Virtio.Devices);
-        HotPlug = Add(new PciHotPlug("hotplug", new MonitorLock(), pci, Power, hotPlug));
-        HotPlug.Map(ports);
-        foreach (AttachedDevice attached in Virtio.Attached)
+        if (pci != null)
         {
-            HotPlug.SetRemovable(attached.Slot, Virtio.CanChange);
+            HotPlug = Add(new PciHotPlug("hotplug", new MonitorLock(), pci, Power, hotPlug));
+            HotPlug.Map(ports);
+            AllowRemoval(HotPlug);
+            Add(new PanicDevice("panic", events)).Map(ports);
+            Add(new ExitDevice("exit", events)).Map(ports);
         }
 
-        foreach (ParavirtualNetwork network in Paravirtual?.AttachedNetworks ?? [])
-        {
-            if (network.Slot is { } slot)
-            {
-                HotPlug.SetRemovable(slot, Virtio.CanChange);
-            }
-        }
-
-        Add(new PanicDevice("panic", events)).Map(ports);
-        Add(new ExitDevice("exit", events)).Map(ports);
         Post = Add(new PostPort("post"));
         Post.Map(ports);
         if (settings.HasTestDevices)
@@ -193,8 +206,8 @@ internal sealed class DeviceCatalog
     /// <summary>The virtio devices.</summary>
     internal VirtioCatalog Virtio { get; }
 
-    /// <summary>What lets devices come and go.</summary>
-    internal PciHotPlug HotPlug { get; }
+    /// <summary>What lets PCI devices come and go; null without PCI.</summary>
+    internal PciHotPlug? HotPlug { get; }
 
     /// <summary>COM1.</summary>
     internal Uart Uart0 { get; }
@@ -249,7 +262,11 @@ internal sealed class DeviceCatalog
             }
         }
 
-        LocalApics[0].EnterVirtualWireMode();
+        if (_hasLegacyInterrupts)
+        {
+            LocalApics[0].EnterVirtualWireMode();
+        }
+
         ApicBus.ShowReset();
     }
 
@@ -270,6 +287,22 @@ internal sealed class DeviceCatalog
 
     /// <summary>Forgets the device of a name. On the control thread.</summary>
     internal void Remove(string name) => _devices.RemoveAll(d => d.Name == name);
+
+    private void AllowRemoval(PciHotPlug hotPlug)
+    {
+        foreach (AttachedDevice attached in Virtio.Attached)
+        {
+            hotPlug.SetRemovable(attached.Slot, Virtio.CanChange);
+        }
+
+        foreach (ParavirtualNetwork network in Paravirtual?.AttachedNetworks ?? [])
+        {
+            if (network.Slot is { } slot)
+            {
+                hotPlug.SetRemovable(slot, Virtio.CanChange);
+            }
+        }
+    }
 
     private T Add<T>(T device)
         where T : IDevice

@@ -92,7 +92,7 @@ internal sealed class DeviceChanges : IHotPlugEvents
         Do(() =>
         {
             attached.RemovalRequested = true;
-            Devices.HotPlug.RequestRemoval(attached.Slot);
+            Devices.HotPlug!.RequestRemoval(attached.Slot);
         });
         return Task.WaitAny([attached.Removed, _end], patience) == 0;
     }
@@ -249,7 +249,7 @@ internal sealed class DeviceChanges : IHotPlugEvents
                     PciTransport transport = Devices.Virtio.Admit(attached);
                     Devices.Add(transport);
                     transport.Start();
-                    Devices.HotPlug.Insert(attached.Slot, transport.Function);
+                    Devices.HotPlug!.Insert(attached.Slot, transport.Function);
                 });
                 return attached.Name;
             }

@@ -104,15 +104,15 @@ internal sealed class ParavirtualCatalog : IDisposable
     /// <summary>The network cards' limits.</summary>
     internal IReadOnlyList<LimitedDevice> Networks => [.. AttachedNetworks.Select(static n => new LimitedDevice(n.Name, n.Limited))];
 
-    /// <summary>Makes the devices.</summary>
+    /// <summary>Makes the devices. Only Hyper-V's do without a PCI bus.</summary>
     /// <returns>The settings less what these devices serve.</returns>
     /// <exception cref="NetworkException">A network cannot be had.</exception>
     /// <exception cref="MachineConfigurationException">There are too many.</exception>
-    internal MachineSettings Add(MachineSettings settings, bool isPvh, IPersonality personality, GuestMemory memory, PciBus bus, AddressSpace ports, AddressSpace mmio, IMessageInterruptSink messages, UserDevices user, DeviceCatalog devices)
+    internal MachineSettings Add(MachineSettings settings, bool isPvh, IPersonality personality, GuestMemory memory, PciBus? bus, AddressSpace ports, AddressSpace mmio, IMessageInterruptSink messages, UserDevices user, DeviceCatalog devices)
     {
         if (personality is XenPersonality xen)
         {
-            AddXen(settings, isPvh, xen, bus, ports, mmio, user, devices);
+            AddXen(settings, isPvh, xen, bus!, ports, mmio, user, devices);
             Balloon = new MemoryBalloon(ControlDomain!) { Target = settings.Balloon?.Target ?? 0 };
             return settings with { Disks = [], Networks = [], Console = null, Balloon = null };
         }
@@ -123,7 +123,7 @@ internal sealed class ParavirtualCatalog : IDisposable
             return settings with { Disks = [], Networks = [], Balloon = null, Sockets = GetVirtioSockets(settings) };
         }
 
-        AddVMware(settings, memory, bus, messages, devices);
+        AddVMware(settings, memory, bus!, messages, devices);
         Balloon = new MemoryBalloon(((VMwarePersonality)personality).Balloon) { Target = settings.Balloon?.Target ?? 0 };
         return settings with { Disks = [], Networks = [], Balloon = null, Sockets = GetVirtioSockets(settings) };
     }
@@ -263,7 +263,7 @@ internal sealed class ParavirtualCatalog : IDisposable
         _devices.AddRange(ControlDomain.CreateDeviceStates());
     }
 
-    private void AddVmBus(MachineSettings settings, HyperVPersonality hypervisor, GuestMemory memory, PciBus pci, UserDevices user)
+    private void AddVmBus(MachineSettings settings, HyperVPersonality hypervisor, GuestMemory memory, PciBus? pci, UserDevices user)
     {
         if (settings.Disks.Count > StorageProvider.MaximumDisks || settings.Networks.Count > NetworkProvider.MaximumNetworks)
         {
@@ -292,7 +292,12 @@ internal sealed class ParavirtualCatalog : IDisposable
             hypervisor.TakeFreePages(new HostReclaimer());
         }
 
-        if (settings.Screen is { } screen)
+        if (pci == null)
+        {
+            // There is no PC's keyboard.
+            user.Add(new SyntheticKeyboard(bus));
+        }
+        else if (settings.Screen is { } screen)
         {
             SyntheticKeyboard keyboard = new(bus);
             SyntheticPointer pointer = new(bus);

@@ -29,7 +29,7 @@ internal sealed partial class VirtioCatalog
     internal IReadOnlyList<LimitedDevice> Networks => [.. Attached.Where(static a => a.Network != null).Select(static a => new LimitedDevice(a.Name, a.Network!))];
 
     /// <summary>Whether devices can come and go.</summary>
-    internal bool CanChange => _mmio == null;
+    internal bool CanChange => _mmio == null && _bus != null;
 
     /// <summary>The settings with which the same machine would be made now.</summary>
     internal MachineSettings CurrentSettings => _settings with

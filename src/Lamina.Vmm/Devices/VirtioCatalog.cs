@@ -30,7 +30,7 @@ internal sealed partial class VirtioCatalog : IDisposable
     private readonly MachineSettings _settings;
     private readonly GuestMemory _memory;
     private readonly IMachineClock _clock;
-    private readonly PciBus _bus;
+    private readonly PciBus? _bus;
     private readonly AddressSpace? _mmio;
     private readonly IMessageInterruptSink _messages;
     private readonly Action<string> _notice;
@@ -41,7 +41,7 @@ internal sealed partial class VirtioCatalog : IDisposable
     /// <param name="settings">The machine.</param>
     /// <param name="memory">Its RAM.</param>
     /// <param name="clock">What limits count by.</param>
-    /// <param name="bus">Where the devices go, unless they are memory-mapped.</param>
+    /// <param name="bus">Where the devices go, unless they are memory-mapped; null for a machine that has neither a bus nor such devices.</param>
     /// <param name="mmio">Where they go otherwise.</param>
     /// <param name="messages">Where their interrupts go.</param>
     /// <param name="own">Takes what is to be disposed with the machine.</param>
@@ -50,7 +50,7 @@ internal sealed partial class VirtioCatalog : IDisposable
     /// <exception cref="StorageException">A disk cannot be opened.</exception>
     /// <exception cref="NetworkException">A network cannot be had.</exception>
     /// <exception cref="MachineConfigurationException">There are too many.</exception>
-    internal VirtioCatalog(MachineSettings settings, GuestMemory memory, IMachineClock clock, PciBus bus, AddressSpace mmio, IMessageInterruptSink messages, Action<IDisposable> own, Action<string> notice, uint takenSlots)
+    internal VirtioCatalog(MachineSettings settings, GuestMemory memory, IMachineClock clock, PciBus? bus, AddressSpace mmio, IMessageInterruptSink messages, Action<IDisposable> own, Action<string> notice, uint takenSlots)
     {
         _settings = settings;
         _memory = memory;
@@ -60,6 +60,11 @@ internal sealed partial class VirtioCatalog : IDisposable
         _messages = messages;
         _notice = notice;
         own(this);
+        if (bus == null)
+        {
+            return;
+        }
+
         _takenSlots |= takenSlots;
         foreach (int slot in settings.EmptySlots)
         {
@@ -190,7 +195,7 @@ internal sealed partial class VirtioCatalog : IDisposable
             throw new MachineConfigurationException($"A machine has places for {PcAddressMap.VirtioCount} memory-mapped devices, and '{device.Name}' would be one more.");
         }
 
-        MmioTransport mapped = new(device, _bus, MmioCount);
+        MmioTransport mapped = new(device, _bus!, MmioCount);
         mmio.Map($"{device.Name} registers", PcAddressMap.Virtio + ((ulong)MmioCount * PcAddressMap.VirtioLength), PcAddressMap.VirtioLength, mapped);
         MmioCount++;
         return mapped;
@@ -199,7 +204,7 @@ internal sealed partial class VirtioCatalog : IDisposable
     private PciTransport Attach(VirtioDevice device, int slot)
     {
         PciTransport transport = new(device, new MonitorLock(), new MonitorLock(), _messages);
-        _bus.Attach(slot, 0, transport.Function);
+        _bus!.Attach(slot, 0, transport.Function);
         return transport;
     }
 }

@@ -43,7 +43,7 @@ internal sealed class VmxnetPlaces(DeviceCatalog devices, PciBus bus, GuestMemor
         Vmxnet3Device card = Create(network);
         devices.Add(card);
         card.Start();
-        devices.HotPlug.Insert(network.Slot.Value, card.Function);
+        devices.HotPlug!.Insert(network.Slot.Value, card.Function);
     }
 
     /// <inheritdoc/>
@@ -52,7 +52,7 @@ internal sealed class VmxnetPlaces(DeviceCatalog devices, PciBus bus, GuestMemor
         bool possible = network.Slot != null && devices.Virtio.CanChange;
         if (possible)
         {
-            devices.HotPlug.RequestRemoval(network.Slot!.Value);
+            devices.HotPlug!.RequestRemoval(network.Slot!.Value);
         }
 
         return possible;

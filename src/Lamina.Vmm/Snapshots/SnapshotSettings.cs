@@ -45,6 +45,7 @@ public static class SnapshotSettings
             ProcessorCount = manifest.Processors,
             CpuModel = manifest.CpuModel,
             Personality = Parse<PersonalityKind>(manifest.Personality, "hypervisor for guests"),
+            Generation = MachineVersion.GetGeneration(manifest.Machine),
             Transport = Parse<VirtioTransport>(manifest.Transport, "virtio transport"),
             HasTestDevices = manifest.HasTestDevices,
             Console = manifest.HasConsole ? console ?? NullCharacterOutput.Instance : null,

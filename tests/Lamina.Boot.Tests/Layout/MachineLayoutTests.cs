@@ -44,7 +44,9 @@ public sealed class MachineLayoutTests
             }
         }
 
-        Assert.Contains(new MemoryRange(0xb000_0000, 0x1000_0000, MemoryRangeType.Reserved), layout.MemoryMap);
+        MemoryRange window = new(0xb000_0000, 0x1000_0000, MemoryRangeType.Reserved);
+        Assert.Contains(window, layout.MemoryMap);
+        Assert.Equal(layout.MemoryMap.Where(r => r != window), new MachineLayout(size, hasConfigurationWindow: false).MemoryMap);
     }
 
     [Theory]

@@ -85,7 +85,7 @@ public sealed class SuspendTests
     public void AMachineWithoutSleepIgnoresTheTypeAndASavedSleep()
     {
         RecordingEvents events = new();
-        AcpiPowerManagement power = new("acpi-pm", _board.Clock, new CheckedLock(), new InterruptLine(_board.Router, 9), events, canSuspend: false);
+        AcpiPowerManagement power = new("acpi-pm", _board.Clock, new CheckedLock(), new InterruptLine(_board.Router, 9), events, canSuspend: false, PowerLayout.Pc);
         IBytePorts ports = power;
         ports.WritePort(5, 0x24);
         Assert.Equal(SleepState.Working, power.Sleep);

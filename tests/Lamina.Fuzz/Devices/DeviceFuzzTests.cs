@@ -14,17 +14,18 @@ public sealed class DeviceFuzzTests
     private const long GrowthLimit = 32 << 20;
 
     [Theory]
-    [InlineData(PersonalityKind.Kvm, VirtioTransport.Pci)]
-    [InlineData(PersonalityKind.Kvm, VirtioTransport.Mmio)]
-    [InlineData(PersonalityKind.VMware, VirtioTransport.Pci)]
-    [InlineData(PersonalityKind.HyperV, VirtioTransport.Pci)]
-    [InlineData(PersonalityKind.Xen, VirtioTransport.Pci)]
-    public void NothingThatAGuestDoesToDevicesDoesHarm(PersonalityKind personality, VirtioTransport transport)
+    [InlineData(PersonalityKind.Kvm, VirtioTransport.Pci, 1)]
+    [InlineData(PersonalityKind.Kvm, VirtioTransport.Mmio, 1)]
+    [InlineData(PersonalityKind.VMware, VirtioTransport.Pci, 1)]
+    [InlineData(PersonalityKind.HyperV, VirtioTransport.Pci, 1)]
+    [InlineData(PersonalityKind.HyperV, VirtioTransport.Pci, 2)]
+    [InlineData(PersonalityKind.Xen, VirtioTransport.Pci, 1)]
+    public void NothingThatAGuestDoesToDevicesDoesHarm(PersonalityKind personality, VirtioTransport transport, int generation)
     {
         long before = GC.GetTotalMemory(forceFullCollection: true);
-        FuzzLoop.Run($"devices-{personality}-{transport}", random =>
+        FuzzLoop.Run($"devices-{personality}-{transport}{(generation == 1 ? "" : "-2")}", random =>
         {
-            using FuzzedMachine machine = new(personality, transport);
+            using FuzzedMachine machine = new(personality, transport, generation);
             HostileDriver driver = new(machine, random);
             driver.BringUp();
             for (int step = 0; step < Steps; step++)
@@ -51,16 +52,17 @@ public sealed class DeviceFuzzTests
     }
 
     [Theory]
-    [InlineData(PersonalityKind.Kvm, VirtioTransport.Pci)]
-    [InlineData(PersonalityKind.Kvm, VirtioTransport.Mmio)]
-    [InlineData(PersonalityKind.VMware, VirtioTransport.Pci)]
-    [InlineData(PersonalityKind.HyperV, VirtioTransport.Pci)]
-    [InlineData(PersonalityKind.Xen, VirtioTransport.Pci)]
-    public void NoStateThatASnapshotHoldsDoesHarm(PersonalityKind personality, VirtioTransport transport)
+    [InlineData(PersonalityKind.Kvm, VirtioTransport.Pci, 1)]
+    [InlineData(PersonalityKind.Kvm, VirtioTransport.Mmio, 1)]
+    [InlineData(PersonalityKind.VMware, VirtioTransport.Pci, 1)]
+    [InlineData(PersonalityKind.HyperV, VirtioTransport.Pci, 1)]
+    [InlineData(PersonalityKind.HyperV, VirtioTransport.Pci, 2)]
+    [InlineData(PersonalityKind.Xen, VirtioTransport.Pci, 1)]
+    public void NoStateThatASnapshotHoldsDoesHarm(PersonalityKind personality, VirtioTransport transport, int generation)
     {
-        FuzzLoop.Run($"states-{personality}-{transport}", random =>
+        FuzzLoop.Run($"states-{personality}-{transport}{(generation == 1 ? "" : "-2")}", random =>
         {
-            using FuzzedMachine machine = new(personality, transport);
+            using FuzzedMachine machine = new(personality, transport, generation);
             HostileDriver driver = new(machine, random);
             driver.BringUp();
             machine.Devices.Stop();

@@ -26,8 +26,9 @@ internal sealed class FuzzedMachine : IDisposable
     private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly MachineController _controller;
 
-    public FuzzedMachine(PersonalityKind personality, VirtioTransport transport)
+    public FuzzedMachine(PersonalityKind personality, VirtioTransport transport, int generation)
     {
+        bool isPc = generation == 1;
         string shared = Directory.CreateDirectory(Path.Combine(_directory, "shared")).FullName;
         File.WriteAllText(Path.Combine(shared, "file"), "content");
         MachineSettings settings = new()
@@ -38,14 +39,15 @@ internal sealed class FuzzedMachine : IDisposable
             ProcessorCount = 2,
             Personality = personality,
             Transport = transport,
-            HasTestDevices = true,
+            Generation = generation,
+            HasTestDevices = isPc,
             Disks = [MakeDisk("first.raw", isReadOnly: false), MakeDisk("second.raw", isReadOnly: true)],
             Networks = personality == PersonalityKind.VMware || transport == VirtioTransport.Pci ? [MakeNetwork()] : [],
-            Shares = [new ShareSettings { Path = shared, Tag = "share" }],
+            Shares = isPc ? [new ShareSettings { Path = shared, Tag = "share" }] : [],
             Sockets = new SocketSettings { Address = 3, Path = Path.Combine(_directory, "guest") },
-            Screen = personality is PersonalityKind.HyperV or PersonalityKind.Xen ? new ScreenSettings() : null,
-            Console = Vmm.Serial.NullCharacterOutput.Instance,
-            Ports = [new PortSettings { Name = "port", Output = Vmm.Serial.NullCharacterOutput.Instance }],
+            Screen = isPc && personality is (PersonalityKind.HyperV or PersonalityKind.Xen) ? new ScreenSettings() : null,
+            Console = isPc ? Vmm.Serial.NullCharacterOutput.Instance : null,
+            Ports = !isPc ? [] : [new PortSettings { Name = "port", Output = Vmm.Serial.NullCharacterOutput.Instance }],
             Balloon = new BalloonSettings { Target = 4 << 20, ReportsFreePages = true },
         };
         _ends.Add(_listener);

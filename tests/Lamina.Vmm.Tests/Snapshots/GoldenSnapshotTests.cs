@@ -13,12 +13,13 @@ namespace Lamina.Vmm.Tests.Snapshots;
 
 /// <summary>
 /// A snapshot of each released version of the machine, with every device that can be saved, goes on under each accelerator of this build. <c>LAMINA_GOLDEN=DIRECTORY</c> has
-/// <see cref="It_is_made"/> make one of the current version there, with the devices of the hypervisor that <c>LAMINA_GOLDEN_PERSONALITY</c> names; it is checked in once, when the version is released, and never changed.
+/// <see cref="It_is_made"/> make one of the current version there, with the devices of the hypervisor that <c>LAMINA_GOLDEN_PERSONALITY</c> names, and of the generation that <c>LAMINA_GOLDEN_GENERATION</c> does; it is checked in once, when the version is released, and never changed.
 /// </summary>
 public sealed class GoldenSnapshotTests : IDisposable
 {
     private const string Switch = "LAMINA_GOLDEN";
     private const string PersonalitySwitch = "LAMINA_GOLDEN_PERSONALITY";
+    private const string GenerationSwitch = "LAMINA_GOLDEN_GENERATION";
     private const ulong Memory = 4 << 20;
     private readonly string _directory = Directory.CreateTempSubdirectory("lamina-golden").FullName;
     private readonly List<Socket> _sockets = [];
@@ -117,6 +118,7 @@ public sealed class GoldenSnapshotTests : IDisposable
         Assert.SkipWhen(target == null, $"Set {Switch} to a new directory to have it made there.");
         string disk = Path.Combine(_directory, "disk");
         File.WriteAllBytes(disk, new byte[4096]);
+        bool isPc = Environment.GetEnvironmentVariable(GenerationSwitch) != "2";
         MemoryCharacterOutput output = new();
         using ManualResetEventSlim written = new();
         output.Written += written.Set;
@@ -129,12 +131,13 @@ public sealed class GoldenSnapshotTests : IDisposable
             ProcessorCount = 2,
             CpuModel = "x86-64-v2",
             Personality = Enum.Parse<PersonalityKind>(Environment.GetEnvironmentVariable(PersonalitySwitch) ?? nameof(PersonalityKind.Kvm), ignoreCase: true),
+            Generation = isPc ? 1 : 2,
             Serial0 = output,
-            HasTestDevices = true,
+            HasTestDevices = isPc,
             Disks = [new DiskSettings { Path = disk, Format = DiskFormat.Raw }],
             Networks = [new NetworkSettings { Kind = NetworkKind.User, HardwareAddress = [2, 0, 0, 0, 0, 1] }],
-            Console = NullCharacterOutput.Instance,
-            Ports = [new PortSettings { Name = "port", Output = NullCharacterOutput.Instance }],
+            Console = isPc ? NullCharacterOutput.Instance : null,
+            Ports = !isPc ? [] : [new PortSettings { Name = "port", Output = NullCharacterOutput.Instance }],
             Balloon = new BalloonSettings { Target = 0 },
             Sockets = new SocketSettings { Address = 3, Path = "" },
         }));

@@ -1,0 +1,171 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using Lamina.Cli.Images;
+using Lamina.Guests.Machines;
+using Lamina.Guests.Processes;
+using Lamina.Kvm;
+using Lamina.Vmm;
+
+namespace Lamina.Guests;
+
+/// <summary>
+/// Debian's kernel on a machine without PCI and legacy devices, as Hyper-V's generation 2: its clock, disk and card are the hypervisor's, a disk comes and goes, it is saved and goes on under another accelerator, it starts
+/// again and stops. <c>LAMINA_GENERATION2=1</c> has it tried under each accelerator with one and four processors.
+/// </summary>
+public sealed class Generation2Tests : IDisposable
+{
+    private const string Switch = "LAMINA_GENERATION2";
+    private readonly string _directory = Directory.CreateTempSubdirectory("lamina-generation2").FullName;
+
+    public static TheoryData<string, int> Matrix
+    {
+        get
+        {
+            TheoryData<string, int> cases = new() { { "translator", 4 }, { "interpreter", 1 } };
+            if (Environment.GetEnvironmentVariable(Switch) == "1")
+            {
+                cases.Add("translator", 1);
+                cases.Add("interpreter", 4);
+                if (KvmHost.IsWorthIt(out _))
+                {
+                    cases.Add("kvm", 1);
+                    cases.Add("kvm", 4);
+                }
+            }
+
+            return cases;
+        }
+    }
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    [Theory]
+    [MemberData(nameof(Matrix))]
+    public async Task A_guest_has_all_that_it_needs_from_its_hypervisor(string accelerator, int processors)
+    {
+        Assert.SkipUnless((Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(d => File.Exists(Path.Combine(d, "passt"))), "'passt' is not installed (package passt).");
+        string disk = MakeDisk("disk.raw", 16 << 20);
+        using GuestMachine guest = GuestMachine.StartDebian(
+            accelerator,
+            processors,
+            GuestHardware.Disk | GuestHardware.Network | GuestHardware.Balloon | GuestHardware.HyperV,
+            s => s with
+            {
+                Personality = PersonalityKind.HyperV,
+                Generation = 2,
+                Disks = [new DiskSettings { Path = disk }],
+                Networks = [new NetworkSettings()],
+                Balloon = new BalloonSettings(),
+                OnReboot = RebootAction.Restart,
+            });
+        guest.ExpectPrompt();
+        string messages = guest.Run("dmesg; dmesg -n 1");
+        Assert.Contains("Hypervisor detected: Microsoft Hyper-V", messages, StringComparison.Ordinal);
+        Assert.Contains("Using NULL legacy PIC", messages, StringComparison.Ordinal);
+        Assert.Contains("Vmbus version:5.3", messages, StringComparison.Ordinal);
+        Assert.Equal(processors.ToString(CultureInfo.InvariantCulture), guest.Run("nproc"));
+        CheckHardware(guest);
+        CheckClock(guest);
+        CheckDisk(guest);
+        await CheckNetworkAsync(guest);
+        CheckComingAndGoing(guest);
+        IReadOnlyList<string> complaints = KernelComplaints.Find(guest.Run("dmesg"));
+
+        // It goes on under another accelerator, with its files, its clock, its disk and its services.
+        string sum = guest.Run("dd if=/dev/sda bs=64k count=32 2>/dev/null | sha256sum; echo kept >/tmp/file");
+        guest.GoOn(Path.Combine(_directory, "saved"), accelerator == "translator" ? "interpreter" : "translator");
+        Assert.Equal("kept", guest.Run("cat /tmp/file"));
+        Assert.Equal(sum, guest.Run("echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/sda bs=64k count=32 2>/dev/null | sha256sum"));
+        CheckClock(guest);
+        CheckDisk(guest);
+
+        // It starts again, by ACPI's reset register, and stops when it is asked to, by the shutdown service.
+        guest.Type("reboot\r");
+        guest.Expect("Linux version");
+        guest.ExpectPrompt();
+        Assert.Equal("gone", guest.Run("cat /tmp/file 2>/dev/null || echo gone"));
+        CheckHardware(guest);
+        complaints = [.. complaints, .. KernelComplaints.Find(guest.Run("dmesg"))];
+        Until(guest, () => guest.Machine.Guest?.IsAlive == true, "The guest does not answer its heartbeat.");
+        guest.Machine.PressPowerButton();
+        Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
+        Assert.True(complaints.Count == 0, $"The kernel complains:\n{string.Join('\n', complaints)}");
+    }
+
+    // No PCI, no 8259, no interval timer, no event timer and no i8042; the console's interrupt comes by the I/O APIC.
+    private static void CheckHardware(GuestMachine guest)
+    {
+        Assert.Equal("0", guest.Run("ls /sys/bus/pci/devices 2>/dev/null | wc -l"));
+        Assert.Equal("", guest.Run("ls -d /sys/devices/pci* /sys/firmware/acpi/tables/MCFG /sys/firmware/acpi/tables/HPET 2>/dev/null"));
+        Assert.Equal("", guest.Run("grep -E 'XT-PIC|timer$|i8042|hpet' /proc/interrupts"));
+        Assert.Equal("", guest.Run("ls /sys/bus/serio/devices 2>/dev/null"));
+        Assert.Contains("ttyS0", guest.Run("grep 'IO-APIC *4-edge' /proc/interrupts"), StringComparison.Ordinal);
+        Assert.Contains("acpi", guest.Run("grep 'IO-APIC *9-fasteoi' /proc/interrupts"), StringComparison.Ordinal);
+        Assert.Equal("6", guest.Run("(cd /sys/bus/acpi/devices && ls -d ACPI0004:00 MSFT1000:00 MSFT1002:00 PNP0501:00 PNP0501:01 PNP0B00:00 | wc -l)"));
+    }
+
+    // The reference time page and synthetic timers, with the frequency that the hypervisor tells: there is nothing to measure it with.
+    private static void CheckClock(GuestMachine guest)
+    {
+        const string Source = "/sys/devices/system/clocksource/clocksource0";
+        Assert.Contains("hyperv_clocksource_tsc_page", guest.Run($"cat {Source}/available_clocksource"), StringComparison.Ordinal);
+        Assert.Equal("hyperv_clocksource_tsc_page", guest.Run($"echo hyperv_clocksource_tsc_page >{Source}/current_clocksource; cat {Source}/current_clocksource"));
+        Assert.Equal("0", guest.Run("awk '/Local timer interrupts/ { n = 0; for (i = 2; i <= NF; i++) n += $i + 0; print n }' /proc/interrupts"));
+        Assert.NotEqual("0", guest.Run("awk '/stimer0 interrupts/ { n = 0; for (i = 2; i <= NF; i++) n += $i + 0; print n }' /proc/interrupts"));
+
+        // The day comes from the real-time clock, and from the time service.
+        Assert.Matches("^-?[0-5]$", guest.Run(string.Create(CultureInfo.InvariantCulture, $"echo $(($(date +%s) - {DateTimeOffset.UtcNow.ToUnixTimeSeconds()}))")));
+    }
+
+    private static void CheckDisk(GuestMachine guest)
+    {
+        Assert.NotEqual("", guest.Run("ls -d /sys/bus/vmbus/drivers/hv_storvsc/*-*-*-*-*"));
+        guest.Run("dd if=/dev/urandom of=/tmp/piece bs=64k count=32 2>/dev/null; dd if=/tmp/piece of=/dev/sda bs=64k oflag=direct conv=notrunc 2>/dev/null; sync");
+        Assert.Equal("same", guest.Run("dd if=/dev/sda of=/tmp/again bs=64k count=32 iflag=direct 2>/dev/null; cmp /tmp/piece /tmp/again && echo same"));
+    }
+
+    private static async Task CheckNetworkAsync(GuestMachine guest)
+    {
+        Assert.Contains("hv_netvsc", guest.Run("readlink /sys/class/net/eth0/device/driver"), StringComparison.Ordinal);
+        byte[] content = RandomNumberGenerator.GetBytes(1 << 20);
+        using TcpListener listener = new(IPAddress.Loopback, 0);
+        listener.Start();
+        Task serving = ContentServer.ServeAsync(listener, content);
+        string fetch = string.Create(CultureInfo.InvariantCulture, $"wget -q -O - http://$(ip route | awk '/^default/{{print $3}}'):{((IPEndPoint)listener.LocalEndpoint).Port}/ | sha256sum");
+        Assert.StartsWith(Convert.ToHexStringLower(SHA256.HashData(content)), guest.Run(fetch), StringComparison.Ordinal);
+        listener.Stop();
+        await serving;
+    }
+
+    private void CheckComingAndGoing(GuestMachine guest)
+    {
+        string second = MakeDisk("second.raw", 4 << 20);
+        Assert.Equal("disk1", guest.Machine.AttachDisk(new DiskSettings { Path = second }));
+        Until(guest, () => guest.Run("ls /sys/block").Contains("sdb", StringComparison.Ordinal), "The guest does not find the disk.");
+        guest.Run("echo here | dd of=/dev/sdb bs=512 conv=sync,fsync 2>/dev/null");
+        Assert.True(guest.Machine.Detach("disk1", TimeSpan.FromMinutes(2)), "The guest does not give the disk up.");
+        Until(guest, () => !guest.Run("ls /sys/block").Contains("sdb", StringComparison.Ordinal), "The guest keeps the disk.");
+        Assert.Equal("here\n"u8.ToArray(), File.ReadAllBytes(second)[..5]);
+    }
+
+    private string MakeDisk(string name, int length)
+    {
+        string path = Path.Combine(_directory, name);
+        File.WriteAllBytes(path, new byte[length]);
+        return path;
+    }
+
+    private static void Until(GuestMachine guest, Func<bool> condition, string complaint)
+    {
+        bool met = condition();
+        for (int i = 0; i < 100 && !met; i++)
+        {
+            guest.Run("sleep 0.1");
+            met = condition();
+        }
+
+        Assert.True(met, $"{complaint}\n{guest.Run("dmesg | tail -n 20")}");
+    }
+}
