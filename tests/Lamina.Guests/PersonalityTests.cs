@@ -66,6 +66,8 @@ public sealed class PersonalityTests : IDisposable
             Until(guest, () => !guest.Run("ls /sys/block").Contains("sdb", StringComparison.Ordinal), "The guest keeps the disk.");
             File.Delete(second);
 
+            CheckCardComingAndGoing(guest, "hv_netvsc");
+
             // Memory goes to the host and comes back.
             MemoryBalloon balloon = guest.Machine.Balloon!;
             balloon.Target = 32 << 20;

@@ -250,7 +250,10 @@ internal sealed class VmBusGuest : IDisposable
     public void Signal() => Signal(1);
 
     /// <summary>Signals a channel.</summary>
-    public void Signal(uint channel) => Assert.True(_port.TrySignalEvent(0x1_0000 + channel));
+    public void Signal(uint channel) => Assert.True(TrySignal(channel));
+
+    /// <summary>Signals a channel that there may be.</summary>
+    public bool TrySignal(uint channel) => _port.TrySignalEvent(0x1_0000 + channel);
 
     /// <summary>Puts a packet at the start of another ring, and signals its channel.</summary>
     public void PutFirst(uint channel, ulong ring, ulong transaction, byte[] payload)
