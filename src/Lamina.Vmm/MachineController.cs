@@ -73,7 +73,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         _settings = settings;
         try
         {
-            MachineLayout layout = new(settings.MemorySize);
+            MachineLayout layout = new(settings.StartMemorySize ?? settings.MemorySize, settings.MemorySize - (settings.StartMemorySize ?? settings.MemorySize));
             MachineSnapshot? snapshot = settings.Snapshot;
             _bootLoader = settings.Boot is { } boot ? Own(new BootLoader(boot, layout)) : null;
             _ram = Own(snapshot?.MapMemory() ?? SnapshotMemory.CreateEmpty(settings.MemorySize));
@@ -134,7 +134,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             }
 
             ulong pciWindowLength = 1UL << Math.Min(PciWindowBits, addressBits - 1);
-            ulong pciWindow = (layout.UpperMemoryEnd + pciWindowLength - 1) & ~(pciWindowLength - 1);
+            ulong pciWindow = (layout.End + pciWindowLength - 1) & ~(pciWindowLength - 1);
             _acpiConfiguration = new AcpiConfiguration
             {
                 ProcessorCount = settings.ProcessorCount,

@@ -287,7 +287,9 @@ internal sealed class ParavirtualCatalog : IDisposable
         }
 
         Services = new IntegrationServices(bus);
-        Balloon = new MemoryBalloon(new DynamicMemoryService(bus, memory, new HostReclaimer()), () => hypervisor.ReportedBytes) { Target = settings.Balloon?.Target ?? 0 };
+        ulong later = settings.MemorySize - (settings.StartMemorySize ?? settings.MemorySize);
+        DynamicMemoryService dynamicMemory = new(bus, memory, new HostReclaimer(), later == 0 ? null : memory.Regions[^1]);
+        Balloon = new MemoryBalloon(dynamicMemory, () => hypervisor.ReportedBytes) { Target = settings.Balloon?.Target ?? later };
         if (settings.Balloon is { ReportsFreePages: true })
         {
             hypervisor.TakeFreePages(new HostReclaimer());

@@ -47,6 +47,18 @@ internal sealed class VmBusGuest : IDisposable
 
     public void Dispose() => Host.Dispose();
 
+    /// <summary>Takes a bus without devices.</summary>
+    public void Rebuild() => _port = Bus = new VmBusController("vmbus", new CheckedLock(), Host.Ram.Memory, Hypervisor);
+
+    /// <summary>Resets the bus and its devices.</summary>
+    public void Reset()
+    {
+        foreach (IDevice device in GetRecords())
+        {
+            device.Reset();
+        }
+    }
+
     /// <summary>Stops the bus and saves it with its devices.</summary>
     public Dictionary<string, StateBag> Save()
     {
