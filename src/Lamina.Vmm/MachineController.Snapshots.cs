@@ -271,13 +271,14 @@ internal sealed partial class MachineController
 
     private SnapshotManifest Describe(List<StateRecord> records, SnapshotOptions options) => new()
     {
-        Format = options.Base == null && !options.IsCompressed ? SnapshotManifest.PlainFormat : SnapshotManifest.CurrentFormat,
+        Format = _settings.StartMemorySize != null ? SnapshotManifest.CurrentFormat : options.Base == null && !options.IsCompressed ? SnapshotManifest.PlainFormat : SnapshotManifest.LayeredFormat,
         Machine = MachineVersion.GetCurrent(_settings.Generation),
         Name = _settings.Name,
         UnixTime = _clock.UnixTime,
         MachineTime = _clock.Now,
         Accelerator = AcceleratorName,
         MemoryBytes = _settings.MemorySize,
+        StartMemoryBytes = _settings.StartMemorySize,
         Processors = _settings.ProcessorCount,
         CpuModel = _settings.CpuModel,
         Personality = _settings.Personality.ToString(),

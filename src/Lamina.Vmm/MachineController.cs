@@ -73,7 +73,8 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         _settings = settings;
         try
         {
-            MachineLayout layout = new(settings.MemorySize, hasConfigurationWindow: !settings.IsGeneration2);
+            MachineLayout layout = new(
+                settings.StartMemorySize ?? settings.MemorySize, settings.MemorySize - (settings.StartMemorySize ?? settings.MemorySize), hasConfigurationWindow: !settings.IsGeneration2);
             MachineSnapshot? snapshot = settings.Snapshot;
             _bootLoader = settings.Boot is { } boot ? Own(new BootLoader(boot, layout)) : null;
             if (settings.IsGeneration2 && _bootLoader is { Protocol: BootProtocol.Multiboot or BootProtocol.Rom } unsuited)
@@ -139,7 +140,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             }
 
             ulong pciWindowLength = 1UL << Math.Min(PciWindowBits, addressBits - 1);
-            ulong pciWindow = (layout.UpperMemoryEnd + pciWindowLength - 1) & ~(pciWindowLength - 1);
+            ulong pciWindow = (layout.End + pciWindowLength - 1) & ~(pciWindowLength - 1);
             _acpiConfiguration = CreateAcpi(settings, Devices, pciWindow, pciWindowLength);
             if (snapshot == null)
             {

@@ -24,6 +24,12 @@ public sealed record MachineSettings
     /// <summary>RAM in bytes: a multiple of 1 MiB.</summary>
     public ulong MemorySize { get; init; } = 512UL << 20;
 
+    /// <summary>
+    /// How much of <see cref="MemorySize"/> the guest has at the start, in bytes; null for all. The rest, a multiple of 128 MiB, counts as given back by <see cref="Balloon"/>, and a guest of Hyper-V gets it while it runs, when
+    /// the balloon's target says so.
+    /// </summary>
+    public ulong? StartMemorySize { get; init; }
+
     /// <summary>Virtual processors, 1 to <see cref="MaximumProcessorCount"/>.</summary>
     public int ProcessorCount { get; init; } = 1;
 

@@ -28,7 +28,10 @@ public sealed class MemoryBalloon : IBalloonObserver
         _reported = reported;
     }
 
-    /// <summary>Bytes that the guest is to give back, in whole pages of 4 KiB. A guest without a driver, or without so much to spare, does not.</summary>
+    /// <summary>
+    /// Bytes that the guest is to give back, in whole pages of 4 KiB. A guest without a driver, or without so much to spare, does not. What a machine has beside <see cref="MachineSettings.StartMemorySize"/> counts as given back, and
+    /// its guest gets it when this is less.
+    /// </summary>
     public ulong Target
     {
         get => _balloon?.Target ?? (ulong)_device!.TargetPages << PageShift;

@@ -1,5 +1,6 @@
 using Lamina.Boot;
 using Lamina.Boot.Cpu;
+using Lamina.Boot.Layout;
 using Lamina.Interop;
 using Lamina.Interop.Memory;
 using Lamina.Machine.Input;
@@ -337,6 +338,20 @@ public sealed class VirtualMachine : IDisposable
         if (hostSize != 0 && size > hostSize)
         {
             throw new MachineConfigurationException($"A machine cannot have {Describe(size)} of memory here; the host has {hostSize / Mebibyte} MiB, swap included.");
+        }
+
+        if (settings.StartMemorySize is { } start)
+        {
+            if (settings.Personality != PersonalityKind.HyperV)
+            {
+                throw new MachineConfigurationException("Only a machine that shows Hyper-V can get more memory while it runs.");
+            }
+
+            if (start < MachineSettings.MinimumMemorySize || start >= size || start % Mebibyte != 0 || (size - start) % MachineLayout.HotAddUnit != 0)
+            {
+                throw new MachineConfigurationException(
+                    $"A machine of {Describe(size)} cannot start with {Describe(start)}; it is to be {MachineSettings.MinimumMemorySize / Mebibyte} MiB or more, in whole MiB, and the rest comes in pieces of {MachineLayout.HotAddUnit / Mebibyte} MiB.");
+            }
         }
 
         if (settings.ProcessorCount is < 1 or > MachineSettings.MaximumProcessorCount)

@@ -21,9 +21,23 @@ public sealed class HyperVSnapshotTests
         string fetch = string.Create(CultureInfo.InvariantCulture, $"wget -q -O - http://$(ip route | awk '/^default/{{print $3}}'):{((IPEndPoint)listener.LocalEndpoint).Port}/ | sha256sum");
 
         using WorkingGuest guest = new();
-        guest.Start("hyperv", "--balloon", "16M", "--net", "user");
+        guest.Start("hyperv", "--balloon", "16M", "--max-memory", "384M", "--net", "user");
         Assert.StartsWith(digest, guest.Execute(WorkingGuest.Saved, fetch), StringComparison.Ordinal);
+
+        // A card that came while it ran goes on with it.
+        const string Ask = "ip link set eth1 up; udhcpc -i eth1 -s /bin/true -t 10 -T 1 -n -q >/dev/null 2>&1; echo $?";
+        guest.Run("device", "add", WorkingGuest.Saved, "--net", "user");
+        Assert.Equal("0\n", guest.Execute(WorkingGuest.Saved, $"until [ -e /sys/class/net/eth1 ]; do sleep 0.1; done; {Ask}"));
+
+        // And so does memory that it got.
+        const string Total = "awk '/MemTotal/ { exit !($2 > 300 * 1024) }' /proc/meminfo";
+        guest.Run("memory", WorkingGuest.Saved, "384M");
+        guest.Execute(WorkingGuest.Saved, $"until {Total}; do sleep 0.1; done");
         guest.SaveAndRestore();
+        guest.Execute(WorkingGuest.Restored, Total);
+        Assert.Equal("0\n", guest.Execute(WorkingGuest.Restored, Ask));
+        guest.Run("device", "remove", WorkingGuest.Restored, "net1");
+        Assert.Equal("lost\n", guest.Execute(WorkingGuest.Restored, "[ -e /sys/class/net/eth1 ] || echo lost"));
         Assert.StartsWith(digest, guest.Execute(WorkingGuest.Restored, fetch), StringComparison.Ordinal);
         Assert.Contains("Hypervisor detected: Microsoft Hyper-V", guest.Execute(WorkingGuest.Restored, "dmesg"), StringComparison.Ordinal);
         Assert.DoesNotContain("soft lockup", guest.Execute(WorkingGuest.Restored, "dmesg"), StringComparison.Ordinal);

@@ -66,6 +66,8 @@ public sealed class PersonalityTests : IDisposable
             Until(guest, () => !guest.Run("ls /sys/block").Contains("sdb", StringComparison.Ordinal), "The guest keeps the disk.");
             File.Delete(second);
 
+            CheckCardComingAndGoing(guest, "hv_netvsc");
+
             // Memory goes to the host and comes back.
             MemoryBalloon balloon = guest.Machine.Balloon!;
             balloon.Target = 32 << 20;
@@ -86,6 +88,47 @@ public sealed class PersonalityTests : IDisposable
             Assert.Matches("^-?[0-5]$", guest.Run(string.Create(CultureInfo.InvariantCulture, $"echo $(($(date +%s) - {DateTimeOffset.UtcNow.ToUnixTimeSeconds()}))")));
         },
         end: static guest => guest.Machine.PressPowerButton());
+    }
+
+    [Fact]
+    public void Under_HyperV_a_guest_gets_memory_while_it_runs_and_gives_it_back()
+    {
+        const ulong Start = 256 << 20;
+        const ulong All = 512 << 20;
+        string directory = _disk + ".saved";
+        using GuestMachine guest = GuestMachine.StartDebian(
+            "translator",
+            1,
+            GuestHardware.HyperV | GuestHardware.Balloon | GuestHardware.HotAdd,
+            static s => s with { Personality = PersonalityKind.HyperV, MemorySize = All, StartMemorySize = Start });
+        guest.ExpectPrompt();
+        Assert.Equal(All - Start, guest.Machine.Balloon!.Size);
+        int before = ReadTotal(guest);
+        Assert.InRange(before, 128, 256);
+        guest.Machine.Balloon.Target = 0;
+        Until(guest, () => guest.Machine.Balloon.Size == 0, "The guest does not get its memory.");
+        Assert.InRange(ReadTotal(guest) - before, 240, 256);
+
+        // It is memory, also in the machine that goes on from a snapshot.
+        guest.Run("mkdir /more; mount -t tmpfs -o size=300m more /more; dd if=/dev/urandom of=/more/data bs=1M count=240 2>/dev/null");
+        string sum = guest.Run("sha256sum </more/data").Split(' ')[0];
+        try
+        {
+            guest.GoOn(directory, "translator");
+            Assert.Equal(sum, guest.Run("sha256sum </more/data").Split(' ')[0]);
+            guest.Run("umount /more");
+            guest.Machine.Balloon!.Target = 100 << 20;
+            Until(guest, () => guest.Machine.Balloon.Size == 100 << 20, "The guest gives nothing of it back.");
+            guest.Machine.Balloon.Target = 0;
+            Until(guest, () => guest.Machine.Balloon.Size == 0, "The guest does not take it again.");
+            IReadOnlyList<string> complaints = KernelComplaints.Find(guest.Run("dmesg"));
+            Assert.True(complaints.Count == 0, $"The kernel complains:\n{string.Join('\n', complaints)}");
+        }
+        finally
+        {
+            guest.Dispose();
+            Directory.Delete(directory, recursive: true);
+        }
     }
 
     [Fact]
@@ -189,6 +232,9 @@ public sealed class PersonalityTests : IDisposable
 
         return (double)count / (screen.Width * screen.Height);
     }
+
+    // MiB that the guest's kernel counts.
+    private static int ReadTotal(GuestMachine guest) => int.Parse(guest.Run("awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo"), CultureInfo.InvariantCulture);
 
     private void CheckComingAndGoing(GuestMachine guest, string name, bool isAsked = false)
     {

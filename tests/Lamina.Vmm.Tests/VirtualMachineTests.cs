@@ -177,6 +177,16 @@ public sealed class VirtualMachineTests
     }
 
     [Theory]
+    [InlineData(PersonalityKind.Xen, 128UL << 20, "Only a machine that shows Hyper-V")]
+    [InlineData(PersonalityKind.HyperV, 256UL << 20, "cannot start with 256 MiB")]
+    [InlineData(PersonalityKind.HyperV, 2UL << 20, "cannot start with 2 MiB")]
+    [InlineData(PersonalityKind.HyperV, 64UL << 20, "in pieces of 128 MiB")]
+    public void MemoryThatComesLaterIsCheckedBeforeAnythingIsMade(PersonalityKind personality, ulong start, string reason)
+    {
+        Refuse(TestMachine.Settings(_ => TestMachine.Halted) with { Personality = personality, MemorySize = 256UL << 20, StartMemorySize = start }, reason);
+    }
+
+    [Theory]
     [InlineData(0)]
     [InlineData(-1)]
     [InlineData(65)]

@@ -4,7 +4,7 @@ namespace Lamina.Boot.Layout;
 
 /// <summary>
 /// Where the RAM of a PC is, for a given size: from 0 with a hole for VGA, up to the PCI windows below 4 GiB, and the rest from 4 GiB on. The offset of a page in the
-/// backing memory is its address below the PCI hole, and its address less the hole above it.
+/// backing memory is its address below the PCI hole, and its address less the hole above it. RAM that is added while the machine runs lies behind all other, in both, and the guest is not told of it.
 /// </summary>
 public sealed class MachineLayout
 {
@@ -29,17 +29,24 @@ public sealed class MachineLayout
     /// <summary>Where the rest of RAM goes.</summary>
     public const ulong UpperMemoryStart = 0x1_0000_0000;
 
+    /// <summary>What is added while the machine runs begins at a multiple of this, and comes in pieces of this: 128 MiB, a block of memory of Linux's on x86.</summary>
+    public const ulong HotAddUnit = 128UL << 20;
+
     /// <summary>Lays out <paramref name="memorySize"/> bytes of RAM.</summary>
-    /// <param name="memorySize">RAM in bytes.</param>
+    /// <param name="memorySize">What there is at the start, in bytes.</param>
+    /// <param name="hotAddLength">What may be added later, in bytes.</param>
     /// <param name="hasConfigurationWindow">Whether there is a PCI configuration window, which the guest is told to keep clear of. Its place stays free of RAM without one.</param>
-    /// <exception cref="ArgumentOutOfRangeException">Not a multiple of 1 MiB, or less than 2 MiB.</exception>
-    public MachineLayout(ulong memorySize, bool hasConfigurationWindow = true)
+    /// <exception cref="ArgumentOutOfRangeException">Not a multiple of 1 MiB, or less than 2 MiB; or what may be added is not a multiple of <see cref="HotAddUnit"/>.</exception>
+    public MachineLayout(ulong memorySize, ulong hotAddLength = 0, bool hasConfigurationWindow = true)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(memorySize, 2 * HighMemoryStart);
         ArgumentOutOfRangeException.ThrowIfNotEqual(memorySize % HighMemoryStart, 0UL);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(hotAddLength % HotAddUnit, 0UL);
         MemorySize = memorySize;
         LowMemoryEnd = Math.Min(memorySize, LowMemoryLimit);
         UpperMemoryEnd = memorySize > LowMemoryLimit ? UpperMemoryStart + (memorySize - LowMemoryLimit) : UpperMemoryStart;
+        HotAddStart = (UpperMemoryEnd + HotAddUnit - 1) & ~(HotAddUnit - 1);
+        HotAddLength = hotAddLength;
 
         List<MemoryRange> map =
         [
@@ -61,28 +68,48 @@ public sealed class MachineLayout
         MemoryMap = map;
     }
 
-    /// <summary>Bytes of RAM, the VGA hole's included.</summary>
+    /// <summary>Bytes of RAM at the start, the VGA hole's included.</summary>
     public ulong MemorySize { get; }
 
     /// <summary>The address after the RAM below 4 GiB.</summary>
     public ulong LowMemoryEnd { get; }
 
-    /// <summary>The address after all RAM, at least 4 GiB.</summary>
+    /// <summary>The address after all RAM of the start, at least 4 GiB.</summary>
     public ulong UpperMemoryEnd { get; }
 
     /// <summary>Bytes of RAM from 4 GiB on.</summary>
     public ulong UpperMemoryLength => UpperMemoryEnd - UpperMemoryStart;
 
+    /// <summary>Where RAM begins that may be added.</summary>
+    public ulong HotAddStart { get; }
+
+    /// <summary>Bytes of it.</summary>
+    public ulong HotAddLength { get; }
+
+    /// <summary>The address after all RAM that there can be.</summary>
+    public ulong End => HotAddLength == 0 ? UpperMemoryEnd : HotAddStart + HotAddLength;
+
     /// <summary>What the guest is told, by ascending address.</summary>
     public IReadOnlyList<MemoryRange> MemoryMap { get; }
 
-    /// <summary>The regions of RAM over one host mapping of <see cref="MemorySize"/> bytes.</summary>
+    /// <summary>The regions of RAM over one host mapping of <see cref="MemorySize"/> and <see cref="HotAddLength"/> bytes.</summary>
     public GuestMemoryRegion[] CreateRegions(nint hostAddress)
     {
-        GuestMemoryRegion conventional = new(0, VgaStart, hostAddress);
-        GuestMemoryRegion low = new(FirmwareStart, LowMemoryEnd - FirmwareStart, hostAddress + (nint)FirmwareStart);
-        return UpperMemoryLength == 0
-            ? [conventional, low]
-            : [conventional, low, new GuestMemoryRegion(UpperMemoryStart, UpperMemoryLength, unchecked(hostAddress + (nint)LowMemoryLimit))];
+        List<GuestMemoryRegion> regions =
+        [
+            new(0, VgaStart, hostAddress),
+            new(FirmwareStart, LowMemoryEnd - FirmwareStart, hostAddress + (nint)FirmwareStart),
+        ];
+        if (UpperMemoryLength != 0)
+        {
+            regions.Add(new GuestMemoryRegion(UpperMemoryStart, UpperMemoryLength, unchecked(hostAddress + (nint)LowMemoryLimit)));
+        }
+
+        if (HotAddLength != 0)
+        {
+            regions.Add(new GuestMemoryRegion(HotAddStart, HotAddLength, unchecked(hostAddress + (nint)MemorySize)));
+        }
+
+        return [.. regions];
     }
 }

@@ -10,33 +10,36 @@ internal static class MemorySize
     private static readonly string[] Units = ["", "K", "M", "G", "T"];
 
     /// <summary>Parses the size of a machine's RAM.</summary>
+    /// <param name="text">The size.</param>
+    /// <param name="hostMemory">What the host has; 0 if that is not known.</param>
+    /// <param name="option">The option that has it.</param>
     /// <exception cref="LaminaException">It is no size, or no machine can have it here.</exception>
-    public static ulong ParseMachineMemory(string text, ulong hostMemory)
+    public static ulong ParseMachineMemory(string text, ulong hostMemory, string option = "--memory")
     {
         if (!TryParse(text, out ulong bytes, out bool hasUnit))
         {
-            throw new LaminaException($"--memory '{text}' is not a size. Write a number and a unit, such as 512M, 1G or 2GiB.");
+            throw new LaminaException($"{option} '{text}' is not a size. Write a number and a unit, such as 512M, 1G or 2GiB.");
         }
 
         if (!hasUnit)
         {
-            throw new LaminaException($"--memory '{text}' has no unit. Did you mean '{text}M'? Units are K, M, G and T.");
+            throw new LaminaException($"{option} '{text}' has no unit. Did you mean '{text}M'? Units are K, M, G and T.");
         }
 
         if (bytes < MachineSettings.MinimumMemorySize || bytes > MachineSettings.MaximumMemorySize)
         {
             throw new LaminaException(
-                $"--memory '{text}' is out of range: a machine has {Format(MachineSettings.MinimumMemorySize)} to {Format(MachineSettings.MaximumMemorySize)}.");
+                $"{option} '{text}' is out of range: a machine has {Format(MachineSettings.MinimumMemorySize)} to {Format(MachineSettings.MaximumMemorySize)}.");
         }
 
         if (bytes % Mebibyte != 0)
         {
-            throw new LaminaException($"--memory '{text}' is not a whole number of MiB. Did you mean '{Math.Max(1, (bytes + (Mebibyte / 2)) / Mebibyte)}M'?");
+            throw new LaminaException($"{option} '{text}' is not a whole number of MiB. Did you mean '{Math.Max(1, (bytes + (Mebibyte / 2)) / Mebibyte)}M'?");
         }
 
         if (hostMemory != 0 && bytes > hostMemory)
         {
-            throw new LaminaException($"--memory '{text}' is more than this host has ({Format(hostMemory)}).");
+            throw new LaminaException($"{option} '{text}' is more than this host has ({Format(hostMemory)}).");
         }
 
         return bytes;

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Lamina.Boot.Cpu;
+using Lamina.Boot.Layout;
 using Lamina.Cli.Control;
 using Lamina.Cli.Images;
 using Lamina.Kvm;
@@ -24,6 +25,7 @@ internal sealed class RunCommandSyntax
     private readonly Option<string> _initrd = new("--initrd") { HelpName = "FILE", Description = "Initial RAM disk for the kernel given with --kernel." };
     private readonly Option<string> _append = new("--append") { HelpName = "TEXT", Description = "Add TEXT to the kernel's command line." };
     private readonly Option<string> _memory = new("--memory", "-m") { HelpName = "SIZE", Description = "RAM, such as 512M or 2G. [default: 512M]" };
+    private readonly Option<string> _maximumMemory = new("--max-memory") { HelpName = "SIZE", Description = "RAM that the guest can get while it runs, by 'lamina memory', for --personality hyperv: that of the start, and pieces of 128M." };
     private readonly Option<string> _cpus = new("--cpus") { HelpName = "N", Description = "Virtual processors, 1 to 64. [default: 1]" };
     private readonly Option<string> _accel = new("--accel") { HelpName = "NAME", Description = "auto, kvm, translator or interpreter. [default: auto, the fastest here]" };
     private readonly Option<string> _irqchip = new("--kernel-irqchip") { HelpName = "WHICH", Description = "Interrupt controllers in KVM: on, split (the local APICs), off or auto. [default: auto]" };
@@ -62,7 +64,7 @@ internal sealed class RunCommandSyntax
     {
         Command = new Command("run", "Boot a virtual machine on this terminal.")
         {
-            _kernel, _initrd, _append, _memory, _cpus, _accel, _irqchip, _kvmClock, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _strictCode, _cpu, _serial, _name, _onReboot, _verbose, _image,
+            _kernel, _initrd, _append, _memory, _maximumMemory, _cpus, _accel, _irqchip, _kvmClock, _lockstep, _lockstepAll, _perfMap, _dumpBlocks, _strictCode, _cpu, _serial, _name, _onReboot, _verbose, _image,
             _disk, _net, _publish, _share, _vsock, _console, _balloon, _virtio, _personality, _generation, _screen, _persist, _userData, _sandbox, _sandboxProbe, _testDevices, _detach, _worker,
         };
     }
@@ -112,12 +114,14 @@ internal sealed class RunCommandSyntax
             Verbose = result.GetValue(_verbose),
         };
         GenerationArgument.Check(options, result.GetValue(_virtio) != null);
+        ulong memory = result.GetValue(_memory) is { } size ? MemorySize.ParseMachineMemory(size, hostMemory) : options.MemorySize;
         return options with
         {
             KvmControllers = PersonalityArgument.CheckControllers(personality, ReadControllers(result.GetValue(_irqchip), options.Accelerator), ReadClock(result, options.Accelerator)),
             KvmClock = ReadClock(result, options.Accelerator),
             Inspection = ReadInspection(result, options.Accelerator),
-            MemorySize = result.GetValue(_memory) is { } memory ? MemorySize.ParseMachineMemory(memory, hostMemory) : options.MemorySize,
+            MemorySize = memory,
+            MaximumMemory = result.GetValue(_maximumMemory) is { } maximum ? ReadMaximumMemory(maximum, memory, personality, hostMemory) : null,
             ProcessorCount = result.GetValue(_cpus) is { } cpus ? ReadProcessorCount(cpus) : options.ProcessorCount,
         };
     }
@@ -212,6 +216,23 @@ internal sealed class RunCommandSyntax
         return MemorySize.TryParse(text, out ulong bytes, out bool hasUnit) && (hasUnit || bytes == 0)
             ? bytes
             : throw new LaminaException($"--balloon '{text}' is not a size. Write a number and a unit, such as 256M, or 0.");
+    }
+
+    private static ulong? ReadMaximumMemory(string text, ulong memory, PersonalityKind personality, ulong hostMemory)
+    {
+        ulong maximum = MemorySize.ParseMachineMemory(text, hostMemory, "--max-memory");
+        if (personality != PersonalityKind.HyperV)
+        {
+            throw new LaminaException($"--max-memory '{text}' is for guests of Hyper-V, whose drivers take more memory while they run. Add --personality hyperv.");
+        }
+
+        if (maximum < memory || (maximum - memory) % MachineLayout.HotAddUnit != 0)
+        {
+            ulong rest = maximum < memory ? 0 : (maximum - memory + MachineLayout.HotAddUnit - 1) / MachineLayout.HotAddUnit * MachineLayout.HotAddUnit;
+            throw new LaminaException($"--max-memory '{text}' is not what the machine has at the start ({MemorySize.Format(memory)}) and pieces of 128M. Did you mean '{(memory + rest) >> 20}M'?");
+        }
+
+        return maximum == memory ? null : maximum;
     }
 
     private static int ReadProcessorCount(string text)

@@ -24,6 +24,9 @@ internal sealed record RunOptions
     /// <summary>RAM in bytes.</summary>
     public ulong MemorySize { get; init; } = 512UL << 20;
 
+    /// <summary>RAM that the guest can get while it runs, that of the start included, in bytes; null for no more than that.</summary>
+    public ulong? MaximumMemory { get; init; }
+
     /// <summary>Virtual processors.</summary>
     public int ProcessorCount { get; init; } = 1;
 

@@ -39,4 +39,7 @@ internal enum GuestHardware
 
     /// <summary>A screen, with a keyboard and a mouse.</summary>
     Screen = 1024,
+
+    /// <summary>Memory that comes while it runs.</summary>
+    HotAdd = 2048,
 }

@@ -11,7 +11,7 @@ using Lamina.Management.Protocol;
 
 namespace Lamina.Cli.Lifecycle;
 
-/// <summary>The commands for machines that run: <c>ps</c>, <c>status</c>, <c>stats</c>, <c>pause</c>, <c>resume</c>, <c>wake</c>, <c>reboot</c>, <c>reset</c>, <c>stop</c>, <c>kill</c>, <c>console</c> and <c>logs</c>.</summary>
+/// <summary>The commands for machines that run: <c>ps</c>, <c>status</c>, <c>stats</c>, <c>pause</c>, <c>resume</c>, <c>wake</c>, <c>reboot</c>, <c>reset</c>, <c>memory</c>, <c>stop</c>, <c>kill</c>, <c>console</c> and <c>logs</c>.</summary>
 internal sealed class LifecycleCommands
 {
     private static readonly TimeSpan StatusTimeout = TimeSpan.FromSeconds(3);
@@ -24,6 +24,7 @@ internal sealed class LifecycleCommands
     private readonly Option<string> _timeout = new("--timeout", "-t") { HelpName = "SECONDS", Description = "How long the guest has to switch itself off. [default: 30]" };
     private readonly Option<bool> _noForce = new("--no-force") { Description = "Leave a guest that does not switch itself off in time running." };
     private readonly Option<bool> _follow = new("--follow", "-f") { Description = "Go on with what the console will show." };
+    private readonly Argument<string> _size = new("SIZE") { Description = "The memory, such as 1G. The guest gives the rest back, and gets more up to --max-memory." };
     private readonly Argument<string> _directory = new("DIR") { Description = "The directory, which is made." };
     private readonly Option<string> _base = new("--base") { HelpName = "DIR0", Description = "Save only what has changed since this snapshot, the machine's last one, which is needed to restore it." };
     private readonly Option<bool> _askGuest = new("--ask-guest") { Description = "Have the guest suspend itself before, and go on afterwards. Guests of Xen alone know how." };
@@ -43,6 +44,7 @@ internal sealed class LifecycleCommands
         Add(new Command("wake", "Wake a machine whose guest has suspended itself to RAM.") { _name }, r => Ask(r, ControlVerbs.Wake));
         Add(new Command("reboot", "Ask a machine's guest to start again.") { _name }, r => Ask(r, ControlVerbs.Reboot));
         Add(new Command("reset", "Press a machine's reset button.") { _name }, r => Ask(r, ControlVerbs.Reset));
+        Add(new Command("memory", "Say how much memory a machine's guest is to have.") { _name, _size }, SetMemory);
         Add(new Command("stop", "Press a machine's power button, and end it if that does not help.") { _name, _timeout, _noForce }, Stop);
         Add(new Command("kill", "End a machine at once.") { _name }, Kill);
         Add(new Command("console", "Sit down at a machine's console. Ctrl-A d leaves it.") { _name }, Attach);
@@ -132,6 +134,15 @@ internal sealed class LifecycleCommands
         {
             MachineReport.Write(_output, statistics);
         }
+    }
+
+    private void SetMemory(ParseResult result)
+    {
+        string text = result.GetValue(_size)!;
+        MemoryArguments arguments = MemorySize.TryParse(text, out ulong bytes, out bool hasUnit) && hasUnit
+            ? new MemoryArguments { Bytes = bytes }
+            : throw new LaminaException($"'{text}' is not a size. Write a number and a unit, such as 512M or 2G.");
+        MachineCall.Run(MachineDirectory.Open(), result.GetValue(_name)!, c => c.Call(ControlVerbs.Memory, arguments, ControlJson.Default.MemoryArguments, ControlJson.Default.BalloonStatistics));
     }
 
     private void Resume(ParseResult result)

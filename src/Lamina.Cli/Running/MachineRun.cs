@@ -54,7 +54,7 @@ internal sealed class MachineRun(RunOptions options)
     private GuestHardware Hardware =>
         (_disks.Count > 0 ? GuestHardware.Disk : 0) | (_networks.Count > 0 ? GuestHardware.Network : 0)
         | (options.Shares.Count > 0 ? GuestHardware.Share : 0) | (_sockets != null ? GuestHardware.Socket : 0)
-        | (options.UsesVirtioConsole ? GuestHardware.Console : 0) | (options.Balloon != null ? GuestHardware.Balloon : 0)
+        | (options.UsesVirtioConsole ? GuestHardware.Console : 0) | (options.Balloon != null ? GuestHardware.Balloon : 0) | (options.MaximumMemory != null ? GuestHardware.Balloon | GuestHardware.HotAdd : 0)
         | options.Personality switch
         {
             PersonalityKind.VMware => GuestHardware.VMware,
@@ -411,7 +411,8 @@ internal sealed class MachineRun(RunOptions options)
         return new MachineSettings
         {
             Name = name,
-            MemorySize = options.MemorySize,
+            MemorySize = options.MaximumMemory ?? options.MemorySize,
+            StartMemorySize = options.MaximumMemory == null ? null : options.MemorySize,
             ProcessorCount = options.ProcessorCount,
             CpuModel = options.CpuModel,
             Accelerator = AcceleratorCatalog.Create(options.Accelerator, translator, new KvmOptions { Controllers = options.KvmControllers, Clock = options.KvmClock }),
@@ -422,7 +423,8 @@ internal sealed class MachineRun(RunOptions options)
             Networks = _networks,
             Shares = [.. options.Shares.Select((s, i) => new ShareSettings { Path = s.Folder, Tag = ShareArgument.GetTag(i), IsReadOnly = s.IsReadOnly })],
             Console = options.UsesVirtioConsole ? serial : null,
-            Balloon = options.Balloon is { } target ? new BalloonSettings { Target = target } : null,
+            Balloon = options.Balloon == null && options.MaximumMemory == null ? null
+                : new BalloonSettings { Target = (options.Balloon ?? 0) + ((options.MaximumMemory ?? options.MemorySize) - options.MemorySize) },
             Transport = options.Transport,
             Personality = options.Personality,
             Generation = options.Generation,

@@ -101,6 +101,19 @@ public sealed class LimitedNetwork : ILimited, ITimerTarget
         GC.KeepAlive(packet);
     }
 
+    /// <summary>Leaves the wire alone from now on, because it is to be closed. On the thread of the timers, when nobody sends or receives any more.</summary>
+    public void Close()
+    {
+        _gate.Enter();
+        foreach (LimitedLine line in _lines)
+        {
+            line.SenderWaits = line.WireWaits = false;
+        }
+
+        _gate.Exit();
+        _timer.Cancel();
+    }
+
     /// <inheritdoc/>
     public void OnTimer()
     {

@@ -23,6 +23,8 @@ namespace Lamina.Management.Protocol;
 [JsonSerializable(typeof(DetachArguments))]
 [JsonSerializable(typeof(ResizeDiskArguments))]
 [JsonSerializable(typeof(LimitArguments))]
+[JsonSerializable(typeof(MemoryArguments))]
+[JsonSerializable(typeof(BalloonStatistics))]
 [JsonSerializable(typeof(DeviceResult))]
 [JsonSerializable(typeof(DeviceResult[]))]
 [JsonSerializable(typeof(SnapshotArguments))]

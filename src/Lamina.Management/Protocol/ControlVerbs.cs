@@ -60,6 +60,9 @@ public static class ControlVerbs
     /// <summary>Changes the limits of a disk or a network card; takes <see cref="LimitArguments"/>, gives <see cref="DeviceResult"/>.</summary>
     public const string Limit = "limit";
 
+    /// <summary>Says how much memory the guest is to have; takes <see cref="MemoryArguments"/>, gives <see cref="BalloonStatistics"/>.</summary>
+    public const string Memory = "memory";
+
     /// <summary>Types on the guest's keyboard; takes <see cref="KeyArguments"/>.</summary>
     public const string Key = "key";
 

@@ -62,6 +62,7 @@ internal sealed class AttachedDevice(VirtioDevice device, IReadOnlyList<IDisposa
         if (!_closed)
         {
             _closed = true;
+            Network?.Close();
             foreach (IDisposable backend in backends)
             {
                 backend.Dispose();

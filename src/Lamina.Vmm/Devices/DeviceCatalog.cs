@@ -163,7 +163,7 @@ internal sealed class DeviceCatalog
                 Add(new ConnectionTestDevice(ConnectionTest, new MonitorLock(), hypervisor)).Map(ports);
             }
 
-            Add(new FirmwareConfiguration("fwcfg", new MonitorLock(), settings.MemorySize, settings.ProcessorCount)).Map(ports);
+            Add(new FirmwareConfiguration("fwcfg", new MonitorLock(), layout.MemorySize, settings.ProcessorCount)).Map(ports);
         }
     }
 

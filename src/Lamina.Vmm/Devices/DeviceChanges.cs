@@ -300,11 +300,6 @@ internal sealed class DeviceChanges : IHotPlugEvents
 
     private void CheckChangeable()
     {
-        if (Devices.Paravirtual != null)
-        {
-            throw new MachineConfigurationException("Of a machine that shows Hyper-V only disks can come and go.");
-        }
-
         if (!Devices.Virtio.CanChange)
         {
             throw new MachineConfigurationException("Devices can come and go on a PCI bus alone, and this machine's are memory-mapped.");

@@ -119,7 +119,7 @@ internal sealed class ParavirtualCatalog : IDisposable
 
         if (personality is HyperVPersonality hypervisor)
         {
-            AddVmBus(settings, hypervisor, memory, bus, user);
+            AddVmBus(settings, hypervisor, memory, bus, user, devices);
             return settings with { Disks = [], Networks = [], Balloon = null, Sockets = GetVirtioSockets(settings) };
         }
 
@@ -263,7 +263,7 @@ internal sealed class ParavirtualCatalog : IDisposable
         _devices.AddRange(ControlDomain.CreateDeviceStates());
     }
 
-    private void AddVmBus(MachineSettings settings, HyperVPersonality hypervisor, GuestMemory memory, PciBus? pci, UserDevices user)
+    private void AddVmBus(MachineSettings settings, HyperVPersonality hypervisor, GuestMemory memory, PciBus? pci, UserDevices user, DeviceCatalog devices)
     {
         if (settings.Disks.Count > StorageProvider.MaximumDisks || settings.Networks.Count > NetworkProvider.MaximumNetworks)
         {
@@ -279,14 +279,17 @@ internal sealed class ParavirtualCatalog : IDisposable
             storage.TryAdd(Check(disk, Places), disk.Limited, disk.Serial);
         }
 
+        VmBusNetworkPlaces networks = new(bus, memory, devices);
+        NetworkPlaces = networks;
         foreach (NetworkSettings card in settings.Networks)
         {
-            ParavirtualNetwork network = Connect(card, NetworkProvider.MaximumNetworks, maximumQueuePairs: 1);
-            _ = new NetworkProvider(bus, memory, network.Number, network.Limited.Lines[0], network.HardwareAddress);
+            networks.Add(Connect(card, networks.Count, networks.MaximumQueuePairs));
         }
 
         Services = new IntegrationServices(bus);
-        Balloon = new MemoryBalloon(new DynamicMemoryService(bus, memory, new HostReclaimer()), () => hypervisor.ReportedBytes) { Target = settings.Balloon?.Target ?? 0 };
+        ulong later = settings.MemorySize - (settings.StartMemorySize ?? settings.MemorySize);
+        DynamicMemoryService dynamicMemory = new(bus, memory, new HostReclaimer(), later == 0 ? null : memory.Regions[^1]);
+        Balloon = new MemoryBalloon(dynamicMemory, () => hypervisor.ReportedBytes) { Target = settings.Balloon?.Target ?? later };
         if (settings.Balloon is { ReportsFreePages: true })
         {
             hypervisor.TakeFreePages(new HostReclaimer());

@@ -48,6 +48,7 @@ internal sealed class ParavirtualNetwork : IRemovable
     /// <inheritdoc/>
     public void Dispose()
     {
+        Limited.Close();
         foreach (WireNetwork line in _lines)
         {
             line.Dispose();

@@ -303,6 +303,7 @@ public sealed class MachineSnapshot : IDisposable
 
         bool possible = manifest.Processors is >= 1 and <= MachineSettings.MaximumProcessorCount
             && manifest.MemoryBytes is >= MachineSettings.MinimumMemorySize and <= MachineSettings.MaximumMemorySize && manifest.MemoryBytes % (1 << 20) == 0
+            && (manifest.StartMemoryBytes is not { } start || (start >= MachineSettings.MinimumMemorySize && start < manifest.MemoryBytes && start % (1 << 20) == 0))
             && manifest.TscFrequency is >= 1_000_000 and <= 100_000_000_000
             && manifest.PhysicalAddressBits is >= 36 and <= 52
             && manifest.MachineTime < 1UL << 62

@@ -42,6 +42,7 @@ internal static class ManifestReader
             case "machineTime": manifest.MachineTime = reader.GetUInt64(); break;
             case "accelerator": manifest.Accelerator = reader.GetString()!; break;
             case "memoryBytes": manifest.MemoryBytes = reader.GetUInt64(); break;
+            case "startMemoryBytes": manifest.StartMemoryBytes = IsNull(ref reader) ? null : reader.GetUInt64(); break;
             case "processors": manifest.Processors = reader.GetInt32(); break;
             case "cpuModel": manifest.CpuModel = reader.GetString()!; break;
             case "personality": manifest.Personality = reader.GetString()!; break;

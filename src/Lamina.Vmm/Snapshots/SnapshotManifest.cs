@@ -6,8 +6,11 @@ public sealed record SnapshotManifest
     /// <summary>The format of snapshots that stand alone and are not compressed.</summary>
     public const int PlainFormat = 1;
 
-    /// <summary>The newest format: that of all others.</summary>
-    public const int CurrentFormat = 2;
+    /// <summary>The format of the others, of machines that have all their RAM from the start.</summary>
+    public const int LayeredFormat = 2;
+
+    /// <summary>The newest format: that of machines that get RAM while they run.</summary>
+    public const int CurrentFormat = 3;
 
     /// <summary>The format.</summary>
     public int Format { get; set; }
@@ -29,6 +32,9 @@ public sealed record SnapshotManifest
 
     /// <summary>RAM in bytes.</summary>
     public ulong MemoryBytes { get; set; }
+
+    /// <summary>How much of it there was at the start, in bytes; null for all.</summary>
+    public ulong? StartMemoryBytes { get; set; }
 
     /// <summary>Virtual processors.</summary>
     public int Processors { get; set; }

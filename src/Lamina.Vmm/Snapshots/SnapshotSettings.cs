@@ -42,6 +42,7 @@ public static class SnapshotSettings
             Name = manifest.Name,
             Accelerator = accelerator,
             MemorySize = manifest.MemoryBytes,
+            StartMemorySize = manifest.StartMemoryBytes,
             ProcessorCount = manifest.Processors,
             CpuModel = manifest.CpuModel,
             Personality = Parse<PersonalityKind>(manifest.Personality, "hypervisor for guests"),

@@ -50,6 +50,22 @@ public sealed class MachineLayoutTests
     }
 
     [Theory]
+    [InlineData(Gibibyte / 2, 4 * Gibibyte)]
+    [InlineData(0xb000_0000UL, 4 * Gibibyte)]
+    [InlineData(0xb010_0000UL, (4 * Gibibyte) + (128UL << 20))]
+    [InlineData((4 * Gibibyte) + (1 << 20), (4 * Gibibyte) + (1408UL << 20))]
+    public void WhatMayBeAddedLiesBehindAllAndTheGuestIsNotTold(ulong size, ulong start)
+    {
+        MachineLayout layout = new(size, 256 << 20);
+        Assert.Equal((start, start + (256 << 20)), (layout.HotAddStart, layout.End));
+        GuestMemoryRegion[] regions = layout.CreateRegions(Host);
+        Assert.Equal(new GuestMemoryRegion(start, 256 << 20, unchecked(Host + (nint)size)), regions[^1]);
+        Assert.Equal(new MachineLayout(size).CreateRegions(Host), regions[..^1]);
+        Assert.Equal(new MachineLayout(size).MemoryMap, layout.MemoryMap);
+        Assert.Throws<ArgumentOutOfRangeException>(() => new MachineLayout(size, 64 << 20));
+    }
+
+    [Theory]
     [InlineData(0UL)]
     [InlineData(1UL << 20)]
     [InlineData((4UL << 20) + 4096)]

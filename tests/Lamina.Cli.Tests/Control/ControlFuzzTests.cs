@@ -74,6 +74,7 @@ public sealed class ControlFuzzTests : IDisposable
             Request(ControlVerbs.Attach, """{"network":"none,pps=5,bps=1M","publish":["127.0.0.1:0:80"]}"""),
             Request(ControlVerbs.Detach, """{"device":"disk1","timeoutSeconds":0}"""),
             Request(ControlVerbs.ResizeDisk, """{"device":"disk0","bytes":1048576}"""),
+            Request(ControlVerbs.Memory, """{"bytes":33554432}"""),
             Request(ControlVerbs.Limit, """{"device":"disk0","limits":{"operationsPerSecond":5,"bytesPerSecond":4096,"burstMilliseconds":100}}"""),
         ];
     }

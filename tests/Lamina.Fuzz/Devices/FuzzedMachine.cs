@@ -25,6 +25,7 @@ internal sealed class FuzzedMachine : IDisposable
     private readonly List<IDisposable> _ends = [];
     private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     private readonly MachineController _controller;
+    private StreamPair? _second;
 
     public FuzzedMachine(PersonalityKind personality, VirtioTransport transport, int generation)
     {
@@ -79,6 +80,28 @@ internal sealed class FuzzedMachine : IDisposable
     /// <summary>How often the processors were told of interrupts.</summary>
     public int Interrupts => _accelerator.Processors.Sum(static p => p.Interrupts);
 
+    /// <summary>Has a second network card come, or go as far as the guest lets it. Only for a personality whose cards can.</summary>
+    public void ChangeCard()
+    {
+        ParavirtualCatalog own = Devices.Paravirtual!;
+        INetworkPlaces places = own.NetworkPlaces!;
+        if (own.AttachedNetworks.FirstOrDefault(static n => n.Number == 1) is not { } network)
+        {
+            _second = new StreamPair();
+            own.Insert(own.CreateNetwork(MakeNetwork(_second) with { Number = 1 }, places.Count, places.MaximumQueuePairs), places);
+        }
+        else if (!places.IsLeaving(network))
+        {
+            places.RequestRemoval(network);
+        }
+        else if (places.IsGivenUp(network))
+        {
+            own.Remove(network, places);
+            _second?.Own.Dispose();
+            _second?.Dispose();
+        }
+    }
+
     public void Dispose()
     {
         _controller.Devices.Stop();
@@ -100,11 +123,15 @@ internal sealed class FuzzedMachine : IDisposable
         StreamPair pair = new();
         _ends.Add(pair);
         _ends.Add(pair.Own);
-        return new NetworkSettings { Wires = [new PassedFile(BlockFile.Duplicate(pair.ShareOther()), "wire")] };
+        return MakeNetwork(pair);
     }
+
+    private static NetworkSettings MakeNetwork(StreamPair pair) => new() { Wires = [new PassedFile(BlockFile.Duplicate(pair.ShareOther()), "wire")] };
 
     private void Clean()
     {
+        _second?.Own.Dispose();
+        _second?.Dispose();
         _ends.ForEach(static e => e.Dispose());
         Directory.Delete(_directory, recursive: true);
     }

@@ -15,7 +15,10 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
     private const ulong Buffers = HypercallPage + 0x10_0000;
     private const ulong RingStep = 0x8000;
     private const uint RingSize = 0x3000;
-    private const int ChannelCount = 10;
+    private const int ChannelCount = 11;
+
+    // Of a card that comes and goes, and is opened when it is there.
+    private const uint SecondCard = ChannelCount;
 
     // Sub-channels of disks and cards.
     private const uint FirstSubChannel = 33;
@@ -87,8 +90,16 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
             StepSocket(channel);
         }
 
+        if (random.Next(32) == 0)
+        {
+            machine.ChangeCard();
+        }
+
         switch (random.Next(24))
         {
+            case 3 when channel is SecondCard or 1:
+                Post(13, channel);
+                break;
             case 0:
                 Post((uint)random.Next(26), channel, (uint)random.Next(4), Number(), Number(), Number());
                 break;
@@ -166,7 +177,7 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
         byte[] payload = channel switch
         {
             1 or 33 or 34 => [.. Words((uint)random.Next(14), 0, 0, (uint)random.Next(3), (uint)random.Next(3) << 16, (uint)random.Next(17), (uint)random.Next(20000)), (byte)random.Next(256), .. new byte[35]],
-            2 or 35 or 36 => Words(NetworkMessages[random.Next(NetworkMessages.Length)], (uint)random.Next(2), random.Next(3) == 0 ? uint.MaxValue : (uint)random.Next(8), (uint)random.Next(300), 0, 0),
+            2 or 35 or 36 or SecondCard => Words(NetworkMessages[random.Next(NetworkMessages.Length)], (uint)random.Next(2), random.Next(3) == 0 ? uint.MaxValue : (uint)random.Next(8), (uint)random.Next(300), 0, 0),
             >= FirstSocket => [.. Words(1, random.Next(16) == 0 ? Number() : (uint)random.Next(256)), .. new byte[256]],
             8 => Words((uint)random.Next(5), random.Next(4) == 0 ? Number() : 0x1_0000, Number()),
             9 => Words(1, 12, (uint)random.Next(5), 4, random.Next(4) == 0 ? Number() : 0x2_0000),
@@ -174,7 +185,7 @@ internal sealed class HostileVmBus(FuzzedMachine machine, Random random)
             7 => Words((uint)random.Next(1, 11), Number(), random.Next(4) == 0 ? 0x1_0000 : Number(), Number() & 15, Number(), (uint)random.Next(1 << 10) << 8, Number(), Number()),
             _ => Words(1, 100, 0x1, (uint)random.Next(6), 0, 0, 0x500, 0x1_0001, 0, 3, 4, (uint)random.Next(1100), Number(), Number()),
         };
-        if (channel is 2 or 35 or 36)
+        if (channel is 2 or 35 or 36 or SecondCard)
         {
             // Packets of Remote NDIS in the first sections.
             byte[] message = Words(random.Next(4) == 0 ? (uint)random.Next(9) : 1, 200, 52, 100, 0, 0, 0, 36, 16, 0, 0, 16, (uint)random.Next(8), 12, Number());

@@ -129,6 +129,17 @@ public sealed class LimitedNetworkTests : INetworkBackend, INetworkReceiver
     }
 
     [Fact]
+    public void AWireThatIsToBeClosedIsLeftAlone()
+    {
+        LimitedNetwork network = Create(new IoLimits { OperationsPerSecond = 100, BurstMilliseconds = 10 });
+        Assert.Equal(1, SendAll(network));
+        Assert.Equal(1, ReceiveAll());
+        network.Close();
+        _clock.Advance(1000 * Millisecond);
+        Assert.Equal((0, 0), (_transmitReady, _resumed));
+    }
+
+    [Fact]
     public void LinesShareTheLimitsAndWaitEachForItself()
     {
         LimitedNetwork network = new([this, this], _clock, new TestLock(), new IoLimits { OperationsPerSecond = 100, BurstMilliseconds = 100 });

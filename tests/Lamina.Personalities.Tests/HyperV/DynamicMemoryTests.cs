@@ -1,4 +1,5 @@
 using Lamina.Machine.Backends;
+using Lamina.Machine.Memory;
 using Lamina.Personalities.HyperV.Memory;
 using Lamina.Personalities.HyperV.VmBus;
 using Lamina.Personalities.Tests.Fakes;
@@ -6,17 +7,22 @@ using Lamina.Personalities.Tests.Fakes;
 namespace Lamina.Personalities.Tests.HyperV;
 
 /// <summary>Dynamic memory as its driver sees it, good and hostile.</summary>
-public sealed class DynamicMemoryTests : IDisposable, IMemoryReclaimer
+public sealed partial class DynamicMemoryTests : IDisposable, IMemoryReclaimer
 {
     private const ulong Second = 1_000_000_000;
     private const ulong FirstPage = GuestRam.Start >> 12;
     private readonly VmBusGuest _guest = new();
     private DynamicMemoryService _service;
     private readonly List<(ulong Address, uint Length)> _reclaimed = [];
+    private readonly List<GuestMemory> _memories = [];
 
     public DynamicMemoryTests() => _service = new DynamicMemoryService(_guest.Bus, _guest.Ram.Memory, this);
 
-    public void Dispose() => _guest.Dispose();
+    public void Dispose()
+    {
+        _memories.ForEach(static m => m.Dispose());
+        _guest.Dispose();
+    }
 
     void IMemoryReclaimer.Reclaim(GuestBuffer pages) => _reclaimed.Add((pages.Address, pages.Length));
 
@@ -157,12 +163,12 @@ public sealed class DynamicMemoryTests : IDisposable, IMemoryReclaimer
 
     private void Build(VmBusController bus) => _service = new DynamicMemoryService(bus, _guest.Ram.Memory, this);
 
-    private void Connect()
+    private void Connect(uint capabilities = 1)
     {
         _guest.Bus.Start();
         Assert.Equal(new Guid("525074dc-8985-46e2-8057-a307dc18a502"), _guest.Open());
         Assert.Equal((2u, 1u), Ask(1, 0x1_0000));
-        Assert.Equal((4u, 1u), Ask(3, 1, 0, 0, 0, 0, 0));
+        Assert.Equal((4u, 1u), Ask(3, capabilities, 0, 0, 0, 0, 0));
     }
 
     private (uint Type, uint Accepted) Ask(uint type, params uint[] words)

@@ -47,6 +47,18 @@ internal sealed class VmBusGuest : IDisposable
 
     public void Dispose() => Host.Dispose();
 
+    /// <summary>Takes a bus without devices.</summary>
+    public void Rebuild() => _port = Bus = new VmBusController("vmbus", new CheckedLock(), Host.Ram.Memory, Hypervisor);
+
+    /// <summary>Resets the bus and its devices.</summary>
+    public void Reset()
+    {
+        foreach (IDevice device in GetRecords())
+        {
+            device.Reset();
+        }
+    }
+
     /// <summary>Stops the bus and saves it with its devices.</summary>
     public Dictionary<string, StateBag> Save()
     {
@@ -250,7 +262,10 @@ internal sealed class VmBusGuest : IDisposable
     public void Signal() => Signal(1);
 
     /// <summary>Signals a channel.</summary>
-    public void Signal(uint channel) => Assert.True(_port.TrySignalEvent(0x1_0000 + channel));
+    public void Signal(uint channel) => Assert.True(TrySignal(channel));
+
+    /// <summary>Signals a channel that there may be.</summary>
+    public bool TrySignal(uint channel) => _port.TrySignalEvent(0x1_0000 + channel);
 
     /// <summary>Puts a packet at the start of another ring, and signals its channel.</summary>
     public void PutFirst(uint channel, ulong ring, ulong transaction, byte[] payload)

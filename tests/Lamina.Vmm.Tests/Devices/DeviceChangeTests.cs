@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using Lamina.Interop.Files;
+using Lamina.Interop.Networks;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Limits;
 using Lamina.Vmm.Tests.Fakes;
@@ -123,6 +125,24 @@ public sealed class DeviceChangeTests : IDisposable
         Assert.Equal([IoLimits.None, limits], machine.CurrentSettings.Disks.Select(static d => d.Limits));
         Assert.Equal(["disk0", "disk1"], machine.DiskTraffic.Select(static t => t.Device));
         Assert.Contains("it has disk0, disk1", Assert.Throws<MachineConfigurationException>(() => machine.SetLimits("disk2", limits)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void ACardOfHyperVComesAndGoesAndLeavesItsPlace()
+    {
+        using StreamPair pair = new();
+        using OwnedDescriptor end = pair.Own;
+        using VirtualMachine machine = new(TestMachine.Settings(_accelerator) with { Personality = PersonalityKind.HyperV });
+        machine.Start();
+        NetworkSettings card = new() { Wires = [new PassedFile(BlockFile.Duplicate(pair.ShareOther()), "wire")] };
+        Assert.Equal("net0", machine.AttachNetwork(card));
+        Assert.Equal([0], machine.CurrentSettings.Networks.Select(static n => n.Number!.Value));
+        Assert.Contains("Only virtio's", Assert.Throws<MachineConfigurationException>(() => machine.AttachNetwork(new NetworkSettings { QueuePairs = 2 })).Message, StringComparison.Ordinal);
+
+        // No driver knows it, whom one would have to ask.
+        Assert.True(machine.Detach("net0", Patience));
+        Assert.Empty(machine.CurrentSettings.Networks);
+        Assert.Contains("'net0'", Assert.Throws<MachineConfigurationException>(() => machine.Detach("net0", TimeSpan.Zero)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

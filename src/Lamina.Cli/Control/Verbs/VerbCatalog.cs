@@ -24,6 +24,7 @@ internal static class VerbCatalog
         new DetachVerb(machine),
         new ResizeDiskVerb(machine),
         new LimitVerb(machine),
+        new MemoryVerb(machine),
         new SnapshotVerb(machine),
         new KeyVerb(machine),
         new ScreenshotVerb(machine),

@@ -12,4 +12,6 @@ internal enum DynamicMemoryMessage : ushort
     BalloonResponse = 7,
     UnballoonRequest = 8,
     UnballoonResponse = 9,
+    HotAddRequest = 10,
+    HotAddResponse = 11,
 }

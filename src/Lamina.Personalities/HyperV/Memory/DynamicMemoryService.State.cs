@@ -4,7 +4,7 @@ using Lamina.Personalities.HyperV.VmBus;
 
 namespace Lamina.Personalities.HyperV.Memory;
 
-/// <content>The saved state: what is wanted, which pages the guest has given, and how far it has been told.</content>
+/// <content>The saved state: what is wanted, which pages the guest has given, and how far it has been told; of a machine whose guest may get more, how much it has got, and whether it can.</content>
 public sealed partial class DynamicMemoryService
 {
     void IVmBusDevice.Save(IStateWriter state)
@@ -18,19 +18,26 @@ public sealed partial class DynamicMemoryService
         state.Write(7, _available);
         state.Write(8, _committed);
         _given.Save(state, 9);
+        if (_laterCount != 0)
+        {
+            state.Write(11, _added);
+            state.Write(12, _adds);
+        }
     }
 
     bool IVmBusDevice.Restore(IStateReader state)
     {
         byte phase = 0;
         ulong target = 0;
-        bool valid = state.TryTake(1, (byte)Phase.Returned, ref phase) & state.TryTake(2, ref target) & state.TryTake(3, ref _due) & state.TryTake(4, ref _rest) & state.TryTake(5, ref _from)
-            & state.TryTake(6, ref _transaction) & state.TryTake(7, ref _available) & state.TryTake(8, ref _committed) & _given.Restore(state, 9);
+        bool valid = state.TryTake(1, (byte)(_laterCount != 0 ? Phase.Adding : Phase.Returned), ref phase) & state.TryTake(2, ref target) & state.TryTake(3, ref _due) & state.TryTake(4, ref _rest) & state.TryTake(5, ref _from)
+            & state.TryTake(6, ref _transaction) & state.TryTake(7, ref _available) & state.TryTake(8, ref _committed) & _given.Restore(state, 9)
+            & (_laterCount == 0 || (state.TryTake(11, ref _added) & state.TryTake(12, ref _adds)));
         _phase = (Phase)phase;
         _target = Math.Min(target, _memorySize) / GuestMemory.PageSize * GuestMemory.PageSize;
-        valid = valid && (_channel is not null || (_phase == Phase.Silent && _given.Count == 0));
+        valid = valid && (_channel is not null || (_phase == Phase.Silent && _given.Count == 0)) && _added <= _laterCount && (_phase != Phase.Adding || Missing >= PagesOfPiece);
         if (!valid)
         {
+            _added = 0;
             Forget();
         }
 

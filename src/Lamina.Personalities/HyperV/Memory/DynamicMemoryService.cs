@@ -9,9 +9,10 @@ namespace Lamina.Personalities.HyperV.Memory;
 
 /// <summary>
 /// Dynamic memory (Linux, drivers/hv/hv_balloon.c) in its versions 0.3 to 2.0: the guest is asked for so many pages, says which it gives, and is told which it has again. It gives what it can spare, and is asked
-/// again once a second while that is not enough. Pages that it names are bits here, so that none counts twice. Memory is never added.
+/// again once a second while that is not enough. Pages that it names are bits here, so that none counts twice. RAM that a machine does not have at the start counts as given back, and is added piece by piece
+/// (hot-add) when more is wanted than the guest has in all; what was added stays, and is given back as the other is.
 /// </summary>
-public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITimerTarget
+public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITimerTarget, IResetTarget
 {
     private const ulong Period = 1_000_000_000;
     private const int Header = 8;
@@ -26,6 +27,13 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
     private const int PageBits = 40;
     private const ulong PageMask = (1UL << PageBits) - 1;
     private const ulong MostPagesOfRange = (1 << 24) - 1;
+
+    // What a guest says that it can, and needs: memory is added at multiples of so many MiB, a power of two.
+    private const int HotAddCapability = 1 << 1;
+    private const int AlignmentShift = 2;
+    private const int AlignmentMask = 0xf;
+    private const int MostAlignment = 7;
+    private const ulong PagesOfPiece = (128UL << 20) / GuestMemory.PageSize;
 
     private readonly VmBusController _bus;
     private readonly PageReclaim _reclaim;
@@ -43,11 +51,18 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
     private ulong _from;
     private uint _transaction;
 
+    // RAM that the guest does not have at the start, in pages, and how much of it the guest has now.
+    private readonly ulong _laterStart;
+    private readonly ulong _laterCount;
+    private ulong _added;
+    private bool _adds;
+
     /// <summary>Makes it and puts it on the bus.</summary>
     /// <param name="bus">The bus.</param>
-    /// <param name="memory">Guest RAM.</param>
+    /// <param name="memory">Guest RAM, all that there can be.</param>
     /// <param name="reclaimer">Takes the pages.</param>
-    public DynamicMemoryService(VmBusController bus, GuestMemory memory, IMemoryReclaimer reclaimer)
+    /// <param name="later">What of it the guest does not have at the start: whole pieces of 128 MiB, at multiples of that; null for none.</param>
+    public DynamicMemoryService(VmBusController bus, GuestMemory memory, IMemoryReclaimer reclaimer, GuestMemoryRegion? later = null)
     {
         ArgumentNullException.ThrowIfNull(bus);
         ArgumentNullException.ThrowIfNull(memory);
@@ -55,6 +70,8 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
         _reclaim = new PageReclaim(memory, reclaimer);
         _given = new GivenPages(memory);
         _memorySize = memory.Size;
+        _laterStart = (later?.Address ?? 0) / GuestMemory.PageSize;
+        _laterCount = (later?.Length ?? 0) / GuestMemory.PageSize;
         _timer = bus.Clock.CreateTimer(this);
         bus.TryAdd(this);
     }
@@ -75,6 +92,9 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
 
         /// <summary>It was told, and has not said that it knows.</summary>
         Returned,
+
+        /// <summary>It was told to add a piece, and has not said how that went.</summary>
+        Adding,
     }
 
     /// <inheritdoc/>
@@ -97,7 +117,7 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
         get
         {
             _bus.Gate.Enter();
-            ulong size = _given.Count * GuestMemory.PageSize;
+            ulong size = (_given.Count + Missing) * GuestMemory.PageSize;
             _bus.Gate.Exit();
             return size;
         }
@@ -130,6 +150,12 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
     bool IVmBusDevice.IsPipe => false;
 
     bool IVmBusDevice.IsReady => true;
+
+    // Pages that the guest has never had.
+    private ulong Missing => _laterCount - _added;
+
+    // Where the next piece begins.
+    private ulong NextPiece => _laterStart + _added;
 
     /// <inheritdoc/>
     public void OnTimer()
@@ -200,6 +226,8 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
                 break;
             case DynamicMemoryMessage.CapabilitiesReport:
                 Respond(channel, DynamicMemoryMessage.CapabilitiesResponse, transaction, accepted: true);
+                int capabilities = data[Header..].IsEmpty ? 0 : data[Header];
+                _adds = (capabilities & HotAddCapability) != 0 && ((capabilities >> AlignmentShift) & AlignmentMask) <= MostAlignment;
                 _phase = _phase == Phase.Silent ? Phase.Idle : _phase;
                 _due = true;
                 break;
@@ -215,14 +243,35 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
             case DynamicMemoryMessage.UnballoonResponse when _phase == Phase.Returned:
                 _phase = Phase.Idle;
                 break;
+            case DynamicMemoryMessage.HotAddResponse when data.Length >= ResponseLength && _phase == Phase.Adding:
+                EndAdding(BinaryPrimitives.ReadUInt32LittleEndian(data[Header..]), BinaryPrimitives.ReadUInt32LittleEndian(data[(Header + 4)..]) != 0);
+                break;
         }
 
         Poll();
     }
 
+    /// <summary>A guest that starts again is told of what there is at the start alone. While nothing runs.</summary>
+    void IResetTarget.OnReset()
+    {
+        Reclaim(_laterStart, _laterStart + _added);
+        _added = 0;
+    }
+
+    // Success of fewer pages is a limit of the guest's, and a failure of all may pass.
+    private void EndAdding(uint pages, bool succeeded)
+    {
+        ulong added = Math.Min(pages, PagesOfPiece);
+        _added += added;
+        _phase = Phase.Idle;
+        _adds &= added == PagesOfPiece || (added == 0 && !succeeded);
+        _due |= added == PagesOfPiece;
+    }
+
     private void Forget()
     {
         _phase = Phase.Silent;
+        _adds = false;
         _given.Clear();
         _available = _committed = 0;
     }
@@ -256,7 +305,7 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
             ulong run = page;
             for (; page < end && looked < _given.Length; page++, looked++)
             {
-                if (!_given.TryAdd(page))
+                if (page - NextPiece < Missing || !_given.TryAdd(page))
                 {
                     Reclaim(run, page);
                     run = page + 1;
@@ -282,7 +331,9 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
             return;
         }
 
-        ulong target = _target / GuestMemory.PageSize;
+        // What the guest has never had is given back already.
+        ulong wanted = _target / GuestMemory.PageSize;
+        ulong target = wanted > Missing ? wanted - Missing : 0;
         if (_phase == Phase.Idle && _given.Count > target)
         {
             (_phase, _rest, _from) = (Phase.Returning, _given.Count - target, 0);
@@ -299,6 +350,14 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
             BinaryPrimitives.WriteUInt32LittleEndian(request[Header..], (uint)Math.Min(target - _given.Count, uint.MaxValue));
             _due = false;
             _phase = channel.TrySend(VmBusPacket.InBand, 0, request) ? Phase.Asked : Phase.Idle;
+        }
+        else if (_phase == Phase.Idle && wanted < Missing && _adds && _due && _added % PagesOfPiece == 0)
+        {
+            Span<byte> request = _message.AsSpan(0, ResponseLength);
+            Begin(request, DynamicMemoryMessage.HotAddRequest, ResponseLength, ++_transaction);
+            BinaryPrimitives.WriteUInt64LittleEndian(request[Header..], NextPiece | (PagesOfPiece << PageBits));
+            _due = false;
+            _phase = channel.TrySend(VmBusPacket.InBand, 0, request) ? Phase.Adding : Phase.Idle;
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using Lamina.Machine.Backends;
+using Lamina.Machine.Devices;
 using Lamina.Machine.Memory;
 using Lamina.Personalities.HyperV.VmBus;
 using Lamina.Personalities.Network;
@@ -10,7 +11,7 @@ namespace Lamina.Personalities.HyperV.Network;
 /// <summary>
 /// A network card of the parent partition (Linux, drivers/net/hyperv): the network protocol in versions 1 to 6.1, and Remote NDIS in it. The driver's packets lie in its send buffer,
 /// in pages that they name, or in both; packets for it go into parts of its receive buffer, which it gives back. A driver on several processors asks for a sub-channel for each of the others, sends on all of them,
-/// and says how arriving frames are spread over them; one message at a time is on its way to the wire.
+/// and says how arriving frames are spread over them; one message at a time is on its way to the wire. Cards come and go while the machine runs.
 /// </summary>
 public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
 {
@@ -68,8 +69,9 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
     private int _indicationLength;
     private bool _linkWaits;
     private bool _receiverWaits;
+    private int _resuming;
 
-    /// <summary>Makes it and puts it on the bus.</summary>
+    /// <summary>Makes it and puts it on the bus. Before the machine starts, or on the thread that starts and stops devices.</summary>
     /// <param name="bus">The bus.</param>
     /// <param name="memory">Guest RAM.</param>
     /// <param name="index">Which card it is.</param>
@@ -89,11 +91,20 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
         Name = string.Create(CultureInfo.InvariantCulture, $"netvsc{index}");
         Instance = new Guid(0x6c616d69, 0x6e61, 0x4000, 0x80, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, (byte)index);
         backend.SetReceiver(this);
-        bus.TryAdd(this);
+        IsOnBus = bus.TryAdd(this);
     }
 
     /// <summary>Most cards.</summary>
     public static int MaximumNetworks => 8;
+
+    /// <summary>Whether there was a place for it on the bus.</summary>
+    public bool IsOnBus { get; }
+
+    /// <summary>Whether the guest was asked to give it up. Any thread.</summary>
+    public bool IsLeaving => _bus.IsLeaving(this);
+
+    /// <summary>Whether it has. Any thread.</summary>
+    public bool IsGivenUp => _bus.IsGivenUp(this);
 
     private string Name { get; }
 
@@ -120,6 +131,15 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
 
     bool IVmBusDevice.IsReady => !_sending && !_answerWaits && _indicationLength == 0;
 
+    /// <summary>Its record in the machine's state, for a card that has come while the machine runs.</summary>
+    public IDevice CreateState() => _bus.CreateDeviceState(this);
+
+    /// <summary>Has the guest give the card up: it carries nothing any more. Any thread.</summary>
+    public void RequestRemoval() => _bus.RequestRemoval(this);
+
+    /// <summary>Takes it off the bus; afterwards its wire is left alone. On the thread that starts and stops devices.</summary>
+    public void Remove() => _bus.Remove(this);
+
     void IVmBusDevice.OnStarted()
     {
         SetReceiveOffloads();
@@ -128,7 +148,13 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
         OnTransmitReady();
     }
 
-    void IVmBusDevice.OnStopping() => _backend.Stop();
+    void IVmBusDevice.OnStopping()
+    {
+        _backend.Stop();
+        _bus.Gate.Enter();
+        _receiverWaits = false;
+        _bus.Gate.Exit();
+    }
 
     void IVmBusDevice.OnOpened(VmBusChannel channel) => _channels[channel.SubIndex] = channel;
 
@@ -162,8 +188,14 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
         _indicationLength = 0;
     }
 
+    // Nobody looks after a wire that may be closed.
     void IVmBusDevice.Drain()
     {
+        SpinWait wait = default;
+        while (Volatile.Read(ref _resuming) != 0)
+        {
+            wait.SpinOnce();
+        }
     }
 
     void IVmBusDevice.OnProcessed()
@@ -171,10 +203,16 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
         _bus.Gate.Enter();
         bool resumes = _receiverWaits;
         _receiverWaits = false;
+        if (resumes)
+        {
+            Interlocked.Increment(ref _resuming);
+        }
+
         _bus.Gate.Exit();
         if (resumes)
         {
             _backend.ResumeReceive();
+            Interlocked.Decrement(ref _resuming);
         }
     }
 

@@ -13,19 +13,27 @@ internal sealed class GpadlTable
     /// <summary>Most pages of a list.</summary>
     internal const int MaximumPages = 8191;
 
-    private const int LeastLists = 96;
+    private const int LeastLists = 128;
     private const int RangeHeader = 8;
     private const int SavedHeader = 16;
 
+    // As many fewer lists there were before their number was saved.
+    private const int LaterLists = 32;
+
+    // All that devices which came and went can have asked for.
+    private const int MaximumRoom = 1 << 20;
+
     private List[] _lists = [];
     private ulong[] _pages = [];
+    private int _quota;
 
     internal GpadlTable() => Extend(0, LeastLists);
 
-    /// <summary>Makes room for more pages and lists. Before the machine starts.</summary>
+    /// <summary>Makes room for more pages and lists.</summary>
     internal void Extend(int pages, int lists = 0)
     {
-        Array.Resize(ref _pages, _pages.Length + pages);
+        _quota += pages;
+        Array.Resize(ref _pages, Math.Max(_pages.Length, _quota));
         int count = _lists.Length;
         Array.Resize(ref _lists, count + lists);
         for (int i = count; i < _lists.Length; i++)
@@ -33,6 +41,9 @@ internal sealed class GpadlTable
             _lists[i] = new List();
         }
     }
+
+    /// <summary>Keeps room of so many pages for whoever wants it next.</summary>
+    internal void Reduce(int pages) => _quota -= pages;
 
     internal void Reset()
     {
@@ -108,8 +119,9 @@ internal sealed class GpadlTable
         }
     }
 
-    internal void Save(IStateWriter state, ushort field)
+    internal void Save(IStateWriter state, ushort countField, ushort field)
     {
+        state.Write(countField, (ulong)(uint)_lists.Length);
         Span<byte> header = stackalloc byte[SavedHeader];
         for (int i = 0; i < _lists.Length; i++)
         {
@@ -123,11 +135,22 @@ internal sealed class GpadlTable
         }
     }
 
-    internal bool Restore(IStateReader state, ushort field)
+    internal bool Restore(IStateReader state, ushort countField, ushort field)
     {
         Reset();
         Span<byte> header = stackalloc byte[SavedHeader];
-        for (int i = 0; i < _lists.Length; i++)
+        ulong count = (ulong)(_lists.Length - LaterLists);
+        if (state.TryRead(countField, out ulong saved))
+        {
+            count = saved;
+        }
+
+        if (count > (ulong)_lists.Length)
+        {
+            return false;
+        }
+
+        for (int i = 0; i < (int)count; i++)
         {
             List list = _lists[i];
             if (!state.TryTake((ushort)(field + (2 * i)), header))
@@ -144,10 +167,13 @@ internal sealed class GpadlTable
             list.Channel = BinaryPrimitives.ReadUInt32LittleEndian(header[4..]);
             list.Expected = BinaryPrimitives.ReadInt32LittleEndian(header[8..]);
             list.Start = BinaryPrimitives.ReadInt32LittleEndian(header[12..]);
-            if (list.Expected is <= 0 or > MaximumPages || list.Start < 0 || list.Start > _pages.Length - list.Expected || Overlaps(list.Start, list.Expected, out _))
+            if (list.Expected is <= 0 or > MaximumPages || list.Start is < 0 or > MaximumRoom - MaximumPages || Overlaps(list.Start, list.Expected, out _))
             {
                 return false;
             }
+
+            // Devices may have gone since the room was made.
+            Array.Resize(ref _pages, Math.Max(_pages.Length, list.Start + list.Expected));
 
             int length = state.TryRead((ushort)(field + (2 * i) + 1), MemoryMarshal.AsBytes(_pages.AsSpan(list.Start, list.Expected)));
             if (length < 0)

@@ -57,6 +57,9 @@ internal sealed class VmBusChannel(GuestMemory memory, HyperVPersonality hypervi
     /// <summary>The stream of a channel that is offered on demand; null for another.</summary>
     internal IVmBusStream? Stream => _stream;
 
+    /// <summary>Of a device's first channel: whether the device goes when the guest has given its channels back.</summary>
+    internal bool IsLeaving { get; set; }
+
     /// <summary>Whether the guest is still to be told of the offer.</summary>
     internal bool OwesOffer { get; set; }
 

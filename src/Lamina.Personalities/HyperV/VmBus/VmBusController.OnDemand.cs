@@ -4,8 +4,8 @@ using Lamina.Personalities.HyperV.Sockets;
 namespace Lamina.Personalities.HyperV.VmBus;
 
 /// <content>
-/// Channels that are offered while the guest runs, one for each connection of a socket, and withdrawn at its end. No such message is lost when many come at once: what a channel owes is remembered with the
-/// channel, and said when the queue is short.
+/// Channels that are offered while the guest runs, one for each connection of a socket, and withdrawn at its end. No such message is lost when many come at once, whatever the channel is of: what a channel owes is
+/// remembered with the channel, and said when the queue is short.
 /// </content>
 public sealed partial class VmBusController
 {
@@ -17,8 +17,8 @@ public sealed partial class VmBusController
 
     private SocketProvider? _sockets;
 
-    /// <summary>Whether a guest takes offers, and the machine runs: before it has asked for them, one would find Linux's driver without the place where it keeps channels. With the lock held.</summary>
-    internal bool IsConnected => _version != 0 && !_awaitsRequest && !_stopped;
+    /// <summary>Whether a guest takes offers, and the machine runs. With the lock held.</summary>
+    internal bool IsConnected => IsListening && !_stopped;
 
     /// <summary>Makes room for channels that are offered on demand. Once, before the machine starts.</summary>
     /// <param name="sockets">Who serves the guest's sockets by them.</param>
@@ -38,11 +38,10 @@ public sealed partial class VmBusController
     internal void OfferOnDemand(VmBusChannel channel)
     {
         channel.Offer = ChannelOffer.Offered;
-        channel.OwesOffer = true;
-        _owing++;
+        OweOffer(channel);
     }
 
-    /// <summary>Withdraws it, and closes it if it is open; it can be offered again when the guest has given it back, of which its stream is told. With the lock held.</summary>
+    /// <summary>Withdraws a channel, and closes it if it is open; it can be offered again when the guest has given it back, of which a stream is told. With the lock held.</summary>
     internal void Withdraw(VmBusChannel channel)
     {
         if (channel.Offer != ChannelOffer.Offered)
@@ -50,26 +49,19 @@ public sealed partial class VmBusController
             return;
         }
 
-        if (channel.OwesOffer)
+        if (channel.OwesOffer || !IsListening)
         {
             // The guest never heard of it.
             Forget(channel);
             return;
         }
 
-        channel.Offer = ChannelOffer.Withdrawn;
-        channel.OwesRescind = true;
-        _owing++;
+        OweRescind(channel);
         channel.Close();
     }
 
     /// <summary>Has the guest told, after this machine took the state of another, that a channel is no longer there. While nothing runs.</summary>
-    internal void WithdrawLost(VmBusChannel channel)
-    {
-        channel.Offer = ChannelOffer.Withdrawn;
-        channel.OwesRescind = true;
-        _owing++;
-    }
+    internal void WithdrawLost(VmBusChannel channel) => OweRescind(channel);
 
     /// <summary>Says how the guest's request for a connection ended. With the lock held.</summary>
     internal void RefuseConnection(Guid endpoint, Guid service)
@@ -98,26 +90,39 @@ public sealed partial class VmBusController
             return;
         }
 
-        foreach (VmBusChannel? channel in OnDemand)
+        ReadOnlySpan<VmBusChannel?> channels = Channels;
+        for (int i = 0; i < channels.Length && _owing != 0 && _queued < ReplenishedLength; i++)
         {
-            if (_queued >= ReplenishedLength)
-            {
-                return;
-            }
-
-            if (channel!.OwesOffer)
+            if (channels[i] is { OwesOffer: true } channel)
             {
                 channel.OwesOffer = false;
                 _owing--;
                 Offer(channel);
             }
+        }
 
-            if (channel.OwesRescind)
+        // Sub-channels go before their first one.
+        for (int i = channels.Length - 1; i >= 0 && _owing != 0 && _queued < ReplenishedLength; i--)
+        {
+            if (channels[i] is { OwesRescind: true } channel)
             {
                 channel.OwesRescind = false;
                 _owing--;
                 Send(ChannelMessage.RescindOffer, channel.Number);
             }
         }
+    }
+
+    private void OweOffer(VmBusChannel channel)
+    {
+        channel.OwesOffer = true;
+        _owing++;
+    }
+
+    private void OweRescind(VmBusChannel channel)
+    {
+        channel.Offer = ChannelOffer.Withdrawn;
+        channel.OwesRescind = true;
+        _owing++;
     }
 }

@@ -40,6 +40,8 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     private readonly byte[] _queue = new byte[QueueLength * SyntheticInterrupts.MaximumPayload];
     private readonly int[] _lengths = new int[QueueLength];
     private readonly IClockTimer _again;
+
+    // How far the places of first channels, and of sub-channels, go that are taken.
     private int _deviceCount;
     private int _subChannelCount;
     private int _onDemandCount;
@@ -77,15 +79,13 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     /// <summary>Whether the machine stands still. With the lock held.</summary>
     internal bool IsStopped => _stopped;
 
+    // Null where there is none.
     private ReadOnlySpan<VmBusChannel?> Devices => _channels.AsSpan(0, _deviceCount);
 
-    // Null where there is none.
     private ReadOnlySpan<VmBusChannel?> Channels => _onDemandCount != 0 ? _channels : DeviceChannels;
 
     // Without those that are offered on demand.
     private ReadOnlySpan<VmBusChannel?> DeviceChannels => _channels.AsSpan(0, _subChannelCount == 0 ? _deviceCount : MaximumDevices + _subChannelCount);
-
-    private ReadOnlySpan<VmBusChannel?> OnDemand => _channels.AsSpan(FirstOnDemand, _onDemandCount);
 
     /// <inheritdoc/>
     bool IPartitionPort.TryPostMessage(uint connection, uint type, ReadOnlySpan<byte> payload)
@@ -179,7 +179,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
             {
                 channel.Offer = ChannelOffer.Offered;
                 channel.SubIndex = ++offered;
-                Offer(channel);
+                OweOffer(channel);
             }
         }
 
@@ -204,26 +204,6 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
         }
     }
 
-    /// <summary>Adds a device. Before the machine starts.</summary>
-    /// <returns><c>false</c> if there is no place.</returns>
-    internal bool TryAdd(IVmBusDevice device)
-    {
-        int places = device.SubChannelCount * PlacesPerSubChannel;
-        if (_deviceCount == MaximumDevices || MaximumDevices + _subChannelCount + places > FirstOnDemand)
-        {
-            return false;
-        }
-
-        VmBusChannel primary = Add(device, _deviceCount++, null);
-        for (int i = 0; i < places; i++)
-        {
-            Add(device, MaximumDevices + _subChannelCount++, primary);
-        }
-
-        _gpadls.Extend(device.PageQuota + (places * device.SubChannelPages));
-        return true;
-    }
-
     /// <inheritdoc/>
     public void Start()
     {
@@ -241,7 +221,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
         _gate.Exit();
         foreach (VmBusChannel? channel in Devices)
         {
-            channel!.Device.OnStarted();
+            channel?.Device.OnStarted();
         }
     }
 
@@ -250,7 +230,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     {
         foreach (VmBusChannel? channel in Devices)
         {
-            channel!.Device.OnStopping();
+            channel?.Device.OnStopping();
         }
 
         _again.Cancel();
@@ -278,7 +258,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     {
         foreach (VmBusChannel? channel in Devices)
         {
-            channel!.Device.Drain();
+            channel?.Device.Drain();
         }
     }
 
@@ -318,7 +298,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
                 Close(Find(Word(message, 8)));
                 return true;
             case ChannelMessage.RelidReleased:
-                if (Find(Word(message, 8)) is { } released && (released.Primary is not null || released.Stream is not null))
+                if (Find(Word(message, 8)) is { } released && (released.Primary is not null || released.Stream is not null || released.IsLeaving))
                 {
                     Forget(released);
                     _gpadls.RemoveAll(released.Number);
@@ -328,7 +308,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
                 break;
             case ChannelMessage.GpadlHeader when message.Length >= 28:
                 uint handle = Word(message, 12);
-                if (Find(Word(message, 8)) is not null && _gpadls.TryBegin(handle, Word(message, 8), BinaryPrimitives.ReadUInt16LittleEndian(message[16..]), BinaryPrimitives.ReadUInt16LittleEndian(message[18..]), message[20..]))
+                if (Find(Word(message, 8)) is { Offer: not ChannelOffer.None } && _gpadls.TryBegin(handle, Word(message, 8), BinaryPrimitives.ReadUInt16LittleEndian(message[16..]), BinaryPrimitives.ReadUInt16LittleEndian(message[18..]), message[20..]))
                 {
                     AnswerGpadl(handle);
                 }
@@ -376,13 +356,10 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
     private void Forget(VmBusChannel channel)
     {
         channel.Close();
-        channel.Offer = channel.Primary is null && channel.Stream is null ? ChannelOffer.Offered : ChannelOffer.None;
-        if (channel.Stream is { } stream)
-        {
-            _owing -= (channel.OwesOffer ? 1 : 0) + (channel.OwesRescind ? 1 : 0);
-            channel.OwesOffer = channel.OwesRescind = false;
-            stream.OnReleased();
-        }
+        channel.Offer = channel.Primary is null && channel.Stream is null && !channel.IsLeaving ? ChannelOffer.Offered : ChannelOffer.None;
+        _owing -= (channel.OwesOffer ? 1 : 0) + (channel.OwesRescind ? 1 : 0);
+        channel.OwesOffer = channel.OwesRescind = false;
+        channel.Stream?.OnReleased();
     }
 
     private VmBusChannel Add(IVmBusDevice device, int index, VmBusChannel? primary)
@@ -400,11 +377,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
             if (closed is not null && channel?.Primary == closed)
             {
                 channel.Close();
-                if (channel.Offer == ChannelOffer.Offered)
-                {
-                    channel.Offer = ChannelOffer.Withdrawn;
-                    Send(ChannelMessage.RescindOffer, channel.Number);
-                }
+                Withdraw(channel);
             }
         }
 
@@ -435,7 +408,12 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
 
         foreach (VmBusChannel? channel in Devices)
         {
-            Offer(channel!);
+            if (channel is { Offer: ChannelOffer.Offered })
+            {
+                _owing -= channel.OwesOffer ? 1 : 0;
+                channel.OwesOffer = false;
+                Offer(channel);
+            }
         }
 
         Send(ChannelMessage.AllOffersDelivered);

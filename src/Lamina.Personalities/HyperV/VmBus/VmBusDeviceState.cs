@@ -19,7 +19,11 @@ internal sealed class VmBusDeviceState(VmBusController bus, IVmBusDevice device)
     }
 
     /// <inheritdoc/>
-    public void Reset() => bus.Reset(device);
+    public void Reset()
+    {
+        bus.Reset(device);
+        (device as IResetTarget)?.OnReset();
+    }
 
     /// <inheritdoc/>
     public void Save(IStateWriter state) => device.Save(state);
