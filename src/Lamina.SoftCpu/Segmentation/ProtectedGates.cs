@@ -34,8 +34,7 @@ internal static unsafe class ProtectedGates
 
         if (type == DescriptorType.TaskGate)
         {
-            return TaskSwitch.ThroughGate(c, gate, TaskSwitchSource.Event, e.Rip, e.Flags)
-                && (!e.HasCode || PushCode(c, e.Code));
+            return TaskSwitch.ThroughGate(c, gate, TaskSwitchSource.Event, e.Rip, e.Flags, e.HasCode, e.Code);
         }
 
         ushort selector = gate.GateSelector;
@@ -118,18 +117,5 @@ internal static unsafe class ProtectedGates
             && stack.Push(c, c->Segments[SegmentRegister.Fs].Selector, size)
             && stack.Push(c, c->Segments[SegmentRegister.Ds].Selector, size)
             && stack.Push(c, c->Segments[SegmentRegister.Es].Selector, size);
-    }
-
-    // The task's own stack takes the error code; its TSS tells the size.
-    private static bool PushCode(ProcessorContext* c, uint code)
-    {
-        StackWriter stack = StackWriter.Current(c);
-        if (!stack.Push(c, code, (c->TaskRegister.Type & 8) != 0 ? 4 : 2))
-        {
-            return false;
-        }
-
-        stack.Commit(c);
-        return true;
     }
 }

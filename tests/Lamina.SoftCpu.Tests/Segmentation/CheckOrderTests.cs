@@ -128,6 +128,25 @@ public sealed unsafe class CheckOrderTests : IDisposable
         _machine.ExpectFault(17, 0, 0xff, 0x1b);
     }
 
+    // Volume 2, INT n, "TASK-GATE": the error code is pushed, and then EIP looked at. The new task has what is wrong then.
+    [Fact]
+    public void ATaskIsGivenItsErrorCodeBeforeItsAddressIsLookedAt()
+    {
+        const uint code = 0x1234;
+        const uint beyond = 0x2_0000;
+        _machine.EnterProtected(0);
+        _machine.SetGate(13, Descriptors.Gate(DescriptorType.TaskGate, 0, Layout.OtherTaskSelector, 0));
+        _machine.Write(Layout.OtherTask + 0x20, beyond);
+        _machine.Write(Layout.OtherTask + 0x24, 2u);
+        _machine.Write(Layout.OtherTask + 0x38, Layout.KernelStack);
+        _machine.Write(Layout.OtherTask + 0x4c, (uint)Layout.Code16);
+        _machine.Write(Layout.OtherTask + 0x50, (uint)Layout.KernelData);
+        Assert.False(Events.TryDeliver(Context, 13, EventKind.Exception, true, code, Context->Rip));
+        _machine.AssertFault(13, 1);
+        Assert.Equal((Layout.KernelStack - 4UL, code), (_machine.Rsp, _machine.Read<uint>(Layout.KernelStack - 4)));
+        Assert.Equal(Layout.OtherTaskSelector, Context->TaskRegister.Selector);
+    }
+
     // Volume 2, SMSW: CR4.UMIP counts in virtual-8086 mode, too.
     [Fact]
     public void TheMachineStatusWordIsHiddenFromVirtual8086Mode()
