@@ -10,6 +10,7 @@ internal enum MachineRegister
     Cr2,
     Cr3,
     Cr4,
+    Cr8,
     Efer,
     Xcr0,
     Dr0,
@@ -34,6 +35,9 @@ internal enum MachineRegister
 
     /// <summary>One: HLT waits for an interrupt.</summary>
     Halted,
+
+    /// <summary>What comes before the instruction, in its place: a vector, and 100H of a maskable interrupt or 200H of an NMI; zero for nothing.</summary>
+    Event,
 
     /// <summary>One: a load of SS holds off debug traps and interrupts.</summary>
     StackShadow,

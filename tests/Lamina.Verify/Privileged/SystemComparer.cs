@@ -87,7 +87,7 @@ internal sealed class SystemComparer(Subject subject, SystemMutation? mutation) 
 
     private static string Place(MachineImage m) => string.Create(CultureInfo.InvariantCulture, $"CPL {m.Cpl} at {m.Segments[MachineImage.Cs].Selector:x}:{m.Rip:x}");
 
-    private string First => _model.Instruction
+    private string First => (_model.Instruction.IsInvalid ? "no instruction" : _model.Instruction.ToString())
         + (_model.FirstVector == CaseResult.None ? ", no exception expected" : string.Create(CultureInfo.InvariantCulture, $", exception {_model.FirstVector} code {_model.FirstCode:x} expected"));
 
     private string? Difference(MachineImage before)

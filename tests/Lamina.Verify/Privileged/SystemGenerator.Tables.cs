@@ -197,12 +197,17 @@ internal sealed partial class SystemGenerator
         }
 
         int next = _random.OneIn(3) ? _random.Next(4) : _random.OneIn(2) ? 0 : 3;
-        int code = is32 ? Code32 : Code16;
+        int code = is32 && !_random.OneIn(8) ? Code32 : Code16;
         int first = at + (is32 ? 0x20 : 0x0e);
         uint flags = 2 | ((uint)_random.Next() & 0x7cd5) | (is32 ? (uint)_random.Next() & 0x24_0000 : 0);
         flags |= is32 && _random.OneIn(8) ? 0x2_0000u : 0;
         bool is86 = (flags & 0x2_0000) != 0;
         Put(first, 0, (uint)((next == 3 || is86 ? SystemLayout.UserCode : SystemLayout.KernelCode) + Slot()) - (is86 ? 0x8000u : 0), unit);
+        if (_random.OneIn(12))
+        {
+            Put(first, 0, 0x20_8000, unit);
+        }
+
         Put(first, 1, flags, unit);
         for (int n = 0; n < 8; n++)
         {

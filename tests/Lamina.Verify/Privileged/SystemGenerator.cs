@@ -299,6 +299,8 @@ internal sealed partial class SystemGenerator(SystemMode wanted)
         _m[MachineRegister.SysenterEsp] = IsLong ? Place(SystemLayout.KernelStack + 0xf00) : (uint)SystemLayout.KernelStack;
         _m[MachineRegister.SysenterEip] = Place(SystemLayout.KernelCode + Slot());
         _m[MachineRegister.TscAux] = (uint)_random.Next();
+        _m[MachineRegister.Cr8] = (ulong)_random.Next(16);
+        _m[MachineRegister.Event] = _random.Next(32) switch { 0 => 0x100UL | (uint)_random.Next(_random.OneIn(8) ? 256 : VectorCount), 1 => 0x202, _ => 0 };
     }
 
     // Where code may go on, behind the handlers of vectors.

@@ -137,9 +137,7 @@ internal sealed partial class SystemModel
         2 => this[MachineRegister.Cr2],
         3 => this[MachineRegister.Cr3],
         4 => this[MachineRegister.Cr4],
-
-        // Without a local APIC nothing keeps it.
-        8 => 0,
+        8 => this[MachineRegister.Cr8],
         _ => throw ArchitecturalFault.Ud(),
     };
 
@@ -163,6 +161,7 @@ internal sealed partial class SystemModel
                 break;
             default:
                 Require(value <= 15);
+                this[MachineRegister.Cr8] = value;
                 break;
         }
     }

@@ -77,6 +77,14 @@ internal sealed partial class SystemModel
         ArchitecturalFault fault;
         try
         {
+            if (this[MachineRegister.Event] != 0)
+            {
+                int vector = (int)this[MachineRegister.Event] & 0xff;
+                this[MachineRegister.Event] = 0;
+                Deliver(vector, isSoftware: false, isExternal: true, null, _m.Rip, _m.Flags);
+                return;
+            }
+
             Instruction i = Fetch();
             Instruction = i;
             _length = i.Length;
@@ -90,6 +98,7 @@ internal sealed partial class SystemModel
             Fail(f);
         }
 
+        this[MachineRegister.Event] = 0;
         DeliverFault(fault);
     }
 

@@ -25,6 +25,8 @@ internal sealed class SystemMutation
         new("system-access-rights", static c => c.After.Flags ^= c.Is(Mnemonic.Lar) && c.Vector == CaseResult.None ? 0x40u : 0),
         new("system-error-code", static c => c.FlipPushed(c.Vector is 10 or 11 or 13, 0)),
         new("system-external-bit", static c => c.FlipPushed(c.Vector == 6 && c.Handler is 10 or 11 or 13, 0)),
+        new("system-interrupt-return", static c => c.FlipPushed(c.Before[MachineRegister.Event] != 0 && c.Vector == CaseResult.None, 0)),
+        new("system-task-priority", static c => c.After[MachineRegister.Cr8] ^= c.Before[MachineRegister.Cr8] != c.After[MachineRegister.Cr8] ? 1UL : 0),
         new("system-return-address", static c => c.FlipPushed(c.Is(Mnemonic.Int) && c.Vector == CaseResult.None, 0)),
         new("system-gate-privilege", static c => c.Pass(c.Is(Mnemonic.Int) && c.Vector == 13)),
         new("system-interrupt-flag", static c => c.After.Flags ^= c.Is(Mnemonic.Int) && c.Vector == CaseResult.None && (c.Before.Flags & Interrupt) != 0 ? Interrupt : 0),

@@ -5,6 +5,8 @@ using Lamina.Machine.Processors;
 using Lamina.SoftCpu;
 using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Memory;
+using Lamina.SoftCpu.Segmentation;
+using Lamina.SoftCpu.Tests.Execute;
 using Lamina.SoftCpu.Tests.Machines;
 using Lamina.SoftCpu.Tests.Segmentation;
 
@@ -18,6 +20,7 @@ internal sealed unsafe class SystemSubject : IDisposable
 
     private readonly byte* _ram = (byte*)NativeMemory.AlignedAlloc(MachineImage.MemorySize, 4096);
     private readonly StopPersonality _stop = new();
+    private readonly FakeController _controller = new();
     private readonly GuestMemory _memory;
     private readonly SoftwarePartition _partition;
     private readonly SoftwareProcessor _processor;
@@ -46,6 +49,7 @@ internal sealed unsafe class SystemSubject : IDisposable
             codeSize: 4 << 20,
             options: new TranslatorOptions { HotThreshold = subject == Subject.Optimized ? 0 : 1 << 30 });
         _processor = (SoftwareProcessor)_partition.CreateProcessor(0);
+        _processor.Controller = _controller;
         _stop.Processor = _processor;
         _watch = new Timer(_ => _processor.RequestExit());
     }
@@ -56,7 +60,13 @@ internal sealed unsafe class SystemSubject : IDisposable
     public void Execute(MachineImage machine)
     {
         Load(machine);
-        if (_translates)
+        if (machine[MachineRegister.Event] is not 0 and var pending)
+        {
+            const ulong maskable = 0x100;
+            IsShutdown = !_processor.DeliverOne((byte)pending, (pending & maskable) != 0 ? EventKind.ExternalInterrupt : EventKind.NonMaskable, hasCode: false, 0);
+            machine[MachineRegister.Event] = 0;
+        }
+        else if (_translates)
         {
             Run();
         }
@@ -127,6 +137,7 @@ internal sealed unsafe class SystemSubject : IDisposable
         c->Cr2 = m[MachineRegister.Cr2];
         c->Cr3 = m[MachineRegister.Cr3];
         c->Cr4 = m[MachineRegister.Cr4];
+        _controller.TaskPriorityClass = (byte)m[MachineRegister.Cr8];
         c->Efer = m[MachineRegister.Efer];
         c->Xcr0 = m[MachineRegister.Xcr0];
         for (int n = 0; n < 4; n++)
@@ -189,6 +200,7 @@ internal sealed unsafe class SystemSubject : IDisposable
         m[MachineRegister.Cr2] = c->Cr2;
         m[MachineRegister.Cr3] = c->Cr3;
         m[MachineRegister.Cr4] = c->Cr4;
+        m[MachineRegister.Cr8] = _controller.TaskPriorityClass;
         m[MachineRegister.Efer] = c->Efer;
         m[MachineRegister.Xcr0] = c->Xcr0;
         for (int n = 0; n < 4; n++)
