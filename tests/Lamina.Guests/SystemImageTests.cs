@@ -16,11 +16,16 @@ namespace Lamina.Guests;
 public sealed class SystemImageTests : IDisposable
 {
     private const string Switch = "LAMINA_SYSTEM_TESTS";
+    private const string SuiteSwitch = "LAMINA_SYSTEM_SUITE";
     private readonly string _directory = Directory.CreateTempSubdirectory("lamina-system").FullName;
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
-    /// <summary>Other hypervisors, with <c>LAMINA_SYSTEM_PERSONALITIES=1</c>: minutes each.</summary>
+    private static string Suite => Environment.GetEnvironmentVariable(SuiteSwitch) ?? "";
+
+    private static string ImageName => Suite.Length == 0 ? "debian" : $"debian:{Suite}";
+
+    /// <summary>Other hypervisors, with <c>LAMINA_SYSTEM_PERSONALITIES=1</c>: minutes each. <c>LAMINA_SYSTEM_SUITE=trixie</c> has them show themselves to another kernel than the stable one.</summary>
     [Theory]
     [InlineData("xen", 1, "translator", "xvda")]
     [InlineData("xen", 4, "translator", "xvda")]
@@ -36,10 +41,10 @@ public sealed class SystemImageTests : IDisposable
     {
         const string PersonalitiesSwitch = "LAMINA_SYSTEM_PERSONALITIES";
         Assert.SkipUnless(Environment.GetEnvironmentVariable(PersonalitiesSwitch) == "1", $"{PersonalitiesSwitch}=1 includes it.");
-        Dictionary<string, string> environment = Prepare();
+        Dictionary<string, string> environment = Prepare(ImageName);
         const string Script = "systemctl is-system-running --wait; systemctl --failed --no-legend; systemd-detect-virt; nproc; findmnt -no SOURCE /; ip -4 -o addr show scope global | grep -c inet";
         LaminaResult result = LaminaProcess.Run(
-            null, environment, "run", "debian", "--accel", accelerator, "--personality", personality, "--generation", generation, "--cpus", processors.ToString(CultureInfo.InvariantCulture), "--", "sh", "-c", Script);
+            null, environment, "run", ImageName, "--accel", accelerator, "--personality", personality, "--generation", generation, "--cpus", processors.ToString(CultureInfo.InvariantCulture), "--", "sh", "-c", Script);
         Assert.True(result.Status == 0, result.Error);
         string shown = personality == "hyperv" ? "microsoft" : personality;
         Assert.Equal(string.Create(CultureInfo.InvariantCulture, $"running\n{shown}\n{processors}\n/dev/{disk}\n1\n"), result.Text);
@@ -49,15 +54,12 @@ public sealed class SystemImageTests : IDisposable
     [Fact]
     public void Debian_of_another_suite_reaches_its_target()
     {
-        const string SuiteSwitch = "LAMINA_SYSTEM_SUITE";
-        string suite = Environment.GetEnvironmentVariable(SuiteSwitch) ?? "";
-        Assert.SkipWhen(suite.Length == 0, $"{SuiteSwitch}=trixie, or another, includes it.");
-        string name = $"debian:{suite}";
-        Dictionary<string, string> environment = Prepare(name);
+        Assert.SkipWhen(Suite.Length == 0, $"{SuiteSwitch}=trixie, or another, includes it.");
+        Dictionary<string, string> environment = Prepare(ImageName);
         const string Script = "systemctl is-system-running --wait; systemctl --failed --no-legend; . /etc/os-release; echo $VERSION_CODENAME; ip -4 -o addr show scope global | grep -c inet";
-        LaminaResult result = LaminaProcess.Run(null, environment, "run", name, "--", "sh", "-c", Script);
+        LaminaResult result = LaminaProcess.Run(null, environment, "run", ImageName, "--", "sh", "-c", Script);
         Assert.True(result.Status == 0, result.Error);
-        Assert.Equal($"running\n{suite}\n1\n", result.Text);
+        Assert.Equal($"running\n{Suite}\n1\n", result.Text);
     }
 
     [Theory]

@@ -1,11 +1,14 @@
 using System.Globalization;
 using Lamina.Verify.Legacy;
+using Lamina.Verify.Privileged;
 
 namespace Lamina.Verify;
 
 /// <summary>What the program was asked to do.</summary>
 internal sealed record VerifyOptions
 {
+    private const string SystemPrefix = "system-";
+
     public const string Usage = """
         Usage: lamina-verify [OPTIONS] [VECTOR ...]
 
@@ -23,7 +26,10 @@ internal sealed record VerifyOptions
                            the manual's pseudo-code, and all of it with this host's own segments where it lets programs have such;
                            the translator leaves them to the interpreter: as a part of a guest's run
           --mode NAME      mode of 16-bit code: protected [default], real, v86; of these the model and 64-bit code alone say what is right,
-                           and the interpreter's handlers are compared
+                           and the interpreter's handlers are compared. system: system instructions, transfers between segments and
+                           privilege levels, and exceptions of any mode and level but real mode, which a model of the manuals'
+                           pseudo-code says what is right of; system-protected, system-compatibility, system-long and system-v86 are
+                           those that begin in such a mode
           --sequence N     sequences of 2 to N (at most 8) instructions of 64-bit code, compared at their end or first exception
           --jumps N        with up to N (at most 4) jumps among them: over some of them, a loop, a call and its return
           --vectors DIR    write the vectors into files there
@@ -64,6 +70,9 @@ internal sealed record VerifyOptions
 
     public CodeMode Mode { get; private set; }
 
+    /// <summary>Mode of privileged cases, or null: others are compared.</summary>
+    public SystemMode? SystemMode { get; private set; }
+
     /// <summary>Most instructions of a sequence, or 0 for what a mutation is for, or single ones.</summary>
     public int Sequence { get; private set; }
 
@@ -101,13 +110,22 @@ internal sealed record VerifyOptions
                 case "--subject": options.Subject = Enum.TryParse(value, ignoreCase: true, out Subject subject) && Enum.IsDefined(subject) ? subject : throw new FormatException($"There is no subject '{value}': interpreter, translator or optimized."); break;
                 case "--oracle": options.Oracle = Enum.TryParse(value, ignoreCase: true, out Oracle oracle) && Enum.IsDefined(oracle) ? oracle : throw new FormatException($"There is no oracle '{value}': native or kvm."); break;
                 case "--bits": options.Bits = value is "16" or "32" or "64" ? (int)Number(name, value) : throw new FormatException($"Code has 16, 32 or 64 bits, not '{value}'."); break;
-                case "--mode": options.Mode = Enum.TryParse(value, ignoreCase: true, out CodeMode mode) && Enum.IsDefined(mode) ? mode : throw new FormatException($"There is no mode '{value}': protected, real or v86."); break;
+                case "--mode" when value == "system": options.SystemMode = Privileged.SystemMode.All; break;
+                case "--mode" when value.StartsWith(SystemPrefix, StringComparison.Ordinal):
+                    options.SystemMode = Enum.TryParse(value[SystemPrefix.Length..], ignoreCase: true, out SystemMode system) && Enum.IsDefined(system) ? system : throw new FormatException($"There is no mode '{value}': system-protected, system-compatibility, system-long or system-v86.");
+                    break;
+                case "--mode": options.Mode = Enum.TryParse(value, ignoreCase: true, out CodeMode mode) && Enum.IsDefined(mode) ? mode : throw new FormatException($"There is no mode '{value}': protected, real, v86 or system."); break;
                 case "--sequence": options.Sequence = Number(name, value) is >= 2 and <= SequenceGenerator.Maximum and var most ? (int)most : throw new FormatException($"A sequence has 2 to {SequenceGenerator.Maximum} instructions, not '{value}'."); break;
                 case "--jumps": options.Jumps = Number(name, value) is <= SequenceGenerator.MaximumJumps and var jumps ? (int)jumps : throw new FormatException($"A sequence has at most {SequenceGenerator.MaximumJumps} jumps, not '{value}'."); break;
                 case "--mutate": options.Mutate = value; break;
                 case "--progress": options.Progress = value; break;
                 default: throw new FormatException($"There is no option {name}.");
             }
+        }
+
+        if (options.SystemMode != null && (options.Bits != 0 || options.Sequence != 0 || options.Oracle != Oracle.Native))
+        {
+            throw new FormatException("Privileged cases (--mode system) have code of any size, one instruction each, and are compared with the model.");
         }
 
         if (options.Sequence != 0 && options.Bits is 16 or 32)

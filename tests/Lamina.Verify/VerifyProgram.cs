@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Lamina.Verify.Privileged;
 
 namespace Lamina.Verify;
 
@@ -23,7 +24,7 @@ internal static class VerifyProgram
             VerifyOptions options = VerifyOptions.Parse(arguments);
             if (options.Mutate == "list")
             {
-                Console.WriteLine(string.Join('\n', Mutation.Names));
+                Console.WriteLine(string.Join('\n', Mutation.Names.Concat(SystemMutation.Names)));
                 return 0;
             }
 

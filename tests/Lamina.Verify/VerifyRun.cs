@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Iced.Intel;
 using Lamina.Verify.Legacy;
+using Lamina.Verify.Privileged;
 
 namespace Lamina.Verify;
 
@@ -14,6 +15,18 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
     /// <returns>The number of differences.</returns>
     public int Run()
     {
+        SystemMutation? system = options.Mutate == null ? null : SystemMutation.Find(options.Mutate);
+        List<string> machines = [.. options.Files.Where(static f => SystemVector.IsOne(File.ReadAllText(f)))];
+        if (machines.Count > 0)
+        {
+            return ReplayMachines(machines, system);
+        }
+
+        if (options.SystemMode != null || system != null)
+        {
+            return new SystemRun(options, output).Run(system);
+        }
+
         Mutation? mutation = options.Mutate == null ? null : Mutation.Find(options.Mutate) ?? throw new FormatException($"There is no mutation '{options.Mutate}'.");
         using Comparer comparer = new(options.Subject, options.Oracle, mutation);
         if (options.Files.Count > 0)
@@ -26,6 +39,21 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
         int sequence = options.Sequence != 0 ? options.Sequence : mutation?.Sequence ?? 0;
         CodeMode mode = options.Mode != CodeMode.Protected ? options.Mode : mutation?.Mode ?? CodeMode.Protected;
         return RunRandom(comparer, sequence != 0 ? new SequenceGenerator(instructions, sequence, Math.Max(options.Jumps, mutation?.Jumps ?? 0)) : Source(bits, instructions, mode), new Coverage([.. instructions.Select(static t => t[0].Code)]), bits != 64 && mode == CodeMode.Protected);
+    }
+
+    // Machines, and behind them the other vectors.
+    private int ReplayMachines(List<string> machines, SystemMutation? mutation)
+    {
+        int failures = new SystemRun(options, output).Replay(machines, mutation);
+        options.Files.RemoveAll(machines.Contains);
+        if (options.Files.Count > 0)
+        {
+            using Comparer comparer = new(options.Subject, options.Oracle, null);
+            failures += Replay(comparer);
+        }
+
+        output.WriteLine($"{machines.Count} machines replayed, {failures} differences");
+        return failures;
     }
 
     private static ICaseSource Source(int bits, List<List<Template>> instructions, CodeMode mode = CodeMode.Protected) => bits == 64 ? new CaseGenerator(instructions) : new LegacyCaseGenerator(instructions, bits, mode);

@@ -123,7 +123,8 @@ internal static unsafe class ControlRegisterHandlers
         {
             if ((efer & Lme) != 0)
             {
-                if ((c->Cr4 & Cr4Pae) == 0 || c->Segments[SegmentRegister.Cs].IsLong)
+                // The checks of Intel SDM volume 3, section 9.8.5: the last is of a 16-bit TSS.
+                if ((c->Cr4 & Cr4Pae) == 0 || c->Segments[SegmentRegister.Cs].IsLong || (c->TaskRegister.Type & 8) == 0)
                 {
                     return Fault.GeneralProtection(c);
                 }
@@ -218,7 +219,7 @@ internal static unsafe class ControlRegisterHandlers
     /// <summary>0F 01 /4.</summary>
     public static bool StoreMachineStatus(ProcessorContext* c, Instruction* i)
     {
-        if (c->Cpl != 0 && (c->Cr4 & Cr4Umip) != 0 && c->Protected)
+        if (c->Cpl != 0 && (c->Cr4 & Cr4Umip) != 0)
         {
             return Fault.GeneralProtection(c);
         }

@@ -56,16 +56,18 @@ internal static unsafe class CallGates
                 : CallInner(c, selector, d, linear, offset, next, size, gate.GateParameters);
         }
 
-        if (!CodeLoader.CheckSameLevel(c, selector, d, checkRpl: false) || !InstructionPointer.Check(c, d, offset))
+        StackWriter stack = c->LongMode
+            ? StackWriter.ExplicitLong(c)
+            : StackWriter.Explicit(c);
+        if (!CodeLoader.CheckSameLevel(c, selector, d, checkRpl: false)
+            || (call && !stack.HasRoom(c, 2, size))
+            || !InstructionPointer.Check(c, d, offset))
         {
             return false;
         }
 
         if (call)
         {
-            StackWriter stack = c->LongMode
-                ? StackWriter.Long(c->Segments[SegmentRegister.Ss], c->Registers[4], c->Cpl)
-                : StackWriter.Current(c);
             if (!stack.Push(c, c->Segments[SegmentRegister.Cs].Selector, size) || !stack.Push(c, next, size) || !DescriptorTables.SetAccessed(c, linear, d))
             {
                 return false;
@@ -84,7 +86,9 @@ internal static unsafe class CallGates
 
     private static bool CallInner(ProcessorContext* c, ushort selector, Descriptor d, ulong linear, ulong offset, ulong next, int size, int count)
     {
-        if (!InnerStack.Open(c, d.Dpl, out StackWriter stack))
+        if (!InnerStack.Open(c, d.Dpl, out StackWriter stack)
+            || !stack.HasRoom(c, 4 + count, size)
+            || !InstructionPointer.Check(c, d, offset))
         {
             return false;
         }
@@ -114,7 +118,6 @@ internal static unsafe class CallGates
 
         if (!stack.Push(c, c->Segments[SegmentRegister.Cs].Selector, size)
             || !stack.Push(c, next, size)
-            || !InstructionPointer.Check(c, d, offset)
             || !DescriptorTables.SetAccessed(c, linear, d))
         {
             return false;
@@ -127,7 +130,7 @@ internal static unsafe class CallGates
 
     private static bool CallInnerLong(ProcessorContext* c, ushort selector, Descriptor d, ulong linear, ulong offset, ulong next)
     {
-        if (!InstructionPointer.Check(c, d, offset) || !InnerStack.ReadPointer(c, d.Dpl, out ulong pointer))
+        if (!InnerStack.ReadPointer(c, d.Dpl, out ulong pointer))
         {
             return false;
         }
@@ -135,7 +138,9 @@ internal static unsafe class CallGates
         SegmentCache segment = default;
         SegmentLoader.FillNullStack(ref segment, d.Dpl);
         StackWriter stack = StackWriter.Long(segment, pointer, d.Dpl);
-        if (!stack.Push(c, c->Segments[SegmentRegister.Ss].Selector, 8)
+        if (!stack.HasRoom(c, 4, 8)
+            || !InstructionPointer.Check(c, d, offset)
+            || !stack.Push(c, c->Segments[SegmentRegister.Ss].Selector, 8)
             || !stack.Push(c, c->Registers[4], 8)
             || !stack.Push(c, c->Segments[SegmentRegister.Cs].Selector, 8)
             || !stack.Push(c, next, 8)

@@ -112,7 +112,7 @@ internal static unsafe class FarTransfers
 
         if (call)
         {
-            StackWriter stack = StackWriter.Current(c);
+            StackWriter stack = StackWriter.Explicit(c);
             int size = i->OperandSize;
             if (!stack.Push(c, cs.Selector, size) || !stack.Push(c, InstructionPointer.Next(c, i), size))
             {
@@ -128,15 +128,17 @@ internal static unsafe class FarTransfers
 
     private static bool ToSegment(ProcessorContext* c, Instruction* i, ushort selector, Descriptor d, ulong linear, ulong offset, bool call)
     {
-        if (!CodeLoader.CheckSameLevel(c, selector, d, checkRpl: true) || !InstructionPointer.Check(c, d, offset))
+        StackWriter stack = StackWriter.Explicit(c);
+        int size = i->OperandSize;
+        if (!CodeLoader.CheckSameLevel(c, selector, d, checkRpl: true)
+            || (call && !stack.HasRoom(c, 2, size))
+            || !InstructionPointer.Check(c, d, offset))
         {
             return false;
         }
 
         if (call)
         {
-            StackWriter stack = StackWriter.Current(c);
-            int size = i->OperandSize;
             if (!stack.Push(c, c->Segments[SegmentRegister.Cs].Selector, size)
                 || !stack.Push(c, InstructionPointer.Next(c, i), size)
                 || !DescriptorTables.SetAccessed(c, linear, d))

@@ -56,8 +56,7 @@ internal static unsafe class LongModeGates
         ulong target = gate.GateOffset | (high << 32);
         byte level = d.IsConforming ? c->Cpl : d.Dpl;
         if (!OpenStack(c, level, gate.GateStack, out ulong pointer)
-            || !InstructionPointer.Check(c, d, target)
-            || !PushFrame(c, e, level, ref pointer)
+            || !PushFrame(c, e, level, d, target, ref pointer)
             || !DescriptorTables.SetAccessed(c, linear, d))
         {
             return false;
@@ -112,7 +111,8 @@ internal static unsafe class LongModeGates
         return true;
     }
 
-    private static bool PushFrame(ProcessorContext* c, in PendingEvent e, byte level, ref ulong pointer)
+    // The stack is looked at before the handler's address.
+    private static bool PushFrame(ProcessorContext* c, in PendingEvent e, byte level, Descriptor code, ulong target, ref ulong pointer)
     {
         ulong* frame = stackalloc ulong[6];
         frame[0] = e.Code;
@@ -130,6 +130,6 @@ internal static unsafe class LongModeGates
         }
 
         pointer = bottom;
-        return SystemMemory.Store(c, bottom, frame + skip, size, level == 3);
+        return InstructionPointer.Check(c, code, target) && SystemMemory.Store(c, bottom, frame + skip, size, level == 3);
     }
 }

@@ -34,8 +34,7 @@ internal static unsafe class ProtectedGates
 
         if (type == DescriptorType.TaskGate)
         {
-            return TaskSwitch.ThroughGate(c, gate, TaskSwitchSource.Event, e.Rip, e.Flags)
-                && (!e.HasCode || PushCode(c, e.Code));
+            return TaskSwitch.ThroughGate(c, gate, TaskSwitchSource.Event, e.Rip, e.Flags, e.HasCode, e.Code);
         }
 
         ushort selector = gate.GateSelector;
@@ -66,29 +65,32 @@ internal static unsafe class ProtectedGates
             return Fault.GeneralProtection(c, DescriptorTables.Code(selector));
         }
 
+        // The frame must fit, and then the handler's address be one, before any of it is written.
         int size = (type & 8) != 0 ? 4 : 2;
-        StackWriter stack;
+        ulong target = size == 2 ? (ushort)gate.GateOffset : gate.GateOffset;
+        int slots = (inner ? 5 : 3) + (c->Virtual8086 ? 4 : 0) + (e.HasCode ? 1 : 0);
+        StackWriter stack = StackWriter.Current(c);
+        if ((inner && !InnerStack.Open(c, d.Dpl, out stack))
+            || !stack.HasRoom(c, slots, size)
+            || !InstructionPointer.Check(c, d, target))
+        {
+            return false;
+        }
+
         if (inner)
         {
-            if (!InnerStack.Open(c, d.Dpl, out stack)
-                || (c->Virtual8086 && !PushDataSegments(c, ref stack, size))
+            if ((c->Virtual8086 && !PushDataSegments(c, ref stack, size))
                 || !stack.Push(c, c->Segments[SegmentRegister.Ss].Selector, size)
                 || !stack.Push(c, c->Registers[4], size))
             {
                 return false;
             }
         }
-        else
-        {
-            stack = StackWriter.Current(c);
-        }
 
-        ulong target = size == 2 ? (ushort)gate.GateOffset : gate.GateOffset;
         if (!stack.Push(c, e.Flags, size)
             || !stack.Push(c, c->Segments[SegmentRegister.Cs].Selector, size)
             || !stack.Push(c, e.Rip, size)
             || (e.HasCode && !stack.Push(c, e.Code, size))
-            || !InstructionPointer.Check(c, d, target)
             || !DescriptorTables.SetAccessed(c, linear, d))
         {
             return false;
@@ -115,18 +117,5 @@ internal static unsafe class ProtectedGates
             && stack.Push(c, c->Segments[SegmentRegister.Fs].Selector, size)
             && stack.Push(c, c->Segments[SegmentRegister.Ds].Selector, size)
             && stack.Push(c, c->Segments[SegmentRegister.Es].Selector, size);
-    }
-
-    // The task's own stack takes the error code; its TSS tells the size.
-    private static bool PushCode(ProcessorContext* c, uint code)
-    {
-        StackWriter stack = StackWriter.Current(c);
-        if (!stack.Push(c, code, (c->TaskRegister.Type & 8) != 0 ? 4 : 2))
-        {
-            return false;
-        }
-
-        stack.Commit(c);
-        return true;
     }
 }

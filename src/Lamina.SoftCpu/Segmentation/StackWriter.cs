@@ -14,6 +14,7 @@ internal unsafe struct StackWriter
 
     private int _addressSize;
     private bool _user;
+    private bool _explicit;
     private uint _faultCode;
 
     /// <summary>The current stack at the current privilege.</summary>
@@ -25,6 +26,9 @@ internal unsafe struct StackWriter
         _user = c->Cpl == 3,
         _faultCode = 0,
     };
+
+    /// <summary>The current stack as an instruction of the program pushes on it: RFLAGS.AC opens user pages, and has alignment checked.</summary>
+    public static StackWriter Explicit(ProcessorContext* c) => Current(c) with { _explicit = true };
 
     /// <summary>Another stack, outside long mode's 64-bit gates. It is written at privilege <paramref name="level"/>.</summary>
     public static StackWriter Inner(ProcessorContext* c, in SegmentCache segment, ulong pointer, int level) => new()
@@ -45,6 +49,27 @@ internal unsafe struct StackWriter
         _user = level == 3,
         _faultCode = 0,
     };
+
+    /// <summary>The current stack as 64-bit code has it, for pushes of the program's own instruction.</summary>
+    public static StackWriter ExplicitLong(ProcessorContext* c) => Long(c->Segments[SegmentRegister.Ss], c->Registers[4], c->Cpl) with { _explicit = true };
+
+    /// <summary>Whether that many values can be pushed, as far as segmentation says; #SS if not. Comes before the checks of where execution goes on.</summary>
+    public readonly bool HasRoom(ProcessorContext* c, int count, int size)
+    {
+        for (int n = 1; n <= count; n++)
+        {
+            ulong offset = Pointer - (ulong)(n * size);
+            bool inside = _addressSize == 8
+                ? SystemMemory.IsCanonical(offset) && SystemMemory.IsCanonical(offset + (ulong)(size - 1))
+                : Contains(c, _addressSize == 4 ? (uint)offset : (ushort)offset, size);
+            if (!inside)
+            {
+                return Fault.StackFault(c, _faultCode);
+            }
+        }
+
+        return true;
+    }
 
     /// <summary>Pushes the low <paramref name="size"/> bytes.</summary>
     public bool Push(ProcessorContext* c, ulong value, int size)
@@ -73,7 +98,9 @@ internal unsafe struct StackWriter
             Pointer = _addressSize == 4 ? offset : (Pointer & ~0xffffUL) | offset;
         }
 
-        return SystemMemory.Store(c, linear, &value, size, _user);
+        return _explicit && (c->SystemFlags & Flags.AlignmentCheck) != 0
+            ? MemoryUnit.StoreSlow(c, SegmentRegister.Ss, linear, (byte*)&value, size)
+            : SystemMemory.Store(c, linear, &value, size, _user);
     }
 
     /// <summary>Makes this the current stack.</summary>

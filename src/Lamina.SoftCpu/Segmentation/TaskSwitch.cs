@@ -15,8 +15,8 @@ internal static unsafe class TaskSwitch
     private const ulong Dr7LocalEnables = 0x155;
     private const uint Dr6TaskSwitch = 0x8000;
 
-    /// <summary>Through a present task gate whose privilege has been checked.</summary>
-    public static bool ThroughGate(ProcessorContext* c, Descriptor gate, TaskSwitchSource source, ulong next, uint flags)
+    /// <summary>Through a present task gate whose privilege has been checked. An error code goes on the new task's stack before its EIP is looked at (Intel SDM volume 2, INT n, "TASK-GATE").</summary>
+    public static bool ThroughGate(ProcessorContext* c, Descriptor gate, TaskSwitchSource source, ulong next, uint flags, bool hasCode = false, uint errorCode = 0)
     {
         ushort selector = gate.GateSelector;
         if ((selector & 4) != 0 || DescriptorTables.IsNull(selector))
@@ -34,7 +34,7 @@ internal static unsafe class TaskSwitch
             return Fault.GeneralProtection(c, DescriptorTables.Code(selector));
         }
 
-        return Switch(c, selector, d, linear, source, next, flags);
+        return Switch(c, selector, d, linear, source, next, flags, hasCode, errorCode);
     }
 
     /// <summary>IRET with NT set: back to the task that the link names.</summary>
@@ -71,7 +71,9 @@ internal static unsafe class TaskSwitch
     /// <param name="source">What switches.</param>
     /// <param name="next">EIP to save for the old task.</param>
     /// <param name="flags">EFLAGS to save for it.</param>
-    public static bool Switch(ProcessorContext* c, ushort selector, Descriptor d, ulong linear, TaskSwitchSource source, ulong next, uint flags)
+    /// <param name="hasCode">The new task is entered with an error code.</param>
+    /// <param name="errorCode">That.</param>
+    public static bool Switch(ProcessorContext* c, ushort selector, Descriptor d, ulong linear, TaskSwitchSource source, ulong next, uint flags, bool hasCode = false, uint errorCode = 0)
     {
         uint code = DescriptorTables.Code(selector);
         if (!d.IsPresent)
@@ -113,7 +115,7 @@ internal static unsafe class TaskSwitch
         ref SegmentCache tr = ref c->TaskRegister;
         SegmentLoader.Fill(ref tr, selector, d);
         tr.Attributes |= DescriptorType.Busy;
-        return TakeOver(c, ref image, wide);
+        return TakeOver(c, ref image, wide, hasCode, errorCode);
     }
 
     private static bool SaveOld(ProcessorContext* c, uint flags, ulong next)
@@ -163,7 +165,7 @@ internal static unsafe class TaskSwitch
         return !DescriptorTables.Locate(c, c->TaskRegister.Selector, 8, out ulong linear) || DescriptorTables.ClearBusy(c, linear);
     }
 
-    private static bool TakeOver(ProcessorContext* c, ref TaskImage image, bool wide)
+    private static bool TakeOver(ProcessorContext* c, ref TaskImage image, bool wide, bool hasCode, uint errorCode)
     {
         bool pointersValid = true;
         if (wide && (c->Cr0 & Cr0Paging) != 0)
@@ -210,7 +212,7 @@ internal static unsafe class TaskSwitch
 
         bool loaded = LoadLocalTable(c, image.LocalTable) && (virtual8086 || LoadSegments(c, ref image));
         ProcessorMode.Update(c);
-        if (!loaded)
+        if (!loaded || (hasCode && !PushCode(c, errorCode, wide ? 4 : 2)))
         {
             return false;
         }
@@ -226,6 +228,19 @@ internal static unsafe class TaskSwitch
             Interlocked.Or(ref c->Attention, (int)AttentionBits.Step);
         }
 
+        return true;
+    }
+
+    // The task's own stack takes the error code; its TSS tells the size.
+    private static bool PushCode(ProcessorContext* c, uint code, int size)
+    {
+        StackWriter stack = StackWriter.Current(c);
+        if (!stack.Push(c, code, size))
+        {
+            return false;
+        }
+
+        stack.Commit(c);
         return true;
     }
 

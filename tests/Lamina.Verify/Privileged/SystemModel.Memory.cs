@@ -1,0 +1,542 @@
+using System.Buffers.Binary;
+using Iced.Intel;
+
+namespace Lamina.Verify.Privileged;
+
+/// <summary>Segmentation (Intel SDM volume 3, chapters 3 and 5) and paging (chapter 4).</summary>
+internal sealed partial class SystemModel
+{
+    private const ulong Present = 1;
+    private const ulong Writable = 2;
+    private const ulong UserPage = 4;
+    private const ulong AccessedBit = 0x20;
+    private const ulong DirtyBit = 0x40;
+    private const ulong Large = 0x80;
+    private const ulong NoExecute = 1UL << 63;
+    private const ulong FrameMask = 0x000f_ffff_ffff_f000;
+    private const int PhysicalBits = 40;
+    private const ulong ReservedFrame = (1UL << 52) - (1UL << PhysicalBits);
+
+    private readonly List<(int Address, byte Old, bool WasLoose)> _journal = [];
+    private readonly bool[] _loose = new bool[MachineImage.MemorySize];
+    private readonly List<int> _looseList = [];
+    private bool _pushesFrame;
+
+    private enum Access
+    {
+        Read,
+        Write,
+        Execute,
+    }
+
+    /// <summary>Whether a byte of memory was written by what an exception ended: the manuals do not say how much of that is done.</summary>
+    public bool IsLoose(int address) => _loose[address];
+
+    private void BeginMemory()
+    {
+        foreach (int address in _looseList)
+        {
+            _loose[address] = false;
+        }
+
+        _looseList.Clear();
+        _journal.Clear();
+        if ((this[MachineRegister.Cr4] & 0x20) != 0 && !_m.IsLong)
+        {
+            LoadPointers(this[MachineRegister.Cr3]);
+        }
+    }
+
+    private void CommitMemory() => _journal.Clear();
+
+    private void UndoMemory()
+    {
+        for (int n = _journal.Count - 1; n >= 0; n--)
+        {
+            (int address, byte old, _) = _journal[n];
+            _m.Memory[address] = old;
+            _loose[address] = true;
+            _looseList.Add(address);
+        }
+
+        _journal.Clear();
+    }
+
+    /// <summary>Physical address of the instruction behind the case, or null if it cannot be fetched. Nothing is marked as accessed.</summary>
+    public ulong? FindNext()
+    {
+        const int length = 3;
+        _journal.Clear();
+        try
+        {
+            SegmentImage code = _m.Segments[MachineImage.Cs];
+            bool is64 = _m.Is64;
+            bool isInside = is64 ? IsCanonical(_m.Rip) : _m.Rip + length - 1 <= code.Limit && code.IsUsable;
+            ulong physical = Translate(is64 ? _m.Rip : (uint)(code.Base + _m.Rip), Access.Execute, _m.Cpl == 3, isExplicit: true);
+            return isInside ? physical : null;
+        }
+        catch (Exception e) when (e is ArchitecturalFault or UnjudgedCase)
+        {
+            return null;
+        }
+        finally
+        {
+            foreach ((int address, byte old, bool wasLoose) in _journal)
+            {
+                _m.Memory[address] = old;
+                _loose[address] = wasLoose;
+            }
+
+            _journal.Clear();
+        }
+    }
+
+    private byte ReadPhysical(ulong address) => address < MachineImage.MemorySize ? _m.Memory[(int)address] : (byte)0xff;
+
+    private ulong ReadTable(ulong address, int size)
+    {
+        if (address + (ulong)size > MachineImage.MemorySize)
+        {
+            throw new UnjudgedCase("a page table where no memory is");
+        }
+
+        ReadOnlySpan<byte> bytes = _m.Memory.AsSpan((int)address);
+        return size == 8 ? BinaryPrimitives.ReadUInt64LittleEndian(bytes) : BinaryPrimitives.ReadUInt32LittleEndian(bytes);
+    }
+
+    private void WritePhysical(ulong address, byte value)
+    {
+        if (address < MachineImage.MemorySize)
+        {
+            int at = (int)address;
+            _journal.Add((at, _m.Memory[at], _loose[at]));
+            _m.Memory[at] = value;
+
+            // Of a byte of a page table only bits are written.
+            _loose[at] &= at < SystemLayout.Gdt;
+        }
+    }
+
+    // Volume 3, section 4.4.1: PAE paging has its first four entries in the processor.
+    private bool LoadPointers(ulong cr3)
+    {
+        ulong address = cr3 & 0xffff_ffe0;
+        Span<ulong> entries = stackalloc ulong[4];
+        for (int n = 0; n < 4; n++)
+        {
+            if (address + 32 > MachineImage.MemorySize)
+            {
+                throw new UnjudgedCase("page-directory pointers where no memory is");
+            }
+
+            entries[n] = ReadTable(address + ((ulong)n * 8), 8);
+            const ulong reserved = ReservedFrame | 0xfff0_0000_0000_01e6;
+            if ((entries[n] & Present) != 0 && (entries[n] & reserved) != 0)
+            {
+                return false;
+            }
+        }
+
+        entries.CopyTo(_pointers);
+        return true;
+    }
+
+    // Volume 3, sections 4.3 to 4.7. Accessed and dirty flags are set where the access is allowed.
+    private ulong Translate(ulong linear, Access access, bool user, bool isExplicit)
+    {
+        ulong cr0 = this[MachineRegister.Cr0];
+        ulong cr4 = this[MachineRegister.Cr4];
+        if ((cr0 >> 31) == 0)
+        {
+            return (uint)linear;
+        }
+
+        bool pae = (cr4 & 0x20) != 0;
+        bool executeDisable = (this[MachineRegister.Efer] & 0x800) != 0 && pae;
+        uint code = (access == Access.Write ? 2u : 0) | (user ? 4u : 0) | (access == Access.Execute && (executeDisable || (cr4 & (1 << 20)) != 0) ? 16u : 0);
+        Span<ulong> addresses = stackalloc ulong[4];
+        Span<ulong> entries = stackalloc ulong[4];
+        int size = pae ? 8 : 4;
+        int bits = pae ? 9 : 10;
+        ulong table;
+        int level;
+        ulong reservedAlways = pae ? ReservedFrame | (executeDisable ? 0 : NoExecute) : 0;
+        if (_m.IsLong)
+        {
+            level = 3;
+            table = this[MachineRegister.Cr3] & FrameMask;
+        }
+        else if (pae)
+        {
+            ulong pointer = _pointers[(int)(linear >> 30) & 3];
+            if ((pointer & Present) == 0)
+            {
+                throw new ArchitecturalFault(ArchitecturalFault.Page, code, linear);
+            }
+
+            level = 1;
+            table = pointer & FrameMask;
+            reservedAlways |= 0x7ff0_0000_0000_0000;
+        }
+        else
+        {
+            level = 1;
+            table = this[MachineRegister.Cr3] & 0xffff_f000;
+        }
+
+        int top = level;
+        ulong rights = Writable | UserPage;
+        bool noExecute = false;
+        ulong entry;
+        while (true)
+        {
+            ulong index = (linear >> (12 + (bits * level))) & ((1UL << bits) - 1);
+            addresses[level] = table + (index * (ulong)size);
+            entry = ReadTable(addresses[level], size);
+            entries[level] = entry;
+            if ((entry & Present) == 0)
+            {
+                throw new ArchitecturalFault(ArchitecturalFault.Page, code, linear);
+            }
+
+            bool isLarge = level is 1 or 2 && (entry & Large) != 0 && (pae || (cr4 & 0x10) != 0);
+            ulong reserved = reservedAlways;
+            if (level == 3)
+            {
+                reserved |= Large;
+            }
+            else if (isLarge && pae)
+            {
+                reserved |= ((1UL << (12 + (9 * level))) - 1) & ~0x1fffUL;
+            }
+            else if (isLarge)
+            {
+                // Bits 20:13 are the frame's bits 39:32; all 40 are there.
+                reserved |= 1UL << 21;
+            }
+
+            if ((entry & reserved) != 0)
+            {
+                throw new ArchitecturalFault(ArchitecturalFault.Page, code | 9, linear);
+            }
+
+            rights &= entry;
+            noExecute |= pae && (entry & NoExecute) != 0;
+            if (level == 0 || isLarge)
+            {
+                break;
+            }
+
+            table = pae ? entry & FrameMask : entry & 0xffff_f000;
+            level--;
+        }
+
+        if (!IsAllowed(access, user, isExplicit, (rights & UserPage) != 0, (rights & Writable) != 0, noExecute))
+        {
+            throw new ArchitecturalFault(ArchitecturalFault.Page, code | 1, linear);
+        }
+
+        for (int n = top; n >= level; n--)
+        {
+            ulong wanted = entries[n] | AccessedBit | (n == level && access == Access.Write ? DirtyBit : 0);
+            if (wanted != entries[n])
+            {
+                WritePhysical(addresses[n], (byte)wanted);
+            }
+        }
+
+        int shift = 12 + (bits * level);
+        ulong offset = linear & ((1UL << shift) - 1);
+        return !pae && level == 1
+            ? (((entry >> 13) & 0xff) << 32) | (entry & 0xffc0_0000) | offset
+            : (entry & (pae ? FrameMask : 0xffff_f000) & ~((1UL << shift) - 1)) | offset;
+    }
+
+    // Volume 3, section 4.6.1.
+    private bool IsAllowed(Access access, bool user, bool isExplicit, bool isUserPage, bool isWritable, bool noExecute)
+    {
+        ulong cr4 = this[MachineRegister.Cr4];
+        if (user && !isUserPage)
+        {
+            return false;
+        }
+
+        if (access == Access.Execute)
+        {
+            return !noExecute && (user || !isUserPage || (cr4 & (1 << 20)) == 0);
+        }
+
+        if (_pushesFrame && !user && isUserPage && (cr4 & (1 << 21)) != 0 && (_m.Flags & AlignmentCheck) != 0)
+        {
+            throw new UnjudgedCase("a frame in user pages that RFLAGS.AC opens");
+        }
+
+        if (!user && isUserPage && (cr4 & (1 << 21)) != 0 && !(isExplicit && (_m.Flags & AlignmentCheck) != 0))
+        {
+            return false;
+        }
+
+        return access == Access.Read || isWritable || (!user && (this[MachineRegister.Cr0] & 0x1_0000) == 0);
+    }
+
+    // Both pages of an access are looked at before it is done.
+    private void Locate(ulong linear, int size, Access access, bool user, bool isExplicit, Span<ulong> physical)
+    {
+        linear = Narrow(linear);
+        int first = Math.Min(size, 0x1000 - (int)(linear & 0xfff));
+        ulong at = Translate(linear, access, user, isExplicit);
+        ulong then = first < size ? Translate(Narrow(linear + (ulong)first), access, user, isExplicit) : 0;
+        for (int n = 0; n < size; n++)
+        {
+            physical[n] = n < first ? at + (ulong)n : then + (ulong)(n - first);
+        }
+    }
+
+    private ulong Narrow(ulong linear) => _m.IsLong ? linear : (uint)linear;
+
+    private void Load(ulong linear, Span<byte> bytes, bool user, bool isExplicit)
+    {
+        Span<ulong> physical = stackalloc ulong[128];
+        Locate(linear, bytes.Length, Access.Read, user, isExplicit, physical);
+        for (int n = 0; n < bytes.Length; n++)
+        {
+            bytes[n] = ReadPhysical(physical[n]);
+        }
+    }
+
+    private void Store(ulong linear, ReadOnlySpan<byte> bytes, bool user, bool isExplicit)
+    {
+        Span<ulong> physical = stackalloc ulong[128];
+        Locate(linear, bytes.Length, Access.Write, user, isExplicit, physical);
+        for (int n = 0; n < bytes.Length; n++)
+        {
+            if (physical[n] < SystemLayout.Gdt)
+            {
+                throw new UnjudgedCase("page tables that are written");
+            }
+
+            WritePhysical(physical[n], bytes[n]);
+        }
+    }
+
+    // Descriptor tables and task-state segments: supervisor accesses at any CPL, which RFLAGS.AC does not open user pages to.
+    private ulong LoadSystem(ulong linear, int size)
+    {
+        Span<byte> bytes = stackalloc byte[8];
+        bytes.Clear();
+        RequireCanonical(linear, size);
+        Load(linear, bytes[..size], user: false, isExplicit: false);
+        return BinaryPrimitives.ReadUInt64LittleEndian(bytes);
+    }
+
+    private void StoreSystem(ulong linear, ulong value, int size)
+    {
+        Span<byte> bytes = stackalloc byte[8];
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes, value);
+        RequireCanonical(linear, size);
+        Store(linear, bytes[..size], user: false, isExplicit: false);
+    }
+
+    private void RequireCanonical(ulong linear, int size)
+    {
+        if (_m.IsLong && !(IsCanonical(linear) && IsCanonical(linear + (ulong)size - 1)))
+        {
+            throw ArchitecturalFault.Gp();
+        }
+    }
+
+    // Volume 3, sections 3.3.7.1, 5.3 and 5.4: the linear address of a part of a segment.
+    private ulong Linear(int segment, ulong offset, int size, bool write)
+    {
+        SegmentImage s = _m.Segments[segment];
+        if (_m.Is64)
+        {
+            ulong linear = offset + (segment is MachineImage.Fs or MachineImage.Gs ? s.Base : 0);
+            return IsCanonical(linear) && IsCanonical(linear + (ulong)size - 1) ? linear : throw SegmentFault(segment);
+        }
+
+        uint at = (uint)offset;
+        return IsInside(s, at, size) && HasRight(s, write) ? Narrow((uint)(s.Base + at)) : throw SegmentFault(segment);
+    }
+
+    private bool HasRight(in SegmentImage s, bool write)
+    {
+        return !_m.IsProtected || (s.IsUsable && (write ? !s.IsCode && s.HasSecondRight : !s.IsCode || s.HasSecondRight));
+    }
+
+    private static bool IsInside(in SegmentImage s, uint offset, int size)
+    {
+        ulong last = (ulong)offset + (ulong)size - 1;
+        return s.IsExpandDown ? offset > s.Limit && last <= (s.IsBig ? uint.MaxValue : 0xffff) : last <= s.Limit;
+    }
+
+    private static ArchitecturalFault SegmentFault(int segment) => new(segment == MachineImage.Ss ? ArchitecturalFault.Stack : ArchitecturalFault.Protection, 0);
+
+    private void LoadOperand(int segment, ulong offset, Span<byte> bytes) => Load(Linear(segment, offset, bytes.Length, write: false), bytes, _m.Cpl == 3, isExplicit: true);
+
+    private ulong LoadOperand(int segment, ulong offset, int size)
+    {
+        Span<byte> bytes = stackalloc byte[8];
+        bytes.Clear();
+        LoadOperand(segment, offset, bytes[..size]);
+        return BinaryPrimitives.ReadUInt64LittleEndian(bytes);
+    }
+
+    private void StoreOperand(int segment, ulong offset, ReadOnlySpan<byte> bytes) => Store(Linear(segment, offset, bytes.Length, write: true), bytes, _m.Cpl == 3, isExplicit: true);
+
+    private void StoreOperand(int segment, ulong offset, ulong value, int size)
+    {
+        Span<byte> bytes = stackalloc byte[8];
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes, value);
+        StoreOperand(segment, offset, bytes[..size]);
+    }
+
+    private ulong Offset(in Instruction i)
+    {
+        for (int n = 0; n < i.OpCount; n++)
+        {
+            if (i.GetOpKind(n) == OpKind.Memory && i.TryGetVirtualAddress(n, 0, out ulong offset, TryGetValue))
+            {
+                // A RIP-relative address is that of code at address 0.
+                return i.IsIPRelativeMemoryOperand ? i.IPRelativeMemoryAddress + _m.Rip : offset;
+            }
+        }
+
+        throw new UnjudgedCase("no memory operand");
+    }
+
+    private bool TryGetValue(Register register, int index, int size, out ulong value)
+    {
+        value = register.IsSegmentRegister() ? 0 : Value(register);
+        return true;
+    }
+
+    private ulong Value(Register register)
+    {
+        ulong value = _m.General[Number(register)];
+        return Truncate(value, register.GetSize());
+    }
+
+    // Prefixes of ES, CS, SS and DS say nothing in 64-bit mode.
+    private int Segment(in Instruction i)
+    {
+        int segment = SegmentNumber(i.MemorySegment);
+        return !_m.Is64 || segment >= MachineImage.Fs ? segment : i.MemoryBase is Register.RSP or Register.RBP or Register.ESP or Register.EBP ? MachineImage.Ss : MachineImage.Ds;
+    }
+
+    // A word in a register or in memory.
+    private ushort LoadWord(in Instruction i, int operand) =>
+        i.GetOpKind(operand) == OpKind.Memory ? (ushort)LoadOperand(Segment(i), Offset(i), 2) : (ushort)_m.General[Number(i.GetOpRegister(operand))];
+
+    // Stacks.
+
+    // Whether values can be popped, as far as segmentation says: first all are looked at.
+    private void RequirePopped(ulong pointer, int count, int size)
+    {
+        for (int n = 0; n < count; n++)
+        {
+            try
+            {
+                Linear(MachineImage.Ss, Truncate(pointer + (ulong)(n * size), _m.StackSize), size, write: false);
+            }
+            catch (ArchitecturalFault)
+            {
+                for (int before = 0; before < n; before++)
+                {
+                    RequireTouched(Linear(MachineImage.Ss, Truncate(pointer + (ulong)(before * size), _m.StackSize), size, write: false), size, Access.Read, _m.Cpl == 3, isExplicit: true);
+                }
+
+                throw;
+            }
+        }
+    }
+
+    // Whether a page fault of a part of a stack comes before the next part is outside of the segment, the manuals leave open.
+    private void RequireTouched(ulong linear, int size, Access access, bool user, bool isExplicit)
+    {
+        try
+        {
+            Span<ulong> physical = stackalloc ulong[8];
+            Locate(linear, size, access, user, isExplicit, physical);
+        }
+        catch (ArchitecturalFault)
+        {
+            throw new UnjudgedCase("a stack that ends in a page that is not there");
+        }
+    }
+
+    private ulong Pop(ref ulong pointer, int size)
+    {
+        ulong value = LoadOperand(MachineImage.Ss, Truncate(pointer, _m.StackSize), size);
+        pointer = Advance(pointer, size, _m.StackSize);
+        return value;
+    }
+
+    private static ulong Advance(ulong pointer, long by, int addressSize)
+    {
+        ulong next = pointer + (ulong)by;
+        return addressSize == 8 ? next : addressSize == 4 ? (uint)next : (pointer & ~0xffffUL) | (ushort)next;
+    }
+
+    // The stack to push on: the current one, or another.
+    private struct NewStack
+    {
+        public SegmentImage Segment;
+        public ulong Pointer;
+        public int AddressSize;
+        public bool IsUser;
+        public bool IsExplicit;
+
+        // Of #SS.
+        public uint Code;
+    }
+
+    private NewStack CurrentStack(int addressSize = 0, bool isExplicit = true) => new()
+    {
+        Segment = _m.Segments[MachineImage.Ss],
+        Pointer = _m.General[Sp],
+        AddressSize = addressSize == 0 ? _m.StackSize : addressSize,
+        IsUser = _m.Cpl == 3,
+        IsExplicit = isExplicit,
+    };
+
+    // "IF stack does not have room for ... bytes THEN #SS".
+    private void RequireRoom(in NewStack stack, int count, int size)
+    {
+        for (int n = 1; n <= count; n++)
+        {
+            ulong offset = stack.Pointer - (ulong)(n * size);
+            bool inside = stack.AddressSize == 8
+                ? IsCanonical(offset) && IsCanonical(offset + (ulong)size - 1)
+                : (!_m.IsProtected || (stack.Segment.IsUsable && stack.Segment.HasSecondRight)) && IsInside(stack.Segment, (uint)Truncate(offset, stack.AddressSize), size);
+            if (!inside)
+            {
+                for (int before = 1; before < n; before++)
+                {
+                    ulong at = Truncate(stack.Pointer - (ulong)(before * size), stack.AddressSize);
+                    RequireTouched(stack.AddressSize == 8 ? at : (uint)(stack.Segment.Base + at), size, Access.Write, stack.IsUser, stack.IsExplicit);
+                }
+
+                throw new ArchitecturalFault(ArchitecturalFault.Stack, stack.Code);
+            }
+        }
+    }
+
+    private void Push(ref NewStack stack, ulong value, int size)
+    {
+        _pushesFrame = !stack.IsExplicit;
+        stack.Pointer = Advance(stack.Pointer, -size, stack.AddressSize);
+        ulong offset = Truncate(stack.Pointer, stack.AddressSize);
+        ulong linear = stack.AddressSize == 8 ? offset : (uint)(stack.Segment.Base + offset);
+        Span<byte> bytes = stackalloc byte[8];
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes, value);
+        Store(linear, bytes[..size], stack.IsUser, stack.IsExplicit);
+        _pushesFrame = false;
+    }
+
+    private void Use(in NewStack stack)
+    {
+        _m.Segments[MachineImage.Ss] = stack.Segment;
+        _m.General[Sp] = stack.Pointer;
+    }
+}
