@@ -9,6 +9,7 @@ using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
 using Lamina.Personalities;
+using Lamina.Personalities.HyperV.Video;
 using Lamina.Vmm.Devices;
 using Lamina.Vmm.Events;
 using Lamina.Vmm.Processors;
@@ -73,7 +74,8 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         _settings = settings;
         try
         {
-            MachineLayout layout = new(settings.StartMemorySize ?? settings.MemorySize, settings.MemorySize - (settings.StartMemorySize ?? settings.MemorySize));
+            ulong start = settings.StartMemorySize ?? settings.MemorySize;
+            MachineLayout layout = new(start, settings.MemorySize - start, settings is { Personality: PersonalityKind.HyperV, Screen: not null } ? (ulong)SyntheticVideo.MaximumLength : 0);
             MachineSnapshot? snapshot = settings.Snapshot;
             _bootLoader = settings.Boot is { } boot ? Own(new BootLoader(boot, layout)) : null;
             _ram = Own(snapshot?.MapMemory() ?? SnapshotMemory.CreateEmpty(settings.MemorySize));
@@ -140,6 +142,8 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
                 ProcessorCount = settings.ProcessorCount,
                 Virtio = (uint)PcAddressMap.Virtio,
                 HasVmBus = settings.Personality == PersonalityKind.HyperV,
+                VmBusMemory = (uint)layout.LowMemoryEnd,
+                VmBusMemoryLength = (uint)layout.ScreenLength,
                 SuspendType = DeviceCatalog.CanSuspend(settings.Personality) ? AcpiPowerManagement.SuspendType : (byte)0,
                 VirtioCount = Devices.Virtio.MmioCount,
                 PciHotPlug = Devices.Virtio.CanChange ? PcAddressMap.PciHotPlug : (ushort)0,
