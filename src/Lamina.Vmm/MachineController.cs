@@ -9,6 +9,7 @@ using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
 using Lamina.Personalities;
+using Lamina.Personalities.HyperV.Video;
 using Lamina.Vmm.Devices;
 using Lamina.Vmm.Events;
 using Lamina.Vmm.Processors;
@@ -73,8 +74,9 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         _settings = settings;
         try
         {
-            MachineLayout layout = new(
-                settings.StartMemorySize ?? settings.MemorySize, settings.MemorySize - (settings.StartMemorySize ?? settings.MemorySize), hasConfigurationWindow: !settings.IsGeneration2);
+            ulong start = settings.StartMemorySize ?? settings.MemorySize;
+            ulong screenLength = settings is { Personality: PersonalityKind.HyperV, Screen: not null } ? (ulong)SyntheticVideo.MaximumLength : 0;
+            MachineLayout layout = new(start, settings.MemorySize - start, screenLength, hasConfigurationWindow: !settings.IsGeneration2);
             MachineSnapshot? snapshot = settings.Snapshot;
             _bootLoader = settings.Boot is { } boot ? Own(new BootLoader(boot, layout)) : null;
             if (settings.IsGeneration2 && _bootLoader is { Protocol: BootProtocol.Multiboot or BootProtocol.Rom } unsuited)
@@ -141,7 +143,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
 
             ulong pciWindowLength = 1UL << Math.Min(PciWindowBits, addressBits - 1);
             ulong pciWindow = (layout.End + pciWindowLength - 1) & ~(pciWindowLength - 1);
-            _acpiConfiguration = CreateAcpi(settings, Devices, pciWindow, pciWindowLength);
+            _acpiConfiguration = CreateAcpi(settings, Devices, layout, pciWindow, pciWindowLength);
             if (snapshot == null)
             {
                 Reset();
@@ -158,7 +160,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         }
     }
 
-    private static AcpiConfiguration CreateAcpi(MachineSettings settings, DeviceCatalog devices, ulong window, ulong windowLength)
+    private static AcpiConfiguration CreateAcpi(MachineSettings settings, DeviceCatalog devices, MachineLayout layout, ulong window, ulong windowLength)
     {
         AcpiConfiguration common = new()
         {
@@ -187,6 +189,8 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             : common with
             {
                 Virtio = (uint)PcAddressMap.Virtio,
+                VmBusMemory = (uint)layout.LowMemoryEnd,
+                VmBusMemoryLength = (uint)layout.ScreenLength,
                 SuspendType = DeviceCatalog.CanSuspend(settings.Personality) ? AcpiPowerManagement.SuspendType : (byte)0,
                 VirtioCount = devices.Virtio.MmioCount,
                 PciHotPlug = devices.Virtio.CanChange ? PcAddressMap.PciHotPlug : (ushort)0,

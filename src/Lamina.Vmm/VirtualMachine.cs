@@ -7,6 +7,7 @@ using Lamina.Machine.Input;
 using Lamina.Machine.Limits;
 using Lamina.Machine.Processors;
 using Lamina.Networking;
+using Lamina.Personalities.HyperV.Video;
 using Lamina.Personalities.VMware;
 using Lamina.Storage;
 using Lamina.Vmm.Devices;
@@ -20,6 +21,7 @@ namespace Lamina.Vmm;
 public sealed class VirtualMachine : IDisposable
 {
     private const ulong Mebibyte = 1 << 20;
+    private const ulong MinimumBesideScreen = 16 * Mebibyte;
     // Ctrl, Alt and Delete go down, and up in the other order.
     private static readonly KeyStroke[] RestartKeys =
     [
@@ -372,6 +374,11 @@ public sealed class VirtualMachine : IDisposable
         if (FindGenerationObstacle(settings) is { } obstacle)
         {
             throw new MachineConfigurationException(obstacle);
+        }
+
+        if (settings is { Screen: not null, Personality: PersonalityKind.HyperV } && (settings.StartMemorySize ?? size) < MinimumBesideScreen)
+        {
+            throw new MachineConfigurationException($"A machine with a screen cannot have less than {MinimumBesideScreen / Mebibyte} MiB of memory, of which {SyntheticVideo.MaximumLength >> 20} are the screen's.");
         }
 
         CpuModel model = CpuModel.Find(settings.CpuModel)

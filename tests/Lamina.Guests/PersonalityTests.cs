@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using Lamina.Cli.Images;
+using Lamina.Cli.Images.Debian;
 using Lamina.Cli.Screen;
 using Lamina.Guests.Machines;
 using Lamina.Guests.Processes;
@@ -88,6 +89,34 @@ public sealed class PersonalityTests : IDisposable
             Assert.Matches("^-?[0-5]$", guest.Run(string.Create(CultureInfo.InvariantCulture, $"echo $(($(date +%s) - {DateTimeOffset.UtcNow.ToUnixTimeSeconds()}))")));
         },
         end: static guest => guest.Machine.PressPowerButton());
+    }
+
+    [Fact]
+    public void Under_HyperV_the_newer_driver_of_the_screen_has_its_picture_in_the_screens_memory()
+    {
+        using GuestMachine guest = GuestMachine.StartDebian(
+            "translator",
+            1,
+            GuestHardware.HyperV | GuestHardware.Screen,
+            static s => s with { Personality = PersonalityKind.HyperV, Screen = new ScreenSettings { Width = 800, Height = 600 } },
+            DebianImage.Generic);
+        guest.ExpectPrompt();
+        Assert.Contains("hyperv_drm", guest.Run("readlink /sys/class/drm/card0/device/driver"), StringComparison.Ordinal);
+        CheckScreen(guest, "hyperv_drmdrmfb");
+        string directory = _disk + ".saved";
+        try
+        {
+            Screenshot before = guest.Machine.TakeScreenshot();
+            guest.GoOn(directory, "translator");
+            Assert.True(before.Pixels.Span.SequenceEqual(guest.Machine.TakeScreenshot().Pixels.Span), "The picture is another in the machine that goes on.");
+            IReadOnlyList<string> complaints = KernelComplaints.Find(guest.Run("dmesg"));
+            Assert.True(complaints.Count == 0, $"The kernel complains:\n{string.Join('\n', complaints)}");
+        }
+        finally
+        {
+            guest.Dispose();
+            Directory.Delete(directory, recursive: true);
+        }
     }
 
     [Fact]

@@ -59,6 +59,12 @@ public sealed record AcpiConfiguration
     /// <summary>Whether there is VMBus.</summary>
     public bool HasVmBus { get; init; }
 
+    /// <summary>Where memory is that VMBus gives its devices.</summary>
+    public uint VmBusMemory { get; init; }
+
+    /// <summary>Bytes of it; 0 for none.</summary>
+    public uint VmBusMemoryLength { get; init; }
+
     /// <summary>PM1a event block, 4 ports.</summary>
     public ushort Pm1Event { get; init; } = 0x600;
 

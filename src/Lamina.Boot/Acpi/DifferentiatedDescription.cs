@@ -132,9 +132,15 @@ internal static class DifferentiatedDescription
 
         if (configuration.HasVmBus)
         {
-            // Guests want the device to have resources, and use none of them.
+            // Guests want the device to have an interrupt, and use none. Its memory is that of its devices: a screen's driver takes its picture's from there.
+            ResourceTemplate resources = new ResourceTemplate().Interrupt(7);
+            if (configuration.VmBusMemoryLength != 0)
+            {
+                resources.MemoryRange(configuration.VmBusMemory, configuration.VmBusMemoryLength);
+            }
+
             aml.Device("VMBS").Name("_HID").Text("VMBus").Name("_UID", 0).Name("_STA", PresentAndWorking)
-                .Name("_CRS").Buffer(new ResourceTemplate().Interrupt(7).ToArray()).Close();
+                .Name("_CRS").Buffer(resources.ToArray()).Close();
         }
 
         AddGeneration(aml, configuration);

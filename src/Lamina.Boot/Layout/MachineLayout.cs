@@ -35,15 +35,18 @@ public sealed class MachineLayout
     /// <summary>Lays out <paramref name="memorySize"/> bytes of RAM.</summary>
     /// <param name="memorySize">What there is at the start, in bytes.</param>
     /// <param name="hotAddLength">What may be added later, in bytes.</param>
+    /// <param name="screenLength">What of it is a screen's, in bytes: the last RAM below 4 GiB, of which the guest is not told by the map.</param>
     /// <param name="hasConfigurationWindow">Whether there is a PCI configuration window, which the guest is told to keep clear of. Its place stays free of RAM without one.</param>
-    /// <exception cref="ArgumentOutOfRangeException">Not a multiple of 1 MiB, or less than 2 MiB; or what may be added is not a multiple of <see cref="HotAddUnit"/>.</exception>
-    public MachineLayout(ulong memorySize, ulong hotAddLength = 0, bool hasConfigurationWindow = true)
+    /// <exception cref="ArgumentOutOfRangeException">Not a multiple of 1 MiB, or less than 2 MiB beside the screen's; or what may be added is not a multiple of <see cref="HotAddUnit"/>.</exception>
+    public MachineLayout(ulong memorySize, ulong hotAddLength = 0, ulong screenLength = 0, bool hasConfigurationWindow = true)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(memorySize, 2 * HighMemoryStart);
+        ArgumentOutOfRangeException.ThrowIfLessThan(memorySize, (2 * HighMemoryStart) + screenLength);
         ArgumentOutOfRangeException.ThrowIfNotEqual(memorySize % HighMemoryStart, 0UL);
         ArgumentOutOfRangeException.ThrowIfNotEqual(hotAddLength % HotAddUnit, 0UL);
         MemorySize = memorySize;
-        LowMemoryEnd = Math.Min(memorySize, LowMemoryLimit);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(screenLength % HighMemoryStart, 0UL);
+        LowMemoryEnd = Math.Min(memorySize, LowMemoryLimit) - screenLength;
+        ScreenLength = screenLength;
         UpperMemoryEnd = memorySize > LowMemoryLimit ? UpperMemoryStart + (memorySize - LowMemoryLimit) : UpperMemoryStart;
         HotAddStart = (UpperMemoryEnd + HotAddUnit - 1) & ~(HotAddUnit - 1);
         HotAddLength = hotAddLength;
@@ -71,8 +74,11 @@ public sealed class MachineLayout
     /// <summary>Bytes of RAM at the start, the VGA hole's included.</summary>
     public ulong MemorySize { get; }
 
-    /// <summary>The address after the RAM below 4 GiB.</summary>
+    /// <summary>The address after the RAM below 4 GiB that is the guest's. What is a screen's begins there.</summary>
     public ulong LowMemoryEnd { get; }
+
+    /// <summary>Bytes of RAM that are a screen's.</summary>
+    public ulong ScreenLength { get; }
 
     /// <summary>The address after all RAM of the start, at least 4 GiB.</summary>
     public ulong UpperMemoryEnd { get; }
@@ -98,7 +104,7 @@ public sealed class MachineLayout
         List<GuestMemoryRegion> regions =
         [
             new(0, VgaStart, hostAddress),
-            new(FirmwareStart, LowMemoryEnd - FirmwareStart, hostAddress + (nint)FirmwareStart),
+            new(FirmwareStart, LowMemoryEnd + ScreenLength - FirmwareStart, hostAddress + (nint)FirmwareStart),
         ];
         if (UpperMemoryLength != 0)
         {

@@ -29,6 +29,18 @@ public sealed class DifferentiatedDescriptionTests
     }
 
     [Fact]
+    public void VmBusHasTheMemoryOfItsDevices()
+    {
+        AcpiConfiguration configuration = new() { ProcessorCount = 1, HasVmBus = true };
+        Assert.Equal([0x22, 0x79], Resources((byte[])Decode(configuration)["\\_SB_.VMBS._CRS"]).Select(static r => r.Tag));
+        List<(byte Tag, byte[] Body)> resources = Resources((byte[])Decode(configuration with { VmBusMemory = 0x1fc0_0000, VmBusMemoryLength = 4 << 20 })["\\_SB_.VMBS._CRS"]);
+        Assert.Equal([0x22, 0x87, 0x79], resources.Select(static r => r.Tag));
+        Assert.Equal(0x1fc0_0000u, BinaryPrimitives.ReadUInt32LittleEndian(resources[1].Body.AsSpan(7)));
+        Assert.Equal(0x1fff_ffffu, BinaryPrimitives.ReadUInt32LittleEndian(resources[1].Body.AsSpan(11)));
+        Assert.Equal(0x40_0000u, BinaryPrimitives.ReadUInt32LittleEndian(resources[1].Body.AsSpan(19)));
+    }
+
+    [Fact]
     public void SoftOffHasTheTypeOfTheDevice()
     {
         object[] package = (object[])Decode(new AcpiConfiguration { ProcessorCount = 1 })["\\_S5_"];

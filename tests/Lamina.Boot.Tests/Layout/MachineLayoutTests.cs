@@ -66,6 +66,19 @@ public sealed class MachineLayoutTests
     }
 
     [Theory]
+    [InlineData(Gibibyte / 2)]
+    [InlineData(4 * Gibibyte)]
+    public void AScreensMemoryIsRamThatTheGuestIsNotToldOf(ulong size)
+    {
+        MachineLayout layout = new(size, 0, 4 << 20);
+        MachineLayout other = new(size);
+        Assert.Equal(other.LowMemoryEnd, layout.LowMemoryEnd + (4 << 20));
+        Assert.Equal(other.CreateRegions(Host), layout.CreateRegions(Host));
+        Assert.DoesNotContain(layout.MemoryMap, r => r.Address < other.LowMemoryEnd && r.End > layout.LowMemoryEnd);
+        Assert.Throws<ArgumentOutOfRangeException>(() => new MachineLayout(5 << 20, 0, 4 << 20));
+    }
+
+    [Theory]
     [InlineData(0UL)]
     [InlineData(1UL << 20)]
     [InlineData((4UL << 20) + 4096)]

@@ -59,11 +59,12 @@ internal sealed class GuestMachine : IDisposable
     }
 
     /// <summary>Boots the image to a shell, with devices that it has drivers for.</summary>
-    public static GuestMachine StartDebian(string accelerator, int processors, GuestHardware hardware, Func<MachineSettings, MachineSettings> change)
+    public static GuestMachine StartDebian(string accelerator, int processors, GuestHardware hardware, Func<MachineSettings, MachineSettings> change, DebianImage? image = null)
     {
-        CachedPackageSet files = GuestImages.Get(DebianImage.Cloud);
+        image ??= DebianImage.Cloud;
+        CachedPackageSet files = GuestImages.Get(image);
         ImageSession session = new() { Mode = SessionMode.Terminal, HostName = "guest", Columns = 200, Hardware = hardware };
-        return new GuestMachine(DebianImage.Cloud.CreateBoot(files, session, null, quiet: false, ""), accelerator, processors, 512UL << 20, change, hardware.HasFlag(GuestHardware.Console));
+        return new GuestMachine(image.CreateBoot(files, session, null, quiet: false, ""), accelerator, processors, 512UL << 20, change, hardware.HasFlag(GuestHardware.Console));
     }
 
     /// <summary>Boots Debian's cloud kernel with a program as its first process.</summary>

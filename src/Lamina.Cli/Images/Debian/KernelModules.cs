@@ -40,8 +40,13 @@ internal static class KernelModules
     private static readonly string[] HyperVSockets = ["net/vmw_vsock/vsock", "net/vmw_vsock/hv_sock"];
     private static readonly string[] VMwareSockets = ["net/vmw_vsock/vsock", "drivers/misc/vmw_vmci/vmw_vmci", "net/vmw_vsock/vmw_vsock_vmci_transport"];
 
-    /// <summary>Screen, keyboard and mouse, and what programs see these by.</summary>
-    private static readonly string[] HyperVScreens = ["drivers/hid/hid", "drivers/hid/hid-hyperv", "drivers/input/serio/hyperv-keyboard", "drivers/input/evdev", "drivers/video/fbdev/hyperv_fb"];
+    /// <summary>Screen, keyboard and mouse, and what programs see these by. The cloud kernel has the older driver of the screen, and the generic one the newer.</summary>
+    private static readonly string[] HyperVScreens =
+    [
+        "drivers/hid/hid", "drivers/hid/hid-hyperv", "drivers/input/serio/hyperv-keyboard", "drivers/input/evdev", "drivers/video/fbdev/hyperv_fb",
+        "drivers/gpu/drm/drm", "drivers/gpu/drm/drm_kms_helper", "drivers/gpu/drm/drm_shmem_helper", "drivers/gpu/drm/hyperv/hyperv_drm",
+    ];
+
     // The screen is built in, and the cloud kernel has no driver of the keyboard: it takes the PC's.
     private static readonly string[] XenScreens = ["drivers/input/misc/xen-kbdfront", "drivers/input/evdev"];
     private static readonly string[] Consoles = ["drivers/char/virtio_console"];

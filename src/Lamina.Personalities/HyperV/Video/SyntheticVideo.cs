@@ -10,12 +10,12 @@ using Lamina.Personalities.HyperV.VmBus;
 namespace Lamina.Personalities.HyperV.Video;
 
 /// <summary>
-/// Hyper-V's synthetic video device, protocols 3.2 and 3.5 (Linux, drivers/video/fbdev/hyperv_fb.c). The frame buffer is where the driver says, in the guest's own RAM: there is no memory of the device's. Guests that were not
-/// started by UEFI look for a PCI function beside it.
+/// Hyper-V's synthetic video device, protocols 3.2 and 3.5 (Linux, drivers/video/fbdev/hyperv_fb.c and drivers/gpu/drm/hyperv). The frame buffer is where the driver says: in the guest's own RAM, or in RAM of which the guest is
+/// told as VMBus's memory. Guests that were not started by UEFI look for a PCI function beside it.
 /// </summary>
 public sealed class SyntheticVideo : SyntheticDevice, IMemoryOffer
 {
-    /// <summary>Most bytes of a picture: as many as a driver finds in one piece of its RAM.</summary>
+    /// <summary>Most bytes of a picture: as many as a driver finds in one piece of its RAM, and as VMBus has for it.</summary>
     public const int MaximumLength = 4 << 20;
 
     private const uint Version32 = (2 << 16) | 3;
