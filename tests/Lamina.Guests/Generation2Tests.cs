@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using Lamina.Cli.Images;
+using Lamina.Cli.Images.Debian;
 using Lamina.Guests.Machines;
 using Lamina.Guests.Processes;
 using Lamina.Kvm;
@@ -92,6 +93,43 @@ public sealed class Generation2Tests : IDisposable
         guest.Machine.PressPowerButton();
         Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
         Assert.True(complaints.Count == 0, $"The kernel complains:\n{string.Join('\n', complaints)}");
+    }
+
+    // Debian's generic kernel has the driver of the generation identifier.
+    [Fact]
+    public void A_guest_that_goes_on_in_another_machine_makes_other_random_numbers()
+    {
+        GuestImages.Get(DebianImage.Generic);
+        Dictionary<string, string> environment = new()
+        {
+            ["XDG_DATA_HOME"] = LaminaProcess.NoImages,
+            ["XDG_RUNTIME_DIR"] = _directory,
+            ["XDG_STATE_HOME"] = Path.Combine(_directory, "state"),
+        };
+        string Run(params string[] arguments)
+        {
+            LaminaResult result = LaminaProcess.Run(null, environment, arguments);
+            Assert.True(result.Status == 0, result.Error);
+            return result.Text;
+        }
+
+        string snapshot = Path.Combine(_directory, "saved");
+        try
+        {
+            Run("run", "debian-generic", "--detach", "--name", "box", "--accel", "translator", "--memory", "256M", "--personality", "hyperv", "--generation", "2");
+            Assert.DoesNotContain("virtual machine fork", Run("exec", "--wait", "300", "box", "--", "dmesg"), StringComparison.Ordinal);
+            Run("snapshot", "box", snapshot);
+            Run("kill", "box");
+            Run("restore", snapshot, "--detach", "--name", "one");
+            Assert.Contains("crng reseeded due to virtual machine fork", Run("exec", "--wait", "300", "one", "--", "sh", "-c", "until dmesg | grep fork; do sleep 0.1; done"), StringComparison.Ordinal);
+
+            Run("stop", "one");
+        }
+        finally
+        {
+            LaminaProcess.Run(null, environment, "kill", "box");
+            LaminaProcess.Run(null, environment, "kill", "one");
+        }
     }
 
     // No PCI, no 8259, no interval timer, no event timer and no i8042; the console's interrupt comes by the I/O APIC.
