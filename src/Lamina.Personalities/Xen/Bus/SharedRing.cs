@@ -108,17 +108,23 @@ internal sealed partial class SharedRing(GuestMemory memory, GrantTable grants, 
         return memory.TryRead(_pages[0] + ResponseEvent, out uint wanted) && _responses - wanted < _responses - before;
     }
 
-    /// <summary>Asks for an event with the next request, and looks whether it has come already.</summary>
-    internal bool FinalCheck()
+    /// <summary>Whether there are so many requests. If not, asks for an event when there are, and looks whether they have come already.</summary>
+    internal bool FinalCheck(uint wanted = 1)
     {
         if (Size == 0 || IsBroken)
         {
             return false;
         }
 
-        memory.TryWrite(_pages[0] + RequestEvent, _requests + 1);
+        if (GetAvailable() >= wanted)
+        {
+            return true;
+        }
+
+        // Front ends send an event when they come to this one; never for one that they have passed.
+        memory.TryWrite(_pages[0] + RequestEvent, _requests + wanted);
         Interlocked.MemoryBarrier();
-        return GetAvailable() != 0;
+        return GetAvailable() >= wanted;
     }
 
     private void SetSize(int pages)

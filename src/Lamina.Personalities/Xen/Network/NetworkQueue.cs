@@ -301,7 +301,7 @@ internal sealed partial class NetworkQueue : INetworkReceiver
             return true;
         }
 
-        if (_receive.GetAvailable() < (uint)slots && (!_receive.FinalCheck() || _receive.GetAvailable() < (uint)slots))
+        if (!_receive.FinalCheck((uint)slots))
         {
             return _receive.IsBroken;
         }
