@@ -39,7 +39,7 @@ internal static unsafe class FarTransfers
         int size = i->OperandSize;
         selector = 0;
         offset = 0;
-        if (!GuestAccess.LoadBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), pointer, size + 2, size))
+        if (!GuestAccess.LoadFarPointer(c, i->Segment, GuestAccess.EffectiveAddress(c, i), pointer, size + 2, size))
         {
             return false;
         }
