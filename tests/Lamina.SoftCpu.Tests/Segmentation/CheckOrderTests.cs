@@ -28,6 +28,19 @@ public sealed unsafe class CheckOrderTests : IDisposable
         _machine.ExpectFault(12, 0, 0x9a, 0x00, 0x00, 0x01, 0x00, (byte)Layout.Code16, 0);
     }
 
+    // The same in virtual-8086 mode, with a stack that has room for one of two words.
+    [Fact]
+    public void AFarCallOfVirtual8086ModePushesBothOrNone()
+    {
+        const ushort kept = 0x1234;
+        _machine.EnterVirtual8086(3);
+        _machine.Rsp = 3;
+        uint top = (uint)_machine.Segment(SegmentRegister.Ss).Base;
+        _machine.Write(top + 1, kept);
+        _machine.ExpectFault(12, 0, 0x9a, 0x00, 0x01, 0x00, 0x10);
+        Assert.Equal(kept, _machine.Read<ushort>(top + 1));
+    }
+
     // "MORE-PRIVILEGE", a 64-bit gate: #SS for the new stack, then #GP(0) for the gate's address.
     [Theory]
     [InlineData(3)]
