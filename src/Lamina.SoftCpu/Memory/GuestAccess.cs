@@ -133,6 +133,12 @@ internal static unsafe class GuestAccess
         return Linear(c, segment, offset, length, false, out ulong linear) && MemoryUnit.Load(c, segment, linear, destination, length, first);
     }
 
+    /// <summary>Copies a far pointer, of <paramref name="length"/> bytes with its selector.</summary>
+    public static bool LoadFarPointer(ProcessorContext* c, int segment, ulong offset, byte* destination, int length, int first)
+    {
+        return Linear(c, segment, offset, length, false, out ulong linear) && MemoryUnit.LoadFarPointer(c, segment, linear, destination, length, first);
+    }
+
     /// <summary>Copies <paramref name="length"/> (at most 4096) bytes to guest memory; they may cross one page. All or nothing.</summary>
     public static bool StoreBytes(ProcessorContext* c, int segment, ulong offset, byte* source, int length, int first)
     {

@@ -26,6 +26,13 @@ internal static unsafe class MemoryUnit
         return Check(c, segment, linear, size, first, PageAccess.Read) && Access(c, linear, destination, size, PageAccess.Read, c->Cpl == 3, SmapOff(c), InUse(c));
     }
 
+    /// <summary>The same for a far pointer: one of 32 bits is aligned to 2 bytes, others are to 4 (Intel SDM volume 3, table 6-7; AMD processors have 4 for those of 80 bits, too).</summary>
+    public static bool LoadFarPointer(ProcessorContext* c, int segment, ulong linear, byte* destination, int size, int first)
+    {
+        int alignment = size == 4 ? 2 : 4;
+        return Check(c, segment, linear, size, first, PageAccess.Read, alignment) && Access(c, linear, destination, size, PageAccess.Read, c->Cpl == 3, SmapOff(c), InUse(c));
+    }
+
     /// <summary>Writes bytes at a linear address with the current privilege.</summary>
     public static bool StoreSlow(ProcessorContext* c, int segment, ulong linear, byte* source, int size)
     {
@@ -309,7 +316,7 @@ internal static unsafe class MemoryUnit
         }
     }
 
-    private static bool Check(ProcessorContext* c, int segment, ulong linear, int size, int first, PageAccess access)
+    private static bool Check(ProcessorContext* c, int segment, ulong linear, int size, int first, PageAccess access, int alignment = 0)
     {
         if (c->LongMode && c->CodeSize == 8 && (!IsCanonical(linear) || !IsCanonical(linear + (ulong)size - 1)))
         {
@@ -323,7 +330,8 @@ internal static unsafe class MemoryUnit
         }
 
         const uint ac = Flags.AlignmentCheck;
-        bool misaligned = (size & (size - 1)) == 0 && size <= 8 && (linear & (ulong)(size - 1)) != 0;
+        alignment = alignment != 0 ? alignment : (size & (size - 1)) == 0 && size <= 8 ? size : 1;
+        bool misaligned = (linear & (ulong)(alignment - 1)) != 0;
         return !misaligned || c->Cpl != 3 || (c->SystemFlags & ac) == 0 || (c->Cr0 & (1 << 18)) == 0 || Fault.AlignmentCheck(c);
     }
 

@@ -39,7 +39,7 @@ internal static unsafe class FarTransfers
         int size = i->OperandSize;
         selector = 0;
         offset = 0;
-        if (!GuestAccess.LoadBytes(c, i->Segment, GuestAccess.EffectiveAddress(c, i), pointer, size + 2, size))
+        if (!GuestAccess.LoadFarPointer(c, i->Segment, GuestAccess.EffectiveAddress(c, i), pointer, size + 2, size))
         {
             return false;
         }
@@ -105,6 +105,13 @@ internal static unsafe class FarTransfers
     private static bool Unprotected(ProcessorContext* c, Instruction* i, ushort selector, ulong offset, bool call)
     {
         ref SegmentCache cs = ref c->Segments[SegmentRegister.Cs];
+        StackWriter stack = StackWriter.Explicit(c);
+        int size = i->OperandSize;
+        if (call && !stack.HasRoom(c, 2, size))
+        {
+            return false;
+        }
+
         if (offset > cs.Limit)
         {
             return Fault.GeneralProtection(c);
@@ -112,8 +119,6 @@ internal static unsafe class FarTransfers
 
         if (call)
         {
-            StackWriter stack = StackWriter.Explicit(c);
-            int size = i->OperandSize;
             if (!stack.Push(c, cs.Selector, size) || !stack.Push(c, InstructionPointer.Next(c, i), size))
             {
                 return false;

@@ -7,6 +7,7 @@ namespace Lamina.SoftCpu.Segmentation;
 /// <summary>IRET in every mode (Intel SDM volume 2, IRET).</summary>
 internal static unsafe class InterruptReturns
 {
+    private const ulong AlignmentMask = 1 << 18;
     private const uint Unprotected16 = Flags.Status | Flags.Trap | Flags.Interrupt | Flags.Direction | Flags.IoPrivilege | Flags.NestedTask;
     private const uint Unprotected32 = Unprotected16 | Flags.Resume | Flags.AlignmentCheck | Flags.Identification;
     private const uint Protected16 = Flags.Status | Flags.Trap | Flags.Direction | Flags.NestedTask;
@@ -131,6 +132,12 @@ internal static unsafe class InterruptReturns
     // IRETQ in 64-bit mode: RIP, CS, RFLAGS, RSP and SS are always popped.
     private static bool ReturnLong(ProcessorContext* c)
     {
+        // The frame is popped by words of eight bytes.
+        if (c->Cpl == 3 && (c->Registers[4] & 7) != 0 && (c->SystemFlags & Flags.AlignmentCheck) != 0 && (c->Cr0 & AlignmentMask) != 0)
+        {
+            return Fault.AlignmentCheck(c);
+        }
+
         if (!GuestAccess.Load(c, SegmentRegister.Ss, c->Registers[4], out LongFrame frame))
         {
             return false;

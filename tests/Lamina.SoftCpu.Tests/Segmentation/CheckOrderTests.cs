@@ -28,6 +28,19 @@ public sealed unsafe class CheckOrderTests : IDisposable
         _machine.ExpectFault(12, 0, 0x9a, 0x00, 0x00, 0x01, 0x00, (byte)Layout.Code16, 0);
     }
 
+    // The same in virtual-8086 mode, with a stack that has room for one of two words.
+    [Fact]
+    public void AFarCallOfVirtual8086ModePushesBothOrNone()
+    {
+        const ushort kept = 0x1234;
+        _machine.EnterVirtual8086(3);
+        _machine.Rsp = 3;
+        uint top = (uint)_machine.Segment(SegmentRegister.Ss).Base;
+        _machine.Write(top + 1, kept);
+        _machine.ExpectFault(12, 0, 0x9a, 0x00, 0x01, 0x00, 0x10);
+        Assert.Equal(kept, _machine.Read<ushort>(top + 1));
+    }
+
     // "MORE-PRIVILEGE", a 64-bit gate: #SS for the new stack, then #GP(0) for the gate's address.
     [Theory]
     [InlineData(3)]
@@ -126,6 +139,43 @@ public sealed unsafe class CheckOrderTests : IDisposable
         _machine.Eflags |= Flags.AlignmentCheck;
         ProcessorMode.Update(Context);
         _machine.ExpectFault(17, 0, 0xff, 0x1b);
+    }
+
+    // Volume 3, table 6-7; AMD processors do so, also for pointers of 80 bits.
+    [Theory]
+    [InlineData("660fb50b", 2, 1)]
+    [InlineData("0fb50b", 4, 2)]
+    [InlineData("480fb50b", 4, 2)]
+    public void FarPointersAreAlignedToTwoOrFourBytes(string load, int aligned, int misaligned)
+    {
+        byte[] code = Convert.FromHexString(load);
+        _machine.EnterLong(3);
+        Context->Cr0 |= 1 << 18;
+        _machine.Eflags |= Flags.AlignmentCheck;
+        ProcessorMode.Update(Context);
+        Context->Registers[3] = Layout.Data + (uint)misaligned;
+        _machine.ExpectFault(17, 0, code);
+        Context->Registers[3] = Layout.Data + (uint)aligned;
+        Assert.True(_machine.Execute(code));
+    }
+
+    [Fact]
+    public void AFrameThatIsReturnedFromIsAligned()
+    {
+        _machine.EnterLong(3);
+        _machine.Rsp = Layout.UserStack + 4;
+        _machine.Write(_machine.Rsp, (ulong)Layout.Handler);
+        _machine.Write(_machine.Rsp + 8, (ulong)Layout.LongUserCode);
+        _machine.Write(_machine.Rsp + 16, 2UL);
+        _machine.Write(_machine.Rsp + 24, (ulong)Layout.UserStack);
+        _machine.Write(_machine.Rsp + 32, (ulong)Layout.UserData);
+        Context->Cr0 |= 1 << 18;
+        _machine.Eflags |= Flags.AlignmentCheck;
+        ProcessorMode.Update(Context);
+        _machine.ExpectFault(17, 0, 0x48, 0xcf);
+        _machine.Eflags &= ~Flags.AlignmentCheck;
+        ProcessorMode.Update(Context);
+        Assert.True(_machine.Execute(0x48, 0xcf));
     }
 
     // Volume 2, INT n, "TASK-GATE": the error code is pushed, and then EIP looked at. The new task has what is wrong then.

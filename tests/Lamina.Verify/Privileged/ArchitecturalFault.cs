@@ -13,6 +13,7 @@ internal sealed class ArchitecturalFault(int vector, uint? code = null, ulong ad
     public const int Stack = 12;
     public const int Protection = 13;
     public const int Page = 14;
+    public const int Alignment = 17;
 
     public int Vector => vector;
 

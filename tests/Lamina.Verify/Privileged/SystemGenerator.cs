@@ -70,7 +70,7 @@ internal sealed partial class SystemGenerator(SystemMode wanted)
 
     private void MakeControl()
     {
-        ulong cr0 = 0x11 | (_random.OneIn(2) ? 0x1_0000UL : 0) | (_random.OneIn(2) ? 0x20UL : 0) | (_random.OneIn(4) ? 8UL : 0) | (_random.OneIn(4) ? 2UL : 0);
+        ulong cr0 = 0x11 | (_random.OneIn(2) ? 0x1_0000UL : 0) | (_random.OneIn(2) ? 0x20UL : 0) | (_random.OneIn(3) ? 0x4_0000UL : 0) | (_random.OneIn(4) ? 8UL : 0) | (_random.OneIn(4) ? 2UL : 0);
         bool pae = IsLong || _random.OneIn(2);
         bool paging = IsLong || !_random.OneIn(3);
         ulong cr4 = (pae ? 0x20UL : 0) | Sometimes(0x10) | Sometimes(0x80) | Sometimes(4) | Sometimes(8) | Sometimes(0x600) | Sometimes(0x1_0000) | Sometimes(0x4_0000);

@@ -287,6 +287,11 @@ internal sealed partial class SystemModel
         BitConverter.TryWriteBytes(bytes[2..], this[register]);
         ulong at = Offset(i);
         RequireWhole(i, at, _m.Is64 ? 10 : 6, 2);
+        if (ChecksAlignment)
+        {
+            throw new UnjudgedCase("alignment of what SGDT and SIDT store");
+        }
+
         StoreOperand(Segment(i), at, bytes[..(_m.Is64 ? 10 : 6)]);
     }
 

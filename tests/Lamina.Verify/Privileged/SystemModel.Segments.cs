@@ -107,6 +107,7 @@ internal sealed partial class SystemModel
     private void PopSegment(int segment, int size)
     {
         ulong pointer = _m.General[Sp];
+        RequireSlotAligned(pointer, size);
         ushort selector = (ushort)LoadOperand(MachineImage.Ss, Truncate(pointer, _m.StackSize), 2);
         try
         {
@@ -127,10 +128,20 @@ internal sealed partial class SystemModel
         WriteRegister(Sp, Advance(pointer, size, stackSize), stackSize);
     }
 
+    private void RequireSlotAligned(ulong pointer, int size)
+    {
+        ulong start = _m.Is64 ? 0 : _m.Segments[MachineImage.Ss].Base;
+        if (ChecksAlignment && ((pointer + start) & (ulong)(size - 1)) != 0)
+        {
+            throw new UnjudgedCase("a segment register in a slot that is not aligned");
+        }
+    }
+
     // With operands of 32 bits only a word is written (PUSH, "if the source operand is a segment register and the operand size is 32 bits").
     private void PushSegment(ushort selector, int size)
     {
         ulong pointer = Advance(_m.General[Sp], -size, _m.StackSize);
+        RequireSlotAligned(pointer, size);
         StoreOperand(MachineImage.Ss, Truncate(pointer, _m.StackSize), selector, size == 8 ? 8 : 2);
         WriteRegister(Sp, pointer, _m.StackSize);
     }
@@ -153,7 +164,7 @@ internal sealed partial class SystemModel
         Span<byte> bytes = stackalloc byte[size + 2];
         ulong at = Offset(i);
         RequireWhole(i, at, size + 2, size);
-        LoadOperand(Segment(i), at, bytes);
+        LoadOperand(Segment(i), at, bytes, size == 2 ? 2 : 4);
         ulong offset = size == 2 ? BitConverter.ToUInt16(bytes) : size == 4 ? BitConverter.ToUInt32(bytes) : BitConverter.ToUInt64(bytes);
         return (offset, BitConverter.ToUInt16(bytes[size..]));
     }

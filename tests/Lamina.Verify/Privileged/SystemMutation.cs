@@ -22,6 +22,7 @@ internal sealed class SystemMutation
                 c.After.Segments[MachineImage.Fs] = c.After.Segments[MachineImage.Fs] with { Limit = c.After.Segments[MachineImage.Fs].Limit ^ 0xfff };
             }
         }),
+        new("system-alignment-check", static c => c.Pass(c.Vector == 17)),
         new("system-access-rights", static c => c.After.Flags ^= c.Is(Mnemonic.Lar) && c.Vector == CaseResult.None ? 0x40u : 0),
         new("system-error-code", static c => c.FlipPushed(c.Vector is 10 or 11 or 13, 0)),
         new("system-external-bit", static c => c.FlipPushed(c.Vector == 6 && c.Handler is 10 or 11 or 13, 0)),
