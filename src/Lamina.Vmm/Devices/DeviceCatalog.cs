@@ -15,9 +15,9 @@ using Lamina.Machine.Memory;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Time;
 using Lamina.Personalities;
-using Lamina.Personalities.Xen;
 using Lamina.Personalities.HyperV;
 using Lamina.Personalities.HyperV.Diagnostics;
+using Lamina.Personalities.Xen;
 using Lamina.Vmm.Processors;
 
 namespace Lamina.Vmm.Devices;
