@@ -140,19 +140,17 @@ internal sealed partial class EventChannels
             }
         }
 
-        if (valid && port.State == PortState.Pirq)
-        {
-            valid = port.Virq < PhysicalInterrupts.Count && _physical.GetPort(port.Virq) == 0;
-            if (valid)
-            {
-                _physical.SetPort(port.Virq, (uint)number);
-            }
-        }
-
+        valid = valid && (port.State != PortState.Pirq || (port.Virq < PhysicalInterrupts.Count && _physical.GetPort(port.Virq) == 0));
         last = number;
         if (valid)
         {
             _ports[number] = port;
+        }
+
+        // Once the channel is there: a line that is asserted is an event at once.
+        if (valid && port.State == PortState.Pirq)
+        {
+            _physical.SetPort(port.Virq, (uint)number);
         }
 
         return valid;
