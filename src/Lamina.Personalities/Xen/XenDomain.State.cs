@@ -62,6 +62,8 @@ internal sealed partial class XenDomain
             {
                 processor.ShowDirect();
             }
+
+            PhysicalInterrupts.EndRestore();
         }
 
         if (!valid)

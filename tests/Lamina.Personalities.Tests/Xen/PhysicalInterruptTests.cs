@@ -173,6 +173,17 @@ public sealed class PhysicalInterruptTests : IDisposable
         next.RefusesWhatCannotBe();
     }
 
+    [Fact]
+    public void ALineThatIsAssertedInARestoredMachineIsHeardWhereItsChannelIsBound()
+    {
+        int pirq = Map(_guest, Slot);
+        uint port = Bind(_guest, (uint)pirq);
+        Assert.Equal(0, _guest.Event(8, port, 1));
+        using XenGuest next = _guest.GoOn(Slot);
+        Assert.True(IsPending(next, port), "The line is asserted, and there is no event.");
+        Assert.Equal((0xfee0_1000UL, 0xf3u), next.Interrupts[0]);
+    }
+
     private static byte[] CreateMap(int interrupt, int pirq, int type = 1, ushort domain = DomainId.Self)
     {
         byte[] structure = new byte[40];

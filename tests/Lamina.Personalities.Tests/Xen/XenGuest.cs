@@ -140,13 +140,19 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
     }
 
     /// <summary>Saves it, and has another machine go on from there.</summary>
-    public XenGuest GoOn()
+    /// <param name="line">A line that a device of the other machine asserts already; none if it is negative.</param>
+    public XenGuest GoOn(int line = -1)
     {
         StateBag state = Save();
         XenGuest next = new(Signals.Count, Ram.Copy(), Controllers[0] is DirectController);
         if (Platform is not null)
         {
             next.AddPlatform();
+        }
+
+        if (line >= 0)
+        {
+            next.Lines.Set(line, true);
         }
 
         next.Host.Clock.Advance(Host.Clock.Now);

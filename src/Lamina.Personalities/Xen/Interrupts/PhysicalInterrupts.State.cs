@@ -26,10 +26,11 @@ internal sealed partial class PhysicalInterrupts
         state.Write(field, entries[..length]);
     }
 
-    /// <summary>Reads it, before the channels. Machines of before have none.</summary>
+    /// <summary>Reads it, before the channels; <see cref="EndRestore"/> comes last. Machines of before have none.</summary>
     internal bool Restore(IStateReader state, ushort field)
     {
         Reset();
+        _isRestoring = true;
         Span<byte> entries = stackalloc byte[Count * SavedLength];
         int length = state.TryRead(field, entries);
         bool valid = length <= 0 || length % SavedLength == 0;

@@ -26,6 +26,7 @@ internal sealed partial class PhysicalInterrupts(ILock gate, IInterruptDiversion
     private readonly short[] _sources = new short[Count];
     private readonly uint[] _ports = new uint[Count];
     private uint _levels;
+    private bool _isRestoring;
     private Events.EventChannels? _events;
 
     /// <summary>Says where what is bound is raised.</summary>
@@ -35,6 +36,20 @@ internal sealed partial class PhysicalInterrupts(ILock gate, IInterruptDiversion
     {
         Unbind();
         Array.Clear(_sources);
+        _isRestoring = false;
+    }
+
+    /// <summary>The domain's state was taken back: lines that are asserted already are events now that the processors can be told.</summary>
+    internal void EndRestore()
+    {
+        _isRestoring = false;
+        for (uint i = 0; i < Count; i++)
+        {
+            if (_sources[i] > 0 && _ports[i] != 0 && (_levels & (1u << _sources[i])) != 0)
+            {
+                _events?.RaisePirq(i);
+            }
+        }
     }
 
     /// <summary>Forgets all channels.</summary>
@@ -204,7 +219,7 @@ internal sealed partial class PhysicalInterrupts(ILock gate, IInterruptDiversion
         uint bit = 1u << line;
         bool asserted = lines!.Divert(line, bound ? this : null) && bound;
         _levels = asserted ? _levels | bit : _levels & ~bit;
-        if (asserted)
+        if (asserted && !_isRestoring)
         {
             _events?.RaisePirq(pirq);
         }
