@@ -166,6 +166,8 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
         {
             ProcessorCount = settings.ProcessorCount,
             HasVmBus = settings.Personality == PersonalityKind.HyperV,
+            VmBusMemory = (uint)layout.LowMemoryEnd,
+            VmBusMemoryLength = (uint)layout.ScreenLength,
             PciMemory64 = window,
             PciMemory64Length = windowLength,
         };
@@ -189,8 +191,6 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             : common with
             {
                 Virtio = (uint)PcAddressMap.Virtio,
-                VmBusMemory = (uint)layout.LowMemoryEnd,
-                VmBusMemoryLength = (uint)layout.ScreenLength,
                 SuspendType = DeviceCatalog.CanSuspend(settings.Personality) ? AcpiPowerManagement.SuspendType : (byte)0,
                 VirtioCount = devices.Virtio.MmioCount,
                 PciHotPlug = devices.Virtio.CanChange ? PcAddressMap.PciHotPlug : (ushort)0,

@@ -416,7 +416,6 @@ public sealed class VirtualMachine : IDisposable
             : settings.Console != null ? "a virtio console"
             : settings.Ports.Count > 0 ? "named ports"
             : settings.Sockets is { AreVirtio: true } ? "virtio's sockets"
-            : settings.Screen != null ? "a screen, which drivers look for on a PCI bus unless their system was started by UEFI"
             : settings.HasTestDevices ? "devices for test programs"
             : null;
         return device == null ? null : $"A machine of generation 2 has no PCI and no legacy devices, and no place for {device}.";

@@ -61,10 +61,10 @@ public sealed class PersonalityTests : IDisposable
             string second = Path.GetTempFileName();
             File.WriteAllBytes(second, new byte[8 << 20]);
             Assert.Equal("disk1", guest.Machine.AttachDisk(new DiskSettings { Path = second }));
-            Until(guest, () => guest.Run("ls /sys/block").Contains("sdb", StringComparison.Ordinal), "The guest does not find the disk.");
+            guest.Until(() => guest.Run("ls /sys/block").Contains("sdb", StringComparison.Ordinal), "The guest does not find the disk.");
             Assert.Equal("2+0 records out", guest.Run("dd if=/dev/zero of=/dev/sdb bs=1M count=2 2>&1 | grep out"));
             Assert.True(guest.Machine.Detach("disk1", TimeSpan.FromMinutes(1)), "The guest does not give the disk up.");
-            Until(guest, () => !guest.Run("ls /sys/block").Contains("sdb", StringComparison.Ordinal), "The guest keeps the disk.");
+            guest.Until(() => !guest.Run("ls /sys/block").Contains("sdb", StringComparison.Ordinal), "The guest keeps the disk.");
             File.Delete(second);
 
             CheckCardComingAndGoing(guest, "hv_netvsc");
@@ -72,14 +72,14 @@ public sealed class PersonalityTests : IDisposable
             // Memory goes to the host and comes back.
             MemoryBalloon balloon = guest.Machine.Balloon!;
             balloon.Target = 32 << 20;
-            Until(guest, () => balloon.Size == 32 << 20, "The guest gives no memory.");
+            guest.Until(() => balloon.Size == 32 << 20, "The guest gives no memory.");
             balloon.Target = 0;
-            Until(guest, () => balloon.Size == 0, "The guest does not take its memory again.");
+            guest.Until(() => balloon.Size == 0, "The guest does not take its memory again.");
 
             CheckSockets(guest, "hv_sock");
 
             // What has ended is gone.
-            Until(guest, () => guest.Run("ls /sys/bus/vmbus/drivers/hv_sock | grep -c -- -facb-").Trim() == "0", "The guest keeps channels of connections that have ended.");
+            guest.Until(() => guest.Run("ls /sys/bus/vmbus/drivers/hv_sock | grep -c -- -facb-").Trim() == "0", "The guest keeps channels of connections that have ended.");
             CheckScreen(guest, "hyperv_fb");
             CheckMouse(guest);
 
@@ -91,24 +91,35 @@ public sealed class PersonalityTests : IDisposable
         end: static guest => guest.Machine.PressPowerButton());
     }
 
-    [Fact]
-    public void Under_HyperV_the_newer_driver_of_the_screen_has_its_picture_in_the_screens_memory()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Under_HyperV_the_newer_driver_of_the_screen_has_its_picture_in_the_screens_memory(int generation)
     {
         using GuestMachine guest = GuestMachine.StartDebian(
             "translator",
             1,
             GuestHardware.HyperV | GuestHardware.Screen,
-            static s => s with { Personality = PersonalityKind.HyperV, Screen = new ScreenSettings { Width = 800, Height = 600 } },
+            s => s with { Personality = PersonalityKind.HyperV, Generation = generation, Screen = new ScreenSettings { Width = 800, Height = 600 } },
             DebianImage.Generic);
         guest.ExpectPrompt();
         Assert.Contains("hyperv_drm", guest.Run("readlink /sys/class/drm/card0/device/driver"), StringComparison.Ordinal);
         CheckScreen(guest, "hyperv_drmdrmfb");
+        CheckMouse(guest);
+
+        // The console with its cursor lets go of the screen. In one write: Linux 6.1 does not show the end of a line where a write within that ends. A picture whose pixels all differ, of four bytes each, of which the last shows nothing.
+        byte[] picture = System.Text.Encoding.ASCII.GetBytes(string.Concat(Enumerable.Range(100_000, 300_000).Select(static n => string.Create(CultureInfo.InvariantCulture, $"{n}\n"))))[..(800 * 600 * 4)];
+        guest.Run("echo 0 >/sys/class/vtconsole/vtcon1/bind; seq 100000 400000 | head -c 1920000 >/tmp/picture; dd if=/tmp/picture of=/dev/fb0 bs=1920000 2>/dev/null");
+        string others = "";
+        guest.Until(() => (others = FindOthers(picture, guest.Machine.TakeScreenshot())) == "", () => others);
         string directory = _disk + ".saved";
         try
         {
-            Screenshot before = guest.Machine.TakeScreenshot();
             guest.GoOn(directory, "translator");
-            Assert.True(before.Pixels.Span.SequenceEqual(guest.Machine.TakeScreenshot().Pixels.Span), "The picture is another in the machine that goes on.");
+            Assert.Equal("", FindOthers(picture, guest.Machine.TakeScreenshot()));
+            guest.Run("echo 1 >/sys/class/vtconsole/vtcon1/bind");
+            CheckScreen(guest, "hyperv_drmdrmfb");
+            CheckMouse(guest);
             IReadOnlyList<string> complaints = KernelComplaints.Find(guest.Run("dmesg"));
             Assert.True(complaints.Count == 0, $"The kernel complains:\n{string.Join('\n', complaints)}");
         }
@@ -132,11 +143,11 @@ public sealed class PersonalityTests : IDisposable
             static s => s with { Personality = PersonalityKind.HyperV, MemorySize = All, StartMemorySize = Start });
         guest.ExpectPrompt();
         Assert.Equal(All - Start, guest.Machine.Balloon!.Size);
-        int before = ReadTotal(guest);
+        int before = guest.ReadTotal();
         Assert.InRange(before, 128, 256);
         guest.Machine.Balloon.Target = 0;
-        Until(guest, () => guest.Machine.Balloon.Size == 0, "The guest does not get its memory.");
-        Assert.InRange(ReadTotal(guest) - before, 240, 256);
+        guest.Until(() => guest.Machine.Balloon.Size == 0, "The guest does not get its memory.");
+        Assert.InRange(guest.ReadTotal() - before, 240, 256);
 
         // It is memory, also in the machine that goes on from a snapshot.
         guest.Run("mkdir /more; mount -t tmpfs -o size=300m more /more; dd if=/dev/urandom of=/more/data bs=1M count=240 2>/dev/null");
@@ -147,9 +158,9 @@ public sealed class PersonalityTests : IDisposable
             Assert.Equal(sum, guest.Run("sha256sum </more/data").Split(' ')[0]);
             guest.Run("umount /more");
             guest.Machine.Balloon!.Target = 100 << 20;
-            Until(guest, () => guest.Machine.Balloon.Size == 100 << 20, "The guest gives nothing of it back.");
+            guest.Until(() => guest.Machine.Balloon.Size == 100 << 20, "The guest gives nothing of it back.");
             guest.Machine.Balloon.Target = 0;
-            Until(guest, () => guest.Machine.Balloon.Size == 0, "The guest does not take it again.");
+            guest.Until(() => guest.Machine.Balloon.Size == 0, "The guest does not take it again.");
             IReadOnlyList<string> complaints = KernelComplaints.Find(guest.Run("dmesg"));
             Assert.True(complaints.Count == 0, $"The kernel complains:\n{string.Join('\n', complaints)}");
         }
@@ -230,11 +241,11 @@ public sealed class PersonalityTests : IDisposable
     {
         Assert.Equal(driver, guest.Run("cat /sys/class/graphics/fb0/name"));
         Assert.Equal("800,600", guest.Run("cat /sys/class/graphics/fb0/virtual_size"));
-        guest.Run("printf '\\033[?25l\\033[44m\\033[2J\\033[H' >/dev/tty1");
+        guest.Run("rm -f /tmp/typed; printf '\\033[?25l\\033[44m\\033[2J\\033[H' >/dev/tty1");
         double blue = 0;
-        Until(guest, () => (blue = GetShare(guest.Machine.TakeScreenshot(), 0, 0, 0xaa)) > 0.98, "The screen is not blue.");
+        guest.Until(() => (blue = GetShare(guest.Machine.TakeScreenshot(), 0, 0, 0xaa)) > 0.98, "The screen is not blue.");
         guest.Machine.TypeKeys(UsKeyboard.Parse("echo $((6*7))@'Lamina'>/tmp/typed\n"));
-        Until(guest, () => guest.Run("cat /tmp/typed 2>/dev/null") == "42@Lamina", "What was typed did not arrive.");
+        guest.Until(() => guest.Run("cat /tmp/typed 2>/dev/null") == "42@Lamina", "What was typed did not arrive.");
 
         // The shell has echoed it.
         Screenshot screen = guest.Machine.TakeScreenshot();
@@ -244,10 +255,10 @@ public sealed class PersonalityTests : IDisposable
 
     private static void CheckMouse(GuestMachine guest)
     {
-        guest.Run("for e in /sys/class/input/event*; do grep -q Vmbus $e/device/name && m=/dev/input/${e##*/}; done; dd if=$m of=/tmp/moved bs=24 count=1 2>/dev/null &");
+        guest.Run("rm -f /tmp/moved; for e in /sys/class/input/event*; do grep -q Vmbus $e/device/name && m=/dev/input/${e##*/}; done; dd if=$m of=/tmp/moved bs=24 count=1 2>/dev/null &");
         bool moved = false;
         ushort place = 0;
-        Until(guest, () => (moved |= guest.Machine.TryMovePointer(new PointerState(place += 100, 0x2000, 0))) && guest.Run("wc -c </tmp/moved").Trim() == "24", "The mouse does not move.");
+        guest.Until(() => (moved |= guest.Machine.TryMovePointer(new PointerState(place += 100, 0x2000, 0))) && guest.Run("wc -c </tmp/moved").Trim() == "24", "The mouse does not move.");
     }
 
     private static double GetShare(Screenshot screen, byte red, byte green, byte blue)
@@ -262,8 +273,23 @@ public sealed class PersonalityTests : IDisposable
         return (double)count / (screen.Width * screen.Height);
     }
 
-    // MiB that the guest's kernel counts.
-    private static int ReadTotal(GuestMachine guest) => int.Parse(guest.Run("awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo"), CultureInfo.InvariantCulture);
+    // The pixels that are not those of a picture, how many they are and which are the first; empty if there are none.
+    private static string FindOthers(ReadOnlySpan<byte> picture, Screenshot screen)
+    {
+        ReadOnlySpan<byte> pixels = screen.Pixels.Span;
+        Assert.Equal(picture.Length / 4, pixels.Length / 3);
+        List<string> others = [];
+        for (int i = 0; i < pixels.Length / 3; i++)
+        {
+            ReadOnlySpan<byte> shown = [pixels[(i * 3) + 2], pixels[(i * 3) + 1], pixels[i * 3]];
+            if (!shown.SequenceEqual(picture.Slice(i * 4, 3)))
+            {
+                others.Add(string.Create(CultureInfo.InvariantCulture, $"({i % screen.Width}, {i / screen.Width}) {Convert.ToHexString(shown)} for {Convert.ToHexString(picture.Slice(i * 4, 3))}"));
+            }
+        }
+
+        return others.Count == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{others.Count} pixels of the screen are not the picture's: {string.Join("; ", others.Take(20))}");
+    }
 
     private void CheckComingAndGoing(GuestMachine guest, string name, bool isAsked = false)
     {
@@ -277,7 +303,7 @@ public sealed class PersonalityTests : IDisposable
             // It grows; a guest that is told of that by its adapter's answers looks when it is asked to.
             guest.Machine.ResizeDisk(device, 3 << 20);
             guest.Run(!isAsked ? "true" : $"dd if=/dev/{name} of=/dev/null bs=4k count=1 skip=9 iflag=direct 2>/dev/null; echo 1 >/sys/block/{name}/device/rescan");
-            Until(guest, () => guest.Run($"cat /sys/block/{name}/size") == "6144", "The guest does not see that the disk has grown.");
+            guest.Until(() => guest.Run($"cat /sys/block/{name}/size") == "6144", "The guest does not see that the disk has grown.");
             Assert.Equal(isAsked, guest.Run("dmesg").Contains("Capacity data has changed", StringComparison.OrdinalIgnoreCase));
             Assert.True(guest.Machine.Detach(device, TimeSpan.FromMinutes(2)), "The guest does not give the disk up.");
             Assert.Equal("gone", guest.Run($"[ -e /sys/block/{name} ] || echo gone"));
@@ -294,14 +320,8 @@ public sealed class PersonalityTests : IDisposable
     {
         for (int i = 0; i < 2; i++)
         {
-            Assert.Equal("net1", guest.Machine.AttachNetwork(new NetworkSettings()));
-            Until(guest, () => guest.Run("ls /sys/class/net").Contains("eth1", StringComparison.Ordinal), "The guest does not find the card.");
-            Assert.Contains(driver, guest.Run("readlink /sys/class/net/eth1/device/driver"), StringComparison.Ordinal);
-            Assert.Equal("0", guest.Run("ip link set eth1 up; udhcpc -i eth1 -s /bin/true -t 10 -T 1 -n -q >/dev/null 2>&1; echo $?"));
-            Assert.Equal(2, guest.Machine.CurrentSettings.Networks.Count);
-            Assert.True(guest.Machine.Detach("net1", TimeSpan.FromMinutes(1)), "The guest does not give the card up.");
-            Until(guest, () => !guest.Run("ls /sys/class/net").Contains("eth1", StringComparison.Ordinal), "The guest keeps the card.");
-            Assert.Single(guest.Machine.CurrentSettings.Networks);
+            guest.AttachCard(driver);
+            guest.DetachCard();
         }
     }
 
@@ -370,19 +390,6 @@ public sealed class PersonalityTests : IDisposable
         byte[] written = new byte[16 << 20];
         image.ReadExactly(written);
         Assert.Equal(sum, Convert.ToHexStringLower(SHA256.HashData(written)));
-    }
-
-    private static void Until(GuestMachine guest, Func<bool> condition, string complaint)
-    {
-        // Asked once more, it might not hold: the shell says then that a program in the background has ended.
-        bool met = condition();
-        for (int i = 0; i < 100 && !met; i++)
-        {
-            guest.Run("sleep 0.1");
-            met = condition();
-        }
-
-        Assert.True(met, $"{complaint}\n{guest.Run("dmesg | tail -n 20")}");
     }
 
     private static async Task ServeAsync(TcpListener listener, byte[] content)

@@ -38,7 +38,14 @@ internal static class Generation2Description
 
     private static void AddModule(AmlWriter aml, AcpiConfiguration configuration)
     {
-        ResourceTemplate windows = new ResourceTemplate().MemoryRange(configuration.PciMemory, configuration.PciMemoryEnd - configuration.PciMemory);
+        // What is memory comes first: a driver takes the lowest window that has room.
+        ResourceTemplate windows = new();
+        if (configuration.VmBusMemoryLength != 0)
+        {
+            windows.MemoryRange(configuration.VmBusMemory, configuration.VmBusMemoryLength);
+        }
+
+        windows.MemoryRange(configuration.PciMemory, configuration.PciMemoryEnd - configuration.PciMemory);
         if (configuration.PciMemory64Length != 0)
         {
             windows.MemoryRange64(configuration.PciMemory64, configuration.PciMemory64Length);

@@ -1,3 +1,4 @@
+using Lamina.Cli.Images.Debian;
 using Lamina.Vmm;
 
 namespace Lamina.Cli.Arguments;
@@ -41,9 +42,10 @@ internal static class GenerationArgument
             throw new LaminaException($"{option} needs a PC, and --generation 2 is a machine without PCI and legacy devices. Leave one of them out.");
         }
 
-        if (options.Screen != null)
+        if (options is { Screen: not null, Image: { } image, Kernel: null } && image != DebianImage.Generic.Name)
         {
-            throw new LaminaException("--screen needs a PC: drivers look for the screen on a PCI bus unless their system was started by UEFI. Leave it or --generation 2 out.");
+            throw new LaminaException(
+                $"the kernel of the image '{image}' has the older driver of the screen alone (hyperv_fb), which looks for it on a PCI bus. Run {DebianImage.Generic.Name}, whose has the newer (hyperv_drm), or leave --screen or --generation 2 out.");
         }
     }
 }

@@ -295,19 +295,22 @@ internal sealed class ParavirtualCatalog : IDisposable
             hypervisor.TakeFreePages(new HostReclaimer());
         }
 
-        if (pci == null)
+        if (pci == null || settings.Screen != null)
         {
-            // There is no PC's keyboard.
+            // Without PCI there is no PC's keyboard.
             user.Add(new SyntheticKeyboard(bus));
         }
-        else if (settings.Screen is { } screen)
+
+        if (settings.Screen is { } screen)
         {
-            SyntheticKeyboard keyboard = new(bus);
             SyntheticPointer pointer = new(bus);
             SyntheticVideo video = new(bus, new MonitorLock(), new MonitorLock(), memory, screen.Width, screen.Height);
-            TakenSlots = 1u << Slot;
-            pci.Attach(Slot, 0, video.Function);
-            user.Add(keyboard);
+            if (pci != null)
+            {
+                TakenSlots = 1u << Slot;
+                pci.Attach(Slot, 0, video.Function);
+            }
+
             user.Add(video.Display, pointer);
         }
 

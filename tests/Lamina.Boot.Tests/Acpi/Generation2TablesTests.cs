@@ -100,6 +100,18 @@ public sealed class Generation2TablesTests
     }
 
     [Fact]
+    public void TheModuleHasTheMemoryOfAScreenFirst()
+    {
+        byte[] without = (byte[])Decode(Configuration)["\\_SB_.VMOD._CRS"];
+        byte[] windows = (byte[])Decode(Configuration with { VmBusMemory = 0x1fc0_0000, VmBusMemoryLength = 4 << 20 })["\\_SB_.VMOD._CRS"];
+        Assert.Equal(0x87, windows[0]);
+        Assert.Equal(0x1fc0_0000u, BinaryPrimitives.ReadUInt32LittleEndian(windows.AsSpan(10)));
+        Assert.Equal(0x1fff_ffffu, BinaryPrimitives.ReadUInt32LittleEndian(windows.AsSpan(14)));
+        Assert.Equal(0x40_0000u, BinaryPrimitives.ReadUInt32LittleEndian(windows.AsSpan(22)));
+        Assert.Equal(without, windows[26..]);
+    }
+
+    [Fact]
     public void SerialPortsClockAndGenerationAreTheOnlyOtherDevices()
     {
         Dictionary<string, object> names = Decode(Configuration);

@@ -31,12 +31,33 @@ public sealed class GenerationArgumentTests
             (machine with { Shares = [ShareArgument.Parse("/:/mnt")] }, false, "--share"),
             (machine with { UsesVirtioConsole = true }, false, "--console virtio"),
             (machine with { HasTestDevices = true }, false, "--test-devices"),
-            (machine with { Screen = new ScreenSettings() }, false, "--screen"),
         ];
         foreach ((RunOptions options, bool saysTransport, string option) in cases)
         {
             Assert.StartsWith($"{option} needs a PC", Assert.Throws<LaminaException>(() => GenerationArgument.Check(options, saysTransport)).Message, StringComparison.Ordinal);
             GenerationArgument.Check(options with { Generation = 1 }, saysTransport);
         }
+    }
+
+    [Theory]
+    [InlineData("debian", null, false)]
+    [InlineData("debian-small", null, false)]
+    [InlineData("debian:trixie", null, false)]
+    [InlineData("debian-generic", null, true)]
+    [InlineData("debian", "vmlinuz", true)]
+    [InlineData(null, "vmlinuz", true)]
+    public void AScreenNeedsAKernelThatHasADriverForIt(string? image, string? kernel, bool isAccepted)
+    {
+        RunOptions machine = new() { Personality = PersonalityKind.HyperV, Generation = 2, Image = image, Kernel = kernel };
+        GenerationArgument.Check(machine, saysTransport: false);
+        RunOptions withScreen = machine with { Screen = new ScreenSettings() };
+        GenerationArgument.Check(withScreen with { Generation = 1 }, saysTransport: false);
+        if (isAccepted)
+        {
+            GenerationArgument.Check(withScreen, saysTransport: false);
+            return;
+        }
+
+        Assert.StartsWith($"the kernel of the image '{image}' has the older driver", Assert.Throws<LaminaException>(() => GenerationArgument.Check(withScreen, saysTransport: false)).Message, StringComparison.Ordinal);
     }
 }

@@ -46,7 +46,7 @@ internal sealed class FuzzedMachine : IDisposable
             Networks = personality == PersonalityKind.VMware || transport == VirtioTransport.Pci ? [MakeNetwork()] : [],
             Shares = isPc ? [new ShareSettings { Path = shared, Tag = "share" }] : [],
             Sockets = new SocketSettings { Address = 3, Path = Path.Combine(_directory, "guest") },
-            Screen = isPc && personality is (PersonalityKind.HyperV or PersonalityKind.Xen) ? new ScreenSettings() : null,
+            Screen = personality is (PersonalityKind.HyperV or PersonalityKind.Xen) ? new ScreenSettings() : null,
             Console = isPc ? Vmm.Serial.NullCharacterOutput.Instance : null,
             Ports = !isPc ? [] : [new PortSettings { Name = "port", Output = Vmm.Serial.NullCharacterOutput.Instance }],
             Balloon = new BalloonSettings { Target = 4 << 20, ReportsFreePages = true },

@@ -94,7 +94,6 @@ public sealed class Generation2Tests : IDisposable
             (settings with { Console = NullCharacterOutput.Instance }, "a virtio console"),
             (settings with { Ports = [new PortSettings { Name = "port", Output = NullCharacterOutput.Instance }] }, "named ports"),
             (settings with { Sockets = new SocketSettings { Address = 3, Path = Path.Combine(_directory, "sockets"), AreVirtio = true } }, "virtio's sockets"),
-            (settings with { Screen = new ScreenSettings() }, "a screen"),
             (settings with { HasTestDevices = true }, "devices for test programs"),
             (settings with { Boot = new BootSource { Kernel = BootImage.FromBytes(MakeRom(), "a ROM"), Protocol = BootProtocol.Rom } }, "'a ROM' is entered as from a PC's firmware"),
         ];
@@ -126,6 +125,41 @@ public sealed class Generation2Tests : IDisposable
         Assert.Contains("hvkeyboard", names);
         Assert.Empty(names.Intersect(["pic", "pit", "hpet", "i8042", "port92", "reset", "pcihost", "hotplug", "panic", "exit", "rng0"]));
         Assert.Equal(2, SnapshotSettings.Create(snapshot, accelerator).Generation);
+    }
+
+    [Fact]
+    public void AScreenHasItsDevicesAndItsMemoryAndIsSaved()
+    {
+        FakeAccelerator accelerator = new(static p => p.Spin());
+        string path = Path.Combine(_directory, "snapshot");
+        const ulong Memory = 16 << 20;
+        using (VirtualMachine machine = new(CreateSettings(accelerator) with { MemorySize = Memory, Screen = new ScreenSettings { Width = 800, Height = 600 } }))
+        {
+            // The module's first window is the last RAM.
+            byte[] tables = new byte[0x4000];
+            Assert.True(accelerator.Settings!.Memory.TryRead(AcpiTables.TablesAddress, tables));
+            int module = tables.AsSpan().IndexOf("VMOD"u8);
+            Assert.True(module > 0, "There is no module device.");
+            int window = tables.AsSpan(module).IndexOf(new byte[] { 0x87, 0x17, 0x00 });
+            Assert.True(window > 0, "It has no memory.");
+            Assert.Equal(Memory - (4 << 20), BinaryPrimitives.ReadUInt32LittleEndian(tables.AsSpan(module + window + 10)));
+            Assert.Equal(Memory - 1, BinaryPrimitives.ReadUInt32LittleEndian(tables.AsSpan(module + window + 14)));
+            Assert.True(accelerator.Settings.Memory.TryWrite(Memory - 1, [1]), "That is no RAM.");
+            machine.Start();
+            Assert.Contains("shows nothing", Assert.Throws<MachineConfigurationException>(() => machine.TakeScreenshot()).Message, StringComparison.Ordinal);
+            machine.Snapshot(path);
+        }
+
+        using MachineSnapshot snapshot = MachineSnapshot.Open(path);
+        Assert.Equal(MachineVersion.Generation2, snapshot.Manifest.Machine);
+        string[] names = [.. snapshot.Manifest.Devices.Select(static d => d.Name)];
+        Assert.Equal(["hvkeyboard", "hvmouse", "hvvideo"], names.Where(static n => n is "hvkeyboard" or "hvmouse" or "hvvideo"));
+        MachineSettings settings = SnapshotSettings.Create(snapshot, Fresh());
+        Assert.Equal((2, 800, 600), (settings.Generation, settings.Screen?.Width, settings.Screen?.Height));
+        using VirtualMachine again = new(settings);
+        again.Start();
+        again.Quit();
+        Assert.Equal(MachineOutcome.Quit, again.WaitForEndSoon().Outcome);
     }
 
     [Fact]

@@ -11,7 +11,7 @@ namespace Lamina.Personalities.HyperV.Video;
 
 /// <summary>
 /// Hyper-V's synthetic video device, protocols 3.2 and 3.5 (Linux, drivers/video/fbdev/hyperv_fb.c and drivers/gpu/drm/hyperv). The frame buffer is where the driver says: in the guest's own RAM, or in RAM of which the guest is
-/// told as VMBus's memory. Guests that were not started by UEFI look for a PCI function beside it.
+/// told as VMBus's memory. The older driver looks for a PCI function beside it, unless its system was started by UEFI.
 /// </summary>
 public sealed class SyntheticVideo : SyntheticDevice, IMemoryOffer
 {
