@@ -1,17 +1,20 @@
+using System.Globalization;
 using Lamina.Machine.Devices;
 using Lamina.Virtio.Balloon;
 
 namespace Lamina.Vmm;
 
 /// <summary>The memory balloon of a running machine: a virtio device, or that of Xen, VMware or Hyper-V. Any thread.</summary>
-public sealed class MemoryBalloon : IBalloonObserver
+public sealed class MemoryBalloon : IBalloonObserver, IHotAddObserver
 {
     private const int PageShift = 12;
     private readonly BalloonDevice? _device;
     private readonly IBalloon? _balloon;
+    private readonly IHotAdd? _hotAdd;
     private readonly Func<ulong>? _reported;
     private readonly Lock _lock = new();
     private TaskCompletionSource? _answered;
+    private TaskCompletionSource? _added;
 
     internal MemoryBalloon(BalloonDevice device)
     {
@@ -26,6 +29,8 @@ public sealed class MemoryBalloon : IBalloonObserver
     {
         _balloon = balloon;
         _reported = reported;
+        _hotAdd = balloon as IHotAdd;
+        _hotAdd?.SetObserver(this);
     }
 
     /// <summary>
@@ -46,6 +51,31 @@ public sealed class MemoryBalloon : IBalloonObserver
                 _device!.TargetPages = (uint)Math.Min(value >> PageShift, uint.MaxValue);
             }
         }
+    }
+
+    /// <summary>Why the guest does not get memory that it is to have beside that of the start, in a sentence; null if it does, or has no driver yet. Only of Hyper-V's.</summary>
+    public string? Obstacle => _hotAdd?.HotAdd is { } state ? Describe(state) : null;
+
+    /// <summary>Sets <see cref="Target"/>. If the guest is told to add memory at that, waits for its first answer.</summary>
+    /// <param name="target">What it is to be.</param>
+    /// <param name="patience">How long at most.</param>
+    /// <returns><see cref="Obstacle"/> then.</returns>
+    public string? SetTarget(ulong target, TimeSpan patience)
+    {
+        Task answer;
+        lock (_lock)
+        {
+            _added ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            answer = _added.Task;
+        }
+
+        Target = target;
+        if (_hotAdd?.HotAdd.IsUnderWay == true)
+        {
+            answer.Wait(patience);
+        }
+
+        return Obstacle;
     }
 
     /// <summary>Bytes that the guest has given back by its own account.</summary>
@@ -97,6 +127,31 @@ public sealed class MemoryBalloon : IBalloonObserver
             _answered?.TrySetResult();
             _answered = null;
         }
+    }
+
+    /// <inheritdoc/>
+    void IHotAddObserver.OnHotAddAnswer()
+    {
+        lock (_lock)
+        {
+            _added?.TrySetResult();
+            _added = null;
+        }
+    }
+
+    private static string? Describe(HotAddState state)
+    {
+        string piece = string.Create(CultureInfo.InvariantCulture, $"{state.PieceLength >> 20} MiB");
+        return state.Obstacle switch
+        {
+            HotAddObstacle.Unsupported => "The guest's driver adds no memory to what there was at the start.",
+            HotAddObstacle.Alignment => string.Create(CultureInfo.InvariantCulture, $"The guest adds memory in pieces of {piece}, each at a multiple of that, and {state.Unreachable >> 20} MiB of what is left are not within a whole one."),
+            HotAddObstacle.Refused => $"The guest has refused a piece of {piece}, and is asked again.",
+            HotAddObstacle.GivenUp =>
+                $"The guest has refused a piece of {piece} again and again, and is not asked any more until this is said anew. Linux before 6.10 refuses all if its blocks of memory are longer than 128 MiB, as they are with 64 GiB and more, unless what it started with is an odd multiple of 128 MiB.",
+            HotAddObstacle.Limit => "The guest has said that it can have no more.",
+            _ => null,
+        };
     }
 
     private bool IsKnown => _device!.TryGetStatistic(BalloonStatistic.TotalMemory, out _);

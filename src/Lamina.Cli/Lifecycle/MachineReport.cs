@@ -71,6 +71,7 @@ internal static class MachineReport
         if (statistics.Balloon is { } balloon)
         {
             Line(output, "balloon", $"{MemorySize.Format(balloon.Bytes)} of {MemorySize.Format(balloon.TargetBytes)} given back, {MemorySize.Format(balloon.ReportedBytes)} reported free");
+            LineIfAny(output, "added memory", balloon.Obstacle ?? "");
         }
 
         WriteTraffic(output, statistics.Disks, "reads", "writes");

@@ -11,4 +11,7 @@ public sealed record BalloonStatistics
 
     /// <summary>Free memory that it has reported since the start.</summary>
     public ulong ReportedBytes { get; set; }
+
+    /// <summary>Why it does not get memory that it is to have beside that of the start; null if it does.</summary>
+    public string? Obstacle { get; set; }
 }

@@ -1,4 +1,5 @@
 using Lamina.Machine.Backends;
+using Lamina.Machine.Devices;
 using Lamina.Machine.Memory;
 using Lamina.Personalities.HyperV.Memory;
 using Lamina.Personalities.HyperV.VmBus;
@@ -7,7 +8,7 @@ using Lamina.Personalities.Tests.Fakes;
 namespace Lamina.Personalities.Tests.HyperV;
 
 /// <summary>Dynamic memory as its driver sees it, good and hostile.</summary>
-public sealed partial class DynamicMemoryTests : IDisposable, IMemoryReclaimer
+public sealed partial class DynamicMemoryTests : IDisposable, IMemoryReclaimer, IHotAddObserver
 {
     private const ulong Second = 1_000_000_000;
     private const ulong FirstPage = GuestRam.Start >> 12;

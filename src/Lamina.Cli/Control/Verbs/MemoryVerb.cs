@@ -9,6 +9,9 @@ internal sealed class MemoryVerb(ControlledMachine machine) : IControlVerb
 {
     private const ulong PageSize = 4096;
 
+    // Linux's driver waits for at most five seconds until what it has added is used, and answers then.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(6);
+
     /// <inheritdoc/>
     public string Name => ControlVerbs.Memory;
 
@@ -24,7 +27,11 @@ internal sealed class MemoryVerb(ControlledMachine machine) : IControlVerb
 
         MemoryBalloon balloon = machine.Machine.Balloon
             ?? throw new ControlException(ControlErrors.Refused, "It has no memory balloon, by which a guest gives memory back; start it with --balloon.");
-        balloon.Target = all - arguments.Bytes;
+        if (balloon.SetTarget(all - arguments.Bytes, machine.Machine.IsPaused ? TimeSpan.Zero : Patience) is { } obstacle)
+        {
+            throw new ControlException(ControlErrors.Refused, obstacle);
+        }
+
         exchange.Reply(new BalloonStatistics { TargetBytes = balloon.Target, Bytes = balloon.Size, ReportedBytes = balloon.ReportedBytes }, ControlJson.Default.BalloonStatistics);
     }
 }

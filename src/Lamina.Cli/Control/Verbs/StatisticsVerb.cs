@@ -33,7 +33,7 @@ internal sealed class StatisticsVerb(ControlledMachine machine) : IControlVerb
             Disks = [.. vm.DiskTraffic.Select(Describe)],
             Networks = [.. vm.NetworkTraffic.Select(Describe)],
             Balloon = vm.Balloon is { } balloon
-                ? new BalloonStatistics { TargetBytes = balloon.Target, Bytes = balloon.Size, ReportedBytes = balloon.ReportedBytes }
+                ? new BalloonStatistics { TargetBytes = balloon.Target, Bytes = balloon.Size, ReportedBytes = balloon.ReportedBytes, Obstacle = balloon.Obstacle }
                 : null,
             ConsoleBytes = machine.Console.Total,
         };

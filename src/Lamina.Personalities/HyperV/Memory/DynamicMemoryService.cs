@@ -10,9 +10,10 @@ namespace Lamina.Personalities.HyperV.Memory;
 /// <summary>
 /// Dynamic memory (Linux, drivers/hv/hv_balloon.c) in its versions 0.3 to 2.0: the guest is asked for so many pages, says which it gives, and is told which it has again. It gives what it can spare, and is asked
 /// again once a second while that is not enough. Pages that it names are bits here, so that none counts twice. RAM that a machine does not have at the start counts as given back, and is added piece by piece
-/// (hot-add) when more is wanted than the guest has in all; what was added stays, and is given back as the other is.
+/// (hot-add) when more is wanted than the guest has in all; what was added stays, and is given back as the other is. Pieces are as long as the guest needs them. One that it refuses it is told of again, after 1, 2, 4 and 8 seconds:
+/// a failure may pass, and drivers that do not know how long their system's blocks of memory are (Linux's before 6.10, where they are longer than 128 MiB) call one that does not so, too.
 /// </summary>
-public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITimerTarget, IResetTarget
+public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, IHotAdd, ITimerTarget, IResetTarget
 {
     private const ulong Period = 1_000_000_000;
     private const int Header = 8;
@@ -32,8 +33,11 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
     private const int HotAddCapability = 1 << 1;
     private const int AlignmentShift = 2;
     private const int AlignmentMask = 0xf;
-    private const int MostAlignment = 7;
-    private const ulong PagesOfPiece = (128UL << 20) / GuestMemory.PageSize;
+    private const int LeastAlignment = 7;
+    private const int PageShiftOfMegabyte = 8;
+
+    // As often as it refuses, it is asked again after twice as long.
+    private const int MostRefusals = 5;
 
     private readonly VmBusController _bus;
     private readonly PageReclaim _reclaim;
@@ -57,11 +61,18 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
     private ulong _added;
     private bool _adds;
 
+    // How long pieces are, whether it has all that it can have, how often it has refused, and for how many seconds it is left alone.
+    private byte _alignment = LeastAlignment;
+    private bool _hasLimit;
+    private byte _refusals;
+    private int _pause;
+    private IHotAddObserver? _observer;
+
     /// <summary>Makes it and puts it on the bus.</summary>
     /// <param name="bus">The bus.</param>
     /// <param name="memory">Guest RAM, all that there can be.</param>
     /// <param name="reclaimer">Takes the pages.</param>
-    /// <param name="later">What of it the guest does not have at the start: whole pieces of 128 MiB, at multiples of that; null for none.</param>
+    /// <param name="later">What of it the guest does not have at the start: a multiple of 128 MiB, at a multiple of that; null for none.</param>
     public DynamicMemoryService(VmBusController bus, GuestMemory memory, IMemoryReclaimer reclaimer, GuestMemoryRegion? later = null)
     {
         ArgumentNullException.ThrowIfNull(bus);
@@ -106,8 +117,21 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
             _bus.Gate.Enter();
             _target = Math.Min(value, _memorySize) / GuestMemory.PageSize * GuestMemory.PageSize;
             _due = true;
+            (_refusals, _pause) = (0, 0);
             Poll();
             _bus.Gate.Exit();
+        }
+    }
+
+    /// <inheritdoc/>
+    public HotAddState HotAdd
+    {
+        get
+        {
+            _bus.Gate.Enter();
+            HotAddState state = new(FindObstacle(), _phase == Phase.Adding, PiecePages * GuestMemory.PageSize, UnreachablePages * GuestMemory.PageSize);
+            _bus.Gate.Exit();
+            return state;
         }
     }
 
@@ -157,11 +181,22 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
     // Where the next piece begins.
     private ulong NextPiece => _laterStart + _added;
 
+    private ulong PiecePages => 1UL << (_alignment + PageShiftOfMegabyte);
+
+    // What of it lies as no piece can.
+    private ulong UnreachablePages => NextPiece % PiecePages == 0 ? Missing % PiecePages : Missing;
+
+    private bool CanAdd => _adds && !_hasLimit && _refusals < MostRefusals && Missing > UnreachablePages;
+
+    /// <inheritdoc/>
+    public void SetObserver(IHotAddObserver observer) => _observer = observer;
+
     /// <inheritdoc/>
     public void OnTimer()
     {
         _bus.Gate.Enter();
         _due = true;
+        _pause -= _pause > 0 ? 1 : 0;
         Poll();
         if (!_bus.IsStopped && _channel is not null)
         {
@@ -227,7 +262,8 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
             case DynamicMemoryMessage.CapabilitiesReport:
                 Respond(channel, DynamicMemoryMessage.CapabilitiesResponse, transaction, accepted: true);
                 int capabilities = data[Header..].IsEmpty ? 0 : data[Header];
-                _adds = (capabilities & HotAddCapability) != 0 && ((capabilities >> AlignmentShift) & AlignmentMask) <= MostAlignment;
+                _adds = (capabilities & HotAddCapability) != 0;
+                _alignment = _phase == Phase.Adding ? _alignment : (byte)Math.Max(LeastAlignment, (capabilities >> AlignmentShift) & AlignmentMask);
                 _phase = _phase == Phase.Silent ? Phase.Idle : _phase;
                 _due = true;
                 break;
@@ -258,20 +294,39 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
         _added = 0;
     }
 
-    // Success of fewer pages is a limit of the guest's, and a failure of all may pass.
+    // Success of fewer pages is a limit of the guest's, and a failure of all may pass (Linux, hot_add_req).
     private void EndAdding(uint pages, bool succeeded)
     {
-        ulong added = Math.Min(pages, PagesOfPiece);
+        ulong added = Math.Min(pages, PiecePages);
+        bool isRefused = added == 0 && !succeeded;
+        bool isWhole = added == PiecePages;
         _added += added;
         _phase = Phase.Idle;
-        _adds &= added == PagesOfPiece || (added == 0 && !succeeded);
-        _due |= added == PagesOfPiece;
+        _hasLimit = !isWhole && !isRefused;
+        _refusals = isRefused ? (byte)(_refusals + 1) : (byte)0;
+        _pause = GetPause();
+        _due |= isWhole;
+        _observer?.OnHotAddAnswer();
+    }
+
+    private int GetPause() => _refusals == 0 ? 0 : 1 << (_refusals - 1);
+
+    private HotAddObstacle FindObstacle()
+    {
+        ulong wanted = _target / GuestMemory.PageSize;
+        return wanted >= Missing || _phase == Phase.Silent ? HotAddObstacle.None
+            : !_adds ? HotAddObstacle.Unsupported
+            : _hasLimit ? HotAddObstacle.Limit
+            : wanted < UnreachablePages ? HotAddObstacle.Alignment
+            : _refusals >= MostRefusals ? HotAddObstacle.GivenUp
+            : _refusals > 0 ? HotAddObstacle.Refused
+            : HotAddObstacle.None;
     }
 
     private void Forget()
     {
         _phase = Phase.Silent;
-        _adds = false;
+        (_adds, _hasLimit, _alignment, _refusals, _pause) = (false, false, LeastAlignment, 0, 0);
         _given.Clear();
         _available = _committed = 0;
     }
@@ -351,11 +406,11 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, ITime
             _due = false;
             _phase = channel.TrySend(VmBusPacket.InBand, 0, request) ? Phase.Asked : Phase.Idle;
         }
-        else if (_phase == Phase.Idle && wanted < Missing && _adds && _due && _added % PagesOfPiece == 0)
+        else if (_phase == Phase.Idle && wanted < Missing && CanAdd && _due && _pause == 0)
         {
             Span<byte> request = _message.AsSpan(0, ResponseLength);
             Begin(request, DynamicMemoryMessage.HotAddRequest, ResponseLength, ++_transaction);
-            BinaryPrimitives.WriteUInt64LittleEndian(request[Header..], NextPiece | (PagesOfPiece << PageBits));
+            BinaryPrimitives.WriteUInt64LittleEndian(request[Header..], NextPiece | (PiecePages << PageBits));
             _due = false;
             _phase = channel.TrySend(VmBusPacket.InBand, 0, request) ? Phase.Adding : Phase.Idle;
         }
