@@ -132,6 +132,15 @@ public abstract class SyntheticDevice : IVmBusDevice
     /// <summary>A word of a message; 0 behind its end.</summary>
     private protected static uint Word(ReadOnlySpan<byte> message, int offset) => message.Length >= offset + sizeof(uint) ? BinaryPrimitives.ReadUInt32LittleEndian(message[offset..]) : 0;
 
+    /// <summary>Reads what a driver has set, under the lock. Any thread.</summary>
+    private protected bool IsSet(ref readonly bool flag)
+    {
+        Gate.Enter();
+        bool set = flag;
+        Gate.Exit();
+        return set;
+    }
+
     /// <summary>Sends a message: a multiple of 8 bytes.</summary>
     private protected bool TrySend(ReadOnlySpan<byte> message) => Channel is { } channel && !IsStopped && channel.TrySend(VmBusPacket.InBand, 0, message);
 }

@@ -24,16 +24,7 @@ public sealed class SyntheticKeyboard : SyntheticDevice, IKeyboard
     }
 
     /// <inheritdoc/>
-    public bool IsListening
-    {
-        get
-        {
-            Gate.Enter();
-            bool listening = _accepted;
-            Gate.Exit();
-            return listening;
-        }
-    }
+    public bool IsListening => IsSet(in _accepted);
 
     /// <inheritdoc/>
     public bool TrySend(KeyStroke stroke)

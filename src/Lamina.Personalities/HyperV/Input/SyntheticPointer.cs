@@ -31,16 +31,7 @@ public sealed class SyntheticPointer : SyntheticDevice, IPointer
     }
 
     /// <inheritdoc/>
-    public bool IsListening
-    {
-        get
-        {
-            Gate.Enter();
-            bool listening = _acknowledged;
-            Gate.Exit();
-            return listening;
-        }
-    }
+    public bool IsListening => IsSet(in _acknowledged);
 
     // USB HID 1.11, appendix E.10, with 16 bits a coordinate: buttons, then from 0 to 32767 in each direction.
     private static ReadOnlySpan<byte> ReportDescriptor =>
