@@ -59,6 +59,22 @@ public sealed class ExecTests : IDisposable
         Assert.Contains("there is no machine 'box'", Run(125, null, "exec", "box", "--", "true").Error, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_machine_that_runs_a_command_stops_when_it_is_told_to(bool isReady)
+    {
+        GuestImages.Get(DebianImage.Cloud);
+        Run(0, null, "run", "debian", "--detach", "--name", "box", "--", "sleep", "100000");
+        if (isReady)
+        {
+            Run(0, null, "exec", "--wait", "300", "box", "--", "sh", "-c", "until pidof sleep; do sleep 0.1; done");
+        }
+
+        Assert.Equal("", Run(0, null, "stop", "box", "--timeout", "300").Error);
+        Assert.Contains("there is no machine 'box'", Run(125, null, "stop", "box").Error, StringComparison.Ordinal);
+    }
+
     private LaminaResult Run(int status, byte[]? input, params string[] arguments)
     {
         LaminaResult result = LaminaProcess.Run(input, _environment, arguments);

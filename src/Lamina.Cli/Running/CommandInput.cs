@@ -7,6 +7,7 @@ internal sealed class CommandInput(IInputSource source, IInputPort port)
 {
     private const int BlockSize = 32768;
     private readonly object _lock = new();
+    private readonly Lock _writing = new();
     private int _credit;
 
     /// <summary>The guest has room for a block. Any thread.</summary>
@@ -28,10 +29,22 @@ internal sealed class CommandInput(IInputSource source, IInputPort port)
         {
             WaitForCredit();
             count = source.Read(buffer);
-            port.Write(Encoding.ASCII.GetBytes($"{count}\n"));
-            port.Write(buffer.AsSpan(0, count));
+            lock (_writing)
+            {
+                port.Write(Encoding.ASCII.GetBytes($"{count}\n"));
+                port.Write(buffer.AsSpan(0, count));
+            }
         }
         while (count > 0);
+    }
+
+    /// <summary>Says that the machine is to stop, between two blocks or after the end. Any thread.</summary>
+    public void Stop()
+    {
+        lock (_writing)
+        {
+            port.Write("stop\n"u8);
+        }
     }
 
     private void WaitForCredit()

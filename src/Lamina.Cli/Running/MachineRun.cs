@@ -42,6 +42,9 @@ internal sealed class MachineRun(RunOptions options)
     private SocketSettings? _sockets = options.Sockets;
     private RestoredMachine? _restored;
     private bool _endsOrderly;
+    private bool _isInMemory;
+    private CommandInput? _commandInput;
+    private volatile bool _isToStop;
     private volatile string? _panic;
     private int _commandStatus = -1;
 
@@ -143,6 +146,7 @@ internal sealed class MachineRun(RunOptions options)
             throw new LaminaException($"the image '{options.Image}' is in memory alone, and --persist has nothing to keep. Build one with a disk first: lamina image build debian");
         }
 
+        _isInMemory = true;
         return image.CreateBoot(files, CreateSession(), options.Kernel, quiet, options.Append);
     }
 
@@ -453,6 +457,13 @@ internal sealed class MachineRun(RunOptions options)
         if (watch != null && link != null)
         {
             link.Ready += watch.Stop;
+            link.Ready += () =>
+            {
+                if (_isToStop)
+                {
+                    TellToStop(machine, link);
+                }
+            };
             link.Ended += status =>
             {
                 _commandStatus = status;
@@ -475,7 +486,7 @@ internal sealed class MachineRun(RunOptions options)
         SerialInputPort port = new(machine.Console ?? machine.Serial0);
         if (RunsCommand)
         {
-            CommandInput input = new(source, new SerialInputPort(machine.Serial1));
+            CommandInput input = _commandInput = new CommandInput(source, new SerialInputPort(machine.Serial1));
             link!.Ready += input.OnTaken;
             link.Taken += input.OnTaken;
             StartThread(input.Run);
@@ -543,13 +554,23 @@ internal sealed class MachineRun(RunOptions options)
         log.TakeStandardStreams();
     }
 
-    // By ACPI. The shell of an image in memory has nobody who listens to that, and is told on its link.
+    // By ACPI. An image in memory has nobody who listens to that, and is told on its link: at once, or when it is ready.
     private void AskToPowerOff(VirtualMachine machine, ControlLink? link)
     {
         machine.PressPowerButton();
+        _isToStop = true;
+        TellToStop(machine, link);
+    }
+
+    private void TellToStop(VirtualMachine machine, ControlLink? link)
+    {
         if (HasShell(link))
         {
             machine.Serial1.Write("stop\n"u8);
+        }
+        else if (_isInMemory && link is { IsReady: true })
+        {
+            _commandInput?.Stop();
         }
     }
 

@@ -101,4 +101,29 @@ public sealed class InputTests
         input.Run();
         Assert.Equal("5\nhello10\nwide\nworld0\n", port.Typed);
     }
+
+    [Fact]
+    public async Task A_machine_is_told_to_stop_between_two_blocks_of_a_commands_input()
+    {
+        FakePort port = new();
+        CommandInput input = new(new FakeSource("hello"), port);
+        Task? stop = null;
+        port.OnWrite = text =>
+        {
+            if (text == "5\n")
+            {
+                // It waits for the end of the block.
+                stop = Task.Run(input.Stop, TestContext.Current.CancellationToken);
+                Assert.False(stop.Wait(50, TestContext.Current.CancellationToken), "It was said within the block.");
+            }
+            else if (text == "hello")
+            {
+                input.OnTaken();
+            }
+        };
+        input.OnTaken();
+        input.Run();
+        await stop!;
+        Assert.Contains(port.Typed, (string[])["5\nhellostop\n0\n", "5\nhello0\nstop\n"]);
+    }
 }

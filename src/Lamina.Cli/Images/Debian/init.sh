@@ -85,11 +85,21 @@ pump() {
     done
 }
 
-# Takes input from Lamina: a line with its size, then the bytes. Each is answered, so that no more comes than there is room for.
+# Takes input from Lamina: a line with its size, then the bytes. Each is answered, so that no more comes than there is room for. When the input
+# has ended, or nobody reads it any more, Lamina may still say that the machine is to stop.
 feed() {
-    while read -r size && [ "$size" -gt 0 ]; do
-        dd bs="$size" count=1 iflag=fullblock 2>/dev/null || break
-        echo taken >&3
+    while read -r size; do
+        case $size in
+            stop) poweroff -f ;;
+            0) exec >/dev/null ;;
+            *)
+                if dd bs="$size" count=1 iflag=fullblock 2>/dev/null; then
+                    echo taken >&3
+                else
+                    exec >/dev/null
+                fi
+                ;;
+        esac
     done
 }
 
