@@ -19,7 +19,7 @@ internal static class KernelModules
     private static readonly string[] Networks = ["net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net"];
     private static readonly string[] ScsiDisks =
     [
-        "crypto/crct10dif_common", "lib/crc-t10dif", "crypto/crct10dif_generic", "block/t10-pi", "drivers/scsi/scsi_common", "drivers/scsi/scsi_mod", "drivers/scsi/sd_mod",
+        "crypto/crct10dif_common", "lib/crc-t10dif", "crypto/crct10dif_generic", "lib/crc64", "crypto/crc64_rocksoft_generic", "lib/crc64-rocksoft", "block/t10-pi", "drivers/scsi/scsi_common", "drivers/scsi/scsi_mod", "drivers/scsi/sd_mod",
     ];
 
     private static readonly string[] VMwareDisks = ["drivers/scsi/vmw_pvscsi"];

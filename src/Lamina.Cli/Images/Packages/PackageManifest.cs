@@ -10,7 +10,7 @@ internal sealed class PackageManifest
     public const string FileName = "manifest";
 
     /// <summary>The version of the sets: another one when they hold other files than before.</summary>
-    public const string Version = "13";
+    public const string Version = "14";
 
     private const string HeaderPrefix = "lamina package set ";
     private const string Header = HeaderPrefix + Version;
