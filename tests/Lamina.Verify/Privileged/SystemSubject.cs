@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu;
@@ -8,7 +7,6 @@ using Lamina.SoftCpu.Memory;
 using Lamina.SoftCpu.Segmentation;
 using Lamina.SoftCpu.Tests.Execute;
 using Lamina.SoftCpu.Tests.Machines;
-using Lamina.SoftCpu.Tests.Segmentation;
 
 namespace Lamina.Verify.Privileged;
 
@@ -31,19 +29,8 @@ internal sealed unsafe class SystemSubject : IDisposable
     {
         _translates = subject != Subject.Interpreter;
         _memory = new GuestMemory([new GuestMemoryRegion(0, MachineImage.MemorySize, (nint)_ram)]);
-        NoLock none = new();
         _partition = new SoftwarePartition(
-            new PartitionSettings
-            {
-                Memory = _memory,
-                Ports = new AddressSpace(AddressSpace.PortCount, none),
-                Mmio = new AddressSpace(1UL << 40, none),
-                Clock = new StoppedClock(),
-                TscFrequency = 1_000_000_000,
-                PhysicalAddressBits = 40,
-                Cpuid = FeatureEntries.Create(FeatureEntries.All),
-                Personality = _stop,
-            },
+            TestPartition.Settings(_memory) with { Personality = _stop },
             translates: _translates,
             blockArenaSize: 1 << 20,
             codeSize: 4 << 20,
