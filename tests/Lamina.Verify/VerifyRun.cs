@@ -12,16 +12,18 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
     public int Run()
     {
         SystemMutation? system = options.Mutate == null ? null : SystemMutation.Find(options.Mutate);
+        ProgramMutation? program = options.Mutate == null ? null : ProgramMutation.Find(options.Mutate);
         List<string> kept = [.. options.Files.Where(static f => SystemVector.IsOne(File.ReadAllText(f)))];
         if (kept.Count > 0)
         {
-            return ReplayMachines(kept, system);
+            return ReplayMachines(kept, system, program);
         }
 
-        if (options.SystemMode != null || system != null)
+        if (options.SystemMode != null || system != null || program != null)
         {
-            using SystemComparer machines = new(options.Subject, system);
-            return new CaseLoop(options, output).Run(new SystemCases(machines, new SystemGenerator(options.SystemMode ?? SystemMode.All)), new Coverage([]));
+            int steps = options.Sequence == 0 && program != null ? SystemGenerator.MaximumSteps : options.Sequence;
+            using SystemComparer machines = new(options.Subject, system, program);
+            return new CaseLoop(options, output).Run(new SystemCases(machines, new SystemGenerator(options.SystemMode ?? SystemMode.All, steps)), new Coverage([]));
         }
 
         Mutation? mutation = options.Mutate == null ? null : Mutation.Find(options.Mutate) ?? throw new FormatException($"There is no mutation '{options.Mutate}'.");
@@ -41,10 +43,10 @@ internal sealed class VerifyRun(VerifyOptions options, TextWriter output)
     }
 
     // Machines, and behind them the other vectors.
-    private int ReplayMachines(List<string> machines, SystemMutation? mutation)
+    private int ReplayMachines(List<string> machines, SystemMutation? mutation, ProgramMutation? programMutation)
     {
         int failures = 0;
-        using (SystemComparer comparer = new(options.Subject, mutation))
+        using (SystemComparer comparer = new(options.Subject, mutation, programMutation))
         {
             foreach (string file in machines)
             {

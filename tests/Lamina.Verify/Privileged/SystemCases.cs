@@ -17,7 +17,11 @@ internal sealed class SystemCases(SystemComparer comparer, SystemGenerator gener
     public string? Compare(Coverage coverage)
     {
         string? difference = comparer.Run(_machine);
-        if (comparer.IsJudged)
+        if (comparer.IsJudged && comparer.Executed.Count > 0)
+        {
+            coverage.Count(comparer.Executed);
+        }
+        else if (comparer.IsJudged)
         {
             coverage.Count(comparer.Instruction, comparer.Vector);
         }
