@@ -98,7 +98,10 @@ internal sealed class SystemComparer(Subject subject, SystemMutation? mutation =
 
     private static string Place(MachineImage m) => string.Create(CultureInfo.InvariantCulture, $"CPL {m.Cpl} at {m.Segments[MachineImage.Cs].Selector:x}:{m.Rip:x}");
 
-    private string First => (_model.Instruction.IsInvalid ? "no instruction" : _model.Instruction.ToString())
+    // Of a program the one that raised the first exception, or the last.
+    private Instruction Told => _model.Executed.Find(static e => e.IsFaulting) is { Linear: not 0 } faulting ? faulting.Instruction : _model.Instruction;
+
+    private string First => (Told.IsInvalid ? "no instruction" : Told.ToString())
         + (_model.FirstVector == CaseResult.None ? ", no exception expected" : string.Create(CultureInfo.InvariantCulture, $", exception {_model.FirstVector} code {_model.FirstCode:x} expected"));
 
     private string? Difference(MachineImage before)

@@ -24,6 +24,9 @@ internal sealed partial class SystemGenerator
     private bool _isUser;
     private bool _pages;
     private bool _isOpen;
+
+    // In a loop, which EDI counts.
+    private bool _loops;
     private bool _isUpperKernel;
     private bool _hasCall;
     private bool _hasEnter;
@@ -41,6 +44,7 @@ internal sealed partial class SystemGenerator
         _pages = true;
         _isOpen = (_m.Flags & 0x4_0000) != 0;
         _isUpperKernel = false;
+        _loops = false;
         (_hasCall, _hasEnter, _hasTask) = (false, false, false);
         _gate = FirstGate;
         _constants = SystemLayout.KernelStack;
@@ -68,6 +72,7 @@ internal sealed partial class SystemGenerator
     private void MakeLoop()
     {
         LoadRegister(Rdi, (ulong)(2 + _random.Next(2)));
+        _loops = true;
         int start = _at;
         for (int n = 1 + _random.Next(4); n > 0 && HasRoom; n--)
         {
@@ -79,9 +84,15 @@ internal sealed partial class SystemGenerator
             LeaveUser();
         }
 
-        // dec edi; jne
+        AssembleLoop(start);
+        _loops = false;
+    }
+
+    // dec edi; jne
+    private void AssembleLoop(int start)
+    {
         Assemble(0xff, 0xcf, 0x0f, 0x85);
-        PutWord((uint)(start - (_at + 4)));
+        PutWord((uint)(start - (_at + sizeof(uint))));
     }
 
     private void MakeStep()
@@ -94,11 +105,17 @@ internal sealed partial class SystemGenerator
 
         switch (_random.Next(32))
         {
-            case < 6:
+            case < 4:
                 Access();
                 break;
-            case < 9:
+            case 4 or 5:
+                AccessMany();
+                break;
+            case < 8:
                 CallFunction(FindPage(write: false, fetch: true));
+                break;
+            case 8:
+                MoveStack();
                 break;
             case < 14:
                 MakeAround(ChangeEntry);
@@ -146,8 +163,11 @@ internal sealed partial class SystemGenerator
     {
         switch (_random.Next(12))
         {
-            case < 4:
+            case < 3:
                 Access();
+                break;
+            case 3:
+                AccessMany();
                 break;
             case < 6:
                 CallFunction(FindPage(write: false, fetch: true));

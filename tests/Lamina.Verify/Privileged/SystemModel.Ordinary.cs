@@ -12,6 +12,11 @@ internal sealed partial class SystemModel
             return false;
         }
 
+        if (IsHighByte(i.Op0Register) || IsHighByte(i.Op1Register))
+        {
+            throw new UnjudgedCase("code that was not meant to be such");
+        }
+
         switch (i.Mnemonic)
         {
             case Mnemonic.Mov when !IsSystemRegister(i.Op0Register) && !IsSystemRegister(i.Op1Register):
@@ -28,10 +33,16 @@ internal sealed partial class SystemModel
                 _m.Flags = (_m.Flags & ~Status) | Zero | Parity;
                 LooseFlags |= Auxiliary;
                 break;
+            case Mnemonic.Stosb or Mnemonic.Stosd or Mnemonic.Stosq or Mnemonic.Movsb or Mnemonic.Movsq:
+                Repeat(i);
+                break;
+            case Mnemonic.Movsd when i.IsStringInstruction:
+                Repeat(i);
+                break;
             case Mnemonic.Dec when i.Op0Kind == OpKind.Register:
                 Decrement(i);
                 break;
-            case Mnemonic.Push when !i.Op0Register.IsSegmentRegister():
+            case Mnemonic.Push when i.Op0Kind != OpKind.Memory && !i.Op0Register.IsSegmentRegister():
                 NewStack stack = CurrentStack();
                 RequireRoom(stack, 1, PushedSize(i));
                 Push(ref stack, i.Op0Kind == OpKind.Register ? Value(i.Op0Register) : i.GetImmediate(0), PushedSize(i));
@@ -74,6 +85,8 @@ internal sealed partial class SystemModel
 
         return true;
     }
+
+    private static bool IsHighByte(Register register) => register is Register.AH or Register.CH or Register.DH or Register.BH;
 
     private static bool IsSystemRegister(Register register) => register.IsSegmentRegister() || register.IsCR() || register.IsDR();
 
@@ -129,6 +142,37 @@ internal sealed partial class SystemModel
         }
 
         Write(linear, bytes[..size], physical);
+    }
+
+    // What is done of a repeated one when an exception comes stays done (REP, "if an exception occurs").
+    private void Repeat(in Instruction i)
+    {
+        const int rcx = 1;
+        const int rsi = 6;
+        const int rdi = 7;
+        if ((_m.Flags & Direction) != 0)
+        {
+            throw new UnjudgedCase("strings downwards");
+        }
+
+        int addressSize = _m.Is64 ? 8 : 4;
+        bool moves = i.Mnemonic is Mnemonic.Movsb or Mnemonic.Movsd or Mnemonic.Movsq;
+        int size = i.Mnemonic switch { Mnemonic.Stosb or Mnemonic.Movsb => 1, Mnemonic.Stosd or Mnemonic.Movsd => 4, _ => 8 };
+        while (!i.HasRepPrefix || Truncate(_m.General[rcx], addressSize) != 0)
+        {
+            ulong value = moves ? LoadOperand(Segment(i), Truncate(_m.General[rsi], addressSize), size) : _m.General[0];
+            StoreOperand(MachineImage.Es, Truncate(_m.General[rdi], addressSize), value, size);
+            WriteRegister(rdi, _m.General[rdi] + (ulong)size, addressSize);
+            WriteRegister(rsi, _m.General[rsi] + (moves ? (ulong)size : 0), addressSize);
+            if (!i.HasRepPrefix)
+            {
+                return;
+            }
+
+            WriteRegister(rcx, _m.General[rcx] - 1, addressSize);
+            _before.CopyRegistersFrom(_m);
+            CommitMemory();
+        }
     }
 
     private void Decrement(in Instruction i)

@@ -83,6 +83,7 @@ internal sealed partial class SystemModel
         Instruction i = Decode(physical[..first], out bool isWhole);
         if (!isWhole && first < LongestInstruction)
         {
+            RequireInstruction(physical[..first]);
             ulong next = Narrow(linear + (ulong)first);
             Require(!_m.Is64 || IsCanonical(next));
             Place(physical, first, LongestInstruction, Translate(next, Access.Execute, _m.Cpl == 3, isExplicit: true));
@@ -94,6 +95,11 @@ internal sealed partial class SystemModel
             throw ArchitecturalFault.Gp();
         }
 
+        if (i.IsInvalid && (first < LongestInstruction || i.Length >= LongestInstruction))
+        {
+            throw BytesBehind();
+        }
+
         for (int n = 0; n < (i.IsInvalid ? LongestInstruction : i.Length) && n < physical.Length; n++)
         {
             RequireFetched(physical[n], Narrow(linear + (ulong)n) >> 12);
@@ -102,6 +108,25 @@ internal sealed partial class SystemModel
         Executed.Add(new ExecutedInstruction(at, linear, i));
         return i;
     }
+
+    // What is none whatever follows may be #UD, or a page fault of what follows.
+    private void RequireInstruction(ReadOnlySpan<ulong> physical)
+    {
+        byte[] bytes = new byte[LongestInstruction];
+        bytes.AsSpan().Fill(0x90);
+        for (int n = 0; n < physical.Length && physical[n] < MachineImage.MemorySize; n++)
+        {
+            bytes[n] = _m.Memory[(int)physical[n]];
+        }
+
+        Decoder decoder = Decoder.Create(_m.CodeSize * 8, new ByteArrayReader(bytes), 0, DecoderOptions.None);
+        if (decoder.Decode().IsInvalid)
+        {
+            throw BytesBehind();
+        }
+    }
+
+    private static UnjudgedCase BytesBehind() => new("whether bytes behind what is no instruction are fetched");
 
     private static void Place(Span<ulong> physical, int from, int end, ulong at)
     {

@@ -427,6 +427,11 @@ internal sealed partial class SystemModel
             return;
         }
 
+        if (_isProgram && RegisterOf(index) == null)
+        {
+            throw new UnjudgedCase("a register that no program names");
+        }
+
         MachineRegister register = RegisterOf(index) ?? throw ArchitecturalFault.Gp();
         switch (register)
         {
