@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Lamina.Verify.Privileged;
 
 namespace Lamina.Verify.Tests;
@@ -20,6 +21,38 @@ public sealed partial class VerifyTests
         Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
     }
 
+    // Between accesses: changes of translations, protection, code and privilege levels.
+    [Theory]
+    [InlineData("interpreter", "system", "4000")]
+    [InlineData("translator", "system-long", "4000")]
+    [InlineData("optimized", "system-long", "4000")]
+    public async Task SystemProgramsDoWhatTheManualsSay(string subject, string mode, string count)
+    {
+        (int status, string output) = await Run(["--subject", subject, "--mode", mode, "--sequence", "32", "--failures", "3", .. HowMany(count)]);
+        Assert.True(status == 0, output);
+        Assert.Contains(" 0 differences", output, StringComparison.Ordinal);
+    }
+
+    // Each under one of those that execute programs, two at a time.
+    [Fact]
+    public async Task SoftwareCpusThatKeepWhatTheyAreToDropAreFound()
+    {
+        string[] subjects = Enum.GetNames<Subject>();
+        ConcurrentQueue<string> missed = [];
+        await Parallel.ForEachAsync(
+            ProgramMutation.Names.Index(),
+            new ParallelOptions { MaxDegreeOfParallelism = 2, CancellationToken = TestContext.Current.CancellationToken },
+            async (mutation, _) =>
+            {
+                (int status, string output) = await Run("--mutate", mutation.Item, "--subject", subjects[mutation.Index % subjects.Length], "--seed", "7", "--count", "200000", "--failures", "1");
+                if (status != 1 || !output.Contains("\nmachine", StringComparison.Ordinal))
+                {
+                    missed.Enqueue($"{mutation.Item} was not found: {output}");
+                }
+            });
+        Assert.Empty(missed);
+    }
+
     [Theory]
     [MemberData(nameof(SystemMutations))]
     public async Task ASoftwareCpuThatIsWrongInPrivilegedMattersIsFound(string mutation)
@@ -33,6 +66,7 @@ public sealed partial class VerifyTests
     [InlineData("system-error-code")]
     [InlineData("system-stack-slot")]
     [InlineData("system-saved-task")]
+    [InlineData("system-stale-page")]
     public async Task AMachineShowsWhatAMutationDoes(string mutation)
     {
         string directory = Directory.CreateTempSubdirectory("lamina-verify").FullName;
@@ -57,7 +91,8 @@ public sealed partial class VerifyTests
     [Theory]
     [InlineData("system-real", "--bits", "64")]
     [InlineData("system", "--bits", "32")]
-    [InlineData("system", "--sequence", "4")]
+    [InlineData("system", "--jumps", "4")]
+    [InlineData("system-v86", "--sequence", "4")]
     public async Task OptionsThatPrivilegedCasesHaveNotAreNamed(string mode, string option, string value)
     {
         (int status, string output) = await Run("--mode", mode, option, value);

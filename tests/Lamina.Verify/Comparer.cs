@@ -166,6 +166,7 @@ internal sealed unsafe class Comparer : IDisposable
         }
 
         _native.Run(nothing, ref _expected);
+        _native.CheckStack();
     }
 
     private bool IsSame(TestCase test, in Instruction i)

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Lamina.Verify.Privileged;
 
 namespace Lamina.Verify;
 
@@ -22,6 +23,17 @@ internal sealed class Coverage(IReadOnlyCollection<Code> codes)
 
         (long cases, long faults) = _counts.GetValueOrDefault(i.Code);
         _counts[i.Code] = (cases + 1, faults + (vector != CaseResult.None ? 1 : 0));
+    }
+
+    /// <summary>Counts a case of several instructions.</summary>
+    public void Count(IEnumerable<ExecutedInstruction> program)
+    {
+        Cases++;
+        foreach (ExecutedInstruction e in program)
+        {
+            (long cases, long faults) = _counts.GetValueOrDefault(e.Instruction.Code);
+            _counts[e.Instruction.Code] = (cases + 1, faults + (e.IsFaulting ? 1 : 0));
+        }
     }
 
     /// <summary>Writes a Markdown table, a line for each opcode.</summary>

@@ -1,6 +1,4 @@
-using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
-using Lamina.Machine.Processors;
 using Lamina.SoftCpu;
 using Lamina.SoftCpu.Decode;
 using Lamina.SoftCpu.Execute;
@@ -8,7 +6,6 @@ using Lamina.SoftCpu.Fpu;
 using Lamina.SoftCpu.Memory;
 using Lamina.SoftCpu.Tests.Fpu;
 using Lamina.SoftCpu.Tests.Machines;
-using Lamina.SoftCpu.Tests.Segmentation;
 using Lamina.Verify.Legacy;
 
 namespace Lamina.Verify;
@@ -36,18 +33,8 @@ internal sealed unsafe partial class GuestProcessor : IDisposable
             new GuestMemoryRegion(Arena.Data, Arena.DataSize, (nint)Arena.Data),
             new GuestMemoryRegion(Arena.ReadOnly, Arena.PageSize, arena.ReadOnlyAlias),
         ]);
-        NoLock none = new();
         _partition = new SoftwarePartition(
-            new PartitionSettings
-            {
-                Memory = _memory,
-                Ports = new AddressSpace(AddressSpace.PortCount, none),
-                Mmio = new AddressSpace(1UL << 40, none),
-                Clock = new StoppedClock(),
-                TscFrequency = 1_000_000_000,
-                PhysicalAddressBits = 40,
-                Cpuid = FeatureEntries.Create(FeatureEntries.All),
-            },
+            TestPartition.Settings(_memory),
             translates: subject != Subject.Interpreter,
             blockArenaSize: 1 << 20,
             codeSize: 4 << 20,

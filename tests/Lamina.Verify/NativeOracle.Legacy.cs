@@ -93,6 +93,7 @@ internal sealed unsafe partial class NativeOracle
         *(uint*)(_base + FarSlotOffset) = start;
         *(ushort*)(_base + FarSlotOffset + 4) = test.Segments[SegmentValues.Cs].Selector;
         result.IsElsewhere = false;
+        AvoidStack(test.State.General[StackPointer]);
         ((delegate* unmanaged<void>)_enterLegacy)();
         TakeLegacy(test, start + (uint)test.Length, codeBase, ref result);
         return true;

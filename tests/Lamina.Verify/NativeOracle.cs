@@ -28,14 +28,15 @@ internal sealed unsafe partial class NativeOracle : IHostOracle, IDisposable
     private const int OldHandlersOffset = 0x3100;
     private const int RegistersOffset = 0x3400;
     private const int ExtendedOffset = 0x4000;
-    private const int StackOffset = 0x6000;
+    private const int Size = 0x6000;
     private const int StackSize = 0x1_0000;
-    private const int Size = StackOffset + StackSize;
+    private const int StackCount = 2;
     private const int RegisterCount = 23;
     private const int ExtendedWords = 104;
     private const int ContextRegisters = 40;
     private const int ContextExtended = 224;
     private const int StackSelector = 6;
+    private const int StackPointer = 4;
     private const int LeaveLength = 5;
     private const byte Breakpoint = 0xcc;
     private const byte JumpRelative = 0xe9;
@@ -49,6 +50,10 @@ internal sealed unsafe partial class NativeOracle : IHostOracle, IDisposable
     private readonly LowMemory _memory = new(Size);
     private readonly Arena _arena;
     private readonly byte* _base;
+
+    // What signals are taken on: above 4 GiB, where no stack pointer of 32 bits gets.
+    private readonly byte* _stacks = (byte*)NativeMemory.AlignedAlloc(StackCount * StackSize, 4096);
+    private int _stack;
     private ulong _leave;
     private ulong _enterLegacy;
 
@@ -78,8 +83,7 @@ internal sealed unsafe partial class NativeOracle : IHostOracle, IDisposable
         }
 
         Check(SetSignalMask(BlockAll, all, null));
-        SignalStack stack = new() { Pointer = (nint)_base + StackOffset, Size = StackSize };
-        Check(SetSignalStack(&stack, null));
+        UseStack(0);
         foreach (int signal in Signals)
         {
             SignalAction action = new() { Handler = (nint)handler, Flags = SignalInfo | OnStack | NoDefer };
@@ -118,6 +122,7 @@ internal sealed unsafe partial class NativeOracle : IHostOracle, IDisposable
             result.Segments[n] = default;
         }
 
+        AvoidStack(test.State.General[StackPointer]);
         ((delegate* unmanaged<void>)_base)();
         if (*(int*)(_base + SignalOffset) == 0)
         {
@@ -135,7 +140,53 @@ internal sealed unsafe partial class NativeOracle : IHostOracle, IDisposable
         TakeFault(Arena.Slot + (ulong)test.Length, 0, ref result);
     }
 
-    public void Dispose() => _memory.Dispose();
+    /// <summary>Has an exception come at the bottom of the stack that signals are taken on.</summary>
+    /// <exception cref="InvalidOperationException">It did not arrive.</exception>
+    public void CheckStack()
+    {
+        const int invalidOpcode = 6;
+        const ulong aboveBottom = 0x400;
+        TestCase test = new() { Length = 2 };
+        ((ReadOnlySpan<byte>)[0x0f, 0x0b]).CopyTo(test.Code);
+        CaseResult result = default;
+        fixed (NativeState* state = &test.State)
+        {
+            state->Flags = 2;
+            state->Mxcsr = 0x1f80;
+            *(ushort*)state->X87 = 0x37f;
+            state->General[StackPointer] = (ulong)Stack(_stack) + aboveBottom;
+        }
+
+        Run(test, ref result);
+        if (result.Vector != invalidOpcode)
+        {
+            throw new InvalidOperationException($"UD2 on the signals' stack is exception {result.Vector}");
+        }
+    }
+
+    public void Dispose()
+    {
+        _memory.Dispose();
+        NativeMemory.AlignedFree(_stacks);
+    }
+
+    private byte* Stack(int number) => _stacks + (number * StackSize);
+
+    private void UseStack(int number)
+    {
+        _stack = number;
+        SignalStack stack = new() { Pointer = (nint)Stack(number), Size = StackSize };
+        Check(SetSignalStack(&stack, null));
+    }
+
+    // A case's stack pointer may be any number. In the signals' stack it says that a signal is being taken: the kernel goes on there, and ends the process if no frame fits in below (sigaltstack(2)).
+    private void AvoidStack(ulong pointer)
+    {
+        if (pointer - (ulong)Stack(_stack) <= StackSize)
+        {
+            UseStack((_stack + 1) % StackCount);
+        }
+    }
 
     private void TakeFault(ulong end, uint codeBase, ref CaseResult result)
     {

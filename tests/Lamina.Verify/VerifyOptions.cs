@@ -30,7 +30,10 @@ internal sealed record VerifyOptions
                            privilege levels, and exceptions of any mode and level but real mode, which a model of the manuals'
                            pseudo-code says what is right of; system-protected, system-compatibility, system-long and system-v86 are
                            those that begin in such a mode
-          --sequence N     sequences of 2 to N (at most 8) instructions of 64-bit code, compared at their end or first exception
+          --sequence N     sequences of 2 to N (at most 8) instructions of 64-bit code, compared at their end or first exception;
+                           with --mode system (or system-long, system-protected) programs of 2 to N (at most 32) steps that change
+                           translations, protection, code and privilege levels between accesses, which the translator runs as
+                           translated from their first instruction on
           --jumps N        with up to N (at most 4) jumps among them: over some of them, a loop, a call and its return
           --vectors DIR    write the vectors into files there
           --coverage FILE  write how often each opcode was compared, as a Markdown table
@@ -115,7 +118,7 @@ internal sealed record VerifyOptions
                     options.SystemMode = Enum.TryParse(value[SystemPrefix.Length..], ignoreCase: true, out SystemMode system) && Enum.IsDefined(system) ? system : throw new FormatException($"There is no mode '{value}': system-protected, system-compatibility, system-long or system-v86.");
                     break;
                 case "--mode": options.Mode = Enum.TryParse(value, ignoreCase: true, out CodeMode mode) && Enum.IsDefined(mode) ? mode : throw new FormatException($"There is no mode '{value}': protected, real, v86 or system."); break;
-                case "--sequence": options.Sequence = Number(name, value) is >= 2 and <= SequenceGenerator.Maximum and var most ? (int)most : throw new FormatException($"A sequence has 2 to {SequenceGenerator.Maximum} instructions, not '{value}'."); break;
+                case "--sequence": options.Sequence = (int)Math.Min(Number(name, value), int.MaxValue); break;
                 case "--jumps": options.Jumps = Number(name, value) is <= SequenceGenerator.MaximumJumps and var jumps ? (int)jumps : throw new FormatException($"A sequence has at most {SequenceGenerator.MaximumJumps} jumps, not '{value}'."); break;
                 case "--mutate": options.Mutate = value; break;
                 case "--progress": options.Progress = value; break;
@@ -123,9 +126,10 @@ internal sealed record VerifyOptions
             }
         }
 
-        if (options.SystemMode != null && (options.Bits != 0 || options.Sequence != 0 || options.Oracle != Oracle.Native))
+        CheckSequence(options, arguments);
+        if (options.SystemMode != null && (options.Bits != 0 || options.Jumps != 0 || options.Oracle != Oracle.Native))
         {
-            throw new FormatException("Privileged cases (--mode system) have code of any size, one instruction each, and are compared with the model.");
+            throw new FormatException("Privileged cases (--mode system) have code of any size, jumps of their own, and are compared with the model.");
         }
 
         if (options.Sequence != 0 && options.Bits is 16 or 32)
@@ -155,6 +159,21 @@ internal sealed record VerifyOptions
 
         options.Count = options.Count < 0 && options.Seconds < 0 ? 1_000_000 : options.Count;
         return options;
+    }
+
+    private static void CheckSequence(VerifyOptions options, string[] arguments)
+    {
+        bool isProgram = options.SystemMode != null || (options.Mutate is { } mutate && ProgramMutation.Find(mutate) != null);
+        int most = isProgram ? SystemGenerator.MaximumSteps : SequenceGenerator.Maximum;
+        if (arguments.Contains("--sequence") && (options.Sequence < 2 || options.Sequence > most))
+        {
+            throw new FormatException($"A sequence has 2 to {most} {(isProgram ? "steps" : "instructions")}, not '{options.Sequence}'.");
+        }
+
+        if (options.Sequence != 0 && options.SystemMode is Privileged.SystemMode.Compatibility or Privileged.SystemMode.V86)
+        {
+            throw new FormatException("Sequences of privileged cases begin in 64-bit or protected mode: not system-compatibility or system-v86.");
+        }
     }
 
     private static long Number(string name, string value) =>

@@ -24,7 +24,7 @@ internal static class VerifyProgram
             VerifyOptions options = VerifyOptions.Parse(arguments);
             if (options.Mutate == "list")
             {
-                Console.WriteLine(string.Join('\n', Mutation.Names.Concat(SystemMutation.Names)));
+                Console.WriteLine(string.Join('\n', Mutation.Names.Concat(SystemMutation.Names).Concat(ProgramMutation.Names)));
                 return 0;
             }
 

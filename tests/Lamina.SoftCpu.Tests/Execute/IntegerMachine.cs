@@ -1,12 +1,9 @@
 using System.Runtime.InteropServices;
-using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
-using Lamina.Machine.Processors;
 using Lamina.SoftCpu.Decode;
 using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Memory;
 using Lamina.SoftCpu.Tests.Machines;
-using Lamina.SoftCpu.Tests.Segmentation;
 
 namespace Lamina.SoftCpu.Tests.Execute;
 
@@ -29,19 +26,7 @@ internal sealed unsafe class IntegerMachine : IDisposable
         _tables = (byte*)NativeMemory.AlignedAlloc(TableSize, 4096);
         new Span<byte>(_tables, TableSize).Clear();
         _memory = new GuestMemory([new GuestMemoryRegion(0, TableSize, (nint)_tables), new GuestMemoryRegion(_buffer.Address, BufferSize, (nint)_buffer.Pointer)]);
-        NoLock none = new();
-        _partition = new SoftwarePartition(
-            new PartitionSettings
-            {
-                Memory = _memory,
-                Ports = new AddressSpace(AddressSpace.PortCount, none),
-                Mmio = new AddressSpace(1UL << 40, none),
-                Clock = new StoppedClock(),
-                TscFrequency = 1_000_000_000,
-                PhysicalAddressBits = 40,
-                Cpuid = FeatureEntries.Create(FeatureEntries.All),
-            },
-            blockArenaSize: 1 << 20);
+        _partition = new SoftwarePartition(TestPartition.Settings(_memory), blockArenaSize: 1 << 20);
         _processor = (SoftwareProcessor)_partition.CreateProcessor(0);
         ProcessorContext* c = _processor.Context;
         c->Cr0 = codeSize == 8 ? 0x8000_0033UL : 0x33;

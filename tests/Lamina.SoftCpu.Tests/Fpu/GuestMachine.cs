@@ -1,13 +1,10 @@
 using System.Runtime.InteropServices;
-using Lamina.Machine;
-using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
-using Lamina.Machine.Processors;
-using Lamina.Machine.Time;
 using Lamina.SoftCpu.Decode;
 using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Fpu;
 using Lamina.SoftCpu.Memory;
+using Lamina.SoftCpu.Tests.Machines;
 
 namespace Lamina.SoftCpu.Tests.Fpu;
 
@@ -37,16 +34,7 @@ internal sealed unsafe class GuestMachine : IDisposable
         _ram = (byte*)NativeMemory.AlignedAlloc(RamSize, RamSize);
         new Span<byte>(_ram, RamSize).Clear();
         _memory = new GuestMemory([new GuestMemoryRegion(0, RamSize, (nint)_ram)]);
-        _partition = new SoftwarePartition(new PartitionSettings
-        {
-            Memory = _memory,
-            Ports = new AddressSpace(AddressSpace.PortCount, new NoLock()),
-            Mmio = new AddressSpace(1UL << 40, new NoLock()),
-            Clock = new StoppedClock(),
-            TscFrequency = 1_000_000_000,
-            PhysicalAddressBits = 40,
-            Cpuid = [],
-        });
+        _partition = new SoftwarePartition(TestPartition.Settings(_memory, []));
         _processor = (SoftwareProcessor)_partition.CreateProcessor(0);
         Reset();
     }
@@ -186,25 +174,5 @@ internal sealed unsafe class GuestMachine : IDisposable
         _partition.Dispose();
         _memory.Dispose();
         NativeMemory.AlignedFree(_ram);
-    }
-
-    private sealed class NoLock : ILock
-    {
-        public void Enter()
-        {
-        }
-
-        public void Exit()
-        {
-        }
-    }
-
-    private sealed class StoppedClock : IMachineClock
-    {
-        public ulong Now => 0;
-
-        public ulong UnixTime => 0;
-
-        public IClockTimer CreateTimer(ITimerTarget target) => throw new NotSupportedException();
     }
 }

@@ -40,23 +40,10 @@ internal sealed unsafe class TestMachine : IDisposable
         _ram = (byte*)NativeMemory.AlignedAlloc(MemorySize, 4096);
         new Span<byte>(_ram, (int)MemorySize).Clear();
         Memory = new GuestMemory([new GuestMemoryRegion(0, MemorySize, (nint)_ram)]);
-        NoLock none = new();
-        Ports = new AddressSpace(AddressSpace.PortCount, none);
-        Mmio = new AddressSpace(1UL << 40, none);
-        Partition = new SoftwarePartition(
-            new PartitionSettings
-            {
-                Memory = Memory,
-                Ports = Ports,
-                Mmio = Mmio,
-                Clock = new StoppedClock(),
-                TscFrequency = 1_000_000_000,
-                PhysicalAddressBits = physicalBits,
-                Cpuid = FeatureEntries.Create(features),
-                Personality = personality,
-            },
-            translates,
-            blockArenaSize: arena);
+        PartitionSettings settings = TestPartition.Settings(Memory, FeatureEntries.Create(features)) with { PhysicalAddressBits = physicalBits, Personality = personality };
+        Ports = settings.Ports;
+        Mmio = settings.Mmio;
+        Partition = new SoftwarePartition(settings, translates, blockArenaSize: arena);
         _processors = new SoftwareProcessor[processors];
         for (int n = 0; n < processors; n++)
         {

@@ -1,11 +1,10 @@
 using System.Runtime.InteropServices;
-using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
-using Lamina.Machine.Processors;
 using Lamina.SoftCpu.Decode;
 using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Memory;
 using Lamina.SoftCpu.Segmentation;
+using Lamina.SoftCpu.Tests.Machines;
 
 namespace Lamina.SoftCpu.Tests.Segmentation;
 
@@ -25,17 +24,7 @@ internal sealed unsafe class SegmentedMachine : IDisposable
         _ram = (byte*)NativeMemory.AlignedAlloc(MemorySize, 4096);
         new Span<byte>(_ram, MemorySize).Clear();
         _memory = new GuestMemory([new GuestMemoryRegion(0, MemorySize, (nint)_ram)]);
-        NoLock none = new();
-        _partition = new SoftwarePartition(new PartitionSettings
-        {
-            Memory = _memory,
-            Ports = new AddressSpace(AddressSpace.PortCount, none),
-            Mmio = new AddressSpace(1UL << 40, none),
-            Clock = new StoppedClock(),
-            TscFrequency = 1_000_000_000,
-            PhysicalAddressBits = 40,
-            Cpuid = [],
-        });
+        _partition = new SoftwarePartition(TestPartition.Settings(_memory, []));
         _processor = (SoftwareProcessor)_partition.CreateProcessor(0);
         Context = _processor.Context;
         FillTables();

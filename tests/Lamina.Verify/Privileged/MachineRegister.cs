@@ -42,5 +42,8 @@ internal enum MachineRegister
     /// <summary>One: a load of SS holds off debug traps and interrupts.</summary>
     StackShadow,
 
+    /// <summary>Most instructions of a program, which ends at VMCALL; zero: one instruction is executed.</summary>
+    Steps,
+
     Count,
 }

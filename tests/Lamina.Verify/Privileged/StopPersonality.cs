@@ -13,6 +13,9 @@ internal sealed class StopPersonality : IPersonality
     /// <summary>Whether a run has come there.</summary>
     public bool IsReached { get; set; }
 
+    /// <summary>Executes VMCALL in place of another instruction; false: it is none of these. Null: it always ends the run.</summary>
+    public Func<bool>? Intercept { get; set; }
+
     /// <summary>The processor that it stops.</summary>
     public IVirtualProcessor? Processor { get; set; }
 
@@ -50,6 +53,11 @@ internal sealed class StopPersonality : IPersonality
 
     public bool TryHypercall(in GuestCall call, bool byInstruction = true)
     {
+        if (Intercept?.Invoke() == true)
+        {
+            return true;
+        }
+
         IsReached = true;
         Processor?.RequestExit();
         return true;

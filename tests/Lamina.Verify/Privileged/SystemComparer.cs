@@ -5,7 +5,7 @@ using Iced.Intel;
 namespace Lamina.Verify.Privileged;
 
 /// <summary>Has the model and the software CPU execute a case, and says in what they differ.</summary>
-internal sealed class SystemComparer(Subject subject, SystemMutation? mutation) : IDisposable
+internal sealed class SystemComparer(Subject subject, SystemMutation? mutation = null, ProgramMutation? programMutation = null) : IDisposable
 {
     private const uint Resume = 0x1_0000;
     private const uint Trap = 0x100;
@@ -22,6 +22,9 @@ internal sealed class SystemComparer(Subject subject, SystemMutation? mutation) 
     /// <summary>Vector of its first exception, or <see cref="CaseResult.None"/>.</summary>
     public int Vector => _model.FirstVector;
 
+    /// <summary>Instructions of the last case, if that is a program.</summary>
+    public IReadOnlyList<ExecutedInstruction> Executed => _model.Executed;
+
     /// <summary>Cases of which the manuals do not say what comes out.</summary>
     public long Unjudged { get; private set; }
 
@@ -29,6 +32,9 @@ internal sealed class SystemComparer(Subject subject, SystemMutation? mutation) 
     public long Unstopped { get; private set; }
 
     public long Shutdowns { get; private set; }
+
+    /// <summary>Whether the software CPU came to no end in the last case.</summary>
+    public bool IsAstray => _subject.IsAstray;
 
     /// <summary>Whether the last case was compared.</summary>
     public bool IsJudged { get; private set; }
@@ -49,7 +55,8 @@ internal sealed class SystemComparer(Subject subject, SystemMutation? mutation) 
             return null;
         }
 
-        if (subject != Subject.Interpreter && !CanStop())
+        bool isProgram = machine[MachineRegister.Steps] != 0;
+        if (subject != Subject.Interpreter && !isProgram && !CanStop())
         {
             Unstopped++;
             return null;
@@ -58,9 +65,13 @@ internal sealed class SystemComparer(Subject subject, SystemMutation? mutation) 
         IsJudged = true;
         Shutdowns += _model.IsShutdown ? 1 : 0;
         _actual.CopyFrom(machine);
-        _subject.Execute(_actual);
+        _subject.Execute(_actual, _model.Executed, programMutation);
         bool isShutdown = _subject.IsShutdown;
-        mutation?.Apply(machine, _model.Instruction, _model.FirstVector, _actual, ref isShutdown);
+        if (!isProgram)
+        {
+            mutation?.Apply(machine, _model.Instruction, _model.FirstVector, _actual, ref isShutdown);
+        }
+
         if (isShutdown || _model.IsShutdown)
         {
             return isShutdown == _model.IsShutdown ? null : $"{First}: {(isShutdown ? "shutdown" : $"no shutdown, but {Place(_actual)}")}, expected {(_model.IsShutdown ? "shutdown" : Place(_expected))}";
@@ -87,12 +98,16 @@ internal sealed class SystemComparer(Subject subject, SystemMutation? mutation) 
 
     private static string Place(MachineImage m) => string.Create(CultureInfo.InvariantCulture, $"CPL {m.Cpl} at {m.Segments[MachineImage.Cs].Selector:x}:{m.Rip:x}");
 
-    private string First => (_model.Instruction.IsInvalid ? "no instruction" : _model.Instruction.ToString())
+    // Of a program the one that raised the first exception, or the last.
+    private Instruction Told => _model.Executed.Find(static e => e.IsFaulting) is { Linear: not 0 } faulting ? faulting.Instruction : _model.Instruction;
+
+    private string First => (Told.IsInvalid ? "no instruction" : Told.ToString())
         + (_model.FirstVector == CaseResult.None ? ", no exception expected" : string.Create(CultureInfo.InvariantCulture, $", exception {_model.FirstVector} code {_model.FirstCode:x} expected"));
 
     private string? Difference(MachineImage before)
     {
         StringBuilder text = new();
+        bool isProgram = before[MachineRegister.Steps] != 0;
         bool narrow = !_expected.Is64;
         for (int n = 0; n < MachineImage.GeneralCount; n++)
         {
@@ -109,7 +124,7 @@ internal sealed class SystemComparer(Subject subject, SystemMutation? mutation) 
                 MachineRegister.Flags => ~(ulong)(Resume | _model.LooseFlags),
                 MachineRegister.Rip when narrow => uint.MaxValue,
                 MachineRegister.Cr2 when _model.IsAddressLoose => ~0xfffUL,
-                MachineRegister.StackShadow when subject != Subject.Interpreter => 0,
+                MachineRegister.StackShadow when subject != Subject.Interpreter || isProgram => 0,
                 _ => ulong.MaxValue,
             };
             Append(((MachineRegister)n).ToString().ToLowerInvariant(), before.Registers[n], _actual.Registers[n] & mask, _expected.Registers[n] & mask);
@@ -129,7 +144,7 @@ internal sealed class SystemComparer(Subject subject, SystemMutation? mutation) 
             }
 
             // The page that code goes on in was looked at by whoever runs it.
-            int mask = at < SystemLayout.Gdt && subject != Subject.Interpreter ? ~AccessedPage : 0xff;
+            int mask = at < SystemLayout.Gdt && subject != Subject.Interpreter && !isProgram ? ~AccessedPage : 0xff;
             if (!_model.IsLoose(at) && ((_expected.Memory[at] ^ _actual.Memory[at]) & mask) != 0)
             {
                 text.Append(CultureInfo.InvariantCulture, $" memory {at:x} {before.Memory[at]:x2} -> {_actual.Memory[at]:x2}, expected {_expected.Memory[at]:x2};");

@@ -5,7 +5,7 @@ namespace Lamina.Verify.Privileged;
 /// <summary>
 /// Draws machines: descriptor tables, gates, task-state segments, page tables, stacks and registers that are mostly legal, or wrong in one place, and an instruction that meets them.
 /// </summary>
-internal sealed partial class SystemGenerator(SystemMode wanted)
+internal sealed partial class SystemGenerator(SystemMode wanted, int steps = 0)
 {
     private const int Code64 = 1;
     private const int FlatData = 5;
@@ -40,6 +40,12 @@ internal sealed partial class SystemGenerator(SystemMode wanted)
         Array.Clear(_m.General);
         Array.Clear(_m.Registers);
         Array.Clear(_m.Memory);
+        if (steps != 0)
+        {
+            MakeProgramMachine();
+            return;
+        }
+
         _mode = wanted != SystemMode.All ? wanted : _random.Next(16) switch
         {
             < 5 => SystemMode.Protected,

@@ -25,6 +25,27 @@ internal static class SystemLayout
     public const int UserData = 0xd000;
     public const int Pages = 16;
 
+    /// <summary>Of programs: pages of data with functions at the same offsets, which are two pages with this one.</summary>
+    public const int Functions = 0xe000;
+
+    /// <summary>Of programs: the page tables of another address space, each page of which is this one.</summary>
+    public const int OtherTable = 0xf000;
+
+    /// <summary>Of programs: pages of linear addresses that tables may map.</summary>
+    public const int LinearPages = 32;
+
+    /// <summary>Of programs: how many pages of <see cref="LargePage"/> they work on, from that of <see cref="KernelData"/> on.</summary>
+    public const int LargeParts = 3;
+
+    /// <summary>Of programs: how far behind a page its alias for CPL 3 is.</summary>
+    public const int Alias = 0x1_0000;
+
+    /// <summary>Of programs: linear address of a large page that has all of memory, with entries of eight bytes or of four.</summary>
+    public static int LargePage(bool isWide) => isWide ? 0x20_0000 : 0x40_0000;
+
+    /// <summary>Whether a byte of memory is one of a program's page tables.</summary>
+    public static bool IsPageTable(ulong physical) => physical is < Gdt or >= OtherTable and < OtherTable + PageSize;
+
     /// <summary>In a page of code: where the instruction is.</summary>
     public const int Instruction = 0x800;
 

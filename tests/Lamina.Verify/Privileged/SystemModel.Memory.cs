@@ -20,6 +20,7 @@ internal sealed partial class SystemModel
     private readonly List<(int Address, byte Old, bool WasLoose)> _journal = [];
     private readonly bool[] _loose = new bool[MachineImage.MemorySize];
     private readonly List<int> _looseList = [];
+    private readonly PageWalk _walk = new();
     private bool _pushesFrame;
 
     private enum Access
@@ -144,23 +145,66 @@ internal sealed partial class SystemModel
     // Volume 3, sections 4.3 to 4.7. Accessed and dirty flags are set where the access is allowed.
     private ulong Translate(ulong linear, Access access, bool user, bool isExplicit)
     {
-        ulong cr0 = this[MachineRegister.Cr0];
-        ulong cr4 = this[MachineRegister.Cr4];
-        if ((cr0 >> 31) == 0)
+        if ((this[MachineRegister.Cr0] >> 31) == 0)
         {
             return (uint)linear;
         }
 
+        bool executeDisable = (this[MachineRegister.Efer] & 0x800) != 0 && (this[MachineRegister.Cr4] & 0x20) != 0;
+        uint code = (access == Access.Write ? 2u : 0) | (user ? 4u : 0) | (access == Access.Execute && (executeDisable || (this[MachineRegister.Cr4] & (1 << 20)) != 0) ? 16u : 0);
+        PageWalk walk = _walk;
+        Walk(linear, walk);
+        if (_isProgram)
+        {
+            RequireSettled(linear, walk, access);
+        }
+
+        if (!walk.IsPresent)
+        {
+            throw new ArchitecturalFault(ArchitecturalFault.Page, code, linear);
+        }
+
+        if (walk.IsReserved)
+        {
+            throw new ArchitecturalFault(ArchitecturalFault.Page, code | 9, linear);
+        }
+
+        if (!IsAllowed(access, user, isExplicit, walk.IsUser, walk.IsWritable, walk.NoExecute))
+        {
+            throw new ArchitecturalFault(ArchitecturalFault.Page, code | 1, linear);
+        }
+
+        for (int n = walk.Top; n >= walk.Level; n--)
+        {
+            ulong wanted = walk.Entries[n] | AccessedBit | (n == walk.Level && access == Access.Write ? DirtyBit : 0);
+            if (wanted != walk.Entries[n])
+            {
+                WritePhysical(walk.Addresses[n], (byte)wanted);
+                walk.Entries[n] = wanted;
+            }
+        }
+
+        if (_isProgram)
+        {
+            Keep(linear, walk);
+        }
+
+        return walk.Frame | (linear & (walk.Size - 1));
+    }
+
+    // The entries that translate an address, down to the first that is not present, or has reserved bits set.
+    private void Walk(ulong linear, PageWalk walk)
+    {
+        ulong cr4 = this[MachineRegister.Cr4];
         bool pae = (cr4 & 0x20) != 0;
         bool executeDisable = (this[MachineRegister.Efer] & 0x800) != 0 && pae;
-        uint code = (access == Access.Write ? 2u : 0) | (user ? 4u : 0) | (access == Access.Execute && (executeDisable || (cr4 & (1 << 20)) != 0) ? 16u : 0);
-        Span<ulong> addresses = stackalloc ulong[4];
-        Span<ulong> entries = stackalloc ulong[4];
         int size = pae ? 8 : 4;
         int bits = pae ? 9 : 10;
         ulong table;
         int level;
         ulong reservedAlways = pae ? ReservedFrame | (executeDisable ? 0 : NoExecute) : 0;
+        walk.IsPresent = false;
+        walk.IsReserved = false;
         if (_m.IsLong)
         {
             level = 3;
@@ -168,15 +212,16 @@ internal sealed partial class SystemModel
         }
         else if (pae)
         {
-            ulong pointer = _pointers[(int)(linear >> 30) & 3];
-            if ((pointer & Present) == 0)
-            {
-                throw new ArchitecturalFault(ArchitecturalFault.Page, code, linear);
-            }
-
             level = 1;
+            ulong pointer = _pointers[(int)(linear >> 30) & 3];
             table = pointer & FrameMask;
             reservedAlways |= 0x7ff0_0000_0000_0000;
+            if ((pointer & Present) == 0)
+            {
+                walk.Top = level;
+                walk.Level = level + 1;
+                return;
+            }
         }
         else
         {
@@ -184,19 +229,20 @@ internal sealed partial class SystemModel
             table = this[MachineRegister.Cr3] & 0xffff_f000;
         }
 
-        int top = level;
+        walk.Top = level;
         ulong rights = Writable | UserPage;
-        bool noExecute = false;
-        ulong entry;
+        walk.NoExecute = false;
         while (true)
         {
             ulong index = (linear >> (12 + (bits * level))) & ((1UL << bits) - 1);
-            addresses[level] = table + (index * (ulong)size);
-            entry = ReadTable(addresses[level], size);
-            entries[level] = entry;
+            ulong address = table + (index * (ulong)size);
+            ulong entry = ReadTable(address, size);
+            walk.Addresses[level] = address;
+            walk.Entries[level] = entry;
+            walk.Level = level;
             if ((entry & Present) == 0)
             {
-                throw new ArchitecturalFault(ArchitecturalFault.Page, code, linear);
+                return;
             }
 
             bool isLarge = level is 1 or 2 && (entry & Large) != 0 && (pae || (cr4 & 0x10) != 0);
@@ -217,11 +263,13 @@ internal sealed partial class SystemModel
 
             if ((entry & reserved) != 0)
             {
-                throw new ArchitecturalFault(ArchitecturalFault.Page, code | 9, linear);
+                walk.IsPresent = true;
+                walk.IsReserved = true;
+                return;
             }
 
             rights &= entry;
-            noExecute |= pae && (entry & NoExecute) != 0;
+            walk.NoExecute |= pae && (entry & NoExecute) != 0;
             if (level == 0 || isLarge)
             {
                 break;
@@ -231,25 +279,14 @@ internal sealed partial class SystemModel
             level--;
         }
 
-        if (!IsAllowed(access, user, isExplicit, (rights & UserPage) != 0, (rights & Writable) != 0, noExecute))
-        {
-            throw new ArchitecturalFault(ArchitecturalFault.Page, code | 1, linear);
-        }
-
-        for (int n = top; n >= level; n--)
-        {
-            ulong wanted = entries[n] | AccessedBit | (n == level && access == Access.Write ? DirtyBit : 0);
-            if (wanted != entries[n])
-            {
-                WritePhysical(addresses[n], (byte)wanted);
-            }
-        }
-
-        int shift = 12 + (bits * level);
-        ulong offset = linear & ((1UL << shift) - 1);
-        return !pae && level == 1
-            ? (((entry >> 13) & 0xff) << 32) | (entry & 0xffc0_0000) | offset
-            : (entry & (pae ? FrameMask : 0xffff_f000) & ~((1UL << shift) - 1)) | offset;
+        walk.IsPresent = true;
+        walk.IsUser = (rights & UserPage) != 0;
+        walk.IsWritable = (rights & Writable) != 0;
+        walk.Size = 1UL << (12 + (bits * level));
+        ulong leaf = walk.Entries[level];
+        walk.Frame = !pae && level == 1
+            ? (((leaf >> 13) & 0xff) << 32) | (leaf & 0xffc0_0000)
+            : leaf & (pae ? FrameMask : 0xffff_f000) & ~(walk.Size - 1);
     }
 
     // Volume 3, section 4.6.1.
@@ -301,6 +338,10 @@ internal sealed partial class SystemModel
         for (int n = 0; n < bytes.Length; n++)
         {
             bytes[n] = ReadPhysical(physical[n]);
+            if (_isProgram && physical[n] < MachineImage.MemorySize && _loose[(int)physical[n]])
+            {
+                throw new UnjudgedCase("what an exception left half written is read");
+            }
         }
     }
 
@@ -308,9 +349,20 @@ internal sealed partial class SystemModel
     {
         Span<ulong> physical = stackalloc ulong[128];
         Locate(linear, bytes.Length, Access.Write, user, isExplicit, physical);
+        Write(linear, bytes, physical);
+    }
+
+    // Both pages have been found.
+    private void Write(ulong linear, ReadOnlySpan<byte> bytes, ReadOnlySpan<ulong> physical)
+    {
+        if (_isProgram)
+        {
+            NoteStore(linear, physical[..bytes.Length]);
+        }
+
         for (int n = 0; n < bytes.Length; n++)
         {
-            if (physical[n] < SystemLayout.Gdt)
+            if (physical[n] < SystemLayout.Gdt && !_isProgram)
             {
                 throw new UnjudgedCase("page tables that are written");
             }

@@ -65,6 +65,11 @@ internal sealed partial class SystemModel
                 break;
             case Mnemonic.Invlpg:
                 RequireKernel();
+                if (_isProgram)
+                {
+                    ForgetPage(Narrow(Offset(i) + (_m.Is64 && Segment(i) < MachineImage.Fs ? 0 : _m.Segments[Segment(i)].Base)));
+                }
+
                 break;
             case Mnemonic.Invpcid:
                 InvalidateSpace(i);
@@ -197,12 +202,18 @@ internal sealed partial class SystemModel
         Require(!loadsPointers || LoadPointers(this[MachineRegister.Cr3]));
         this[MachineRegister.Cr0] = value;
         this[MachineRegister.Efer] = efer;
+        if (!paging && wasPaging)
+        {
+            ForgetAll();
+        }
     }
 
     private void WriteCr3(ulong value)
     {
         ulong cr4 = this[MachineRegister.Cr4];
         bool pcid = (cr4 & 0x2_0000) != 0;
+        bool keeps = pcid && value >> 63 != 0;
+        KeepAll();
         value &= pcid ? ~(1UL << 63) : ulong.MaxValue;
         Require(!_m.IsLong || (value & (ReservedFrame | 0xfff0_0000_0000_0000)) == 0);
         if ((this[MachineRegister.Cr0] & Paging) != 0 && (cr4 & 0x20) != 0 && !_m.IsLong)
@@ -211,6 +222,10 @@ internal sealed partial class SystemModel
         }
 
         this[MachineRegister.Cr3] = value;
+        if (!keeps)
+        {
+            ForgetSpace(Space);
+        }
     }
 
     private void WriteCr4(ulong value)
@@ -220,7 +235,17 @@ internal sealed partial class SystemModel
         Require((value & ~old & 0x2_0000) == 0 || (_m.IsLong && (this[MachineRegister.Cr3] & 0xfff) == 0));
         bool pae = (this[MachineRegister.Cr0] & Paging) != 0 && (value & 0x20) != 0 && !_m.IsLong;
         Require(!pae || ((value ^ old) & 0x10_00b0) == 0 || LoadPointers(this[MachineRegister.Cr3]));
+        KeepAll();
         this[MachineRegister.Cr4] = value;
+        ulong changed = value ^ old;
+        if ((changed & GlobalPages) != 0 || (changed & old & Identifiers) != 0)
+        {
+            ForgetAll();
+        }
+        else if ((changed & PhysicalExtension) != 0 || (changed & value & SmepBit) != 0)
+        {
+            ForgetSpace(Space);
+        }
     }
 
     private int CheckDebug(int number)
@@ -313,6 +338,21 @@ internal sealed partial class SystemModel
         }
 
         Require(type != 0 || IsCanonical(BitConverter.ToUInt64(bytes[8..])));
+        switch (type)
+        {
+            case 0:
+                ForgetPageOf((int)descriptor, BitConverter.ToUInt64(bytes[8..]));
+                break;
+            case 1:
+                ForgetSpace((int)descriptor);
+                break;
+            case 2:
+                ForgetAll();
+                break;
+            default:
+                ForgetSpaces();
+                break;
+        }
     }
 
     private void RequireExtended()
@@ -387,6 +427,11 @@ internal sealed partial class SystemModel
             return;
         }
 
+        if (_isProgram && RegisterOf(index) == null)
+        {
+            throw new UnjudgedCase("a register that no program names");
+        }
+
         MachineRegister register = RegisterOf(index) ?? throw ArchitecturalFault.Gp();
         switch (register)
         {
@@ -394,6 +439,7 @@ internal sealed partial class SystemModel
                 ulong efer = this[MachineRegister.Efer];
                 Require((value & ~EferAllowed) == 0);
                 Require((this[MachineRegister.Cr0] & Paging) == 0 || ((value ^ efer) & LongModeEnable) == 0);
+                KeepAll();
                 this[register] = (value & ~LongModeActive) | (efer & LongModeActive);
                 break;
             case MachineRegister.Lstar or MachineRegister.Cstar or MachineRegister.KernelGsBase or MachineRegister.SysenterEsp or MachineRegister.SysenterEip:

@@ -59,11 +59,14 @@ internal sealed partial class SystemModel
 
     public uint LooseFlags { get; private set; }
 
-    /// <summary>Executes one instruction, or delivers the exceptions that it raises.</summary>
+    /// <summary>Executes one instruction, or delivers the exceptions that it raises; of a program all instructions up to VMCALL, HLT or a shutdown.</summary>
     /// <exception cref="UnjudgedCase">The manuals do not say what comes out.</exception>
     public void Execute(MachineImage machine)
     {
         _m = machine;
+        _isProgram = machine[MachineRegister.Steps] != 0;
+        IsStopped = false;
+        Executed.Clear();
         FirstVector = CaseResult.None;
         FirstCode = 0;
         Instruction = default;
@@ -73,6 +76,18 @@ internal sealed partial class SystemModel
         LooseFlags = 0;
         Array.Clear(LooseRegisters);
         BeginMemory();
+        if (_isProgram)
+        {
+            ExecuteProgram();
+        }
+        else
+        {
+            Step();
+        }
+    }
+
+    private void Step()
+    {
         Begin();
         ArchitecturalFault fault;
         try
@@ -88,8 +103,14 @@ internal sealed partial class SystemModel
             Instruction i = Fetch();
             Instruction = i;
             _length = i.Length;
+            if (_isProgram && IsEnd(i))
+            {
+                return;
+            }
+
             Perform(i);
             _m.Rip = _branched ? _m.Rip : Next;
+            Serialize(i);
             return;
         }
         catch (ArchitecturalFault f)
@@ -200,6 +221,11 @@ internal sealed partial class SystemModel
     {
         const int most = 15;
         ulong linear = _m.Is64 ? _m.Rip : (uint)(_m.Segments[MachineImage.Cs].Base + _m.Rip);
+        if (_isProgram)
+        {
+            return FetchOfProgram(linear);
+        }
+
         int at = (int)Translate(linear, Access.Execute, _m.Cpl == 3, isExplicit: true);
         byte[] bytes = _m.Memory.AsSpan(at, Math.Min(most, 0x1000 - (at & 0xfff))).ToArray();
         Decoder decoder = Decoder.Create(_m.CodeSize * 8, new ByteArrayReader(bytes), 0, DecoderOptions.None);
@@ -213,7 +239,7 @@ internal sealed partial class SystemModel
             throw ArchitecturalFault.Ud();
         }
 
-        if (!TryPerformSegments(i) && !TryPerformTransfer(i) && !TryPerformRegisters(i) && !TryPerformFlags(i))
+        if (!TryPerformOrdinary(i) && !TryPerformSegments(i) && !TryPerformTransfer(i) && !TryPerformRegisters(i) && !TryPerformFlags(i))
         {
             throw new UnjudgedCase($"{i.Mnemonic} is no instruction of the model");
         }

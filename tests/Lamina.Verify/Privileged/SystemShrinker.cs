@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Lamina.Verify.Privileged;
 
 /// <summary>Takes away from a machine whatever it does not need to differ.</summary>
@@ -6,16 +8,29 @@ internal sealed class SystemShrinker(SystemComparer comparer)
     private const int Coarse = 256;
     private const int Fine = 8;
 
+    // Of a program: what goes astray takes long to be found the same again.
+    private static readonly TimeSpan MostTime = TimeSpan.FromSeconds(5);
+
     /// <summary>The smallest machine found that still differs.</summary>
     public MachineImage Shrink(MachineImage failing)
     {
         MachineImage best = new();
         best.CopyFrom(failing);
         MachineImage candidate = new();
+        long began = Stopwatch.GetTimestamp();
+        comparer.Run(best);
+        bool isProgram = best[MachineRegister.Steps] != 0;
+        bool mayStray = comparer.IsAstray || !isProgram;
         bool smaller = true;
         while (smaller)
         {
             smaller = false;
+            comparer.Run(best);
+            foreach (ExecutedInstruction e in comparer.Executed.Where(static e => e.IsInOnePage).ToArray())
+            {
+                smaller |= Try(m => Skip(m, e));
+            }
+
             for (int at = 0; at < MachineImage.MemorySize; at += Coarse)
             {
                 int from = at;
@@ -31,7 +46,7 @@ internal sealed class SystemShrinker(SystemComparer comparer)
             for (MachineRegister n = MachineRegister.Dr0; n < MachineRegister.Count; n++)
             {
                 MachineRegister register = n;
-                smaller |= register is not (MachineRegister.GdtBase or MachineRegister.IdtBase or MachineRegister.GdtLimit or MachineRegister.IdtLimit) && Try(m => Clear(m.Registers.AsSpan((int)register, 1)));
+                smaller |= register is not (MachineRegister.Steps or MachineRegister.GdtBase or MachineRegister.IdtBase or MachineRegister.GdtLimit or MachineRegister.IdtLimit) && Try(m => Clear(m.Registers.AsSpan((int)register, 1)));
             }
 
             // Flags, and bits of control registers, one by one.
@@ -66,8 +81,13 @@ internal sealed class SystemShrinker(SystemComparer comparer)
 
         bool Try(Func<MachineImage, bool> change)
         {
+            if (isProgram && Stopwatch.GetElapsedTime(began) > MostTime)
+            {
+                return false;
+            }
+
             candidate.CopyFrom(best);
-            if (!change(candidate) || comparer.Run(candidate) == null)
+            if (!change(candidate) || comparer.Run(candidate) == null || (comparer.IsAstray && !mayStray))
             {
                 return false;
             }
@@ -75,6 +95,16 @@ internal sealed class SystemShrinker(SystemComparer comparer)
             best.CopyFrom(candidate);
             return true;
         }
+    }
+
+    // A program does without an instruction.
+    private static bool Skip(MachineImage machine, in ExecutedInstruction e)
+    {
+        const byte nop = 0x90;
+        Span<byte> code = machine.Memory.AsSpan((int)e.Physical, e.Instruction.Length);
+        bool changes = code.ContainsAnyExcept(nop);
+        code.Fill(nop);
+        return changes;
     }
 
     private static bool Clear<T>(Span<T> values)

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu;
@@ -8,7 +7,6 @@ using Lamina.SoftCpu.Memory;
 using Lamina.SoftCpu.Segmentation;
 using Lamina.SoftCpu.Tests.Execute;
 using Lamina.SoftCpu.Tests.Machines;
-using Lamina.SoftCpu.Tests.Segmentation;
 
 namespace Lamina.Verify.Privileged;
 
@@ -18,6 +16,12 @@ internal sealed unsafe class SystemSubject : IDisposable
     /// <summary>For how long at most a run that has gone astray goes on.</summary>
     private const int MostMilliseconds = 2000;
 
+    /// <summary>How often it is looked at.</summary>
+    private const int LookMilliseconds = 20;
+
+    /// <summary>More instructions than any program or handler has.</summary>
+    private const ulong MostInstructions = 100_000;
+
     private readonly byte* _ram = (byte*)NativeMemory.AlignedAlloc(MachineImage.MemorySize, 4096);
     private readonly StopPersonality _stop = new();
     private readonly FakeController _controller = new();
@@ -26,24 +30,15 @@ internal sealed unsafe class SystemSubject : IDisposable
     private readonly SoftwareProcessor _processor;
     private readonly bool _translates;
     private readonly Timer _watch;
+    private ulong _retired;
+    private int _looks;
 
     public SystemSubject(Subject subject)
     {
         _translates = subject != Subject.Interpreter;
         _memory = new GuestMemory([new GuestMemoryRegion(0, MachineImage.MemorySize, (nint)_ram)]);
-        NoLock none = new();
         _partition = new SoftwarePartition(
-            new PartitionSettings
-            {
-                Memory = _memory,
-                Ports = new AddressSpace(AddressSpace.PortCount, none),
-                Mmio = new AddressSpace(1UL << 40, none),
-                Clock = new StoppedClock(),
-                TscFrequency = 1_000_000_000,
-                PhysicalAddressBits = 40,
-                Cpuid = FeatureEntries.Create(FeatureEntries.All),
-                Personality = _stop,
-            },
+            TestPartition.Settings(_memory) with { Personality = _stop },
             translates: _translates,
             blockArenaSize: 1 << 20,
             codeSize: 4 << 20,
@@ -51,16 +46,27 @@ internal sealed unsafe class SystemSubject : IDisposable
         _processor = (SoftwareProcessor)_partition.CreateProcessor(0);
         _processor.Controller = _controller;
         _stop.Processor = _processor;
-        _watch = new Timer(_ => _processor.RequestExit());
+        _watch = new Timer(_ => Watch());
     }
 
     public bool IsShutdown { get; private set; }
 
-    /// <summary>Executes one instruction of a machine, and leaves in it what comes out.</summary>
-    public void Execute(MachineImage machine)
+    /// <summary>It did not come to an end, and was stopped.</summary>
+    public bool IsAstray { get; private set; }
+
+    /// <summary>Executes one instruction of a machine, or its program, and leaves in it what comes out.</summary>
+    /// <param name="machine">The machine.</param>
+    /// <param name="executed">Of a program: the instructions that are expected to be executed.</param>
+    /// <param name="mutation">What is to be wrong in a program, or null.</param>
+    public void Execute(MachineImage machine, IReadOnlyList<ExecutedInstruction> executed, ProgramMutation? mutation)
     {
         Load(machine);
-        if (machine[MachineRegister.Event] is not 0 and var pending)
+        IsAstray = false;
+        if (machine[MachineRegister.Steps] != 0)
+        {
+            RunProgram(executed, mutation);
+        }
+        else if (machine[MachineRegister.Event] is not 0 and var pending)
         {
             const ulong maskable = 0x100;
             IsShutdown = !_processor.DeliverOne((byte)pending, (pending & maskable) != 0 ? EventKind.ExternalInterrupt : EventKind.NonMaskable, hasCode: false, 0);
@@ -89,7 +95,6 @@ internal sealed unsafe class SystemSubject : IDisposable
 
     private void Run()
     {
-        const int length = 3;
         ProcessorContext* c = _processor.Context;
         if (c->CodeSize == 8)
         {
@@ -97,18 +102,70 @@ internal sealed unsafe class SystemSubject : IDisposable
             Heat(c, c->Rip & (MachineImage.MemorySize - 1));
         }
 
+        RunToStop(c);
+    }
+
+    // All of its instructions are translated at once, wherever blocks of them begin.
+    private void RunProgram(IReadOnlyList<ExecutedInstruction> executed, ProgramMutation? mutation)
+    {
+        ProcessorContext* c = _processor.Context;
+        PatchedProgram patches = new(new Span<byte>(_ram, MachineImage.MemorySize), executed, mutation);
+        if (_translates || mutation is { KeepsCode: true })
+        {
+            foreach (ExecutedInstruction i in executed)
+            {
+                Heat(c, i.Physical);
+            }
+        }
+
+        if (mutation is { KeepsCode: true })
+        {
+            for (ulong page = 0; page < MachineImage.MemorySize; page += SystemLayout.PageSize)
+            {
+                _memory.RemovePageAttributes(page, PageAttributes.Code);
+            }
+        }
+
+        _stop.Intercept = patches.IsEmpty ? null : () => TryExecutePatched(patches);
+        RunToStop(c);
+        _stop.Intercept = null;
+        patches.Restore(new Span<byte>(_ram, MachineImage.MemorySize));
+    }
+
+    // Whether VMCALL stands for an instruction that is executed wrongly.
+    private bool TryExecutePatched(PatchedProgram patches)
+    {
+        ProcessorContext* c = _processor.Context;
+        ulong linear = c->CodeSize == 8 ? c->Rip : (uint)(c->Segments[SegmentRegister.Cs].Base + c->Rip);
+        return _processor.TryTranslate(linear, write: false, out ulong physical) && patches.TryExecute(physical, c);
+    }
+
+    private void RunToStop(ProcessorContext* c)
+    {
+        const int length = 3;
         _stop.IsReached = false;
-        _watch.Change(MostMilliseconds, Timeout.Infinite);
+        _looks = 0;
+        _retired = _processor.InstructionsRetired;
+        _watch.Change(LookMilliseconds, LookMilliseconds);
         ProcessorExit exit = _processor.Run();
         _watch.Change(Timeout.Infinite, Timeout.Infinite);
         IsShutdown = exit.Reason == ProcessorExitReason.Shutdown;
+        IsAstray = exit.Reason == ProcessorExitReason.Requested && !_stop.IsReached;
         c->Rip -= _stop.IsReached ? length : 0u;
+    }
+
+    private void Watch()
+    {
+        if (++_looks * LookMilliseconds >= MostMilliseconds || _processor.InstructionsRetired - _retired > MostInstructions)
+        {
+            _processor.RequestExit();
+        }
     }
 
     private void Heat(ProcessorContext* c, ulong address)
     {
         const int interpreted = 255;
-        if (_partition.Blocks.Create(c, address, 8) is var block && block != null)
+        if (_partition.Blocks.Create(c, address, c->CodeSize) is var block && block != null)
         {
             block->Heat = interpreted;
         }
@@ -118,7 +175,7 @@ internal sealed unsafe class SystemSubject : IDisposable
     {
         ProcessorContext* c = _processor.Context;
         m.Memory.AsSpan().CopyTo(new Span<byte>(_ram, MachineImage.MemorySize));
-        _partition.Blocks.InvalidateCode(SystemLayout.KernelCode, 2 * SystemLayout.PageSize);
+        _partition.Blocks.InvalidateCode(0, MachineImage.MemorySize);
         for (int n = 0; n < MachineImage.GeneralCount; n++)
         {
             c->Registers[n] = m.General[n];
