@@ -161,7 +161,11 @@ public sealed class VirtualMachine : IDisposable
     public string AttachDisk(DiskSettings settings)
     {
         ArgumentNullException.ThrowIfNull(settings);
-        return Change(() => _controller.Changes.AttachDisk(settings));
+        return Change(() =>
+        {
+            CheckGrants(settings, CurrentSettings.Personality);
+            return _controller.Changes.AttachDisk(settings);
+        });
     }
 
     /// <summary>Attaches a network card to a machine that has been started, and tells the guest.</summary>
@@ -381,6 +385,11 @@ public sealed class VirtualMachine : IDisposable
             throw new MachineConfigurationException($"A machine with a screen cannot have less than {MinimumBesideScreen / Mebibyte} MiB of memory, of which {SyntheticVideo.MaximumLength >> 20} are the screen's.");
         }
 
+        foreach (DiskSettings disk in settings.Disks)
+        {
+            CheckGrants(disk, settings.Personality);
+        }
+
         CpuModel model = CpuModel.Find(settings.CpuModel)
             ?? throw new MachineConfigurationException($"There is no CPU model '{settings.CpuModel}'; {string.Join(", ", CpuModel.Names)} are accepted.");
         if (settings.Snapshot == null && settings.Boot == null)
@@ -391,6 +400,14 @@ public sealed class VirtualMachine : IDisposable
         return model.MissingHostFeatures.Count == 0 || settings.Snapshot != null
             ? model
             : throw new MachineConfigurationException($"The CPU model '{model.Name}' cannot run on this host, which lacks {string.Join(", ", model.MissingHostFeatures)}; 'max' offers what is there.");
+    }
+
+    private static void CheckGrants(DiskSettings disk, PersonalityKind personality)
+    {
+        if (disk.KeepsGrants && personality != PersonalityKind.Xen)
+        {
+            throw new MachineConfigurationException($"The pages of the disk '{disk.Path}' cannot stay granted: only machines that show Xen have grants.");
+        }
     }
 
     // What a machine of the second generation has no place for.

@@ -176,6 +176,14 @@ public sealed class VirtualMachineTests
         Refuse(TestMachine.Settings(_ => TestMachine.Halted) with { MemorySize = MachineSettings.MaximumMemorySize }, "the host has");
     }
 
+    [Fact]
+    public void OnlyDisksOfMachinesThatShowXenKeepGrants()
+    {
+        MachineSettings settings = TestMachine.Settings(_ => TestMachine.Halted);
+        Refuse(settings with { Disks = [new DiskSettings { Path = "/nonexistent", KeepsGrants = true }] }, "only machines that show Xen have grants");
+        Refuse(settings with { Personality = PersonalityKind.Xen, Disks = [new DiskSettings { Path = "/nonexistent", KeepsGrants = true }] }, "'/nonexistent'");
+    }
+
     [Theory]
     [InlineData(PersonalityKind.Xen, 128UL << 20, "Only a machine that shows Hyper-V")]
     [InlineData(PersonalityKind.HyperV, 256UL << 20, "cannot start with 256 MiB")]

@@ -7,7 +7,7 @@ namespace Lamina.Cli.Arguments;
 /// <summary>The value of <c>--disk</c>: a file, then settings after commas.</summary>
 internal static class DiskArgument
 {
-    private static readonly string[] Settings = ["format=raw", "format=qcow2", "readonly", "serial=TEXT", "iops=N", "bps=SIZE", "burst=MILLISECONDS", "werror=report", "werror=stop", "cache=none"];
+    private static readonly string[] Settings = ["format=raw", "format=qcow2", "readonly", "serial=TEXT", "iops=N", "bps=SIZE", "burst=MILLISECONDS", "werror=report", "werror=stop", "cache=none", "grants=persistent"];
 
     /// <summary>Parses the value.</summary>
     /// <exception cref="LaminaException">It is not one.</exception>
@@ -37,6 +37,7 @@ internal static class DiskArgument
                 ("format", not null) => disk with { Format = ParseFormat("--disk", value) },
                 ("readonly", null) => disk with { IsReadOnly = true },
                 ("cache", "none") => disk with { IsDirect = true },
+                ("grants", "persistent") => disk with { KeepsGrants = true },
                 ("werror", "report") => disk with { OnNoSpace = WriteErrorPolicy.Report },
                 ("werror", "stop") => disk with { OnNoSpace = WriteErrorPolicy.Wait },
                 ("serial", { Length: > 0 and <= 20 }) when value.All(char.IsAscii) => disk with { Serial = value },

@@ -1,5 +1,3 @@
-using Lamina.Machine.Backends;
-
 namespace Lamina.Vmm.Devices;
 
 /// <summary>Where a personality's machine has its disks, by number, and how they come and go.</summary>
@@ -9,7 +7,7 @@ internal interface IDiskPlaces
     int Count { get; }
 
     /// <summary>Shows the guest a disk. On the control thread.</summary>
-    void Insert(int number, IBlockBackend disk, ReadOnlySpan<byte> serial);
+    void Insert(ParavirtualDisk disk);
 
     /// <summary>Asks the guest to give a disk up.</summary>
     /// <returns><c>false</c> if the guest cannot be asked.</returns>

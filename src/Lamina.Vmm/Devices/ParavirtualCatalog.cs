@@ -156,7 +156,7 @@ internal sealed class ParavirtualCatalog : IDisposable
     /// <summary>Shows the guest a disk. On the control thread.</summary>
     internal void Insert(ParavirtualDisk disk, IDiskPlaces places)
     {
-        places.Insert(disk.Number, disk.Limited, disk.Serial);
+        places.Insert(disk);
         Volatile.Write(ref _disks, [.. _disks, disk]);
     }
 
@@ -238,7 +238,8 @@ internal sealed class ParavirtualCatalog : IDisposable
         Places = places;
         foreach (ParavirtualDisk disk in _disks)
         {
-            places.Add(Check(disk, places), disk.Limited);
+            Check(disk, places);
+            places.Add(disk);
         }
 
         XenNetworkPlaces networks = new(ControlDomain, devices);

@@ -1,4 +1,3 @@
-using Lamina.Machine.Backends;
 using Lamina.Personalities.VMware.Pvscsi;
 
 namespace Lamina.Vmm.Devices;
@@ -10,7 +9,7 @@ internal sealed class PvscsiDiskPlaces(PvscsiController controller) : IDiskPlace
     public int Count => PvscsiController.MaximumTargets;
 
     /// <inheritdoc/>
-    public void Insert(int number, IBlockBackend disk, ReadOnlySpan<byte> serial) => controller.TryInsert(number, disk, serial);
+    public void Insert(ParavirtualDisk disk) => controller.TryInsert(disk.Number, disk.Limited, disk.Serial);
 
     /// <inheritdoc/>
     public bool RequestRemoval(int number) => controller.RequestRemoval(number);

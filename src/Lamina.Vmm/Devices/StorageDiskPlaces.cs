@@ -1,4 +1,3 @@
-using Lamina.Machine.Backends;
 using Lamina.Personalities.HyperV.Storage;
 
 namespace Lamina.Vmm.Devices;
@@ -10,7 +9,7 @@ internal sealed class StorageDiskPlaces(StorageProvider adapter) : IDiskPlaces
     public int Count => StorageProvider.MaximumDisks;
 
     /// <inheritdoc/>
-    public void Insert(int number, IBlockBackend disk, ReadOnlySpan<byte> serial) => adapter.TryInsert(number, disk, serial);
+    public void Insert(ParavirtualDisk disk) => adapter.TryInsert(disk.Number, disk.Limited, disk.Serial);
 
     /// <inheritdoc/>
     public bool RequestRemoval(int number)

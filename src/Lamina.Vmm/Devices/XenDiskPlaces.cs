@@ -1,4 +1,3 @@
-using Lamina.Machine.Backends;
 using Lamina.Personalities.Xen.Block;
 using Lamina.Personalities.Xen.Bus;
 
@@ -13,13 +12,13 @@ internal sealed class XenDiskPlaces(XenBusController bus) : IDiskPlaces
     public int Count => BlockBackEnd.MaximumDisks;
 
     /// <summary>Adds a disk before the machine starts.</summary>
-    public void Add(int number, IBlockBackend disk) => _disks[number] = new BlockBackEnd(bus, new MonitorLock(), number, disk);
+    public void Add(ParavirtualDisk disk) => _disks[disk.Number] = new BlockBackEnd(bus, new MonitorLock(), disk.Number, disk.Limited, disk.Settings.KeepsGrants);
 
     /// <inheritdoc/>
-    public void Insert(int number, IBlockBackend disk, ReadOnlySpan<byte> serial)
+    public void Insert(ParavirtualDisk disk)
     {
-        Add(number, disk);
-        bus.Insert(_disks[number]!);
+        Add(disk);
+        bus.Insert(_disks[disk.Number]!);
     }
 
     /// <inheritdoc/>

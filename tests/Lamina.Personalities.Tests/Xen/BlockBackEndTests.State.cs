@@ -46,6 +46,7 @@ public sealed partial class BlockBackEndTests
     [Fact]
     public void GrantsThatAreKeptAreKeptByARestoredMachine()
     {
+        KeepGrants();
         Connect(persistent: true);
         Assert.Equal((short)0, Request(0, 8, (10, 0, 7)));
         _guest.GoOn();
@@ -53,6 +54,18 @@ public sealed partial class BlockBackEndTests
         Assert.Equal((Used, Used), (GetFlags(10), GetFlags(11)));
         SetState("6");
         Assert.Equal((Permitted, Permitted), (GetFlags(10), GetFlags(11)));
+    }
+
+    [Fact]
+    public void WhatWasOfferedStaysOfferedInAMachineThatNoLongerDoes()
+    {
+        KeepGrants();
+        Connect(persistent: true);
+        _keepsGrants = false;
+        _guest.GoOn();
+        Assert.Equal("1", _guest.Read($"{Back}/feature-persistent"));
+        Assert.Equal((short)0, Request(0, 8, (10, 0, 7)));
+        Assert.Equal(Used, GetFlags(10));
     }
 
     [Fact]

@@ -20,6 +20,7 @@ public sealed partial class BlockBackEndTests : IDisposable
     private const int Reading = 8;
     private const int Used = Permitted | Reading | 16;
     private TestDisk _disk = new(1 << 20);
+    private bool _keepsGrants;
     private readonly StoreClient _guest;
     private uint _port;
     private uint _produced;
@@ -27,7 +28,7 @@ public sealed partial class BlockBackEndTests : IDisposable
 
     public BlockBackEndTests()
     {
-        _guest = new StoreClient((bus, _) => new BlockBackEnd(bus, StoreClient.NewLock(), 0, _disk));
+        _guest = new StoreClient((bus, _) => new BlockBackEnd(bus, StoreClient.NewLock(), 0, _disk, _keepsGrants));
     }
 
     public void Dispose() => _guest.Dispose();
@@ -84,8 +85,19 @@ public sealed partial class BlockBackEndTests : IDisposable
     }
 
     [Fact]
+    public void GrantsAreNotKeptUnlessThatWasOffered()
+    {
+        // Linux's front end says that it keeps them whatever was offered, and gives a disk up whose grants are in use after a request.
+        Assert.Equal("0", _guest.Read($"{Back}/feature-persistent"));
+        Connect(persistent: true);
+        Assert.Equal((short)0, Request(0, 8, (10, 0, 7), (11, 2, 3)));
+        Assert.Equal((Permitted, Permitted), (GetFlags(10), GetFlags(11)));
+    }
+
+    [Fact]
     public void GrantsThatTheFrontEndKeepsAreInUseUntilItCloses()
     {
+        KeepGrants();
         Assert.Equal("1", _guest.Read($"{Back}/feature-persistent"));
         Connect(persistent: true);
         Assert.Equal((short)0, Request(0, 8, (10, 0, 7), (11, 2, 3)));
@@ -154,7 +166,7 @@ public sealed partial class BlockBackEndTests : IDisposable
         const string NewBack = "/local/domain/0/backend/vbd/1/51728";
         _guest.Ask(StoreMessage.Watch, "device\0d\0");
         _guest.Events.Clear();
-        BlockBackEnd disk = new(_guest.Bus, StoreClient.NewLock(), 1, new TestDisk(1 << 20));
+        BlockBackEnd disk = new(_guest.Bus, StoreClient.NewLock(), 1, new TestDisk(1 << 20), keepsGrants: false);
         _guest.Bus.Insert(disk);
         Assert.Equal(("1", "2"), (_guest.Read($"{NewFront}/state"), _guest.Read($"{NewBack}/state")));
         Assert.Contains("device/vbd/51728/state\0d\0", _guest.Events);
@@ -188,7 +200,7 @@ public sealed partial class BlockBackEndTests : IDisposable
         XenBusController.RequestRemoval(_guest.Device!);
         Assert.Equal("6", _guest.Read($"{Back}/state"));
         Assert.True(XenBusController.IsGivenUp(_guest.Device!), "Nobody has it.");
-        BlockBackEnd disk = new(_guest.Bus, StoreClient.NewLock(), 1, new TestDisk(1 << 20));
+        BlockBackEnd disk = new(_guest.Bus, StoreClient.NewLock(), 1, new TestDisk(1 << 20), keepsGrants: false);
         _guest.Bus.Insert(disk);
         _guest.Bus.Reset();
         Assert.False(XenBusController.IsGivenUp(disk));
@@ -268,6 +280,13 @@ public sealed partial class BlockBackEndTests : IDisposable
         _guest.Write($"{Front}/{node}", value);
         SetState("3");
         Assert.Equal("5", _guest.Read($"{Back}/state"));
+    }
+
+    // From here on it is a machine whose disk offers that.
+    private void KeepGrants()
+    {
+        _keepsGrants = true;
+        _guest.Restart();
     }
 
     private void Connect(int order = 0, bool persistent = false)

@@ -157,6 +157,15 @@ internal sealed unsafe class StoreClient : IDisposable
         Start();
     }
 
+    /// <summary>Makes the machine anew, as it is when it is switched on.</summary>
+    public void Restart()
+    {
+        Stop();
+        Memory.Dispose();
+        Build();
+        Start();
+    }
+
     /// <summary>A record that lacks any of its fields is refused by its name; and whatever is in it, nothing throws.</summary>
     public void RefusesWhatCannotBe(string name)
     {

@@ -35,6 +35,7 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
     private readonly BlockRequest[] _requests = new BlockRequest[RequestSlots];
     private readonly Slot[] _slots = new Slot[RequestSlots];
     private readonly int _queueLimit;
+    private readonly bool _offersToKeep;
     private readonly KeptGrants _kept;
     private int _queueCount;
     private int _busy;
@@ -44,11 +45,16 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
     /// <param name="gate">Its own lock.</param>
     /// <param name="index">Which disk it is: 0 for xvda.</param>
     /// <param name="backend">Its content.</param>
-    public BlockBackEnd(XenBusController bus, ILock gate, int index, IBlockBackend backend)
+    /// <param name="keepsGrants">
+    /// Whether it offers the front end to keep grants in use (feature-persistent). A front end that does copies all that it reads and writes into pages of its own, which is worth it where a back end maps
+    /// them; this one does not.
+    /// </param>
+    public BlockBackEnd(XenBusController bus, ILock gate, int index, IBlockBackend backend, bool keepsGrants)
         : base(bus, gate, "vbd", index, FirstNumber + ((uint)index * 16))
     {
         ArgumentNullException.ThrowIfNull(bus);
         _backend = backend;
+        _offersToKeep = keepsGrants;
         _kept = new KeptGrants(Domain.Grants);
         _queueLimit = Math.Min(MaximumQueues, Domain.Processors.Length);
         for (int i = 0; i < MaximumQueues; i++)
@@ -119,7 +125,7 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
         PutBack("physical-sector-size"u8, _backend.PreferredBlock);
         PutBack("info"u8, _backend.IsReadOnly ? ReadOnlyInformation : 0);
         PutBack("feature-flush-cache"u8, 1);
-        PutBack("feature-persistent"u8, 1);
+        PutBack("feature-persistent"u8, _offersToKeep ? 1ul : 0);
         PutBack("feature-max-indirect-segments"u8, IndirectSegments);
         PutBack("max-ring-page-order"u8, RingPageOrder);
         PutBack("multi-queue-max-queues"u8, (ulong)_queueLimit);
@@ -158,7 +164,9 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
         }
 
         _queueCount = (int)queues;
-        _kept.IsOn = TryReadFront("feature-persistent"u8, out given) && given == 1;
+
+        // Linux's front end says that it would even if that was not offered. A machine that was saved while it was offers it until it is reset.
+        _kept.IsOn = TryReadBack("feature-persistent"u8, out uint offered) && offered == 1 && TryReadFront("feature-persistent"u8, out given) && given == 1;
         return true;
     }
 

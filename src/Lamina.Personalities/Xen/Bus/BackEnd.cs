@@ -197,21 +197,14 @@ public abstract partial class BackEnd : IStoreObserver
     }
 
     /// <summary>Reads a number that the front end has written.</summary>
-    private protected bool TryReadFront(ReadOnlySpan<byte> name, out uint value)
-    {
-        Span<byte> text = stackalloc byte[16];
-        int length = GetFront(name, text);
-        value = 0;
-        return length > 0 && Utf8Parser.TryParse(text[..length], out value, out int used) && used == length;
-    }
+    private protected bool TryReadFront(ReadOnlySpan<byte> name, out uint value) => TryReadNumber(_front, name, out value);
+
+    /// <summary>Reads a number of the back end's own, which may be from the machine that was saved.</summary>
+    private protected bool TryReadBack(ReadOnlySpan<byte> name, out uint value) => TryReadNumber(_back, name, out value);
 
     /// <summary>Reads a text that the front end has written.</summary>
     /// <returns>Its length, or -1.</returns>
-    private protected int GetFront(ReadOnlySpan<byte> name, Span<byte> text)
-    {
-        Span<byte> path = stackalloc byte[StoreLimits.Path];
-        return _bus.Store.Get(path[..Join(path, _front, name)], text);
-    }
+    private protected int GetFront(ReadOnlySpan<byte> name, Span<byte> text) => Get(_front, name, text);
 
     /// <summary>Writes a text.</summary>
     private protected void PutBack(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) => Put(_back, name, value);
@@ -295,6 +288,20 @@ public abstract partial class BackEnd : IStoreObserver
 
         PutBack("state"u8, (ulong)state);
         _bus.TellGuest();
+    }
+
+    private bool TryReadNumber(ReadOnlySpan<byte> directory, ReadOnlySpan<byte> name, out uint value)
+    {
+        Span<byte> text = stackalloc byte[16];
+        int length = Get(directory, name, text);
+        value = 0;
+        return length > 0 && Utf8Parser.TryParse(text[..length], out value, out int used) && used == length;
+    }
+
+    private int Get(ReadOnlySpan<byte> directory, ReadOnlySpan<byte> name, Span<byte> text)
+    {
+        Span<byte> path = stackalloc byte[StoreLimits.Path];
+        return _bus.Store.Get(path[..Join(path, directory, name)], text);
     }
 
     private void Put(ReadOnlySpan<byte> directory, ReadOnlySpan<byte> name, ulong value)
