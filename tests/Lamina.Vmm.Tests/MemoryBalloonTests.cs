@@ -1,4 +1,5 @@
 using Lamina.Machine.Devices;
+using Lamina.Vmm.Tests.Fakes;
 
 namespace Lamina.Vmm.Tests;
 
@@ -60,6 +61,39 @@ public sealed class MemoryBalloonTests : IBalloon, IHotAdd
         {
             Assert.Contains(part, said, StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    public async Task AMachineSaysWhyItsGuestDoesNotGetMemory()
+    {
+        const ulong Start = 16 << 20;
+        const ulong Piece = 128 << 20;
+        FakeAccelerator accelerator = new(static p => p.Spin());
+        using VirtualMachine machine = new(TestMachine.Settings(accelerator) with { Personality = PersonalityKind.HyperV, MemorySize = Start + (3 * Piece), StartMemorySize = Start });
+        machine.Start();
+        MemoryBalloon balloon = machine.Balloon!;
+        Assert.Null(balloon.SetTarget(Piece, Patience));
+        PlayedDriver driver = new(accelerator.Settings!);
+        driver.Connect();
+
+        // Pieces of 256 MiB, of which there is one; it comes as soon as the driver is there.
+        driver.OpenDynamicMemory(1 | 2 | (8 << 2));
+        Assert.Equal(10, driver.Take()![0]);
+        driver.AnswerHotAdd(0, succeeded: false);
+        Assert.Contains("refused a piece of 256 MiB", balloon.Obstacle, StringComparison.Ordinal);
+
+        // Said anew, it is asked again, and its answer is waited for.
+        Task<string?> said = Task.Run(() => balloon.SetTarget(Piece, Patience), TestContext.Current.CancellationToken);
+        byte[]? add = null;
+        Assert.True(SpinWait.SpinUntil(() => (add = driver.Take()) != null, Patience), "The guest is not asked again.");
+        Assert.Equal(10, add![0]);
+        driver.AnswerHotAdd((uint)(2 * Piece >> 12), succeeded: true);
+        Assert.Null(await said);
+        Assert.Equal(Piece, balloon.Size);
+
+        // The rest is no whole piece.
+        Assert.Contains("128 MiB of what is left", balloon.SetTarget(0, Patience), StringComparison.Ordinal);
+        Assert.Equal(Piece, balloon.Size);
     }
 
     [Fact]

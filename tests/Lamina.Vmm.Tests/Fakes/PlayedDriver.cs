@@ -26,6 +26,7 @@ internal sealed class PlayedDriver(PartitionSettings machine)
     private const ulong PostMessageCall = 0x5c;
     private const ulong SignalEventCall = 0x1_005d;
     private const ulong Slot = MessagePage + 512;
+    private static readonly Guid DynamicMemory = new("525074dc-8985-46e2-8057-a307dc18a502");
     private readonly Dictionary<Guid, uint> _channels = [];
 
     private GuestMemory Memory => machine.Memory;
@@ -64,8 +65,8 @@ internal sealed class PlayedDriver(PartitionSettings machine)
         return true;
     }
 
-    /// <summary>Opens the channel of a device.</summary>
-    public void Open(Guid type)
+    // Opens the channel of a device.
+    private void Open(Guid type)
     {
         uint channel = _channels[type];
         Assert.True(Memory.TryWrite(OpenChannel, channel));
@@ -89,6 +90,20 @@ internal sealed class PlayedDriver(PartitionSettings machine)
         byte[] opened = Receive();
         Assert.Equal((6, 0u), (opened[0], BitConverter.ToUInt32(opened, 16)));
     }
+
+    /// <summary>Opens the channel of dynamic memory, agrees on its version 1.0, and says what the guest can.</summary>
+    /// <param name="capabilities">1 to give memory back, 2 to add it, and from bit 2 on the alignment that it needs for that.</param>
+    public void OpenDynamicMemory(byte capabilities)
+    {
+        Open(DynamicMemory);
+        Send([1, 0, 16, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
+        Assert.Equal([2, 0, 16, 0, 1, 0, 0, 0, 1], Take()![..9]);
+        Send([3, 0, 32, 0, 2, 0, 0, 0, capabilities, .. new byte[23]]);
+        Assert.Equal([4, 0, 16, 0, 2, 0, 0, 0, 1], Take()![..9]);
+    }
+
+    /// <summary>Says how many pages were added.</summary>
+    public void AnswerHotAdd(uint pages, bool succeeded) => Send([11, 0, 16, 0, 3, 0, 0, 0, .. BitConverter.GetBytes(pages), succeeded ? (byte)1 : (byte)0, 0, 0, 0]);
 
     /// <summary>Sends a packet.</summary>
     public void Send(ReadOnlySpan<byte> payload)

@@ -28,7 +28,6 @@ public sealed class GoldenSnapshotTests : IDisposable
     private const ulong AddedAddress = 1UL << 32;
     private const ulong AddedPage = AddedAddress >> 12;
     private const uint AddedPages = (uint)(AddedMemory >> 12);
-    private static readonly Guid DynamicMemory = new("525074dc-8985-46e2-8057-a307dc18a502");
     private readonly string _directory = Directory.CreateTempSubdirectory("lamina-golden").FullName;
     private readonly List<Socket> _listeners = [];
     private readonly List<Socket> _wires = [];
@@ -191,14 +190,10 @@ public sealed class GoldenSnapshotTests : IDisposable
         NetworkSettings second = Connect(new NetworkSettings { Kind = NetworkKind.User, HardwareAddress = [2, 0, 0, 0, 0, 2] });
         Assert.Equal("net1", machine.AttachNetwork(second));
         Assert.True(driver.TakeOffer(), "The card is not offered.");
-        driver.Open(DynamicMemory);
-        driver.Send([1, 0, 16, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
-        Assert.Equal([2, 0, 16, 0, 1, 0, 0, 0, 1], driver.Take()![..9]);
-        driver.Send([3, 0, 32, 0, 2, 0, 0, 0, 1 | 2 | (7 << 2), .. new byte[23]]);
-        Assert.Equal([4, 0, 16, 0, 2, 0, 0, 0, 1], driver.Take()![..9]);
+        driver.OpenDynamicMemory(1 | 2 | (7 << 2));
         byte[] add = driver.Take()!;
         Assert.Equal((10, AddedPage | ((ulong)AddedPages << 40)), (add[0], BitConverter.ToUInt64(add, 8)));
-        driver.Send([11, 0, 16, 0, 3, 0, 0, 0, .. BitConverter.GetBytes(AddedPages), 1, 0, 0, 0]);
+        driver.AnswerHotAdd(AddedPages, succeeded: true);
         Assert.Equal(0UL, machine.Balloon!.Size);
         Assert.True(partition.Memory.TryWrite(AddedAddress + AddedMemory - 4096, "added"u8));
         machine.Resume();
