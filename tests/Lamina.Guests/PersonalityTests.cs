@@ -189,14 +189,15 @@ public sealed class PersonalityTests : IDisposable
             "Xen HVM",
             guest =>
             {
-                CheckComingAndGoing(guest, "xvdb");
+                CheckComingAndGoing(guest, "xvdb", keepsGrants: true);
                 CheckCardComingAndGoing(guest, "vif");
                 CheckBalloon(guest);
                 CheckScreen(guest, "xen");
                 Assert.Contains("xen", guest.Run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"), StringComparison.Ordinal);
                 Assert.Equal("vbd-51712\nvfb-0\nvif-0\nvkbd-0", guest.Run("ls -1 /sys/bus/xen/devices"));
                 Assert.Contains("Using FIFO-based ABI", guest.Run("dmesg"), StringComparison.Ordinal);
-                Assert.Contains("indirect descriptors: enabled", guest.Run("dmesg | grep blkfront"), StringComparison.Ordinal);
+                Assert.Equal("disabled", guest.Run("dmesg | sed -n 's/.*blkfront: xvda: .*persistent grants: \\([a-z]*\\); indirect descriptors: enabled.*/\\1/p'"));
+                Assert.Equal("enabled", guest.Run("dmesg | sed -n 's/.*blkfront: xvdb: .*persistent grants: \\([a-z]*\\); indirect descriptors: enabled.*/\\1/p'"));
                 Assert.Equal("0", guest.Run("awk '/Local timer interrupts/ { print $2 + $3 }' /proc/interrupts"));
                 Assert.NotEqual("0", guest.Run("awk '/callfuncsingle1/ { print $3 }' /proc/interrupts"));
 
@@ -300,13 +301,13 @@ public sealed class PersonalityTests : IDisposable
         return others.Count == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{others.Count} pixels of the screen are not the picture's: {string.Join("; ", others.Take(20))}");
     }
 
-    private void CheckComingAndGoing(GuestMachine guest, string name, bool isAsked = false)
+    private void CheckComingAndGoing(GuestMachine guest, string name, bool isAsked = false, bool keepsGrants = false)
     {
         string path = _disk + ".second";
         File.WriteAllBytes(path, new byte[1 << 20]);
         try
         {
-            string device = guest.Machine.AttachDisk(new DiskSettings { Path = path });
+            string device = guest.Machine.AttachDisk(new DiskSettings { Path = path, KeepsGrants = keepsGrants });
             guest.Run($"until [ -b /dev/{name} ]; do sleep 0.1; done; echo here | dd of=/dev/{name} bs=512 conv=sync,fsync 2>/dev/null");
 
             // It grows; a guest that is told of that by its adapter's answers looks when it is asked to.
