@@ -74,7 +74,7 @@ internal sealed partial class SystemGenerator
             default:
                 ulong linear = AddressOf(page);
                 InvalidatePage(linear);
-                if (IsLong && !_random.OneIn(5))
+                if (IsLong && !_random.OneIn(12))
                 {
                     InvalidatePage(linear ^ SystemLayout.High);
                 }
@@ -145,6 +145,11 @@ internal sealed partial class SystemGenerator
         _identifier = HasIdentifiers ? (_random.OneIn(4) ? _random.Next(3) : _set) : 0;
         ulong root = RootOf(_set, _identifier);
         LoadSpace(root | (HasIdentifiers && _random.OneIn(2) ? 1UL << 63 : 0));
+        if ((_cr4 & 0x80) != 0 && _random.OneIn(2))
+        {
+            // Global pages of data are not the same in both.
+            InvalidateAll();
+        }
     }
 
     // To the other form of tables, without paging in between.

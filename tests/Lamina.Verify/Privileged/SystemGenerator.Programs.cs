@@ -32,6 +32,7 @@ internal sealed partial class SystemGenerator
     private int _identifier;
     private bool _pae;
     private bool _isMixed;
+    private int _shared;
 
     private void MakeProgramMachine()
     {
@@ -42,6 +43,7 @@ internal sealed partial class SystemGenerator
         _codeSize = IsLong ? 8 : 4;
         _pae = IsLong || _random.OneIn(2);
         _isMixed = !IsLong && _random.OneIn(3);
+        _shared = _random.Next(0x1_0000) & _random.Next(0x1_0000);
         _cr0 = wholeMachine | Sometimes(1 << 16);
         _cr4 = alwaysOn | (_pae ? 0x20UL : 0) | Sometimes(0x10) | Sometimes(0x80) | Sometimes(0x10_0000) | Sometimes(0x20_0000) | Rarely(0x800) | (IsLong ? Rarely(0x2_0000) : 0);
         _efer = (IsLong ? 0x501UL : 0) | (_random.OneIn(4) ? 0 : 0x800UL);
@@ -132,9 +134,12 @@ internal sealed partial class SystemGenerator
             UserStackPage => frame | user | Sometimes(0x60),
             UserCodePage => frame | user,
             >= SystemLayout.Pages and not (TableAlias or DescriptorAlias) => 0,
-            _ => frame | kernel | Sometimes(0x60) | (_random.OneIn(4) ? GlobalBit : 0),
+            _ => frame | kernel | (IsShared(page) ? 0x60 | (set == 0 || _random.OneIn(2) ? GlobalBit : 0) : Sometimes(0x60)),
         };
     }
+
+    // Kernel pages that are global are those of both sets of tables, as what is kept of one set is used in the other.
+    private bool IsShared(int page) => (_shared & (1 << page)) != 0;
 
     // An entry of a page of data or functions; the frame is one of these.
     private ulong DrawEntry(int page = -1)
