@@ -1,4 +1,3 @@
-using Lamina.Chipset.Tests;
 using Lamina.Machine.Backends;
 using Lamina.Machine.Limits;
 

@@ -3,7 +3,6 @@ using Lamina.Machine.Devices;
 using Lamina.Machine.Memory;
 using Lamina.Personalities.HyperV.Memory;
 using Lamina.Personalities.HyperV.VmBus;
-using Lamina.Personalities.Tests.Fakes;
 
 namespace Lamina.Personalities.Tests.HyperV;
 

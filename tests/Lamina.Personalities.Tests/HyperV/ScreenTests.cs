@@ -3,7 +3,6 @@ using Lamina.Machine.Input;
 using Lamina.Personalities.HyperV.Input;
 using Lamina.Personalities.HyperV.Video;
 using Lamina.Personalities.HyperV.VmBus;
-using Lamina.Personalities.Tests.Fakes;
 
 namespace Lamina.Personalities.Tests.HyperV;
 

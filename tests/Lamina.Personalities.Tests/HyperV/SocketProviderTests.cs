@@ -1,7 +1,6 @@
 using System.Text;
 using Lamina.Machine.Backends;
 using Lamina.Personalities.HyperV.Sockets;
-using Lamina.Personalities.Tests.Fakes;
 using Lamina.Virtio.Tests.Fakes;
 
 namespace Lamina.Personalities.Tests.HyperV;

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using Lamina.Personalities.HyperV.Storage;
-using Lamina.Personalities.Tests.Fakes;
 
 namespace Lamina.Personalities.Tests.HyperV;
 

@@ -1,7 +1,6 @@
 using System.Text;
 using Lamina.Machine.Backends;
 using Lamina.Personalities.Scsi;
-using Lamina.Personalities.Tests.Fakes;
 
 namespace Lamina.Personalities.Tests.Scsi;
 

@@ -1,6 +1,5 @@
 using System.Text;
 using Lamina.Machine.Backends;
-using Lamina.Personalities.Tests.Fakes;
 using Lamina.Virtio.Tests.Fakes;
 
 namespace Lamina.Personalities.Tests.VMware;

@@ -1,4 +1,3 @@
-using Lamina.Personalities.Tests.Fakes;
 using Lamina.Personalities.Xen.Bus;
 
 namespace Lamina.Personalities.Tests.Xen;

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using Lamina.Machine.Backends;
-using Lamina.Personalities.Tests.Fakes;
 using Lamina.Personalities.Xen.Block;
 using Lamina.Personalities.Xen.Bus;
 using Lamina.Personalities.Xen.Store;

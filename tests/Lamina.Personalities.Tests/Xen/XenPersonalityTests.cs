@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
 using Lamina.Machine.Personalities;
-using Lamina.Personalities.Tests.Fakes;
 using Lamina.Personalities.Xen;
 using Lamina.Personalities.Xen.Events;
 

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using Lamina.Machine.Memory;
 
-namespace Lamina.Personalities.Tests.Fakes;
+namespace Lamina.Tests.Fakes;
 
 /// <summary>A few MiB of guest memory, with a place for each thing a test puts there.</summary>
 internal sealed unsafe class GuestRam : IDisposable

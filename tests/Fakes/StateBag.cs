@@ -1,6 +1,6 @@
 using Lamina.Machine.Devices;
 
-namespace Lamina.Personalities.Tests.Fakes;
+namespace Lamina.Tests.Fakes;
 
 /// <summary>Saved fields of one device.</summary>
 internal sealed class StateBag : IStateWriter, IStateReader

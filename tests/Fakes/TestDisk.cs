@@ -1,6 +1,6 @@
 using Lamina.Machine.Backends;
 
-namespace Lamina.Personalities.Tests.Fakes;
+namespace Lamina.Tests.Fakes;
 
 /// <summary>A disk in memory that ends requests at once, or when the test says.</summary>
 internal sealed unsafe class TestDisk(int length) : IBlockBackend
@@ -38,7 +38,24 @@ internal sealed unsafe class TestDisk(int length) : IBlockBackend
 
     public void CompleteOne() => Held.Peek().Complete(Execute(Held.Dequeue()));
 
+    /// <summary>Has requests end on another thread, as those of a host's asynchronous calls do, while somebody waits for them.</summary>
+    public bool EndsElsewhere { get; set; }
+
     public void Drain()
+    {
+        if (EndsElsewhere)
+        {
+            Thread thread = new(CompleteAll);
+            thread.Start();
+            thread.Join();
+        }
+        else
+        {
+            CompleteAll();
+        }
+    }
+
+    private void CompleteAll()
     {
         while (Held.Count > 0)
         {

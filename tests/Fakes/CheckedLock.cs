@@ -1,21 +1,23 @@
 using Lamina.Machine;
 
-namespace Lamina.Chipset.Tests;
+namespace Lamina.Tests.Fakes;
 
-/// <summary>Fails a test that would deadlock, and tells whether it is free.</summary>
+/// <summary>Fails a test that would deadlock, and tells whether the thread that asks has it.</summary>
 internal sealed class CheckedLock : ILock
 {
-    public bool IsHeld { get; private set; }
+    private readonly Lock _lock = new();
+
+    public bool IsHeld => _lock.IsHeldByCurrentThread;
 
     public void Enter()
     {
         Assert.False(IsHeld, "A device takes its lock while it holds it: on a real machine it would hang.");
-        IsHeld = true;
+        _lock.Enter();
     }
 
     public void Exit()
     {
         Assert.True(IsHeld, "A device gives back a lock that it does not hold.");
-        IsHeld = false;
+        _lock.Exit();
     }
 }

@@ -1,6 +1,6 @@
 using Lamina.Machine.Time;
 
-namespace Lamina.Chipset.Tests;
+namespace Lamina.Tests.Fakes;
 
 /// <summary>A clock that moves when the test says so, and fires timers in order on the way.</summary>
 internal sealed class ManualClock : IMachineClock
