@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
-using System.Text;
 using Lamina.Boot;
 using Lamina.Cli.Arguments;
 using Lamina.Cli.Control;
@@ -43,8 +42,6 @@ internal sealed class MachineRun(RunOptions options)
     private RestoredMachine? _restored;
     private bool _endsOrderly;
     private bool _isInMemory;
-    private CommandInput? _commandInput;
-    private volatile bool _isToStop;
     private volatile string? _panic;
     private int _commandStatus = -1;
 
@@ -219,6 +216,7 @@ internal sealed class MachineRun(RunOptions options)
         {
             _temporary.Remove();
             Connect(machine, watch, link);
+            SessionLink session = new(machine, link, RunsCommand, _restored is { HasShell: true }, _isInMemory);
             machine.Noticed += Messages.Write;
             WarnOfKvm(machine);
             watchedOutput.Failed += machine.Quit;
@@ -227,12 +225,12 @@ internal sealed class MachineRun(RunOptions options)
                 watchedFile.Failed += machine.Quit;
             }
 
-            using PosixSignalRegistration resized = PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => SendSize(machine, link, WindowSize));
+            using PosixSignalRegistration resized = PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => session.SendSize(WindowSize));
             Action quit = () => Quit(machine, standardOutput, standardError);
             using CancellationTokenRegistration cancelled = signals.Token.Register(quit);
             machine.ResizeConsole(WindowSize.Columns, WindowSize.Rows);
             using RawTerminal? terminal = raw ? RawTerminal.TryEnter() : null;
-            StartInput(machine, link, quit);
+            StartInput(machine, link, session, quit);
             if (options.Verbose)
             {
                 Describe(machine);
@@ -245,9 +243,9 @@ internal sealed class MachineRun(RunOptions options)
                 Source = Source,
                 IsDetached = options.IsDetachedWorker,
                 Console = control.Console,
-                Resize = (columns, rows) => SendSize(machine, link, new TerminalSize(columns, rows)),
-                AskToPowerOff = () => AskToPowerOff(machine, link),
-                CreateLabels = () => RestoredMachine.CreateLabels(Source, HasShell(link)),
+                Resize = (columns, rows) => session.SendSize(new TerminalSize(columns, rows)),
+                AskToPowerOff = session.AskToPowerOff,
+                CreateLabels = () => RestoredMachine.CreateLabels(Source, session.HasShell),
                 Translations = inspection.Counts,
                 Sandbox = sandbox,
                 Quit = quit,
@@ -457,13 +455,6 @@ internal sealed class MachineRun(RunOptions options)
         if (watch != null && link != null)
         {
             link.Ready += watch.Stop;
-            link.Ready += () =>
-            {
-                if (_isToStop)
-                {
-                    TellToStop(machine, link);
-                }
-            };
             link.Ended += status =>
             {
                 _commandStatus = status;
@@ -480,13 +471,13 @@ internal sealed class MachineRun(RunOptions options)
         }
     }
 
-    private void StartInput(VirtualMachine machine, ControlLink? link, Action quit)
+    private void StartInput(VirtualMachine machine, ControlLink? link, SessionLink session, Action quit)
     {
         StandardInput source = new();
         SerialInputPort port = new(machine.Console ?? machine.Serial0);
         if (RunsCommand)
         {
-            CommandInput input = _commandInput = new CommandInput(source, new SerialInputPort(machine.Serial1));
+            CommandInput input = session.CommandInput = new CommandInput(source, new SerialInputPort(machine.Serial1));
             link!.Ready += input.OnTaken;
             link.Taken += input.OnTaken;
             StartThread(input.Run);
@@ -552,38 +543,6 @@ internal sealed class MachineRun(RunOptions options)
         OwnProcess.BeginSession();
         OwnProcess.Redirect(Descriptor.StandardInput, NullDevice);
         log.TakeStandardStreams();
-    }
-
-    // By ACPI. An image in memory has nobody who listens to that, and is told on its link: at once, or when it is ready.
-    private void AskToPowerOff(VirtualMachine machine, ControlLink? link)
-    {
-        machine.PressPowerButton();
-        _isToStop = true;
-        TellToStop(machine, link);
-    }
-
-    private void TellToStop(VirtualMachine machine, ControlLink? link)
-    {
-        if (HasShell(link))
-        {
-            machine.Serial1.Write("stop\n"u8);
-        }
-        else if (_isInMemory && link is { IsReady: true })
-        {
-            _commandInput?.Stop();
-        }
-    }
-
-    // Whether a shell listens on the control link.
-    private bool HasShell(ControlLink? link) => !RunsCommand && (link is { IsReady: true } || _restored is { HasShell: true });
-
-    private void SendSize(VirtualMachine machine, ControlLink? link, TerminalSize size)
-    {
-        machine.ResizeConsole(size.Columns, size.Rows);
-        if ((link is { IsReady: true } || HasShell(link)) && machine.Console == null)
-        {
-            machine.Serial1.Write(Encoding.ASCII.GetBytes($"size {size.Rows} {size.Columns}\n"));
-        }
     }
 
     private int Report(RunOutcome outcome)
