@@ -29,8 +29,10 @@ public sealed class MachineLayout
     /// <summary>Where the rest of RAM goes.</summary>
     public const ulong UpperMemoryStart = 0x1_0000_0000;
 
-    /// <summary>What is added while the machine runs begins at a multiple of this, and its length is one: 128 MiB, a block of memory of Linux's on x86. Longer blocks (of guests with 64 GiB or more) divide the end of the RAM that such a guest has at the start (Linux, probe_memory_block_size), so that
-    /// what is added begins at a multiple of those, too.</summary>
+    /// <summary>
+    /// What is added while the machine runs begins at a multiple of this, and its length is one: 128 MiB, a block of memory of Linux's on x86. Longer blocks (of guests with 64 GiB or more) divide the end of
+    /// the RAM that such a guest has at the start (Linux, probe_memory_block_size), so that what is added begins at a multiple of those, too.
+    /// </summary>
     public const ulong HotAddUnit = 128UL << 20;
 
     /// <summary>Lays out <paramref name="memorySize"/> bytes of RAM.</summary>
