@@ -24,8 +24,8 @@ public sealed record DiskSettings
     /// <summary>What becomes of a write for which the host has no space.</summary>
     public WriteErrorPolicy OnNoSpace { get; init; }
 
-    /// <summary>Whether front ends of Xen's guests are offered to keep the pages of their requests in use ("persistent grants"). They copy all that they read and write then. Only of a machine that shows Xen.</summary>
-    public bool KeepsGrants { get; init; }
+    /// <summary>Whether it offers persistent grants to Xen's guests: their front end then keeps granting the same pages, and copies all that it reads and writes. Only of a machine that shows Xen.</summary>
+    public bool HasPersistentGrants { get; init; }
 
     /// <summary>The serial number that the guest sees, at most 20 characters of ASCII; null for one made of its position.</summary>
     public string? Serial { get; init; }

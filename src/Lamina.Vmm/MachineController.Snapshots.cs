@@ -339,7 +339,7 @@ internal sealed partial class MachineController
             Serial = settings.Serial,
             Limits = SavedLimits.Save(settings.Limits),
             WaitsForSpace = settings.OnNoSpace == Storage.WriteErrorPolicy.Wait,
-            KeepsGrants = settings.KeepsGrants,
+            HasPersistentGrants = settings.HasPersistentGrants,
         };
     }
 

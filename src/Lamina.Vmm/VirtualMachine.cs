@@ -163,7 +163,7 @@ public sealed class VirtualMachine : IDisposable
         ArgumentNullException.ThrowIfNull(settings);
         return Change(() =>
         {
-            CheckGrants(settings, CurrentSettings.Personality);
+            CheckPersistentGrants(settings, CurrentSettings.Personality);
             return _controller.Changes.AttachDisk(settings);
         });
     }
@@ -387,7 +387,7 @@ public sealed class VirtualMachine : IDisposable
 
         foreach (DiskSettings disk in settings.Disks)
         {
-            CheckGrants(disk, settings.Personality);
+            CheckPersistentGrants(disk, settings.Personality);
         }
 
         CpuModel model = CpuModel.Find(settings.CpuModel)
@@ -402,11 +402,11 @@ public sealed class VirtualMachine : IDisposable
             : throw new MachineConfigurationException($"The CPU model '{model.Name}' cannot run on this host, which lacks {string.Join(", ", model.MissingHostFeatures)}; 'max' offers what is there.");
     }
 
-    private static void CheckGrants(DiskSettings disk, PersonalityKind personality)
+    private static void CheckPersistentGrants(DiskSettings disk, PersonalityKind personality)
     {
-        if (disk.KeepsGrants && personality != PersonalityKind.Xen)
+        if (disk.HasPersistentGrants && personality != PersonalityKind.Xen)
         {
-            throw new MachineConfigurationException($"The pages of the disk '{disk.Path}' cannot stay granted: only machines that show Xen have grants.");
+            throw new MachineConfigurationException($"The disk '{disk.Path}' cannot have persistent grants: only machines that show Xen have grants.");
         }
     }
 

@@ -189,7 +189,7 @@ public sealed class PersonalityTests : IDisposable
             "Xen HVM",
             guest =>
             {
-                CheckComingAndGoing(guest, "xvdb", keepsGrants: true);
+                CheckComingAndGoing(guest, "xvdb", persistentGrants: true);
                 CheckCardComingAndGoing(guest, "vif");
                 CheckBalloon(guest);
                 CheckScreen(guest, "xen");
@@ -301,13 +301,13 @@ public sealed class PersonalityTests : IDisposable
         return others.Count == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{others.Count} pixels of the screen are not the picture's: {string.Join("; ", others.Take(20))}");
     }
 
-    private void CheckComingAndGoing(GuestMachine guest, string name, bool isAsked = false, bool keepsGrants = false)
+    private void CheckComingAndGoing(GuestMachine guest, string name, bool isAsked = false, bool persistentGrants = false)
     {
         string path = _disk + ".second";
         File.WriteAllBytes(path, new byte[1 << 20]);
         try
         {
-            string device = guest.Machine.AttachDisk(new DiskSettings { Path = path, KeepsGrants = keepsGrants });
+            string device = guest.Machine.AttachDisk(new DiskSettings { Path = path, HasPersistentGrants = persistentGrants });
             guest.Run($"until [ -b /dev/{name} ]; do sleep 0.1; done; echo here | dd of=/dev/{name} bs=512 conv=sync,fsync 2>/dev/null");
 
             // It grows; a guest that is told of that by its adapter's answers looks when it is asked to.

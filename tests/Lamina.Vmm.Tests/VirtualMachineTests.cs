@@ -180,8 +180,8 @@ public sealed class VirtualMachineTests
     public void OnlyDisksOfMachinesThatShowXenKeepGrants()
     {
         MachineSettings settings = TestMachine.Settings(_ => TestMachine.Halted);
-        Refuse(settings with { Disks = [new DiskSettings { Path = "/nonexistent", KeepsGrants = true }] }, "only machines that show Xen have grants");
-        Refuse(settings with { Personality = PersonalityKind.Xen, Disks = [new DiskSettings { Path = "/nonexistent", KeepsGrants = true }] }, "'/nonexistent'");
+        Refuse(settings with { Disks = [new DiskSettings { Path = "/nonexistent", HasPersistentGrants = true }] }, "only machines that show Xen have grants");
+        Refuse(settings with { Personality = PersonalityKind.Xen, Disks = [new DiskSettings { Path = "/nonexistent", HasPersistentGrants = true }] }, "'/nonexistent'");
     }
 
     [Theory]

@@ -37,7 +37,7 @@ internal static class DiskArgument
                 ("format", not null) => disk with { Format = ParseFormat("--disk", value) },
                 ("readonly", null) => disk with { IsReadOnly = true },
                 ("cache", "none") => disk with { IsDirect = true },
-                ("grants", "persistent") => disk with { KeepsGrants = true },
+                ("grants", "persistent") => disk with { HasPersistentGrants = true },
                 ("werror", "report") => disk with { OnNoSpace = WriteErrorPolicy.Report },
                 ("werror", "stop") => disk with { OnNoSpace = WriteErrorPolicy.Wait },
                 ("serial", { Length: > 0 and <= 20 }) when value.All(char.IsAscii) => disk with { Serial = value },

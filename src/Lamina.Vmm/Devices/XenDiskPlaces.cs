@@ -12,7 +12,7 @@ internal sealed class XenDiskPlaces(XenBusController bus) : IDiskPlaces
     public int Count => BlockBackEnd.MaximumDisks;
 
     /// <summary>Adds a disk before the machine starts.</summary>
-    public void Add(ParavirtualDisk disk) => _disks[disk.Number] = new BlockBackEnd(bus, new MonitorLock(), disk.Number, disk.Limited, disk.Settings.KeepsGrants);
+    public void Add(ParavirtualDisk disk) => _disks[disk.Number] = new BlockBackEnd(bus, new MonitorLock(), disk.Number, disk.Limited, disk.Settings.HasPersistentGrants);
 
     /// <inheritdoc/>
     public void Insert(ParavirtualDisk disk)

@@ -98,7 +98,7 @@ internal static class ManifestReader
             case "slot": disk.Slot = IsNull(ref reader) ? null : reader.GetInt32(); break;
             case "limits": disk.Limits = ReadObject<SavedLimits>(ref reader, ReadField); break;
             case "waitsForSpace": disk.WaitsForSpace = reader.GetBoolean(); break;
-            case "keepsGrants": disk.KeepsGrants = reader.GetBoolean(); break;
+            case "hasPersistentGrants": disk.HasPersistentGrants = reader.GetBoolean(); break;
             default: reader.Skip(); break;
         }
     }

@@ -33,6 +33,6 @@ public sealed record SavedDisk
     /// <summary>Whether the guest waits when the host has no space for its writes, rather than being told of an error.</summary>
     public bool WaitsForSpace { get; set; }
 
-    /// <summary>Whether Xen's guests are offered to keep its grants in use.</summary>
-    public bool KeepsGrants { get; set; }
+    /// <summary>Whether it offers persistent grants to Xen's guests.</summary>
+    public bool HasPersistentGrants { get; set; }
 }

@@ -67,7 +67,7 @@ public static class SnapshotSettings
                 Number = d.Number,
                 Slot = d.Slot,
                 Limits = SavedLimits.Restore(d.Limits),
-                KeepsGrants = d.KeepsGrants,
+                HasPersistentGrants = d.HasPersistentGrants,
                 OnNoSpace = d.WaitsForSpace ? WriteErrorPolicy.Wait : WriteErrorPolicy.Report,
             })],
             Networks = [.. manifest.Networks.Select(static n => new NetworkSettings

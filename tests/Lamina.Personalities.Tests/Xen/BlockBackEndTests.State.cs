@@ -45,7 +45,7 @@ public sealed partial class BlockBackEndTests
     [Fact]
     public void GrantsThatAreKeptAreKeptByARestoredMachine()
     {
-        KeepGrants();
+        OfferPersistentGrants();
         Connect(persistent: true);
         Assert.Equal((short)0, Request(0, 8, (10, 0, 7)));
         _guest.GoOn();
@@ -58,9 +58,9 @@ public sealed partial class BlockBackEndTests
     [Fact]
     public void WhatWasOfferedStaysOfferedInAMachineThatNoLongerDoes()
     {
-        KeepGrants();
+        OfferPersistentGrants();
         Connect(persistent: true);
-        _keepsGrants = false;
+        _persistentGrants = false;
         _guest.GoOn();
         Assert.Equal("1", _guest.Read($"{Back}/feature-persistent"));
         Assert.Equal((short)0, Request(0, 8, (10, 0, 7)));

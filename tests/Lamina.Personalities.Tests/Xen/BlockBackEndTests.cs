@@ -19,7 +19,7 @@ public sealed partial class BlockBackEndTests : IDisposable
     private const int Reading = 8;
     private const int Used = Permitted | Reading | 16;
     private TestDisk _disk = new(1 << 20);
-    private bool _keepsGrants;
+    private bool _persistentGrants;
     private readonly StoreClient _guest;
     private uint _port;
     private uint _produced;
@@ -27,7 +27,7 @@ public sealed partial class BlockBackEndTests : IDisposable
 
     public BlockBackEndTests()
     {
-        _guest = new StoreClient((bus, _) => new BlockBackEnd(bus, StoreClient.NewLock(), 0, _disk, _keepsGrants));
+        _guest = new StoreClient((bus, _) => new BlockBackEnd(bus, StoreClient.NewLock(), 0, _disk, _persistentGrants));
     }
 
     public void Dispose() => _guest.Dispose();
@@ -96,7 +96,7 @@ public sealed partial class BlockBackEndTests : IDisposable
     [Fact]
     public void GrantsThatTheFrontEndKeepsAreInUseUntilItCloses()
     {
-        KeepGrants();
+        OfferPersistentGrants();
         Assert.Equal("1", _guest.Read($"{Back}/feature-persistent"));
         Connect(persistent: true);
         Assert.Equal((short)0, Request(0, 8, (10, 0, 7), (11, 2, 3)));
@@ -165,7 +165,7 @@ public sealed partial class BlockBackEndTests : IDisposable
         const string NewBack = "/local/domain/0/backend/vbd/1/51728";
         _guest.Ask(StoreMessage.Watch, "device\0d\0");
         _guest.Events.Clear();
-        BlockBackEnd disk = new(_guest.Bus, StoreClient.NewLock(), 1, new TestDisk(1 << 20), keepsGrants: false);
+        BlockBackEnd disk = new(_guest.Bus, StoreClient.NewLock(), 1, new TestDisk(1 << 20), persistentGrants: false);
         _guest.Bus.Insert(disk);
         Assert.Equal(("1", "2"), (_guest.Read($"{NewFront}/state"), _guest.Read($"{NewBack}/state")));
         Assert.Contains("device/vbd/51728/state\0d\0", _guest.Events);
@@ -199,7 +199,7 @@ public sealed partial class BlockBackEndTests : IDisposable
         XenBusController.RequestRemoval(_guest.Device!);
         Assert.Equal("6", _guest.Read($"{Back}/state"));
         Assert.True(XenBusController.IsGivenUp(_guest.Device!), "Nobody has it.");
-        BlockBackEnd disk = new(_guest.Bus, StoreClient.NewLock(), 1, new TestDisk(1 << 20), keepsGrants: false);
+        BlockBackEnd disk = new(_guest.Bus, StoreClient.NewLock(), 1, new TestDisk(1 << 20), persistentGrants: false);
         _guest.Bus.Insert(disk);
         _guest.Bus.Reset();
         Assert.False(XenBusController.IsGivenUp(disk));
@@ -282,9 +282,9 @@ public sealed partial class BlockBackEndTests : IDisposable
     }
 
     // From here on it is a machine whose disk offers that.
-    private void KeepGrants()
+    private void OfferPersistentGrants()
     {
-        _keepsGrants = true;
+        _persistentGrants = true;
         _guest.Restart();
     }
 

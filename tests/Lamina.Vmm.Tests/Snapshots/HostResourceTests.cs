@@ -70,6 +70,27 @@ public sealed class HostResourceTests : IDisposable
         Assert.Equal(WriteErrorPolicy.Wait, restored.OnNoSpace);
     }
 
+    [Fact]
+    public void A_disk_with_persistent_grants_has_them_in_a_restored_machine()
+    {
+        string disk = Path.Combine(_directory, "disk.raw");
+        File.WriteAllBytes(disk, new byte[1 << 20]);
+        string snapshot = Path.Combine(_directory, "snapshot");
+        MachineSettings settings = TestMachine.Settings(new InterpreterAccelerator()) with
+        {
+            Personality = PersonalityKind.Xen,
+            Disks = [new DiskSettings { Path = disk, HasPersistentGrants = true }],
+        };
+        using (VirtualMachine machine = new(settings))
+        {
+            machine.Start();
+            machine.Snapshot(snapshot);
+        }
+
+        using MachineSnapshot saved = MachineSnapshot.Open(snapshot);
+        Assert.True(Assert.Single(SnapshotSettings.Create(saved, new InterpreterAccelerator()).Disks).HasPersistentGrants, "The snapshot has forgotten them.");
+    }
+
     // Only what is read is used again: the others would be locked.
     private static long StartAgain(MachineSnapshot saved, string folder)
     {

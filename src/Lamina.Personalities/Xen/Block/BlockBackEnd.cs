@@ -35,7 +35,7 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
     private readonly BlockRequest[] _requests = new BlockRequest[RequestSlots];
     private readonly Slot[] _slots = new Slot[RequestSlots];
     private readonly int _queueLimit;
-    private readonly bool _offersToKeep;
+    private readonly bool _offersPersistentGrants;
     private readonly KeptGrants _kept;
     private int _queueCount;
     private int _busy;
@@ -45,16 +45,16 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
     /// <param name="gate">Its own lock.</param>
     /// <param name="index">Which disk it is: 0 for xvda.</param>
     /// <param name="backend">Its content.</param>
-    /// <param name="keepsGrants">
-    /// Whether it offers the front end to keep grants in use (feature-persistent). A front end that does copies all that it reads and writes into pages of its own, which is worth it where a back end maps
+    /// <param name="persistentGrants">
+    /// Whether it offers the front end to keep its grants (feature-persistent). A front end that does copies all that it reads and writes into pages of its own, which is worth it where a back end maps
     /// them; this one does not.
     /// </param>
-    public BlockBackEnd(XenBusController bus, ILock gate, int index, IBlockBackend backend, bool keepsGrants)
+    public BlockBackEnd(XenBusController bus, ILock gate, int index, IBlockBackend backend, bool persistentGrants)
         : base(bus, gate, "vbd", index, FirstNumber + ((uint)index * 16))
     {
         ArgumentNullException.ThrowIfNull(bus);
         _backend = backend;
-        _offersToKeep = keepsGrants;
+        _offersPersistentGrants = persistentGrants;
         _kept = new KeptGrants(Domain.Grants);
         _queueLimit = Math.Min(MaximumQueues, Domain.Processors.Length);
         for (int i = 0; i < MaximumQueues; i++)
@@ -125,7 +125,7 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
         PutBack("physical-sector-size"u8, _backend.PreferredBlock);
         PutBack("info"u8, _backend.IsReadOnly ? ReadOnlyInformation : 0);
         PutBack("feature-flush-cache"u8, 1);
-        PutBack("feature-persistent"u8, _offersToKeep ? 1ul : 0);
+        PutBack("feature-persistent"u8, _offersPersistentGrants ? 1ul : 0);
         PutBack("feature-max-indirect-segments"u8, IndirectSegments);
         PutBack("max-ring-page-order"u8, RingPageOrder);
         PutBack("multi-queue-max-queues"u8, (ulong)_queueLimit);
