@@ -303,7 +303,7 @@ public sealed partial class DynamicMemoryService : IVmBusDevice, IBalloon, IHotA
         _added += added;
         _phase = Phase.Idle;
         _hasLimit = !isWhole && !isRefused;
-        _refusals = isRefused ? (byte)(_refusals + 1) : (byte)0;
+        _refusals = isRefused ? (byte)Math.Min(_refusals + 1, MostRefusals) : (byte)0;
         _pause = GetPause();
         _due |= isWhole;
         _observer?.OnHotAddAnswer();
