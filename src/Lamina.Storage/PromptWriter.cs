@@ -6,17 +6,15 @@ namespace Lamina.Storage;
 
 /// <summary>
 /// Writes into the host's memory on the thread that asks. A host that can say that a write would have to wait is asked to (RWF_NOWAIT); file systems that cannot (ext4) are written to all the same, because a
-/// copy into memory is over before another thread has even begun with it. A write that takes long shows that the host holds writers back: then nobody writes so for a while. Any thread.
+/// copy into memory is over before another thread has even begun with it. Not for a while after one that took long (<see cref="WritePause"/>). Any thread.
 /// </summary>
 internal sealed class PromptWriter(BlockFile file)
 {
     /// <summary>Bytes of a write at most that may have to wait.</summary>
     public const ulong MaximumLength = 256 << 10;
 
-    private static readonly TimeSpan Long = TimeSpan.FromMilliseconds(2);
-    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
+    private readonly WritePause _pause = new();
     private volatile bool _hostTells = true;
-    private long _pausedUntil;
 
     /// <summary>Writes. What was not written entirely is to be written again.</summary>
     /// <returns>Whether all was written.</returns>
@@ -33,18 +31,13 @@ internal sealed class PromptWriter(BlockFile file)
         }
 
         long began = Stopwatch.GetTimestamp();
-        if (length > MaximumLength || began < Volatile.Read(ref _pausedUntil))
+        if (length > MaximumLength || !_pause.IsOver(began))
         {
             return false;
         }
 
         bool written = file.TryWriteNow(offset, buffers, length, mayWait: true) == 0;
-        long ended = Stopwatch.GetTimestamp();
-        if (Stopwatch.GetElapsedTime(began, ended) > Long)
-        {
-            Volatile.Write(ref _pausedUntil, ended + (long)(Pause.TotalSeconds * Stopwatch.Frequency));
-        }
-
+        _pause.Note(began, Stopwatch.GetTimestamp());
         return written;
     }
 }
