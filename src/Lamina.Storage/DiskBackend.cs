@@ -12,6 +12,7 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
 {
     private const int MaximumThreads = 4;
     private const int MaximumVectors = 256;
+    private const int FewVectors = 8;
     private const int RingSlots = 128;
     private const ulong MaximumRingLength = 1 << 30;
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
@@ -173,7 +174,8 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
 
     private bool TryNow(BlockRequest request)
     {
-        Span<IoVector> vectors = stackalloc IoVector[MaximumVectors];
+        // All of it is cleared first.
+        Span<IoVector> vectors = request.BufferCount <= FewVectors ? stackalloc IoVector[FewVectors] : stackalloc IoVector[MaximumVectors];
         if (!TryGetVectors(request, vectors, out int count))
         {
             return false;

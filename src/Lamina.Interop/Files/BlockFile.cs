@@ -16,6 +16,8 @@ public sealed unsafe class BlockFile : SafeHandle
     private const int Exclusive = 0x80;
     private const int CloseOnExec = 0x80000;
     private const int NoWait = 0x8;
+    private const int MayWait = 0;
+    private const long TmpfsKind = 0x0102_1994;
     private const int KeepSize = 0x1;
     private const int PunchHole = 0x2;
     private const int ZeroRange = 0x10;
@@ -27,6 +29,9 @@ public sealed unsafe class BlockFile : SafeHandle
     private static readonly int Direct = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x10000 : 0x4000;
 
     private FileCopy? _copy;
+
+    // With which flags what the host has in memory is read.
+    private volatile int _promptly = NoWait;
 
     private BlockFile(int descriptor, string path)
         : base(-1, ownsHandle: true)
@@ -124,16 +129,18 @@ public sealed unsafe class BlockFile : SafeHandle
         }
     }
 
-    /// <summary>Reads what the host has in memory, all or nothing.</summary>
+    /// <summary>Reads what the host has in memory, all or nothing. A file that is nowhere else (tmpfs) is just read: its file system cannot say that it would have to wait, and seldom does.</summary>
     /// <returns>0; EAGAIN if it would have to wait; another errno value if it cannot do this at all.</returns>
     public int TryReadNow(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length)
     {
-        // SAFETY: the caller vouches for the memory; the kernel writes at most what the vectors say.
-        fixed (IoVector* p = buffers)
+        int error = Read(offset, buffers, length, _promptly);
+        if (error == ErrorNumber.NotSupported && _promptly == NoWait && IsInMemory())
         {
-            nint count = NativeMethods.ReadVectorNow(Descriptor, p, buffers.Length, (long)offset, NoWait);
-            return count < 0 ? Marshal.GetLastPInvokeError() : (ulong)count == length ? 0 : ErrorNumber.TryAgain;
+            _promptly = MayWait;
+            error = Read(offset, buffers, length, _promptly);
         }
+
+        return error;
     }
 
     /// <summary>Writes into the host's memory, all in one call. What was not written entirely is to be written again.</summary>
@@ -152,7 +159,7 @@ public sealed unsafe class BlockFile : SafeHandle
         // SAFETY: the caller vouches for the memory; the kernel reads at most what the vectors say.
         fixed (IoVector* p = buffers)
         {
-            nint count = NativeMethods.WriteVectorNow(Descriptor, p, buffers.Length, (long)offset, mayWait ? 0 : NoWait);
+            nint count = NativeMethods.WriteVectorNow(Descriptor, p, buffers.Length, (long)offset, mayWait ? MayWait : NoWait);
             return count < 0 ? Marshal.GetLastPInvokeError() : (ulong)count == length ? 0 : ErrorNumber.TryAgain;
         }
     }
@@ -235,6 +242,24 @@ public sealed unsafe class BlockFile : SafeHandle
     {
         int descriptor = NativeMethods.Open(path, flags | CloseOnExec, CreationMode);
         return descriptor >= 0 ? new BlockFile(descriptor, path) : throw SystemCallException.FromLastError("open");
+    }
+
+    // Whether it is kept in memory, and nowhere else.
+    private bool IsInMemory()
+    {
+        // SAFETY: a structure of 120 bytes.
+        SpaceStatus status;
+        return NativeMethods.GetSpace(Descriptor, &status) == 0 && status.Kind == TmpfsKind;
+    }
+
+    private int Read(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length, int flags)
+    {
+        // SAFETY: the caller vouches for the memory; the kernel writes at most what the vectors say.
+        fixed (IoVector* p = buffers)
+        {
+            nint count = NativeMethods.ReadVectorNow(Descriptor, p, buffers.Length, (long)offset, flags);
+            return count < 0 ? Marshal.GetLastPInvokeError() : (ulong)count == length ? 0 : ErrorNumber.TryAgain;
+        }
     }
 
     private static int Result(int value) => value == 0 ? 0 : Marshal.GetLastPInvokeError();

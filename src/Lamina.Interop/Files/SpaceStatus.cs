@@ -2,10 +2,14 @@ using System.Runtime.InteropServices;
 
 namespace Lamina.Interop.Files;
 
-/// <summary><c>struct statfs</c> of 64-bit Linux: how full a file system is.</summary>
+/// <summary><c>struct statfs</c> of 64-bit Linux: of which kind a file system is, and how full.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 120)]
 public readonly struct SpaceStatus
 {
+    /// <summary>Of which kind it is.</summary>
+    [FieldOffset(0)]
+    public readonly long Kind;
+
     /// <summary>Bytes of a block.</summary>
     [FieldOffset(8)]
     public readonly long BlockSize;

@@ -58,8 +58,8 @@ internal sealed class HyperVHypercalls(HyperVPersonality personality, GuestMemor
         ulong second = call.Is64Bit ? call.Registers[GuestCall.R8] : Join(call, GuestCall.Rdi, GuestCall.Rsi);
         int inputLength = shape.GetInputLength(control);
         int outputLength = shape.GetOutputLength(control);
-        Span<byte> inputPage = stackalloc byte[GuestMemory.PageSize];
-        Span<byte> outputPage = stackalloc byte[GuestMemory.PageSize];
+        Span<byte> inputPage = control.IsFast ? stackalloc byte[FastBytes] : stackalloc byte[GuestMemory.PageSize];
+        Span<byte> outputPage = control.IsFast ? stackalloc byte[FastBytes] : stackalloc byte[GuestMemory.PageSize];
         HypercallStatus status = control.IsFast ? TakeRegisters(call, first, second, inputLength, outputLength, inputPage)
             : IsPage(first, inputLength) && IsPage(second, outputLength) && (inputLength == 0 || memory.TryRead(first, inputPage[..inputLength])) ? HypercallStatus.Success
             : HypercallStatus.InvalidAlignment;

@@ -163,12 +163,9 @@ public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
     void IVmBusDevice.OnRoom()
     {
         Announce();
-        for (int i = 0; i < RequestSlots; i++)
+        for (int i = Array.IndexOf(_slots, Slot.Ended); i >= 0; i = Array.IndexOf(_slots, Slot.Ended, i + 1))
         {
-            if (_slots[i] == Slot.Ended)
-            {
-                TryAnswer(i);
-            }
+            TryAnswer(i);
         }
     }
 

@@ -85,7 +85,11 @@ internal sealed class RingBuffer(GuestMemory memory, int maximumPages = RingBuff
         if (_size != 0)
         {
             memory.TryWrite(Control + InterruptMask, masked ? 1u : 0u);
-            Interlocked.MemoryBarrier();
+            if (!masked)
+            {
+                // Before it is looked for more.
+                Interlocked.MemoryBarrier();
+            }
         }
     }
 
@@ -130,7 +134,7 @@ internal sealed class RingBuffer(GuestMemory memory, int maximumPages = RingBuff
             return true;
         }
 
-        Interlocked.MemoryBarrier();
+        Volatile.ReadBarrier();
         if (write >= _size || write % Unit != 0)
         {
             return false;
@@ -235,7 +239,7 @@ internal sealed class RingBuffer(GuestMemory memory, int maximumPages = RingBuff
         Write(_own, descriptor);
         Write((_own + total) % _size, trailer);
         _own = (_own + total + Trailer) % _size;
-        Interlocked.MemoryBarrier();
+        Volatile.WriteBarrier();
         memory.TryWrite(Control + WriteIndex, _own);
         memory.TryWrite(Control + PendingSendSize, 0u);
         Interlocked.MemoryBarrier();
