@@ -59,6 +59,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(C, EntryPoint = "statx", SetLastError = true)]
     internal static partial int GetStatus(int directory, byte* path, int flags, uint mask, FileStatus* status);
 
+    [LibraryImport(C, EntryPoint = "getrusage")]
+    internal static partial int GetUsage(int who, Threading.ThreadUsage* usage);
+
     [LibraryImport(C, EntryPoint = "fstatfs", SetLastError = true)]
     internal static partial int GetSpace(int descriptor, SpaceStatus* status);
 

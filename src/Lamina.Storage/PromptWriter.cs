@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Lamina.Interop;
 using Lamina.Interop.Files;
+using Lamina.Interop.Threading;
 
 namespace Lamina.Storage;
 
@@ -36,8 +37,15 @@ internal sealed class PromptWriter(BlockFile file)
             return false;
         }
 
+        bool watched = _pause.IsWatching(began);
+        long waits = watched ? ThreadUsage.Waits : 0;
         bool written = file.TryWriteNow(offset, buffers, length, mayWait: true) == 0;
-        _pause.Note(began, Stopwatch.GetTimestamp());
+        long ended = Stopwatch.GetTimestamp();
+        if (WritePause.IsLong(ended - began))
+        {
+            _pause.NoteLong(began, ended, waited: watched && ThreadUsage.Waits != waits);
+        }
+
         return written;
     }
 }
