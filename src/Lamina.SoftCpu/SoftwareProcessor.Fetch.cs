@@ -9,9 +9,7 @@ namespace Lamina.SoftCpu;
 internal sealed unsafe partial class SoftwareProcessor
 {
     private const ulong NoFrame = 1;
-    private const int SingleCount = 256;
-    private readonly SingleInstruction[] _singles = new SingleInstruction[SingleCount];
-    private readonly Instruction* _singleInstructions;
+    private readonly SingleTable _singles = new();
     private Instruction* _single;
 
     // One instruction that cannot be taken from a block: it crosses a page or the code segment's limit, is not in RAM, or cannot be decoded.
@@ -89,7 +87,7 @@ internal sealed unsafe partial class SoftwareProcessor
         }
 
         // A translation that failed only matters if the instruction needs those bytes.
-        ref SingleInstruction cached = ref _singles[SingleIndex(c->Rip)];
+        ref SingleInstruction cached = ref _singles.Place(c->Rip, bytes, available, c->CodeSize);
         _single = cached.Instruction;
         if (cached.Matches(bytes, available, c->CodeSize))
         {
@@ -117,8 +115,6 @@ internal sealed unsafe partial class SoftwareProcessor
                 return Fault.GeneralProtection(c);
         }
     }
-
-    private static int SingleIndex(ulong rip) => (int)((rip >> 12) ^ (rip << 4)) & (SingleCount - 1);
 
     // An instruction over two pages of RAM is found again by them, without a look at the page tables.
     private void NoteCrossing(ProcessorContext* c, ref SingleInstruction single)
@@ -157,10 +153,10 @@ internal sealed unsafe partial class SoftwareProcessor
     // The instruction at RIP, if it crosses a page and is known, its pages are mapped as they were, and its bytes are the same.
     private Instruction* FindSingle(ProcessorContext* c)
     {
-        ref SingleInstruction single = ref _singles[SingleIndex(c->Rip)];
+        ref SingleInstruction single = ref _singles.Find(c->Rip, out bool found);
         ulong page = c->Rip & PageMask;
         bool user = c->Cpl == 3;
-        return single.Rip == c->Rip && single.Rip != SingleInstruction.Nowhere && c->CodeSize == 8
+        return found && single.Rip != SingleInstruction.Nowhere && c->CodeSize == 8
             && _fetches.TryFind(page, user, out FetchCache.Entry first) && first.Physical == single.FirstPage
             && _fetches.TryFind(page + 0x1000, user, out FetchCache.Entry second) && second.Physical == single.SecondPage
             && single.Matches(HostAddress(single.FirstPage), HostAddress(single.SecondPage))

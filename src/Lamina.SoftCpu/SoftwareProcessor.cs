@@ -48,12 +48,6 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILin
         _context->HostMxcsr = DefaultMxcsr;
         _context->Owner = GCHandle.ToIntPtr(_handle);
         Jumps = new JumpCache(_context->Mappings, _context->Places, _code == null ? null : _code.Routines.DispatchExit);
-        _singleInstructions = (Decode.Instruction*)NativeMemory.AllocZeroed(SingleCount, (nuint)sizeof(Decode.Instruction));
-        for (int n = 0; n < SingleCount; n++)
-        {
-            _singles[n].Instruction = _singleInstructions + n;
-        }
-
         new Span<int>(_context->Heat, ProcessorContext.HeatCount).Fill(_code?.HotThreshold ?? 0);
         _context->JumpArrays = Jumps.Array(8, user: false);
         _context->UserJumps = Jumps.Array(8, user: true);
@@ -292,7 +286,7 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILin
             _lockstep?.Dispose();
             Tlb.Dispose();
             Jumps.Dispose();
-            NativeMemory.Free(_singleInstructions);
+            _singles.Dispose();
             NativeMemory.AlignedFree(_context);
         }
     }

@@ -4,12 +4,16 @@ namespace Lamina.SoftCpu.Blocks;
 
 /// <summary>
 /// The pages that one processor has lately fetched instructions from: where they are, for which privilege. Flushed with the TLB, and like it kept for user code of other spaces
-/// (<see cref="SpaceTable"/>).
+/// (<see cref="SpaceTable"/>). Sets of four, by the page.
 /// </summary>
 internal sealed class FetchCache
 {
-    private const int Count = 512;
-    private readonly Entry[] _entries = new Entry[Count];
+    /// <summary>Pages of a set.</summary>
+    public const int WayCount = 4;
+
+    private const int SetCount = 256;
+    private readonly Entry[] _entries = new Entry[SetCount * WayCount];
+    private readonly byte[] _next = new byte[SetCount];
 
     // An entry is good while its epoch is the present one of its kind. No number is used twice.
     private readonly ulong[] _userEpochs = new ulong[SpaceTable.Count];
@@ -32,16 +36,35 @@ internal sealed class FetchCache
     /// <param name="entry">What is known of it.</param>
     public bool TryFind(ulong page, bool user, out Entry entry)
     {
-        entry = _entries[IndexOf(page, user)];
-        return entry.Name == NameOf(page, user) && entry.Epoch == EpochOf(user, entry.Global);
+        ulong name = NameOf(page, user);
+        foreach (ref readonly Entry known in SetAt(SetOf(page, user)))
+        {
+            if (known.Name == name)
+            {
+                entry = known;
+                return entry.Epoch == EpochOf(user, entry.Global);
+            }
+        }
+
+        entry = default;
+        return false;
     }
 
     /// <summary>Remembers a page.</summary>
     public Entry Add(ulong page, bool user, ulong physical, bool global, uint mapping, uint place)
     {
-        return _entries[IndexOf(page, user)] = new Entry
+        int number = SetOf(page, user);
+        Span<Entry> set = SetAt(number);
+        ulong name = NameOf(page, user);
+        int way = 0;
+        while (way < set.Length && set[way].Name != name)
         {
-            Name = NameOf(page, user),
+            way++;
+        }
+
+        return set[way < set.Length ? way : _next[number]++ % WayCount] = new Entry
+        {
+            Name = name,
             Epoch = EpochOf(user, global),
             Physical = physical,
             Global = global,
@@ -54,8 +77,8 @@ internal sealed class FetchCache
     public void FlushPage(ulong linear)
     {
         ulong page = linear & ~0xfffUL;
-        _entries[IndexOf(page, user: false)].Epoch = 0;
-        _entries[IndexOf(page, user: true)].Epoch = 0;
+        Forget(page, user: false);
+        Forget(page, user: true);
     }
 
     /// <summary>Forgets all pages of the current space that are not global.</summary>
@@ -94,7 +117,22 @@ internal sealed class FetchCache
 
     private static ulong NameOf(ulong page, bool user) => page | (user ? 3UL : 1UL);
 
-    private static int IndexOf(ulong page, bool user) => (int)((page >> 12) ^ (page >> 21) ^ (user ? 0x100UL : 0)) & (Count - 1);
+    /// <summary>The set of a page.</summary>
+    public static int SetOf(ulong page, bool user) => (int)((page >> 12) ^ (page >> 20) ^ (user ? 0x80UL : 0)) & (SetCount - 1);
+
+    private Span<Entry> SetAt(int number) => _entries.AsSpan(number * WayCount, WayCount);
+
+    private void Forget(ulong page, bool user)
+    {
+        ulong name = NameOf(page, user);
+        foreach (ref Entry known in SetAt(SetOf(page, user)))
+        {
+            if (known.Name == name)
+            {
+                known.Epoch = 0;
+            }
+        }
+    }
 
     private ulong EpochOf(bool user, bool global) => global ? _globalEpoch : user ? _userEpochs[_space] : _supervisorEpoch;
 
