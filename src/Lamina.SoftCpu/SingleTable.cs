@@ -4,8 +4,8 @@ using Lamina.SoftCpu.Decode;
 namespace Lamina.SoftCpu;
 
 /// <summary>
-/// Instructions that are in no block, as they were last decoded: sets of four, by the address. A guest's kernel has dozens over two pages in what it does all the time, and one that is not found here takes
-/// as long as a hundred that are. One thread.
+/// Instructions that are in no block, as they were last decoded: sets of four, by the address. A guest's kernel has dozens over two pages in what it does all the time, and one that is not found here
+/// takes walks of the page tables and a decoding. One thread.
 /// </summary>
 internal sealed unsafe class SingleTable : IDisposable
 {

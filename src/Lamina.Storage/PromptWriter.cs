@@ -7,7 +7,7 @@ namespace Lamina.Storage;
 
 /// <summary>
 /// Writes into the host's memory on the thread that asks. A host that can say that a write would have to wait is asked to (RWF_NOWAIT); file systems that cannot (ext4) are written to all the same, because a
-/// copy into memory is over before another thread has even begun with it. Not for a while after one that took long (<see cref="WritePause"/>). Any thread.
+/// copy into memory is over before another thread has even begun with it. Not for a while after one that was seen to wait (<see cref="WritePause"/>). Any thread.
 /// </summary>
 internal sealed class PromptWriter(BlockFile file)
 {
@@ -38,12 +38,12 @@ internal sealed class PromptWriter(BlockFile file)
         }
 
         bool watched = _pause.IsWatching(began);
-        long waits = watched ? ThreadUsage.Waits : 0;
+        long switches = watched ? ThreadUsage.VoluntarySwitches : 0;
         bool written = file.TryWriteNow(offset, buffers, length, mayWait: true) == 0;
         long ended = Stopwatch.GetTimestamp();
         if (WritePause.IsLong(ended - began))
         {
-            _pause.NoteLong(began, ended, waited: watched && ThreadUsage.Waits != waits);
+            _pause.NoteLong(began, ended, waited: watched && ThreadUsage.VoluntarySwitches != switches);
         }
 
         return written;

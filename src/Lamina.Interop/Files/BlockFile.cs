@@ -17,7 +17,7 @@ public sealed unsafe class BlockFile : SafeHandle
     private const int CloseOnExec = 0x80000;
     private const int NoWait = 0x8;
     private const int MayWait = 0;
-    private const long TmpfsKind = 0x0102_1994;
+    private const long TmpfsMagic = 0x0102_1994;
     private const int KeepSize = 0x1;
     private const int PunchHole = 0x2;
     private const int ZeroRange = 0x10;
@@ -245,12 +245,7 @@ public sealed unsafe class BlockFile : SafeHandle
     }
 
     // Whether it is kept in memory, and nowhere else.
-    private bool IsInMemory()
-    {
-        // SAFETY: a structure of 120 bytes.
-        SpaceStatus status;
-        return NativeMethods.GetSpace(Descriptor, &status) == 0 && status.Kind == TmpfsKind;
-    }
+    private bool IsInMemory() => FolderCalls.GetSpace(Descriptor, out SpaceStatus status) == 0 && status.FileSystemType == TmpfsMagic;
 
     private int Read(ulong offset, ReadOnlySpan<IoVector> buffers, ulong length, int flags)
     {

@@ -2,13 +2,13 @@ using System.Runtime.InteropServices;
 
 namespace Lamina.Interop.Files;
 
-/// <summary><c>struct statfs</c> of 64-bit Linux: of which kind a file system is, and how full.</summary>
+/// <summary><c>struct statfs</c> of 64-bit Linux: of which type a file system is, and how full.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 120)]
 public readonly struct SpaceStatus
 {
-    /// <summary>Of which kind it is.</summary>
+    /// <summary>Its type: a magic number (statfs(2)).</summary>
     [FieldOffset(0)]
-    public readonly long Kind;
+    public readonly long FileSystemType;
 
     /// <summary>Bytes of a block.</summary>
     [FieldOffset(8)]

@@ -9,16 +9,16 @@ public readonly unsafe struct ThreadUsage
     private const int CallingThread = 1;
 
     [FieldOffset(128)]
-    private readonly long _waits;
+    private readonly long _voluntarySwitches;
 
-    /// <summary>How many times it has waited for something. That it had to leave its processor to others does not count.</summary>
-    public static long Waits
+    /// <summary>Voluntary context switches: how many times it has waited for something. That it had to leave its processor to others does not count.</summary>
+    public static long VoluntarySwitches
     {
         get
         {
             // SAFETY: a structure of 144 bytes.
             ThreadUsage usage;
-            return NativeMethods.GetUsage(CallingThread, &usage) == 0 ? usage._waits : 0;
+            return NativeMethods.GetUsage(CallingThread, &usage) == 0 ? usage._voluntarySwitches : 0;
         }
     }
 }

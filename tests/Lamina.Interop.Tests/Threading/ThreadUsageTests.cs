@@ -17,11 +17,11 @@ public sealed class ThreadUsageTests
             Thread.SpinWait(1_000_000);
             answer.Set();
         });
-        long before = ThreadUsage.Waits;
+        long before = ThreadUsage.VoluntarySwitches;
         other.Start();
         answer.WaitOne();
-        long after = ThreadUsage.Waits;
+        long after = ThreadUsage.VoluntarySwitches;
         other.Join();
-        Assert.True(after > before, $"The thread has waited for another, and its count of waits stays {after}.");
+        Assert.True(after > before, $"The thread has waited for another, and its voluntary context switches stay {after}.");
     }
 }
