@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace Lamina.Interop.Memory;
 
 /// <summary>
-/// A region of memory that the process may write machine code to and execute. By default one anonymous mapping that is both; strict regions map
-/// the same pages twice, once writable and once executable. Thread-safe to use, not to dispose.
+/// A region of memory that the process may write machine code to and execute. By default one anonymous mapping that is both, of huge pages behind the first 2 MiB where the host has them, because
+/// hosts keep few translations of pages that code comes from; strict regions map the same pages twice, once writable and once executable. Thread-safe to use, not to dispose.
 /// </summary>
 public sealed unsafe partial class ExecutableMemory : IDisposable
 {
@@ -20,13 +20,25 @@ public sealed unsafe partial class ExecutableMemory : IDisposable
 
     private readonly byte* _write;
     private readonly byte* _execute;
+    private readonly byte* _reservation;
+    private readonly nuint _reservedSize;
     private bool _disposed;
 
     private ExecutableMemory(byte* write, byte* execute, nuint size)
     {
         _write = write;
         _execute = execute;
+        _reservation = write;
+        _reservedSize = size;
         Size = size;
+    }
+
+    // Both, in a part of what is mapped.
+    private ExecutableMemory(byte* both, nuint size, byte* reservation, nuint reservedSize)
+        : this(both, both, size)
+    {
+        _reservation = reservation;
+        _reservedSize = reservedSize;
     }
 
     /// <summary>Where code is written.</summary>
@@ -49,8 +61,12 @@ public sealed unsafe partial class ExecutableMemory : IDisposable
         size = (size + page - 1) & ~(page - 1);
         if (!strict)
         {
-            byte* both = MapOrThrow(near, size, ProtectRead | ProtectWrite | ProtectExecute, MapPrivate | MapAnonymous | MapNoReserve, -1);
-            return new ExecutableMemory(both, both, size);
+            // One huge page more, so that the address can be aligned; of what is small, nothing is gained by that.
+            nuint reserved = size > MemoryMapping.HugePageSize ? size + MemoryMapping.HugePageSize : size;
+            byte* start = MapOrThrow(near, reserved, ProtectRead | ProtectWrite | ProtectExecute, MapPrivate | MapAnonymous | MapNoReserve, -1);
+            byte* both = reserved == size ? start : (byte*)(((nuint)start + MemoryMapping.HugePageSize - 1) & ~(nuint)(MemoryMapping.HugePageSize - 1));
+            MemoryMapping.AdviseGrowing((nint)both, size);
+            return new ExecutableMemory(both, size, start, reserved);
         }
 
         int file = MemfdCreate("lamina-code", MemfdCloseOnExec);
@@ -92,7 +108,7 @@ public sealed unsafe partial class ExecutableMemory : IDisposable
         }
 
         _disposed = true;
-        _ = Munmap(_write, Size);
+        _ = Munmap(_reservation, _reservedSize);
         if (_execute != _write)
         {
             _ = Munmap(_execute, Size);

@@ -55,6 +55,17 @@ public sealed class MemoryMapping : SafeHandle
         return mapping;
     }
 
+    /// <summary>
+    /// Maps private memory that will be filled from its beginning on, as <see cref="CreateAnonymous"/> does: the first pages are small, so that what stays short takes little, and all behind them huge.
+    /// </summary>
+    /// <exception cref="SystemCallException">The host cannot map that much.</exception>
+    public static MemoryMapping CreateGrowing(ulong length)
+    {
+        MemoryMapping mapping = CreateAnonymous(length, hugePages: false);
+        AdviseGrowing(mapping.Address, (nuint)length);
+        return mapping;
+    }
+
     /// <summary>Maps a memory file, shared with every other mapping of it.</summary>
     /// <exception cref="SystemCallException">The host cannot map it.</exception>
     public static MemoryMapping CreateShared(MemoryFile file)
@@ -123,6 +134,15 @@ public sealed class MemoryMapping : SafeHandle
 
     /// <inheritdoc/>
     protected override bool ReleaseHandle() => NativeMethods.Unmap(_reservation, _reservedLength) == 0;
+
+    /// <summary>Has memory that begins with a huge page and is filled from there on consist of huge pages, but for the first.</summary>
+    internal static void AdviseGrowing(nint address, nuint length)
+    {
+        if (length > HugePageSize)
+        {
+            _ = NativeMethods.Advise(address + HugePageSize, length - HugePageSize, HugePagesAdvice);
+        }
+    }
 
     private static MemoryMapping Reserve(ulong length)
     {

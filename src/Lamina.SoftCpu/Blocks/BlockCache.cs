@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Lamina.Interop.Memory;
 using Lamina.Machine.Memory;
 using Lamina.SoftCpu.Decode;
 
@@ -26,6 +27,7 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
     private readonly Lock _lock = new();
     private readonly Dictionary<ulong, nint> _pages = [];
     private readonly Block** _buckets;
+    private readonly MemoryMapping _arenaMapping;
     private readonly byte* _arena;
     private readonly nuint _arenaSize;
     private nuint _used;
@@ -36,7 +38,8 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
         _memory = memory;
         _arenaSize = arenaSize;
         _buckets = (Block**)NativeMemory.AllocZeroed(BucketCount, (nuint)sizeof(Block*));
-        _arena = (byte*)NativeMemory.Alloc(arenaSize);
+        _arenaMapping = MemoryMapping.CreateGrowing(arenaSize);
+        _arena = (byte*)_arenaMapping.Address;
     }
 
     /// <summary>Counts whole-cache clears; a cached pointer to a block is good only within one epoch.</summary>
@@ -135,7 +138,7 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
     public void Dispose()
     {
         NativeMemory.Free(_buckets);
-        NativeMemory.Free(_arena);
+        _arenaMapping.Dispose();
     }
 
     // From a copy, so that what another processor writes meanwhile, by an access that does not cross 16 bytes, is seen whole or not at all. It drops the block afterwards.

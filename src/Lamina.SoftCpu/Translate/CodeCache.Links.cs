@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Lamina.SoftCpu.Blocks;
 
 namespace Lamina.SoftCpu.Translate;
@@ -120,12 +119,13 @@ internal sealed unsafe partial class CodeCache
             }
         }
 
-        if (_used + MaximumBlock > _size)
+        if (_used + MaximumBlock > _size || _recordsUsed + (nuint)sizeof(TranslationGuard) > _size)
         {
             return null;
         }
 
-        TranslationGuard* made = (TranslationGuard*)NativeMemory.AllocZeroed((nuint)sizeof(TranslationGuard));
+        TranslationGuard* made = (TranslationGuard*)Record((nuint)sizeof(TranslationGuard));
+        _recordsUsed += (nuint)sizeof(TranslationGuard);
         made->Kind = kind;
         made->Key = key;
         made->Entry = _base + _used;
@@ -184,16 +184,6 @@ internal sealed unsafe partial class CodeCache
     {
         asm.MoveImmediate(Host.Address, (long)(rip & ~0xfffUL));
         asm.StoreContext(Host.Address, ContextLayout.Register(ProcessorContext.CodePageRegister));
-    }
-
-    private static void FreeGuards(Translation* t)
-    {
-        while (t->Guards != null)
-        {
-            TranslationGuard* guard = t->Guards;
-            t->Guards = guard->Next;
-            NativeMemory.Free(guard);
-        }
     }
 
     // Whoever enters the one goes on to the other.

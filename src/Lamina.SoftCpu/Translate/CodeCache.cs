@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using Lamina.Interop.Memory;
 using Lamina.Machine.Memory;
 using Lamina.SoftCpu.Blocks;
@@ -51,6 +50,11 @@ internal sealed unsafe partial class CodeCache : IDisposable
     // The translation (its number plus one) in which each granule of code begins, or the first that begins in it.
     private readonly int* _granules;
 
+    // Every Translation and TranslationGuard, as long as the code.
+    private readonly byte* _records;
+    private nuint _recordsUsed;
+
+    private readonly List<MemoryMapping> _tables = [];
     private readonly TranslationSite* _sites;
     private readonly int _siteCapacity;
     private nuint _used;
@@ -73,12 +77,13 @@ internal sealed unsafe partial class CodeCache : IDisposable
         _base = _code.ExecutePointer;
         _writeDistance = (nint)(_code.WritePointer - _code.ExecutePointer);
         _siteCapacity = size / BytesPerSite;
-        _sites = (TranslationSite*)NativeMemory.AllocZeroed((nuint)_siteCapacity, (nuint)sizeof(TranslationSite));
+        _sites = (TranslationSite*)Map(_siteCapacity, sizeof(TranslationSite));
         _startCapacity = size / BytesPerStart;
-        _starts = (ushort*)NativeMemory.AllocZeroed((nuint)_startCapacity, sizeof(ushort));
-        _translations = (Translation**)NativeMemory.AllocZeroed((nuint)(size / BytesPerTranslation), (nuint)sizeof(Translation*));
-        _begins = (uint*)NativeMemory.AllocZeroed((nuint)(size / BytesPerTranslation), sizeof(uint));
-        _granules = (int*)NativeMemory.AllocZeroed((_size >> GranuleShift) + 1, sizeof(int));
+        _starts = (ushort*)Map(_startCapacity, sizeof(ushort));
+        _translations = (Translation**)Map(size / BytesPerTranslation, sizeof(Translation*));
+        _begins = (uint*)Map(size / BytesPerTranslation, sizeof(uint));
+        _granules = (int*)Map((size >> GranuleShift) + 1, sizeof(int));
+        _records = Map(size, 1);
         HostAssembler asm = new(_base, RoutineSpace, _writeDistance);
         Routines = new CodeRoutines(ref asm);
         if (asm.Overflowed)
@@ -123,7 +128,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
     public long HostBytes { get; private set; }
 
     /// <summary>Whether the next block might not fit.</summary>
-    public bool IsFull => _used + MaximumBlock > _size || _siteCount + BlockTranslator.MaximumSites > _siteCapacity || _startCount + BlockCache.MaximumInstructions + 1 > _startCapacity;
+    public bool IsFull => _used + MaximumBlock > _size || _recordsUsed + (nuint)sizeof(Translation) > _size || _siteCount + BlockTranslator.MaximumSites > _siteCapacity || _startCount + BlockCache.MaximumInstructions + 1 > _startCapacity;
 
     /// <summary>Host address of the page that holds a guest-physical address.</summary>
     public byte* PageOf(ulong physical) => (byte*)_memory.GetHostAddress(physical & ~0xfffUL, 0x1000);
@@ -193,13 +198,18 @@ internal sealed unsafe partial class CodeCache : IDisposable
                 return old;
             }
 
-            Translation* t = (Translation*)NativeMemory.AllocZeroed((nuint)sizeof(Translation));
+            nuint record = Translation.SizeOf(count);
+            Translation* t = (Translation*)Record(record);
             t->Rip = rip;
             t->IsShared = shared;
             t->FirstPage = page;
             t->Block = block;
-            t->Parts = parts;
             t->PartCount = count;
+            for (int n = 0; n < count; n++)
+            {
+                t->Parts[n] = parts[n];
+            }
+
             t->IsCompact = compact;
             t->Sites = _sites + _siteCount;
             t->Starts = compact ? _starts + _startCount : null;
@@ -211,10 +221,10 @@ internal sealed unsafe partial class CodeCache : IDisposable
             long ended = _observer == null ? 0 : Stopwatch.GetTimestamp();
             if (length == 0 || !AreValid(t))
             {
-                NativeMemory.Free(t);
                 return old;
             }
 
+            _recordsUsed += record;
             UsesWideVectors |= wideVectors && t->UsesVectors;
             Add(t, length);
             t->Next = block->Translations;
@@ -290,7 +300,8 @@ internal sealed unsafe partial class CodeCache : IDisposable
     {
         lock (_lock)
         {
-            FreeTranslations();
+            _translationCount = 0;
+            _recordsUsed = 0;
             new Span<int>(_granules, (int)(_size >> GranuleShift) + 1).Clear();
             UsesWideVectors = false;
             _siteCount = 0;
@@ -301,28 +312,28 @@ internal sealed unsafe partial class CodeCache : IDisposable
 
     public void Dispose()
     {
-        lock (_lock)
+        foreach (MemoryMapping table in _tables)
         {
-            FreeTranslations();
+            table.Dispose();
         }
 
-        NativeMemory.Free(_granules);
-        NativeMemory.Free(_sites);
-        NativeMemory.Free(_starts);
-        NativeMemory.Free(_translations);
-        NativeMemory.Free(_begins);
         _code.Dispose();
     }
 
-    private void FreeTranslations()
+    // Memory of a table that is filled from its beginning on, zero at first.
+    private byte* Map(int count, int elementSize)
     {
-        foreach (nint t in Translations)
-        {
-            FreeGuards((Translation*)t);
-            NativeMemory.Free((void*)t);
-        }
+        MemoryMapping table = MemoryMapping.CreateGrowing((ulong)count * (ulong)elementSize);
+        _tables.Add(table);
+        return (byte*)table.Address;
+    }
 
-        _translationCount = 0;
+    // Zeroes for what describes code. Whoever keeps them adds their number to what is used.
+    private byte* Record(nuint bytes)
+    {
+        byte* record = _records + _recordsUsed;
+        new Span<byte>(record, (int)bytes).Clear();
+        return record;
     }
 
     [SkipLocalsInit]

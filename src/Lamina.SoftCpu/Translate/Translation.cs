@@ -49,9 +49,6 @@ internal unsafe struct Translation
     /// <summary>What it was made from, or the first of it.</summary>
     public Block* Block;
 
-    /// <summary>All that it was made from.</summary>
-    public TranslationParts Parts;
-
     /// <summary>How many parts it has.</summary>
     public int PartCount;
 
@@ -78,6 +75,12 @@ internal unsafe struct Translation
 
     /// <summary>Guards through which other pages jump here.</summary>
     public TranslationGuard* Guards;
+
+    /// <summary>All that it was made from. There is memory for no more than that (<see cref="SizeOf"/>).</summary>
+    public TranslationParts Parts;
+
+    /// <summary>Bytes of one that is made from so many parts.</summary>
+    public static nuint SizeOf(int parts) => (nuint)(sizeof(Translation) - ((Trace.MaximumParts - parts) * sizeof(TranslationPart)));
 
     /// <summary>Its RIP in a processor that runs it.</summary>
     public readonly ulong RipIn(ProcessorContext* c) => Rip + PageIn(c);

@@ -20,6 +20,17 @@ public sealed unsafe class ExecutableMemoryTests
         Assert.Equal(42, ((delegate* unmanaged<int, int>)(memory.ExecutePointer + 4096))(41));
     }
 
+    [Fact]
+    public void MuchCodeIsInHugePagesBehindTheFirst()
+    {
+        const int size = 16 << 20;
+        using ExecutableMemory memory = ExecutableMemory.Map(size);
+        Assert.Equal(size, (long)memory.Size);
+        memory.WritePointer[size - 1] = 0xc3;
+        ((delegate* unmanaged<void>)(memory.ExecutePointer + size - 1))();
+        AdvisedPages.AssertGrowing((nint)memory.WritePointer, size);
+    }
+
     [Theory]
     [InlineData(false, "mmap")]
     [InlineData(true, "ftruncate")]

@@ -19,6 +19,19 @@ public sealed class MemoryMappingTests
         Assert.Equal(7, mapping.GetSpan(length - 1, 1)[0]);
     }
 
+    [Theory]
+    [InlineData(4096UL)]
+    [InlineData(64UL << 20)]
+    public void GrowingMemoryHasSmallPagesFirstAndHugeOnesBehind(ulong length)
+    {
+        using MemoryMapping mapping = MemoryMapping.CreateGrowing(length);
+        Span<byte> last = mapping.GetSpan(length - 4096, 4096);
+        Assert.Equal(-1, last.IndexOfAnyExcept((byte)0));
+        last[4095] = 7;
+        Assert.Equal(7, mapping.GetSpan(length - 1, 1)[0]);
+        AdvisedPages.AssertGrowing(mapping.Address, length);
+    }
+
     [Fact]
     public void MoreThanTheHostHasCanBeMappedButNotMoreThanItCanAddress()
     {
