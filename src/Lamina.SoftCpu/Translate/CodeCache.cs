@@ -50,7 +50,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
     // The translation (its number plus one) in which each granule of code begins, or the first that begins in it.
     private readonly int* _granules;
 
-    // Every Translation and TranslationGuard, as long as the code.
+    // Every Translation and TranslationGuard, one behind the other; gone when the code is.
     private readonly byte* _records;
     private nuint _recordsUsed;
 
