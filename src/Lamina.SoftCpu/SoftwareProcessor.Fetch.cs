@@ -5,14 +5,13 @@ using Lamina.SoftCpu.Memory;
 
 namespace Lamina.SoftCpu;
 
-/// <summary>Instructions that are in no block: over two pages, not in RAM, at a limit, or not to be decoded.</summary>
+/// <summary>Instructions that are in no block: not in RAM, at a limit, not to be decoded, or taken one by one.</summary>
 internal sealed unsafe partial class SoftwareProcessor
 {
-    private const ulong NoFrame = 1;
     private readonly SingleTable _singles = new();
     private Instruction* _single;
 
-    // One instruction that cannot be taken from a block: it crosses a page or the code segment's limit, is not in RAM, or cannot be decoded.
+    // One instruction that cannot be taken from a block: it crosses the code segment's limit, is not in RAM, or cannot be decoded.
     private bool ExecuteSingle(ProcessorContext* c)
     {
         if (!FetchSingle(c))
@@ -91,20 +90,16 @@ internal sealed unsafe partial class SoftwareProcessor
         _single = cached.Instruction;
         if (cached.Matches(bytes, available, c->CodeSize))
         {
-            NoteCrossing(c, ref cached);
             return true;
         }
 
         cached.CodeSize = 0;
-        cached.Rip = SingleInstruction.Nowhere;
-
         DecodeStatus status = Decoder.Decode(bytes, available, c->CodeSize, out *_single);
         switch (status)
         {
             case DecodeStatus.Done:
                 _partition.Bind(_single, c->CodeSize);
                 cached.Remember(bytes, c->CodeSize);
-                NoteCrossing(c, ref cached);
                 return true;
             case DecodeStatus.Undefined:
                 return Fault.InvalidOpcode(c);
@@ -116,50 +111,23 @@ internal sealed unsafe partial class SoftwareProcessor
         }
     }
 
-    // An instruction over two pages of RAM is found again by them, without a look at the page tables.
-    private void NoteCrossing(ProcessorContext* c, ref SingleInstruction single)
-    {
-        ulong page = c->Rip & PageMask;
-        bool crosses = c->CodeSize == 8 && ((c->Rip + single.Instruction->Length - 1) & PageMask) != page && single.Instruction->Length > 0x1000 - (int)(c->Rip & 0xfff);
-        if (crosses && FindPage(c, page) is var first and not NoFrame && FindPage(c, page + 0x1000) is var second and not NoFrame
-            && HostAddress(first) != null && HostAddress(second) != null)
-        {
-            single.FirstPage = first;
-            single.SecondPage = second;
-            single.Rip = c->Rip;
-        }
-    }
-
-    // The physical page that instructions of a linear page are fetched from, or none if that would fault.
-    private ulong FindPage(ProcessorContext* c, ulong page)
+    // The page that instructions of a linear page are fetched from. False: that would fault.
+    private bool FindPage(ProcessorContext* c, ulong page, out FetchCache.Entry fetch)
     {
         bool user = c->Cpl == 3;
-        if (_fetches.TryFind(page, user, out FetchCache.Entry fetch))
+        if (_fetches.TryFind(page, user, out fetch))
         {
-            return fetch.Physical;
+            return true;
         }
 
         ulong cr2 = c->Cr2;
-        if (!MemoryUnit.IsCanonical(page) || !MemoryUnit.TranslateFetch(c, page, out PageTranslation t))
+        if ((c->CodeSize == 8 && !MemoryUnit.IsCanonical(page)) || !MemoryUnit.TranslateFetch(c, page, out PageTranslation t))
         {
             c->Cr2 = cr2;
-            return NoFrame;
+            return false;
         }
 
-        ulong frame = t.Physical & PageMask;
-        return Remember(page, user, frame, t.Global).Physical;
-    }
-
-    // The instruction at RIP, if it crosses a page and is known, its pages are mapped as they were, and its bytes are the same.
-    private Instruction* FindSingle(ProcessorContext* c)
-    {
-        ref SingleInstruction single = ref _singles.Find(c->Rip, out bool found);
-        ulong page = c->Rip & PageMask;
-        bool user = c->Cpl == 3;
-        return found && single.Rip != SingleInstruction.Nowhere && c->CodeSize == 8
-            && _fetches.TryFind(page, user, out FetchCache.Entry first) && first.Physical == single.FirstPage
-            && _fetches.TryFind(page + 0x1000, user, out FetchCache.Entry second) && second.Physical == single.SecondPage
-            && single.Matches(HostAddress(single.FirstPage), HostAddress(single.SecondPage))
-            ? single.Instruction : null;
+        fetch = Remember(page, user, t.Physical & PageMask, t.Global);
+        return true;
     }
 }

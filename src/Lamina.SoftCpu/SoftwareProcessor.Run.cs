@@ -162,7 +162,8 @@ internal sealed unsafe partial class SoftwareProcessor
         if (_jumpEpoch == _blocks.Epoch)
         {
             Block* block = Jumps.Find(c->Jumps, linear);
-            if (block != null && block->Valid && block->CodeSize == c->CodeSize && (long64 || c->Rip + block->ByteLength - 1 <= c->Segments[SegmentRegister.Cs].Limit))
+            if (block != null && block->Valid && block->CodeSize == c->CodeSize && (long64 || c->Rip + block->ByteLength - 1 <= c->Segments[SegmentRegister.Cs].Limit)
+                && (!block->Crosses || FindSecondPage(c, linear, out FetchCache.Entry second) && second.Physical == Block.Tail(block)->Page))
             {
                 return block;
             }
@@ -197,7 +198,10 @@ internal sealed unsafe partial class SoftwareProcessor
         Block* block = _blocks.Find(physical, c->CodeSize);
         if (block == null)
         {
-            block = _blocks.Create(c, physical, c->CodeSize);
+            // The page behind is not looked at for an instruction that does not reach it.
+            bool crosses = MayCross(linear);
+            block = crosses && _blocks.HasCrossing(physical, c->CodeSize) ? null : _blocks.Create(c, physical, c->CodeSize);
+            block = block == null && crosses ? FindCrossing(c, linear, physical) : block;
             if (block == null)
             {
                 return null;
@@ -208,6 +212,43 @@ internal sealed unsafe partial class SoftwareProcessor
 
         Jumps.Fill(c->Jumps, linear, block, fetch.Global);
         return c->CodeSize == 8 || c->Rip + block->ByteLength - 1 <= c->Segments[SegmentRegister.Cs].Limit ? block : null;
+    }
+
+    // Whether an instruction could begin at an address and end in the next page, which address zero is not.
+    private static bool MayCross(ulong linear)
+    {
+        const int longest = 15;
+        return (linear & 0xfff) > 0x1000 - longest && (linear | 0xfff) != ulong.MaxValue;
+    }
+
+    // The block of an instruction that ends in the page behind its own, if that can be fetched from.
+    private Block* FindCrossing(ProcessorContext* c, ulong linear, ulong physical)
+    {
+        if (!FindSecondPage(c, linear, out FetchCache.Entry second))
+        {
+            return null;
+        }
+
+        Block* block = _blocks.FindCrossing(physical, second.Physical, c->CodeSize);
+        return block != null ? block : _blocks.CreateCrossing(c, physical, second.Physical, c->CodeSize);
+    }
+
+    // The page behind that of an address, if it can be fetched from. Guards of translations find it then as it is now.
+    private bool FindSecondPage(ProcessorContext* c, ulong linear, out FetchCache.Entry second)
+    {
+        ulong page = (linear & PageMask) + 0x1000;
+        if (FindPage(c, c->CodeSize == 8 ? page : (uint)page, out second))
+        {
+            if (_code != null && c->CodeSize == 8)
+            {
+                Jumps.SetMapping(page, second.Mapping, second.Global);
+                Jumps.SetPlace(page, second.Place, second.Global);
+            }
+
+            return true;
+        }
+
+        return false;
     }
 
     private FetchCache.Entry Remember(ulong page, bool user, ulong frame, bool global)

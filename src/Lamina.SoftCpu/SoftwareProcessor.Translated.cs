@@ -22,6 +22,12 @@ internal sealed unsafe partial class SoftwareProcessor
     private Translation* FindCode(ProcessorContext* c, Block* block, bool shared = false)
     {
         Translation* t = shared ? CodeCache.Find(block, c->Rip & 0xfff, shared) : CodeCache.Find(block, c->Rip);
+        FetchCache.Entry second = default;
+        if (block->Crosses && (!FindSecondPage(c, c->Rip, out second) || second.Physical != Block.Tail(block)->Page))
+        {
+            return null;
+        }
+
         if (t == null)
         {
             if (block->Heat < TranslationThreshold && _lockstep == null)
@@ -36,11 +42,17 @@ internal sealed unsafe partial class SoftwareProcessor
                 return null;
             }
 
-            t = _code.Translate(block, c->Rip, shared, (c->Gates & UnitGates.Avx) != 0);
+            t = _code.Translate(block, c->Rip, shared, second.Mapping, second.Place, (c->Gates & UnitGates.Avx) != 0);
             if (t == null)
             {
                 return null;
             }
+        }
+
+        if (block->Crosses && t->SecondPage != (t->IsShared ? second.Place : second.Mapping))
+        {
+            // Its guard knows the second page by another number.
+            return null;
         }
 
         if (_lockstep == null)
@@ -139,13 +151,7 @@ internal sealed unsafe partial class SoftwareProcessor
                         continue;
                     }
 
-                    if (PassSingles(c, out code, out bool alive))
-                    {
-                        entered = c->Rip;
-                        continue;
-                    }
-
-                    return alive;
+                    return true;
                 case TranslationExit.Link:
                     CodePlace jump = _code.FindPlace(exit, data);
                     c->Rip = CodeCache.TargetOf(c, jump.Translation, data);
@@ -154,20 +160,8 @@ internal sealed unsafe partial class SoftwareProcessor
                         return true;
                     }
 
-                    if (FindSingle(c) == null)
-                    {
-                        Link(c, jump.Translation, data);
-                        return true;
-                    }
-
-                    // Where it came from may be gone when the instruction is done: no link then.
-                    if (PassSingles(c, out code, out alive))
-                    {
-                        entered = c->Rip;
-                        continue;
-                    }
-
-                    return alive;
+                    Link(c, jump.Translation, data);
+                    return true;
             }
 
             CodePlace place = _code.FindPlace(exit, data);
@@ -252,40 +246,6 @@ internal sealed unsafe partial class SoftwareProcessor
         return true;
     }
 
-    /// <summary>
-    /// Executes instructions that cross pages, which are in no block. True: what follows has been translated, and <paramref name="code"/> is it. Otherwise the run loop
-    /// goes on at RIP, unless the processor has shut down (<paramref name="alive"/>).
-    /// </summary>
-    private bool PassSingles(ProcessorContext* c, out byte* code, out bool alive)
-    {
-        code = null;
-        alive = true;
-        while (c->Attention == 0 && _lockstep == null && FindSingle(c) is var i && i != null)
-        {
-            ulong rip = c->Rip;
-            Assisted++;
-            if (!i->Handler(c, i))
-            {
-                alive = Leave(c);
-                return false;
-            }
-
-            c->InstructionsRetired++;
-            if ((i->Flags & InstructionFlags.EndsBlock) == 0)
-            {
-                c->Rip = rip + i->Length;
-            }
-
-            KeepUnits(c);
-            if (FindNext(c, out code))
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
     // The translation cached for the current address, if nothing else is to be done first.
     private bool FindNext(ProcessorContext* c, out byte* code)
     {
@@ -316,7 +276,7 @@ internal sealed unsafe partial class SoftwareProcessor
                 _code!.Link(from, data, to, target, c->Rip, 0);
             }
         }
-        else if (FindPage(c, c->Rip & PageMask) is not NoFrame && _fetches.TryFind(c->Rip & PageMask, c->Cpl == 3, out FetchCache.Entry page))
+        else if (FindPage(c, c->Rip & PageMask, out FetchCache.Entry page))
         {
             // What the guard asks for may be that of another page, and the block may have been found without a look at it.
             if (from->IsShared)

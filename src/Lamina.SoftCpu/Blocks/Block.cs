@@ -4,7 +4,9 @@ using Lamina.SoftCpu.Translate;
 
 namespace Lamina.SoftCpu.Blocks;
 
-/// <summary>A run of decoded instructions inside one physical page, followed in memory by its <see cref="Instruction"/>s.</summary>
+/// <summary>
+/// A run of decoded instructions inside one physical page, or one instruction that begins in a page and ends in another, followed in memory by its <see cref="Instruction"/>s and, in the second case, by its <see cref="CrossingTail"/>.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Block
 {
@@ -17,7 +19,7 @@ internal unsafe struct Block
     /// <summary>Next block of the same page.</summary>
     public Block* PageNext;
 
-    /// <summary>Number of instructions, at least 1.</summary>
+    /// <summary>Number of instructions, at least 1; 0 is the place in the second page of one that crosses.</summary>
     public ushort Count;
 
     /// <summary>Bytes of guest code.</summary>
@@ -41,6 +43,12 @@ internal unsafe struct Block
     /// <summary>Its translations that were dropped with others of their page, until they are made again.</summary>
     public Translation* Dropped;
 
+    /// <summary>Whether its only instruction ends in another page. Then it may run only where that page follows the first.</summary>
+    public readonly bool Crosses => (Physical & 0xfff) + ByteLength > 0x1000;
+
     /// <summary>The first instruction.</summary>
     public static Instruction* Instructions(Block* block) => (Instruction*)(block + 1);
+
+    /// <summary>Where one that crosses ends.</summary>
+    public static CrossingTail* Tail(Block* block) => (CrossingTail*)(Instructions(block) + 1);
 }

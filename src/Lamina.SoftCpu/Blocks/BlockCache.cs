@@ -18,6 +18,8 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
     private const int BucketCount = 1 << BucketBits;
     private const int PageSize = 0x1000;
     private const int LongestInstruction = 15;
+    private const ulong NoPage = 1;
+    private const ulong AnyPage = 2;
 
     /// <summary>Instructions of a block at most.</summary>
     public const int MaximumInstructions = 48;
@@ -52,7 +54,25 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
     public Block* Find(ulong physical, int codeSize)
     {
         Block* block = Bucket(physical, codeSize);
-        while (block != null && (block->Physical != physical || block->CodeSize != codeSize || !block->Valid))
+        while (block != null && (block->Physical != physical || block->CodeSize != codeSize || !block->Valid || block->Crosses))
+        {
+            block = block->HashNext;
+        }
+
+        return block;
+    }
+
+    /// <summary>Whether an instruction that ends in another page is known to begin at a physical address.</summary>
+    public bool HasCrossing(ulong physical, int codeSize) => FindCrossing(physical, AnyPage, codeSize) != null;
+
+    /// <summary>Finds the block of one instruction that ends in another page, or null.</summary>
+    /// <param name="physical">Where it begins.</param>
+    /// <param name="second">The page that it ends in.</param>
+    /// <param name="codeSize">Its code size.</param>
+    public Block* FindCrossing(ulong physical, ulong second, int codeSize)
+    {
+        Block* block = Bucket(physical, codeSize);
+        while (block != null && (block->Physical != physical || block->CodeSize != codeSize || !block->Valid || !block->Crosses || (second != AnyPage && Block.Tail(block)->Page != second)))
         {
             block = block->HashNext;
         }
@@ -62,41 +82,14 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
 
     /// <summary>
     /// Decodes a block at a physical address. Null if there is no RAM, if even the first instruction leaves the page, or if it cannot be decoded: then the
-    /// processor takes that one instruction byte by byte.
+    /// processor tries <see cref="CreateCrossing"/>, or takes that one instruction byte by byte.
     /// </summary>
-    public Block* Create(ProcessorContext* c, ulong physical, int codeSize)
-    {
-        while (true)
-        {
-            byte* attributes = _memory.GetPageAttributes(physical);
-            if (attributes == null)
-            {
-                return null;
-            }
+    public Block* Create(ProcessorContext* c, ulong physical, int codeSize) => Create(c, physical, NoPage, codeSize);
 
-            if ((Volatile.Read(ref *attributes) & (byte)PageAttributes.Code) == 0)
-            {
-                _partition.WatchCodePage(c, physical);
-            }
-
-            if (_used + (nuint)(sizeof(Block) + (MaximumInstructions * sizeof(Instruction))) > _arenaSize)
-            {
-                _partition.ClearBlocks(c);
-            }
-
-            lock (_lock)
-            {
-                bool full = _used + (nuint)(sizeof(Block) + (MaximumInstructions * sizeof(Instruction))) > _arenaSize;
-                if (full || (Volatile.Read(ref *attributes) & (byte)PageAttributes.Code) == 0)
-                {
-                    continue;
-                }
-
-                Block* existing = Find(physical, codeSize);
-                return existing != null ? existing : Decode(physical, codeSize);
-            }
-        }
-    }
+    /// <summary>
+    /// Decodes the instruction at a physical address that ends in another page. Null if either is not RAM, if both are the same, if it does not end there, or if it cannot be decoded.
+    /// </summary>
+    public Block* CreateCrossing(ProcessorContext* c, ulong physical, ulong second, int codeSize) => (physical & ~0xfffUL) == second ? null : Create(c, physical, second, codeSize);
 
     /// <inheritdoc/>
     public void InvalidateCode(ulong address, ulong length)
@@ -141,12 +134,57 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
         _arenaMapping.Dispose();
     }
 
+    private Block* Create(ProcessorContext* c, ulong physical, ulong second, int codeSize)
+    {
+        while (true)
+        {
+            ulong last = second == NoPage ? physical : second;
+            byte* attributes = _memory.GetPageAttributes(physical);
+            byte* others = _memory.GetPageAttributes(last);
+            if (attributes == null || others == null)
+            {
+                return null;
+            }
+
+            if (!IsWatched(attributes))
+            {
+                _partition.WatchCodePage(c, physical);
+            }
+
+            if (!IsWatched(others))
+            {
+                _partition.WatchCodePage(c, last);
+            }
+
+            if (IsFull)
+            {
+                _partition.ClearBlocks(c);
+            }
+
+            lock (_lock)
+            {
+                if (IsFull || !IsWatched(attributes) || !IsWatched(others))
+                {
+                    continue;
+                }
+
+                Block* existing = second == NoPage ? Find(physical, codeSize) : FindCrossing(physical, second, codeSize);
+                return existing != null ? existing : second == NoPage ? Decode(physical, codeSize) : DecodeCrossing(physical, second, codeSize);
+            }
+        }
+    }
+
+    private bool IsFull => _used + (nuint)(sizeof(Block) + (MaximumInstructions * sizeof(Instruction)) + sizeof(CrossingTail)) > _arenaSize;
+
+    private static bool IsWatched(byte* attributes) => (Volatile.Read(ref *attributes) & (byte)PageAttributes.Code) != 0;
+
+    private byte* HostPage(ulong physical) => (byte*)_memory.GetHostAddress(physical & ~0xfffUL, PageSize);
+
     // From a copy, so that what another processor writes meanwhile, by an access that does not cross 16 bytes, is seen whole or not at all. It drops the block afterwards.
     [SkipLocalsInit]
     private Block* Decode(ulong physical, int codeSize)
     {
-        ulong page = physical & ~0xfffUL;
-        byte* memory = (byte*)_memory.GetHostAddress(page, PageSize);
+        byte* memory = HostPage(physical);
         byte* code = stackalloc byte[PageSize];
         int offset = (int)(physical & 0xfff);
         Block* block = (Block*)(_arena + _used);
@@ -183,35 +221,100 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
             position -= i->Length;
             ends = false;
         }
-        else if (count == 1 && IsSetInterrupt(i - 1))
+        else if (count == 1)
         {
-            (i - 1)->Handler = &Execute.ControlHandlers.SetInterruptLast;
-            (i - 1)->Flags |= InstructionFlags.EndsBlock;
-            ends = true;
+            ends |= EndAtSetInterrupt(i - 1);
         }
         else if (count == 0)
         {
             return null;
         }
 
-        block->Physical = physical;
-        block->Count = (ushort)count;
-        block->ByteLength = (ushort)(position - offset);
-        block->CodeSize = (byte)codeSize;
-        block->SetsRip = ends;
-        block->Valid = true;
-        block->Heat = 0;
-        block->Translations = null;
-        block->Dropped = null;
-        _used = ((nuint)((byte*)i - _arena) + 15) & ~(nuint)15;
+        *block = new Block { Physical = physical, Count = (ushort)count, ByteLength = (ushort)(position - offset), CodeSize = (byte)codeSize, SetsRip = ends, Valid = true };
+        return Keep(block, (byte*)i);
+    }
+
+    private Block* DecodeCrossing(ulong physical, ulong second, int codeSize)
+    {
+        byte* code = stackalloc byte[2 * Vector128<byte>.Count];
+        Vector128.Load(HostPage(physical) + PageSize - Vector128<byte>.Count).Store(code);
+        Vector128.Load(HostPage(second)).Store(code + Vector128<byte>.Count);
+        int split = PageSize - (int)(physical & 0xfff);
+        Block* block = (Block*)(_arena + _used);
+        Instruction* i = Block.Instructions(block);
+        if (split >= LongestInstruction || Decoder.Decode(code + Vector128<byte>.Count - split, LongestInstruction, codeSize, out *i) != DecodeStatus.Done || i->Length <= split)
+        {
+            return null;
+        }
+
+        _partition.Bind(i, codeSize);
+        bool ends = EndAtSetInterrupt(i) || (i->Flags & InstructionFlags.EndsBlock) != 0;
+        *block = new Block { Physical = physical, Count = 1, ByteLength = i->Length, CodeSize = (byte)codeSize, SetsRip = ends, Valid = true };
+        CrossingTail* tail = Block.Tail(block);
+        tail->Listed = new Block { Physical = second, ByteLength = (ushort)(i->Length - split), CodeSize = (byte)codeSize };
+        tail->Head = block;
+        List(&tail->Listed);
+        return Keep(block, (byte*)(tail + 1));
+    }
+
+    // Has a block found, once its memory is its own.
+    private Block* Keep(Block* block, byte* end)
+    {
+        _used = ((nuint)(end - _arena) + 15) & ~(nuint)15;
         Decoded++;
-        ref Block* bucket = ref Bucket(physical, codeSize);
+        List(block);
+        ref Block* bucket = ref Bucket(block->Physical, block->CodeSize);
         block->HashNext = bucket;
-        block->PageNext = _pages.TryGetValue(page, out nint head) ? (Block*)head : null;
-        _pages[page] = (nint)block;
         Thread.MemoryBarrier();
         bucket = block;
         return block;
+    }
+
+    private void List(Block* block)
+    {
+        ulong page = block->Physical & ~0xfffUL;
+        block->PageNext = _pages.TryGetValue(page, out nint head) ? (Block*)head : null;
+        _pages[page] = (nint)block;
+    }
+
+    private void Unlist(Block* block)
+    {
+        ulong page = block->Physical & ~0xfffUL;
+        Block* head = (Block*)_pages[page];
+        Block** link = &head;
+        while (*link != block)
+        {
+            link = &(*link)->PageNext;
+        }
+
+        *link = block->PageNext;
+        ListPage(page, head);
+    }
+
+    private void ListPage(ulong page, Block* head)
+    {
+        if (head == null)
+        {
+            _pages.Remove(page);
+            _memory.RemovePageAttributes(page, PageAttributes.Code);
+        }
+        else
+        {
+            _pages[page] = (nint)head;
+        }
+    }
+
+    // STI alone in its block holds interrupts off for an instruction that is in another one.
+    private static bool EndAtSetInterrupt(Instruction* i)
+    {
+        if (!IsSetInterrupt(i))
+        {
+            return false;
+        }
+
+        i->Handler = &Execute.ControlHandlers.SetInterruptLast;
+        i->Flags |= InstructionFlags.EndsBlock;
+        return true;
     }
 
     // With LOCK it means nothing.
@@ -224,7 +327,7 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
         {
             if (Overlaps(b, address, length))
             {
-                Volatile.Write(ref b->Valid, false);
+                Volatile.Write(ref HeadOf(b)->Valid, false);
             }
         }
 
@@ -235,7 +338,15 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
             Block* next = block->PageNext;
             if (Overlaps(block, address, length))
             {
-                Drop(block);
+                Drop(HeadOf(block));
+                if (block->Count == 0)
+                {
+                    Unlist(HeadOf(block));
+                }
+                else if (block->Crosses)
+                {
+                    Unlist(&Block.Tail(block)->Listed);
+                }
             }
             else
             {
@@ -248,17 +359,13 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
             block = next;
         }
 
-        if (kept == null)
-        {
-            _pages.Remove(page);
-            _memory.RemovePageAttributes(page, PageAttributes.Code);
-        }
-        else
-        {
-            _pages[page] = (nint)kept;
-        }
+        ListPage(page, kept);
     }
 
+    // The block that is listed in a page, or crosses into it.
+    private static Block* HeadOf(Block* listed) => listed->Count != 0 ? listed : ((CrossingTail*)listed)->Head;
+
+    // What is listed in a page lies in it, but for what crosses: the rest of that is listed in the other.
     private static bool Overlaps(Block* block, ulong address, ulong length) => block->Physical < address + length && address < block->Physical + block->ByteLength;
 
     private void Drop(Block* block)

@@ -151,13 +151,15 @@ internal sealed unsafe class LockstepRun(LockstepMonitor monitor) : IDisposable
 
     public void Report(Block* block, Translation* translation, int position, List<string> differences, CodeCache cache)
     {
+        byte[] code = new byte[block->ByteLength];
+        cache.CopyCode(block, code);
         ulong rip = translation == null ? Start.Rip : translation->IsShared ? (Start.Rip & ~0xfffUL) | translation->Rip : translation->Rip;
         Monitor.Difference ??= new LockstepDifference
         {
             Summary = string.Create(CultureInfo.InvariantCulture, $"lockstep: the block at {rip:x}, from instruction {position}: {differences[0]}"),
             Details = [.. differences, "at the start:", .. Start.Describe()],
             Rip = rip,
-            GuestCode = new ReadOnlySpan<byte>(cache.PageOf(block->Physical) + (block->Physical & 0xfff), block->ByteLength).ToArray(),
+            GuestCode = code,
             HostAddress = translation == null ? 0 : (nint)translation->NativeEntry,
             HostCode = translation == null ? [] : new ReadOnlySpan<byte>(translation->NativeEntry, (int)(translation->End - translation->NativeEntry)).ToArray(),
             CallData = cache.Routines.CallData,

@@ -98,6 +98,9 @@ internal unsafe ref partial struct BlockTranslator
         /// <summary>Leave at the block's start.</summary>
         Start,
 
+        /// <summary>Leave at the start, whose instruction may be another one now.</summary>
+        Elsewhere,
+
         /// <summary>Leave the translation in its middle, by a jump to a known target.</summary>
         Jump,
     }
@@ -247,16 +250,40 @@ internal unsafe ref partial struct BlockTranslator
         {
             _asm.ContextForm(0xff, 1, ContextLayout.HeatOf(_translation), false); // DEC
             _asm.Call(_routines.Entered(_translation->UsesVectors, _translation->UsesX87));
-            return;
+        }
+        else
+        {
+            CodeRoutines.EmitAttention(ref _asm, _translation->UsesVectors);
+            AddCold(ColdKind.Start, _asm.JumpIf(5));
+            if (_translation->UsesX87)
+            {
+                CodeRoutines.EmitX87Needed(ref _asm);
+                AddCold(ColdKind.Start, _asm.JumpIf(5));
+            }
         }
 
-        CodeRoutines.EmitAttention(ref _asm, _translation->UsesVectors);
-        AddCold(ColdKind.Start, _asm.JumpIf(5));
-        if (_translation->UsesX87)
+        if (_block->Crosses)
         {
-            CodeRoutines.EmitX87Needed(ref _asm);
-            AddCold(ColdKind.Start, _asm.JumpIf(5));
+            EmitSecondPageGuard();
         }
+    }
+
+    // Leaves unless the page that the instruction ends in follows the one that it begins in.
+    private void EmitSecondPageGuard()
+    {
+        uint number = _translation->SecondPage;
+        ulong page = (_start & ~0xfffUL) + 0x1000;
+        if (_shared)
+        {
+            EmitKnownAddress(Host.Address, page);
+            CodeCache.EmitPlaceCheck(ref _asm, number);
+        }
+        else
+        {
+            CodeCache.EmitMappingCheck(ref _asm, page, number);
+        }
+
+        AddCold(ColdKind.Elsewhere, _asm.JumpIf(5));
     }
 
     // Where those enter who know the address but have not said in which page it is.
@@ -449,6 +476,13 @@ internal unsafe ref partial struct BlockTranslator
             if (cold.Kind == ColdKind.Start)
             {
                 _asm.Call(_routines.StartExit);
+                continue;
+            }
+
+            if (cold.Kind == ColdKind.Elsewhere)
+            {
+                EmitKnownAddress(Host.Address, _start);
+                _asm.Jump(_routines.DispatchExit);
                 continue;
             }
 

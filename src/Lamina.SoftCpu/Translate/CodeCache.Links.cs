@@ -151,10 +151,23 @@ internal sealed unsafe partial class CodeCache
         return made->Entry;
     }
 
+    /// <summary>Compares how the page of an address is mapped. Flags are lost.</summary>
+    public static void EmitMappingCheck(ref HostAssembler asm, ulong address, uint mapping)
+    {
+        asm.ContextForm(0x81, 7, ContextLayout.Mappings + (4 * ContextLayout.MappingSlot(address)), false); // CMP DWORD
+        asm.Dword((int)mapping);
+    }
+
+    /// <summary>Compares where the page is whose linear address is in the address register. Flags and the temporary register are lost.</summary>
+    public static void EmitPlaceCheck(ref HostAssembler asm, uint place)
+    {
+        asm.Lea(Host.Temporary, Host.Address, -1, 0, ContextLayout.PlaceCheck(place));
+        asm.ContextForm(0x3b, Host.Temporary, ContextLayout.Place(place), true); // CMP
+    }
+
     private void EmitMappingGuard(ref HostAssembler asm, Translation* t, uint mapping, ulong rip)
     {
-        asm.ContextForm(0x81, 7, ContextLayout.Mappings + (4 * ContextLayout.MappingSlot(rip)), false); // CMP DWORD
-        asm.Dword((int)mapping);
+        EmitMappingCheck(ref asm, rip, mapping);
         int other = asm.JumpIfShort(5);
         if (t->IsShared)
         {
@@ -169,8 +182,7 @@ internal sealed unsafe partial class CodeCache
 
     private void EmitPlaceGuard(ref HostAssembler asm, Translation* t, uint place)
     {
-        asm.Lea(Host.Temporary, Host.Address, -1, 0, ContextLayout.PlaceCheck(place));
-        asm.ContextForm(0x3b, Host.Temporary, ContextLayout.Place(place), true); // CMP
+        EmitPlaceCheck(ref asm, place);
         int other = asm.JumpIfShort(5);
         asm.StoreContext(Host.Address, ContextLayout.Register(ProcessorContext.CodePageRegister));
         asm.Jump(t->Entry);

@@ -133,6 +133,20 @@ internal sealed unsafe partial class CodeCache : IDisposable
     /// <summary>Host address of the page that holds a guest-physical address.</summary>
     public byte* PageOf(ulong physical) => (byte*)_memory.GetHostAddress(physical & ~0xfffUL, 0x1000);
 
+    /// <summary>Copies the guest's code of a block.</summary>
+    /// <param name="block">The block.</param>
+    /// <param name="code">Where to; as long as the block, or longer.</param>
+    public void CopyCode(Block* block, Span<byte> code)
+    {
+        int offset = (int)(block->Physical & 0xfff);
+        int first = Math.Min(block->ByteLength, 0x1000 - offset);
+        new ReadOnlySpan<byte>(PageOf(block->Physical) + offset, first).CopyTo(code);
+        if (block->Crosses)
+        {
+            new ReadOnlySpan<byte>(PageOf(Block.Tail(block)->Page), block->ByteLength - first).CopyTo(code[first..]);
+        }
+    }
+
     /// <summary>Finds the translation of a block for an address, the best one: made for it, or shared.</summary>
     public static Translation* Find(Block* block, ulong rip)
     {
@@ -167,25 +181,33 @@ internal sealed unsafe partial class CodeCache : IDisposable
     /// <param name="block">The block.</param>
     /// <param name="rip">Where it is.</param>
     /// <param name="shared">Only a shared translation will do.</param>
+    /// <param name="mapping">Of a block that crosses, how its second page is mapped.</param>
+    /// <param name="place">And where that is.</param>
     /// <param name="wideVectors">AVX is switched on.</param>
-    public Translation* Translate(Block* block, ulong rip, bool shared, bool wideVectors)
+    public Translation* Translate(Block* block, ulong rip, bool shared, uint mapping, uint place, bool wideVectors)
     {
         shared |= _sharesAll || First(block) != null;
+        uint second = shared ? place : mapping;
+        if (block->Crosses && second == 0)
+        {
+            return null;
+        }
+
         TranslationParts parts = default;
         parts[0] = new TranslationPart { Block = block, Rip = shared ? rip & 0xfff : rip };
-        return Translate(parts, 1, shared, shared ? rip & ~0xfffUL : 0, wideVectors);
+        return Translate(parts, 1, shared, shared ? rip & ~0xfffUL : 0, second, wideVectors);
     }
 
     /// <summary>Translates what has run often, better: the first part has a compact translation, which is answered if there is no other one.</summary>
     public Translation* Translate(in TranslationParts parts, int count, bool wideVectors)
     {
         Translation* plain = parts[0].Plain;
-        return Translate(parts, count, plain->IsShared, plain->FirstPage, wideVectors);
+        return Translate(parts, count, plain->IsShared, plain->FirstPage, plain->SecondPage, wideVectors);
     }
 
     private static Translation* First(Block* block) => (Translation*)Volatile.Read(ref *(nint*)&block->Translations);
 
-    private Translation* Translate(in TranslationParts parts, int count, bool shared, ulong page, bool wideVectors)
+    private Translation* Translate(in TranslationParts parts, int count, bool shared, ulong page, uint second, bool wideVectors)
     {
         Block* block = parts[0].Block;
         ulong rip = parts[0].Rip;
@@ -203,6 +225,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
             t->Rip = rip;
             t->IsShared = shared;
             t->FirstPage = page;
+            t->SecondPage = second;
             t->Block = block;
             t->PartCount = count;
             for (int n = 0; n < count; n++)
@@ -346,7 +369,7 @@ internal sealed unsafe partial class CodeCache : IDisposable
         for (int n = 0; n < t->PartCount; n++)
         {
             TranslationPart part = t->Parts[n];
-            new ReadOnlySpan<byte>(PageOf(part.Block->Physical) + (part.Block->Physical & 0xfff), part.Block->ByteLength).CopyTo(code[used..]);
+            CopyCode(part.Block, code[used..]);
             used += part.Block->ByteLength;
             parts[n] = new TranslatedPart(part.Rip + t->FirstPage, part.Block->ByteLength);
         }

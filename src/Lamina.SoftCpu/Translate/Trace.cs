@@ -4,7 +4,7 @@ using Lamina.SoftCpu.Decode;
 namespace Lamina.SoftCpu.Translate;
 
 /// <summary>
-/// Chooses the blocks of an optimized translation: behind the block that has run often, those that follow it as a rule, as far as they lie in its page. What follows is known from how
+/// Chooses the blocks of an optimized translation: behind the block that has run often, those that follow it as a rule, as far as they lie in its page and do not leave it. What follows is known from how
 /// often the compact translations have run.
 /// </summary>
 internal static unsafe class Trace
@@ -24,6 +24,12 @@ internal static unsafe class Trace
     public static int Extend(BlockCache blocks, int* heat, int threshold, ref TranslationParts parts)
     {
         int count = 1;
+        if (parts[0].Block->Crosses)
+        {
+            // Whether its second page follows is found out at the entry only.
+            return count;
+        }
+
         int instructions = parts[0].Block->Count;
         while (count < MaximumParts)
         {

@@ -59,6 +59,12 @@ internal unsafe struct Translation
     public int SiteCount;
 
     /// <summary>
+    /// The number of the page that its only instruction ends in, if that is another one: of how it is mapped (<see cref="CodeCache.MappingNumber"/>), in a shared one of where it is
+    /// (<see cref="CodeCache.PlaceNumber"/>). It runs only while that follows its page.
+    /// </summary>
+    public uint SecondPage;
+
+    /// <summary>
     /// Of a compact one: where each instruction begins, and behind the last, from the beginning; the highest bit says that the guest's status flags are in the host's
     /// there. Nothing else is assumed at these places.
     /// </summary>

@@ -406,7 +406,7 @@ internal sealed unsafe class CodeLint
         if (i.FlowControl is FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch)
         {
             byte* target = (byte*)i.NearBranchTarget;
-            bool known = _starts.Contains(i.NearBranchTarget) || (i.Mnemonic == Mnemonic.Jmp && _plainStarts.Contains((nint)target)) || _entries.Contains((nint)target) || target == _routines.LookUpJump || target == t->End;
+            bool known = _starts.Contains(i.NearBranchTarget) || (i.Mnemonic == Mnemonic.Jmp && _plainStarts.Contains((nint)target)) || _entries.Contains((nint)target) || target == _routines.LookUpJump || target == _routines.DispatchExit || target == t->End;
             return known ? null : "jumps to an unknown place";
         }
 

@@ -7,6 +7,7 @@ namespace Lamina.SoftCpu.Tests.Translate;
 public sealed class CrossingTests
 {
     private const int Rounds = 60;
+    private const uint First = 0x1234_5678;
 
     // MOV EDX, imm32 of which two bytes lie in the first page.
     private const ulong Crossing = Map.Code + 0x1000 - 3;
@@ -15,33 +16,151 @@ public sealed class CrossingTests
     private const ulong Entry = Map.PageTable + ((Second >> 12) * 8);
 
     [Theory]
-    [InlineData("same")]
-    [InlineData("written")]
-    [InlineData("mapped")]
-    [InlineData("absent")]
-    public void TheLoopExecutesWhatIsThereNow(string change)
+    [InlineData("same", false)]
+    [InlineData("same", true)]
+    [InlineData("written", false)]
+    [InlineData("written", true)]
+    [InlineData("written elsewhere", false)]
+    [InlineData("written elsewhere", true)]
+    [InlineData("mapped", false)]
+    [InlineData("mapped", true)]
+    [InlineData("absent", false)]
+    [InlineData("absent", true)]
+    public void TheLoopExecutesWhatIsThereNow(string change, bool shared)
     {
-        using Comparison machines = new();
+        using Comparison machines = new(options: new TranslatorOptions { HotThreshold = 2, SharesAll = shared });
         foreach (ConformanceMachine machine in machines.Both)
         {
             // What the second page is replaced by, with another immediate.
             Programs.Write(machine, Other - 3, WriteCrossing(0x77777777));
         }
 
+        ulong[] registers = RunLoop(machines, change, First);
+        Assert.Equal(Expected(change, First), registers[3]);
+        ulong interpreted = machines.Translator.Processors[0].InstructionsRetired;
+        Assert.True(change != "same" || interpreted < Rounds, $"{interpreted} instructions were interpreted in {Rounds} rounds, so the one in two pages was not translated");
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void WhatADeviceWritesIntoEitherPageIsExecuted(bool shared)
+    {
+        using Comparison machines = new(options: new TranslatorOptions { HotThreshold = 2, SharesAll = shared });
+        foreach (uint value in (ReadOnlySpan<uint>)[First, First ^ 0x8000_0000, First ^ 0x80])
+        {
+            Assert.Equal(Expected("same", value), RunLoop(machines, "same", value)[3]);
+        }
+    }
+
+    // The same page twice, one behind the other.
+    [Fact]
+    public void BothPagesMayBeOne()
+    {
+        const ulong start = Map.Code + 0x200;
+        using Comparison machines = new();
+        foreach (ConformanceMachine machine in machines.Both)
+        {
+            machine.SetPage(Second, Map.Code | 7);
+        }
+
+        Assembler crossing = new(64);
+        WriteCrossing(First)(crossing);
+        byte[] code = Programs.Assemble(crossing, Crossing);
+        foreach (ConformanceMachine machine in machines.Both)
+        {
+            machine.Write(Crossing, code.AsSpan(0, 3));
+            machine.Write(Map.Code, code.AsSpan(3));
+        }
+
+        ulong[] registers = Programs.RunBoth(machines, start, (start, WriteStart), (Map.Code + 0x100, a => WriteTail(a, "written elsewhere")));
+        Assert.Equal(Expected("written elsewhere", First), registers[3]);
+    }
+
+    // Two places where the first page is mapped, with different pages behind it.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void EachPlaceHasItsOwnSecondPage(bool shared)
+    {
+        const ulong alias = Map.Data + 0x2000;
+        const ulong aliasCrossing = alias + 0x1000 - 3;
+        using Comparison machines = new(options: new TranslatorOptions { HotThreshold = 2, SharesAll = shared });
+        foreach (ConformanceMachine machine in machines.Both)
+        {
+            machine.SetPage(alias, Map.Code | 7);
+            machine.SetPage(alias + 0x1000, Other | 7);
+            Programs.Write(machine, Other - 3, WriteCrossing(0x77777777));
+        }
+
         ulong[] registers = Programs.RunBoth(
             machines,
             Map.Code,
-            (Map.Code, a =>
+            (Map.Code, WriteStart),
+            (Crossing, WriteCrossing(First)),
+            (Map.Code + 0x100, a =>
             {
-                a.mov(edi, Rounds);
-                a.jmp(Crossing);
+                a.mov(eax, (int)Crossing);
+                a.mov(ecx, (int)aliasCrossing);
+                a.test(edi, 1);
+                a.cmove(eax, ecx);
+                a.dec(edi);
+                Label done = a.CreateLabel();
+                a.je(done);
+                a.jmp(rax);
+                a.Label(ref done);
+                a.hlt();
             }
-        ),
-            (Crossing, WriteCrossing(0x12345678)),
-            (Map.Code + 0x100, a => WriteTail(a, change)));
-        Assert.NotEqual(0UL, registers[3]);
-        ulong assisted = machines.Translator.Processors[0].Assisted;
-        Assert.True(change != "same" || assisted > Rounds / 2, $"only {assisted} of {Rounds} were found without the run loop");
+        ));
+        ulong expected = First;
+        for (int n = Rounds; n > 1; n--)
+        {
+            expected += (n & 1) == 0 ? 0x7777_0000 | (First & 0xffff) : First;
+        }
+
+        Assert.Equal(expected, registers[3]);
+    }
+
+    // Numbers of pages are numbers for a privilege: what was translated for one must not stop the other.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void BothPrivilegesExecuteIt(bool shared)
+    {
+        const ulong kernel = Map.Code + 0x200;
+        using Comparison machines = new(options: new TranslatorOptions { HotThreshold = 2, SharesAll = shared });
+        foreach (ConformanceMachine machine in machines.Both)
+        {
+            Programs.Write(machine, Crossing, WriteCrossing(First));
+            Programs.Write(machine, kernel, a => a.jmp(Crossing));
+            Programs.Write(machine, Map.Code + 0x100, a =>
+            {
+                Label user = a.CreateLabel();
+                Label done = a.CreateLabel();
+                a.mov(eax, cs);
+                a.test(eax, 3);
+                a.jne(user);
+                a.dec(edi);
+                a.je(done);
+                a.mov(ecx, (int)Crossing);
+                a.mov(r11d, 2);
+                a.sysretq();
+                a.Label(ref user);
+                a.syscall();
+                a.Label(ref done);
+                a.hlt();
+            });
+            StartState start = Programs.At(kernel);
+            start.Registers[7] = Rounds;
+            start.Msrs[0xc000_0081] = 0x0013_0008_0000_0000;
+            start.Msrs[0xc000_0082] = kernel;
+            start.Msrs[0xc000_0080] = 0xd01;
+            machine.Start(start);
+            Assert.Equal(Machine.Processors.ProcessorExitReason.Halted, machine.Run());
+        }
+
+        Assert.Null(machines.Difference(0));
+        Assert.Equal(First * ((2UL * Rounds) - 1), machines.Translator.Save().GeneralRegisters[3]);
     }
 
     // Another address that is remembered in the same place, with bytes that are no instruction: 66 66 66 66 06.
@@ -58,13 +177,8 @@ public sealed class CrossingTests
         Programs.RunBoth(
             machines,
             Map.Code + 0x200,
-            (Map.Code, a =>
-            {
-                a.mov(edi, Rounds);
-                a.jmp(Crossing);
-            }
-        ),
-            (Crossing, WriteCrossing(0x12345678)),
+            (Map.Code, WriteStart),
+            (Crossing, WriteCrossing(First)),
             (Map.Code + 0x100, a => a.jmp(rival)),
             (Map.Code + 0x200, a =>
             {
@@ -74,6 +188,37 @@ public sealed class CrossingTests
             }
         ));
         Assert.Equal((ulong)Rounds, machines.Translator.Read<ulong>(FaultHandlers.Count));
+    }
+
+    private static ulong[] RunLoop(Comparison machines, string change, uint value)
+    {
+        return Programs.RunBoth(machines, Map.Code, (Map.Code, WriteStart), (Crossing, WriteCrossing(value)), (Map.Code + 0x100, a => WriteTail(a, change)));
+    }
+
+    // RBX at the end.
+    private static ulong Expected(string change, uint value)
+    {
+        ulong sum = 0;
+        for (int n = Rounds; n > 0; n--)
+        {
+            sum = (sum + value) * 3;
+            if (change.StartsWith("written", StringComparison.Ordinal) && (n & 3) == 0)
+            {
+                value = (value & 0xff_ffff) | ((value + 0x100_0000) & 0xff00_0000);
+            }
+            else if (change == "mapped" && (n & 7) == 0)
+            {
+                value ^= (First ^ 0x7777_0000) & 0xffff_0000;
+            }
+        }
+
+        return sum;
+    }
+
+    private static void WriteStart(Assembler a)
+    {
+        a.mov(edi, Rounds);
+        a.jmp(Crossing);
     }
 
     private static Action<Assembler> WriteCrossing(uint value) => a =>
@@ -96,6 +241,15 @@ public sealed class CrossingTests
                 a.jne(keep);
                 a.inc(__byte_ptr[Second + 1]);
                 a.Label(ref keep);
+                break;
+            case "written elsewhere":
+                // By another mapping.
+                Label old = a.CreateLabel();
+                a.test(edi, 3);
+                a.jne(old);
+                a.mov(r8, Map.High + Second + 1);
+                a.inc(__byte_ptr[r8]);
+                a.Label(ref old);
                 break;
             case "mapped":
                 Label stay = a.CreateLabel();
