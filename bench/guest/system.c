@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PAGE 4096u
@@ -38,6 +39,19 @@ static uint64_t system_call(uint64_t count)
     }
 
     return same;
+}
+
+static uint64_t read_clock(uint64_t count)
+{
+    struct timespec last = { 0 }, now;
+    uint64_t forwards = 0;
+    for (uint64_t n = 0; n < count; n++) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        forwards += now.tv_sec > last.tv_sec || (now.tv_sec == last.tv_sec && now.tv_nsec >= last.tv_nsec);
+        last = now;
+    }
+
+    return forwards;
 }
 
 static uint64_t page_fault(uint64_t count)
@@ -218,6 +232,7 @@ static uint64_t signal_self(uint64_t count)
 
 const struct member system_members[] = {
     { "syscall", "call", system_call, 1000, 500000, 1 },
+    { "clock", "read", read_clock, 1000, 500000, 1 },
     { "page-fault", "page", page_fault, 1, 50, 1024 },
     { "fork-wait", "process", fork_wait, 5, 500, 1 },
     { "pipe", "round", pipe_round, 100, 10000, 1 },

@@ -15,6 +15,7 @@ internal sealed unsafe class MsrBank
     private const ulong DefaultPat = 0x0007_0406_0007_0406;
     private const ulong MtrrCapabilityValue = 0x508;
     private const uint MtrrCount = 8;
+    private const ulong NanosecondsPerSecond = 1_000_000_000;
     private const ulong ArchCapabilityValue = ArchitecturalCapabilities.Value;
 
     private readonly SoftwareProcessor _processor;
@@ -61,8 +62,17 @@ internal sealed unsafe class MsrBank
     public ulong ReadTsc()
     {
         ulong now = _clock.Now;
-        ulong ticks = _tscFrequency == 1_000_000_000 ? now : (ulong)((UInt128)now * _tscFrequency / 1_000_000_000);
+        ulong ticks = _tscFrequency == NanosecondsPerSecond ? now : (ulong)((UInt128)now * _tscFrequency / NanosecondsPerSecond);
         return ticks + _tscOffset;
+    }
+
+    /// <summary>Says where translated code finds the counter while the processor runs. On its thread: before it begins, and when the counter is set.</summary>
+    public void ShowTimeStamp()
+    {
+        ProcessorContext* c = _processor.Context;
+        ulong? behind = _tscFrequency == NanosecondsPerSecond ? _clock.HostOffset : null;
+        c->CountsHostTime = behind != null;
+        c->TscLead = _tscOffset - (behind ?? 0);
     }
 
     /// <summary>Reads.</summary>
@@ -269,6 +279,7 @@ internal sealed unsafe class MsrBank
     // A reset, which writes what is there already, sets no clock apart from the others.
     private void TellTimeStamp(ulong before)
     {
+        ShowTimeStamp();
         if (_tscOffset != before)
         {
             _processor.Partition.Personality?.OnTimeStampSet(_processor.Index, ReadTsc());

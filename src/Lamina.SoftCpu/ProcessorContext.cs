@@ -221,6 +221,12 @@ internal unsafe struct ProcessorContext
     /// <summary>IA32_SYSENTER_EIP.</summary>
     public ulong SysenterEip;
 
+    /// <summary>What the time-stamp counter is ahead of the host's monotonic clock in nanoseconds, while <see cref="CountsHostTime"/> is set.</summary>
+    public ulong TscLead;
+
+    /// <summary>The time-stamp counter counts the nanoseconds of the host's monotonic clock: translated code may read it there.</summary>
+    public bool CountsHostTime;
+
     /// <summary>IA32_TSC_AUX.</summary>
     public ulong TscAux;
 

@@ -25,6 +25,7 @@ internal sealed unsafe partial class SoftwareProcessor
         if (_code != null)
         {
             ThreadRegister.SetGsBase((nint)c);
+            Msrs.ShowTimeStamp();
         }
 
         ProcessorExit exit;

@@ -166,6 +166,10 @@ internal unsafe ref partial struct BlockTranslator
         {
             case 0x01 when i->ModRm == 0xf8:
                 return SwapGs();
+            case 0x01 when i->ModRm == 0xf9 && !_cache.IsCompared:
+                return ReadTimeStamp(withProcessor: true);
+            case 0x31 when !_cache.IsCompared:
+                return ReadTimeStamp(withProcessor: false);
             case 0x01 when i->ModRm is 0xca or 0xcb && prefix == 0 && (i->Flags & InstructionFlags.OperandSize) == 0:
                 return AccessControl(i);
             case 0x20 when !i->IsMemory:

@@ -10,6 +10,7 @@ internal unsafe ref partial struct BlockTranslator
 {
     private const int UserRing = 3;
     private const int SegmentBases = 1 << 16;
+    private const int TimeStampDisable = 1 << 2;
     private const int SmapEnable = 1 << 21;
 
     // Only at privilege level 0; elsewhere the instruction is the interpreter's. Flags are lost.
@@ -45,6 +46,28 @@ internal unsafe ref partial struct BlockTranslator
         EmitUnlessZero(ContextLayout.InterruptHeld);
         _asm.ContextForm(0x81, 1, ContextLayout.SystemFlags, false); // OR
         _asm.Dword((int)Flags.Interrupt);
+        return true;
+    }
+
+    // RDTSC and RDTSCP where the counter is the host's clock and every privilege may read it.
+    private bool ReadTimeStamp(bool withProcessor)
+    {
+        EmitSaveLive();
+        EmitUnlessSet(ContextLayout.CountsHostTime);
+        _asm.ContextForm(0xf6, 0, ContextLayout.Cr4, false); // TEST BYTE
+        _asm.Byte(TimeStampDisable);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(5));
+
+        // The clock is read by a function that may do anything with them.
+        CodeRoutines.EmitX87Needed(ref _asm);
+        AddCold(ColdKind.Interpret, _asm.JumpIf(4));
+        _asm.Call(_routines.ReadTimeStamp);
+        if (withProcessor)
+        {
+            _asm.ContextForm(0x8b, Host.Rcx, ContextLayout.TscAux, false);
+        }
+
+        _held = -1;
         return true;
     }
 

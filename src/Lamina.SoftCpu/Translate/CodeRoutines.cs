@@ -1,3 +1,4 @@
+using Lamina.Interop.Processors;
 using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Fpu;
 
@@ -9,6 +10,7 @@ internal sealed unsafe class CodeRoutines
     private const int InterpretData = 3;
     private const int LinkData = 4;
     private const int GuardedLinkData = 6;
+    private const int NanosecondsPerSecond = 1_000_000_000;
 
     // Room for pairs of calls and returns on the host's stack.
     private const int ReturnSpace = 16 << 10;
@@ -41,6 +43,7 @@ internal sealed unsafe class CodeRoutines
         LookUpJump = EmitLookUpJump(ref asm);
         Enter = (delegate* unmanaged<ProcessorContext*, byte*, TranslationExit>)EmitEnter(ref asm, noReturn, EmitNoReturn(ref asm));
         FindJump = EmitFindJump(ref asm);
+        ReadTimeStamp = EmitReadTimeStamp(ref asm);
         Misses = new MissRoutines(ref asm, SiteExit);
         Checks = new CheckRoutines(ref asm, Misses);
         Strings = new StringRoutines(ref asm, SiteExit);
@@ -97,6 +100,11 @@ internal sealed unsafe class CodeRoutines
 
     /// <summary>Called with a target in the address register: answers its look-up entry in the temporary register, or leaves by the site exit.</summary>
     public byte* FindJump { get; }
+
+    /// <summary>
+    /// Called to have the time-stamp counter in RAX and RDX, where <see cref="ProcessorContext.CountsHostTime"/> says that the host's clock has it and the x87 registers are off. Flags and scratch registers are lost.
+    /// </summary>
+    public byte* ReadTimeStamp { get; }
 
     /// <summary>Called where an address was not found at first.</summary>
     public MissRoutines Misses { get; }
@@ -306,6 +314,48 @@ internal sealed unsafe class CodeRoutines
         asm.Return();
         asm.Bind(missed);
         asm.Jump(SiteExit);
+        return start;
+    }
+
+    private static byte* EmitReadTimeStamp(ref HostAssembler asm)
+    {
+        const int timeSize = 16;
+        ReadOnlySpan<int> lost = [Host.Rcx, Host.Rsi, Host.Rdi, 8, 9];
+        asm.Align(16);
+        byte* start = asm.Here;
+        foreach (int register in lost)
+        {
+            asm.Push(register);
+        }
+
+        EmitVectors(ref asm, load: false);
+        asm.Move(Host.Value, Host.Rsp);
+        asm.RegisterForm(0x83, 4, Host.Rsp, true); // AND
+        asm.Byte(-timeSize);
+        asm.RegisterForm(0x83, 5, Host.Rsp, true); // SUB
+        asm.Byte(timeSize);
+        asm.Move(Host.Rsi, Host.Rsp);
+        asm.MoveImmediate(Host.Rdi, MonotonicClock.Number);
+        asm.MoveImmediate(Host.Rax, (nint)MonotonicClock.Read);
+        asm.RegisterForm(0xff, 2, Host.Rax, false); // CALL
+        asm.Pop(Host.Rax);
+        asm.RegisterForm(0x69, Host.Rax, Host.Rax, true); // IMUL
+        asm.Dword(NanosecondsPerSecond);
+        asm.Pop(Host.Rdx);
+        asm.RegisterForm(0x03, Host.Rax, Host.Rdx, true); // ADD
+        asm.ContextForm(0x03, Host.Rax, ContextLayout.TscLead, true);
+        asm.Move(Host.Rsp, Host.Value);
+        EmitVectors(ref asm, load: true);
+        for (int n = lost.Length - 1; n >= 0; n--)
+        {
+            asm.Pop(lost[n]);
+        }
+
+        asm.Move(Host.Rdx, Host.Rax);
+        asm.RegisterForm(0xc1, 5, Host.Rdx, true); // SHR 32
+        asm.Byte(32);
+        asm.RegisterForm(0x8b, Host.Rax, Host.Rax, false); // MOV
+        asm.Return();
         return start;
     }
 

@@ -17,6 +17,9 @@ internal static unsafe class ContextLayout
     public static readonly int Cr4;
     public static readonly int SystemCalls;
     public static readonly int KernelGsBase;
+    public static readonly int TscLead;
+    public static readonly int CountsHostTime;
+    public static readonly int TscAux;
     public static readonly int Star;
     public static readonly int Lstar;
     public static readonly int Fmask;
@@ -62,6 +65,9 @@ internal static unsafe class ContextLayout
         InterruptHeld = (int)((byte*)&c->InterruptHeld - (byte*)c);
         SystemCalls = (int)((byte*)&c->SystemCallsEnabled - (byte*)c);
         KernelGsBase = (int)((byte*)&c->KernelGsBase - (byte*)c);
+        TscLead = (int)((byte*)&c->TscLead - (byte*)c);
+        CountsHostTime = (int)((byte*)&c->CountsHostTime - (byte*)c);
+        TscAux = (int)((byte*)&c->TscAux - (byte*)c);
         Star = (int)((byte*)&c->Star - (byte*)c);
         Lstar = (int)((byte*)&c->Lstar - (byte*)c);
         Fmask = (int)((byte*)&c->Fmask - (byte*)c);

@@ -105,6 +105,7 @@ internal static unsafe class RegisterEffects
             0xab or 0xb3 or 0xbb or 0xba or 0xa4 or 0xa5 or 0xac or 0xad or (>= 0xc8 and <= 0xcf) => rm,
             0xc0 or 0xc1 => reg | rm | low | (i->Rex == 0 ? 1 << (i->Reg & 3) : 0),
             0xb0 or 0xb1 => 1 | rm | low,
+            0x31 => 5,
             _ => Vector(i, row),
         };
     }

@@ -44,6 +44,9 @@ internal sealed class MachineClock : IMachineClock, IReadinessTarget, IDisposabl
     }
 
     /// <inheritdoc/>
+    public ulong? HostOffset => Volatile.Read(ref _stoppedAt) == Running && Stopwatch.Frequency == 1_000_000_000 ? (ulong)Volatile.Read(ref _offset) : null;
+
+    /// <inheritdoc/>
     public ulong UnixTime => (ulong)(TimeProvider.System.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks * 100;
 
     private static long HostNow => Stopwatch.Frequency == 1_000_000_000

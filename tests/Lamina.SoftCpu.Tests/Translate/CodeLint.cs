@@ -421,7 +421,7 @@ internal sealed unsafe class CodeLint
 
             bool exit = target == _routines.InterpretExit || target == _routines.LinkExit || target == _routines.SavedLinkExit || target == _routines.GuardedLinkExit || target == _routines.SiteExit
                 || target == _routines.StartExit || target == _routines.NativeStartExit;
-            return exit || _routines.IsHarmless(target) || target == _routines.FindJump || _routines.Strings.Contains(target) || _routines.Checks.TryFind(target, out _, out _)
+            return exit || _routines.IsHarmless(target) || target == _routines.FindJump || target == _routines.ReadTimeStamp || _routines.Strings.Contains(target) || _routines.Checks.TryFind(target, out _, out _)
                 ? null : "calls an unknown place";
         }
 

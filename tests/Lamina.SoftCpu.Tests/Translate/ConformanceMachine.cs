@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
+using Lamina.Machine.Time;
 using Lamina.SoftCpu.Tests.Segmentation;
 
 namespace Lamina.SoftCpu.Tests.Translate;
@@ -12,7 +13,7 @@ internal sealed unsafe class ConformanceMachine : IDisposable
     private readonly byte* _ram;
     private readonly ProcessorState _state = new();
 
-    public ConformanceMachine(bool translates, int processors = 1, int codeSize = 4 << 20, TranslatorOptions? options = null)
+    public ConformanceMachine(bool translates, int processors = 1, int codeSize = 4 << 20, TranslatorOptions? options = null, IMachineClock? clock = null, ulong tscFrequency = 1_000_000_000)
     {
         _ram = (byte*)NativeMemory.AlignedAlloc(Map.MemorySize, 4096);
         Ram.Clear();
@@ -26,8 +27,8 @@ internal sealed unsafe class ConformanceMachine : IDisposable
             Memory = Memory,
             Ports = new AddressSpace(AddressSpace.PortCount, none),
             Mmio = mmio,
-            Clock = new StoppedClock(),
-            TscFrequency = 1_000_000_000,
+            Clock = clock ?? new StoppedClock(),
+            TscFrequency = tscFrequency,
             PhysicalAddressBits = 40,
             Cpuid =
             [

@@ -47,6 +47,20 @@ public sealed class MachineClockTests : IDisposable
     }
 
     [Fact]
+    public void ItSaysHowFarItIsBehindTheHostsClockWhileItGoes()
+    {
+        Assert.Null(_clock.HostOffset);
+        _clock.Set(77 * Millisecond);
+        _clock.Resume();
+        ulong before = _clock.Now;
+        ulong host = (ulong)Stopwatch.GetTimestamp();
+        ulong after = _clock.Now;
+        Assert.InRange(host - _clock.HostOffset!.Value, before, after);
+        _clock.Pause();
+        Assert.Null(_clock.HostOffset);
+    }
+
+    [Fact]
     public void TheCalendarIsTheHosts()
     {
         ulong now = (ulong)(DateTimeOffset.UtcNow - DateTimeOffset.UnixEpoch).TotalMilliseconds * Millisecond;
