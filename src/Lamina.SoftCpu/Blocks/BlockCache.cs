@@ -33,6 +33,7 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
     private readonly byte* _arena;
     private readonly nuint _arenaSize;
     private nuint _used;
+    private bool _disposed;
 
     public BlockCache(SoftwarePartition partition, GuestMemory memory, nuint arenaSize)
     {
@@ -96,6 +97,11 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
     {
         lock (_lock)
         {
+            if (_disposed)
+            {
+                return;
+            }
+
             ulong last = (address + length - 1) & ~0xfffUL;
             for (ulong page = address & ~0xfffUL; page <= last; page += 0x1000)
             {
@@ -128,10 +134,18 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
         }
     }
 
+    /// <summary>Frees it. A device that writes at this moment may still come with what it has written; nothing is dropped then.</summary>
     public void Dispose()
     {
-        NativeMemory.Free(_buckets);
-        _arenaMapping.Dispose();
+        lock (_lock)
+        {
+            if (!_disposed)
+            {
+                _disposed = true;
+                NativeMemory.Free(_buckets);
+                _arenaMapping.Dispose();
+            }
+        }
     }
 
     private Block* Create(ProcessorContext* c, ulong physical, ulong second, int codeSize)

@@ -24,6 +24,17 @@ public sealed unsafe class SelfModifyingCodeTests : IDisposable
         Assert.Equal(0x42UL, _machine.Context->Registers[0]);
     }
 
+    // A device that writes while a machine changes its accelerator knows of the cache that goes.
+    [Fact]
+    public void ACacheThatIsGoneDropsNothing()
+    {
+        _machine.Load(Code, Convert.FromHexString("b811000000" + "cd80"));
+        Assert.Equal(Done, _machine.Run(Code));
+        _machine.Partition.Blocks.Dispose();
+        _machine.Partition.Blocks.InvalidateCode(Code, 1);
+        Assert.NotEqual(0, *_machine.Memory.GetPageAttributes(Code) & (byte)Lamina.Machine.Memory.PageAttributes.Code);
+    }
+
     [Fact]
     public void EarlierInstructionInALoop()
     {
