@@ -449,9 +449,15 @@ internal sealed unsafe partial class SoftwareProcessor
             return true;
         }
 
-        // Stays up: there may be another, and this one may not be masked by the handler's gate.
-        Attend(AttentionBits.Interrupt);
-        if (!controller.TryAcknowledge(out byte vector))
+        bool acknowledged = controller.TryAcknowledge(out byte vector);
+        c->InterruptHeld = controller.HasInterrupt;
+        if (c->InterruptHeld)
+        {
+            // The handler's gate may not mask it.
+            Attend(AttentionBits.Interrupt);
+        }
+
+        if (!acknowledged)
         {
             return true;
         }

@@ -1,5 +1,6 @@
 using Iced.Intel;
 using Lamina.Machine.Processors;
+using Lamina.SoftCpu.Tests.Execute;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Lamina.SoftCpu.Tests.Translate;
@@ -55,6 +56,50 @@ public sealed class AttentionTests
             thread.Join();
             Assert.Equal(ProcessorExitReason.Requested, reason);
         }
+    }
+
+    // Of a handler STI and IRET and then HLT look for interrupts, or would have to be interpreted, only if there may be another one.
+    [Fact]
+    public void AnInterruptThatIsAloneHasNobodyLookForAnother()
+    {
+        const byte vector = 0x40;
+        const ulong handler = Map.Code + 0x200;
+        const int rounds = 100;
+        FakeController controller = new();
+        using ConformanceMachine machine = new(translates: true, options: new TranslatorOptions { HotThreshold = 2 });
+        SoftwareProcessor processor = machine.Processors[0];
+        processor.Controller = controller;
+        machine.Write(Map.Idt + (vector * 16), (handler & 0xffff) | ((ulong)Map.CodeSelector << 16) | (0x8eUL << 40) | (handler >> 16 << 48));
+        Programs.Write(machine, Map.Code, a =>
+        {
+            a.hlt();
+            a.jmp(Map.Code);
+        });
+        Programs.Write(machine, handler, a =>
+        {
+            a.inc(rbx);
+            a.sti();
+            a.nop();
+            a.dec(rdi);
+            a.cli();
+            a.iretq();
+        });
+        StartState start = Programs.At(Map.Code);
+        start.Flags = 0x200;
+        machine.Start(start);
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run());
+        ulong assisted = 0;
+        for (int n = 0; n < 2 * rounds; n++)
+        {
+            // The first half translates.
+            assisted = n == rounds ? processor.Assisted : assisted;
+            controller.Vectors.Enqueue(vector);
+            processor.SignalInterrupt();
+            Assert.Equal(ProcessorExitReason.Halted, machine.Run());
+        }
+
+        Assert.Equal(2UL * rounds, machine.Save().GeneralRegisters[3]);
+        Assert.Equal(2UL * rounds, processor.Assisted - assisted);
     }
 
     [Fact]
