@@ -201,6 +201,24 @@ public sealed class HyperVPersonalityTests : IDisposable
         Assert.Equal(0, _host.Clock.Armed);
     }
 
+    [Theory]
+    [InlineData(ulong.MaxValue)]
+    [InlineData(ulong.MaxValue - 500)]
+    [InlineData(ulong.MaxValue / 2)]
+    public void APeriodWithoutEndNeverEnds(ulong period)
+    {
+        _host.Clock.Advance(1_000_000);
+        Assert.True(Write(HyperVMsr.FirstTimer + 1, period));
+        Assert.True(Write(HyperVMsr.FirstTimer, 1 | 2 | (0x60 << 4) | (1 << 12)));
+        for (int i = 0; i < 10; i++)
+        {
+            _host.Clock.Advance(1_000_000);
+        }
+
+        Assert.Empty(_host.Messages.Sent);
+        Assert.Equal(1UL, Read(HyperVMsr.FirstTimer) & 1);
+    }
+
     [Fact]
     public void InterruptsGoToProcessorsByHypercall()
     {
