@@ -182,6 +182,22 @@ public sealed partial class NetworkProviderTests : IDisposable
     }
 
     [Fact]
+    public void SubChannelsThatWereAskedForWhileTheWireWasFullAreOfferedWithoutAnotherCall()
+    {
+        BringUp();
+        _wire.IsFull = true;
+        _guest.Ram.Memory.TryWrite(SendBuffer, Packet(Frames.CreateTcp(10)));
+        _guest.Put(6, 1, [], Words(107, 0, 0, (uint)Packet(Frames.CreateTcp(10)).Length));
+        _guest.Put(6, 2, [], [.. Words(133, 1, 1), .. new byte[28]]);
+        Assert.Null(_guest.Take());
+        _wire.IsFull = false;
+        _wire.Receiver!.OnTransmitReady();
+        Assert.Equal((1ul, 2ul), (_guest.Take()!.Transaction, _guest.Take()!.Transaction));
+        Assert.True(_guest.HasMessage, "The guest waits for the offer, and does nothing until it comes.");
+        Assert.Equal((1, Second), (_guest.Receive() is var offer ? offer[0] : 0, BitConverter.ToUInt32(offer, 184)));
+    }
+
+    [Fact]
     public void ArrivingFramesComeInPartsThatAreGivenBack()
     {
         BringUp();
