@@ -23,8 +23,12 @@ internal sealed unsafe class TestDisk(int length) : IBlockBackend
 
     public uint PreferredBlock => 4096;
 
+    /// <summary>What another processor of the guest's does meanwhile.</summary>
+    public Action? Submitting { get; set; }
+
     public bool Submit(BlockRequest request)
     {
+        Submitting?.Invoke();
         Log.Add($"{request.Operation} {request.Offset}+{request.Length}{(request.MayDiscard ? " discard" : "")}");
         if (Hold)
         {

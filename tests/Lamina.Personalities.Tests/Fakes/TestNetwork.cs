@@ -19,6 +19,9 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
 
     public int Resumed { get; private set; }
 
+    /// <summary>What another processor of the guest's does while a packet is sent.</summary>
+    public Action? Sending { get; set; }
+
     public INetworkReceiver? Receiver { get; private set; }
 
     public NetworkOffloads Offloads { get; set; } = offloads;
@@ -47,7 +50,7 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
         }
 
         Room--;
-
+        Sending?.Invoke();
         List<byte> packet = [];
         foreach (GuestBuffer buffer in buffers)
         {

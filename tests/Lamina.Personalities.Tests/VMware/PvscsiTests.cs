@@ -237,6 +237,25 @@ public sealed class PvscsiTests : IDisposable
     }
 
     [Fact]
+    public void ADriverThatAddsRequestsWithoutEndHoldsNobodyUp()
+    {
+        SetUp(pages: 8);
+        int added = 0;
+        _disk.Submitting = () =>
+        {
+            Assert.True(added++ < 100, "The adapter goes on for as long as another processor adds requests, and lets nobody else in.");
+            Put(7, Data, 512, "28000000000000000100");
+        };
+        Put(7, Data, 512, "28000000000000000100");
+        Kick();
+        Assert.Equal((1, 1u), (added, _ram.Get<uint>(State + 12)));
+
+        // What was added has a kick of its own.
+        Kick();
+        Assert.Equal((2, 2u), (added, _ram.Get<uint>(State + 12)));
+    }
+
+    [Fact]
     public void GarbageInMemoryAndRegistersIsSurvived()
     {
         Random random = new(7);

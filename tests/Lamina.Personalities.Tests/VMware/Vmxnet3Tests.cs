@@ -84,6 +84,26 @@ public sealed class Vmxnet3Tests : IDisposable
     }
 
     [Fact]
+    public void ADriverThatAddsPacketsWithoutEndHoldsNobodyUp()
+    {
+        Activate();
+        uint added = 0;
+        _wire.Sending = () =>
+        {
+            Assert.True(added < 10 * RingSize, "The card sends on for as long as another processor adds packets, and lets nobody else in.");
+            added++;
+            PutTx(added % RingSize, Data, 64, 1 << 12, generation: added / RingSize % 2 == 0);
+        };
+        PutTx(0, Data, 64, 1 << 12, generation: true);
+        Kick();
+        Assert.Equal((int)RingSize, _wire.Sent.Count);
+
+        // What was added has a kick of its own.
+        Kick();
+        Assert.Equal(2 * (int)RingSize, _wire.Sent.Count);
+    }
+
+    [Fact]
     public void SegmentationIsDone()
     {
         Activate();

@@ -352,9 +352,10 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
             return;
         }
 
+        // Requests that come meanwhile have a kick of their own.
         bool ended = false;
         Span<byte> copy = stackalloc byte[PvscsiRequest.Length];
-        for (uint waiting = _rings.CountRequests(); waiting > 0 && _freeCount > 0; waiting = _rings.CountRequests())
+        for (uint waiting = _rings.CountRequests(); waiting > 0 && _freeCount > 0; waiting--)
         {
             if (_rings.TryTake(copy))
             {
