@@ -33,13 +33,13 @@ public sealed class Vmxnet3Tests : IDisposable
     private readonly TestNetwork _wire = new();
     private readonly AddressSpace _mmio = new(1UL << 40, new CheckedLock());
     private readonly Vmxnet3Device _card;
+    private uint _arrived;
 
     public Vmxnet3Tests()
     {
         _card = new Vmxnet3Device("card", new CheckedLock(), new CheckedLock(), new CheckedLock(), _ram.Memory, _messages, _wire, [2, 0, 0, 0, 0, 1]);
         _card.Function.Attach(new NoPins(), 1, new AddressSpace(65536, new CheckedLock()), _mmio);
-        _card.Function.WriteConfiguration(0x10, [0, 0, 0, 0xe0, 0, 0x10, 0, 0xe0]);
-        _card.Function.WriteConfiguration(4, [6, 0]);
+        Map();
         _card.Start();
     }
 
@@ -409,6 +409,8 @@ public sealed class Vmxnet3Tests : IDisposable
     public void TagsAreTakenOutAndNetworksThatNobodyWantsDoNotArrive()
     {
         Activate(features: UntagFeature | ChecksumFeature);
+        WriteControl(0x28, 0x0202_0202);
+        WriteControl(0x30, 0x0202);
         byte[] plain = WithChecksums(Frames.CreateTcp(10));
         byte[] frame = [.. plain[..12], 0x81, 0, 0x60, 5, .. plain[12..]];
         PutRx(0, Data, 2048, generation: true);
@@ -436,6 +438,119 @@ public sealed class Vmxnet3Tests : IDisposable
         Assert.Equal((0x20, 0UL), (state.Bytes[16][0], state.Integers[17]));
         Assert.True(_card.Restore(state), "The state is taken.");
         Assert.False(_card.Restore(state.Without(16)));
+    }
+
+    [Fact]
+    public void OnlyFramesForAddressesThatTheDriverWantsArrive()
+    {
+        const ulong Groups = GuestRam.Start + 0xb_0000;
+        byte[] own = [2, 0, 0, 0, 0, 1];
+        byte[] other = [2, 0, 0, 0, 0, 2];
+        byte[] everybody = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        byte[] listed = [0x33, 0x33, 0, 0, 0, 1];
+        byte[] unlisted = [0x33, 0x33, 0, 0, 0, 2];
+        Activate();
+        SetMode(0);
+        Assert.False(Arrives(own) || Arrives(everybody) || Arrives(listed), "A driver that has said nothing gets nothing.");
+        SetMode(1);
+        Assert.True(Arrives(own));
+        Assert.False(Arrives(other) || Arrives(everybody) || Arrives(listed));
+        SetMode(4);
+        Assert.True(Arrives(everybody));
+        Assert.False(Arrives(own) || Arrives(listed));
+
+        // The list is copied: its memory is another's as soon as the driver has told of it.
+        _ram.Memory.TryWrite(Groups, (byte[])[.. unlisted, .. listed]);
+        _ram.Set(Shared + 124, (ushort)12);
+        _ram.Set(Shared + 128, Groups);
+        SetMode(2);
+        Assert.False(Arrives(listed));
+        Command(Vmxnet3Command.UpdateAddressFilters);
+        _ram.Memory.TryWrite(Groups, (byte[])[.. other, .. other]);
+        Assert.True(Arrives(listed) && Arrives(unlisted));
+        _ram.Set(Shared + 124, (ushort)6);
+        Command(Vmxnet3Command.UpdateAddressFilters);
+        Assert.False(Arrives(listed) || Arrives(everybody) || Arrives(own));
+        SetMode(8);
+        Assert.True(Arrives(listed) && Arrives(unlisted));
+        Assert.False(Arrives(everybody));
+
+        // More than there is room for, or a list that is nowhere, is all of them.
+        SetMode(2);
+        _ram.Set(Shared + 124, ushort.MaxValue);
+        Command(Vmxnet3Command.UpdateAddressFilters);
+        Assert.True(Arrives(listed));
+        _ram.Set(Shared + 124, (ushort)0);
+        Command(Vmxnet3Command.UpdateAddressFilters);
+        Assert.False(Arrives(listed));
+        _ram.Set(Shared + 124, (ushort)6);
+        _ram.Set(Shared + 128, ulong.MaxValue);
+        Command(Vmxnet3Command.UpdateAddressFilters);
+        Assert.True(Arrives(listed));
+        SetMode(Promiscuous);
+        Assert.True(Arrives(other));
+    }
+
+    [Fact]
+    public void TheDriverMayTakeAnotherAddressUntilTheReset()
+    {
+        byte[] own = [2, 0, 0, 0, 0, 1];
+        byte[] other = [2, 0, 0, 0, 0, 2];
+        Activate();
+        SetMode(1);
+        WriteControl(0x28, BitConverter.ToUInt32(other));
+        WriteControl(0x30, BitConverter.ToUInt16(other, 4));
+        Assert.Equal((2u, 0x200u), (ReadControl(0x28), ReadControl(0x30)));
+        Assert.Equal((2u, 0x100u), (Command(Vmxnet3Command.GetPermanentAddressLow), Command(Vmxnet3Command.GetPermanentAddressHigh)));
+        Assert.True(Arrives(other));
+        Assert.False(Arrives(own));
+
+        // It stays when the driver begins anew, and in another machine.
+        _arrived = 0;
+        Activate();
+        SetMode(1);
+        Assert.True(Arrives(other));
+        StateBag state = new();
+        _card.Save(state);
+        Assert.True(_card.Restore(state), "The state is taken.");
+        Assert.True(Arrives(other));
+        Assert.False(Arrives(own));
+        Assert.False(_card.Restore(state.Without(25)));
+        Assert.False(_card.Restore(state.Without(26)));
+        _card.Reset();
+        Map();
+        Assert.Equal(0x100u, ReadControl(0x30));
+    }
+
+    [Fact]
+    public void TheDriverHearsOfItsLinkWhenTheMachineRuns()
+    {
+        const ulong Events = Shared + 696;
+        Activate();
+        _wire.Receiver!.OnLinkChanged(false);
+        Assert.Equal((4u, 0u), (_ram.Get<uint>(Events), Command(Vmxnet3Command.GetLink)));
+        WriteControl(0x40, 4);
+        Assert.Equal(0u, _ram.Get<uint>(Events));
+
+        // Nothing touches the memory of a machine that stands still; what it did not hear, it hears when it goes on.
+        _card.Stop();
+        _wire.Receiver.OnLinkChanged(true);
+        Assert.Equal(0u, _ram.Get<uint>(Events));
+        _card.Start();
+        Assert.Equal(4u, _ram.Get<uint>(Events));
+        WriteControl(0x40, 4);
+
+        // One that was saved with its link down has another wire.
+        _wire.Receiver.OnLinkChanged(false);
+        WriteControl(0x40, 4);
+        _card.Stop();
+        StateBag state = new();
+        _card.Save(state);
+        Vmxnet3Device after = new("card", new CheckedLock(), new CheckedLock(), new CheckedLock(), _ram.Memory, _messages, new TestNetwork(), [2, 0, 0, 0, 0, 1]);
+        Assert.True(after.Restore(state));
+        Assert.Equal(0u, _ram.Get<uint>(Events));
+        after.Start();
+        Assert.Equal(4u, _ram.Get<uint>(Events));
     }
 
     [Fact]
@@ -532,6 +647,10 @@ public sealed class Vmxnet3Tests : IDisposable
         state.Bytes.Remove(20);
         state.Bytes.Remove(21);
         state.Integers.Remove(22);
+        state.Integers.Remove(24);
+        state.Bytes.Remove(25);
+        state.Bytes.Remove(26);
+        state.Integers.Remove(27);
         Vmxnet3Device old = new("card", new CheckedLock(), new CheckedLock(), new CheckedLock(), _ram.Memory, _messages, wire, [2, 0, 0, 0, 0, 1]);
         Assert.True(old.Restore(state));
         old.Start();
@@ -598,6 +717,32 @@ public sealed class Vmxnet3Tests : IDisposable
         }
 
         Assert.Equal(0u, Command(Vmxnet3Command.ActivateDevice));
+    }
+
+    private void SetMode(uint mode)
+    {
+        _ram.Set(Shared + 120, mode);
+        Command(Vmxnet3Command.UpdateReceiveMode);
+    }
+
+    // Whether a frame for an address goes into the only buffer that there is.
+    private bool Arrives(byte[] to)
+    {
+        uint place = _arrived % RingSize;
+        PutRx(place, Data, 2048, generation: _arrived / RingSize % 2 == 0);
+        _ram.Set(RxCompletions + (place * 16) + 8, 0u);
+        byte[] frame = Frames.CreateTcp(100);
+        to.CopyTo(frame, 0);
+        Assert.True(Arrive(frame, 0));
+        bool arrived = Completion(place).Length != 0;
+        _arrived += arrived ? 1u : 0;
+        return arrived;
+    }
+
+    private void Map()
+    {
+        _card.Function.WriteConfiguration(0x10, [0, 0, 0, 0xe0, 0, 0x10, 0, 0xe0]);
+        _card.Function.WriteConfiguration(4, [6, 0]);
     }
 
     private uint ReadQueue(ulong queue, ulong offset) => _ram.Get<uint>(RxQueueCompletions(queue) + offset);
