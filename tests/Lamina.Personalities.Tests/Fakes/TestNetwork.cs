@@ -19,6 +19,12 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
 
     public int Resumed { get; private set; }
 
+    /// <summary>What happens while the wire is told that there is room.</summary>
+    public Action? Resuming { get; set; }
+
+    /// <summary>What happens when it is stopped.</summary>
+    public Action? Stopping { get; set; }
+
     /// <summary>What another processor of the guest's does while a packet is sent.</summary>
     public Action? Sending { get; set; }
 
@@ -34,9 +40,7 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
     {
     }
 
-    public void Stop()
-    {
-    }
+    public void Stop() => Stopping?.Invoke();
 
     public NetworkOffloads ReceiveOffloads { get; private set; }
 
@@ -63,5 +67,9 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
         return true;
     }
 
-    public void ResumeReceive() => Resumed++;
+    public void ResumeReceive()
+    {
+        Resumed++;
+        Resuming?.Invoke();
+    }
 }

@@ -554,6 +554,41 @@ public sealed class Vmxnet3Tests : IDisposable
     }
 
     [Fact]
+    public void ACardThatGoesLeavesItsWireAlone()
+    {
+        // While one processor looks after the wire, another ejects the card, whose wire is closed then.
+        bool resuming = false;
+        bool wasInUse = false;
+        using ManualResetEventSlim stopped = new();
+        Thread? other = null;
+        Activate();
+        _wire.Stopping = () =>
+        {
+            wasInUse = Volatile.Read(ref resuming);
+            stopped.Set();
+        };
+        _wire.Resuming = () =>
+        {
+            Volatile.Write(ref resuming, true);
+            other = new Thread(_card.Stop);
+            other.Start();
+            stopped.Wait(100);
+            Volatile.Write(ref resuming, false);
+        };
+        Command(Vmxnet3Command.UpdateReceiveMode);
+        other!.Join();
+        Assert.True(stopped.IsSet);
+        Assert.False(wasInUse, "The wire is closed while a processor is using it.");
+
+        // Whoever comes later finds the card gone.
+        int before = _wire.Resumed;
+        _wire.Resuming = null;
+        Command(Vmxnet3Command.UpdateReceiveMode);
+        _mmio.Write(0xe000_0800, new byte[4]);
+        Assert.Equal(before, _wire.Resumed);
+    }
+
+    [Fact]
     public void WhatADriverGetsWrongStopsItsQueueOrIsRefused()
     {
         Activate();

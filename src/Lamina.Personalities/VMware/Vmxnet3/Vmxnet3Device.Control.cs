@@ -186,13 +186,9 @@ public sealed partial class Vmxnet3Device
         {
             device._gate.Enter();
             device.WriteControl(offset, (uint)LittleEndian.Get(data));
-            bool resume = device._active;
+            bool resume = device._active && offset == Vmxnet3Register.Command && device.BeginResume();
             device._gate.Exit();
-            if (resume && offset == Vmxnet3Register.Command)
-            {
-                device._backend.ResumeReceive();
-            }
-
+            device.EndResume(resume);
             return AccessResult.Done;
         }
     }

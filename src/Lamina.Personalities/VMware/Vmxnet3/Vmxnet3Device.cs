@@ -60,6 +60,7 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     private bool _linkTold = true;
     private bool _receiverWaits;
     private int _waitingQueue;
+    private int _resuming;
 
     /// <summary>Makes a card; the locks are its own.</summary>
     public Vmxnet3Device(
@@ -128,12 +129,9 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
                 break;
         }
 
+        resume = resume && BeginResume();
         _gate.Exit();
-        if (resume)
-        {
-            _backend.ResumeReceive();
-        }
-
+        EndResume(resume);
         return AccessResult.Done;
     }
 
@@ -181,6 +179,14 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
         _gate.Enter();
         _stopped = true;
         _gate.Exit();
+
+        // A processor may be about to look after the wire, which is closed next when the card goes.
+        SpinWait wait = default;
+        while (Volatile.Read(ref _resuming) != 0)
+        {
+            wait.SpinOnce();
+        }
+
         _backend.Stop();
     }
 
@@ -193,9 +199,10 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
         _revision = 0;
         _shared = 0;
         _answer = 0;
+        bool resume = BeginResume();
         _gate.Exit();
         Function.Reset();
-        _backend.ResumeReceive();
+        EndResume(resume);
     }
 
     // True: whoever has a packet may offer it again.
@@ -211,13 +218,38 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
         return waited;
     }
 
+    // With the lock held; false if the wire is to be left alone.
+    private bool BeginResume()
+    {
+        if (_stopped)
+        {
+            return false;
+        }
+
+        Interlocked.Increment(ref _resuming);
+        return true;
+    }
+
+    // Without the lock, which the wire's call takes.
+    private void EndResume(bool begun)
+    {
+        if (begun)
+        {
+            _backend.ResumeReceive();
+            Interlocked.Decrement(ref _resuming);
+        }
+    }
+
     // Segments are left together for drivers that say so, and know completions that tell of it.
     private void SetReceiveOffloads()
     {
         NetworkOffloads taken = !TakesChecksums ? NetworkOffloads.None
             : !TakesSegments ? NetworkOffloads.Checksum
             : NetworkOffloads.Checksum | NetworkOffloads.SegmentTcp4 | NetworkOffloads.SegmentTcp6;
-        _backend.SetReceiveOffloads(_backend.Offloads & taken);
+        if (!_stopped)
+        {
+            _backend.SetReceiveOffloads(_backend.Offloads & taken);
+        }
     }
 
     private bool Deliver(ReadOnlySpan<byte> header, ReadOnlySpan<byte> frame)
