@@ -314,6 +314,7 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
                 return true;
             case PvscsiCommand.SetupRings:
                 _messages.Reset();
+                ForgetMessages();
                 if (!_rings.TrySetUp(_commands.Data))
                 {
                     _commands.Fail();
@@ -321,6 +322,7 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
 
                 break;
             case PvscsiCommand.SetupMessageRing:
+                ForgetMessages();
                 if (!_messages.TrySetUp(_commands.Data, _rings.StatePage))
                 {
                     _commands.Fail();
