@@ -15,6 +15,9 @@ internal sealed unsafe class TestDisk(int length) : IBlockBackend
 
     public List<string> Log { get; } = [];
 
+    /// <summary>What another processor of the guest does while a request is taken.</summary>
+    public Action? Submitting { get; set; }
+
     public ulong Length => (ulong)Content.Length;
 
     public bool IsReadOnly { get; set; }
@@ -23,13 +26,10 @@ internal sealed unsafe class TestDisk(int length) : IBlockBackend
 
     public uint PreferredBlock => 4096;
 
-    /// <summary>What another processor of the guest's does meanwhile.</summary>
-    public Action? Submitting { get; set; }
-
     public bool Submit(BlockRequest request)
     {
-        Submitting?.Invoke();
         Log.Add($"{request.Operation} {request.Offset}+{request.Length}{(request.MayDiscard ? " discard" : "")}");
+        Submitting?.Invoke();
         if (Hold)
         {
             Held.Enqueue(request);

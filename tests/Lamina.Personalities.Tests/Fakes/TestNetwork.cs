@@ -19,13 +19,7 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
 
     public int Resumed { get; private set; }
 
-    /// <summary>What happens while the wire is told that there is room.</summary>
-    public Action? Resuming { get; set; }
-
-    /// <summary>What happens when it is stopped.</summary>
-    public Action? Stopping { get; set; }
-
-    /// <summary>What another processor of the guest's does while a packet is sent.</summary>
+    /// <summary>What another processor of the guest does while a packet is sent.</summary>
     public Action? Sending { get; set; }
 
     public INetworkReceiver? Receiver { get; private set; }
@@ -39,6 +33,9 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
     public void Start()
     {
     }
+
+    /// <summary>What happens when it is stopped.</summary>
+    public Action? Stopping { get; set; }
 
     public void Stop() => Stopping?.Invoke();
 
@@ -54,7 +51,7 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
         }
 
         Room--;
-        Sending?.Invoke();
+
         List<byte> packet = [];
         foreach (GuestBuffer buffer in buffers)
         {
@@ -64,8 +61,12 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
         }
 
         Sent.Add([.. packet]);
+        Sending?.Invoke();
         return true;
     }
+
+    /// <summary>What happens while the wire is told that there is room.</summary>
+    public Action? Resuming { get; set; }
 
     public void ResumeReceive()
     {
