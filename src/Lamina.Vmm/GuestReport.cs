@@ -1,3 +1,4 @@
+using System.Globalization;
 using Lamina.Personalities.HyperV.Integration;
 using Lamina.Personalities.VMware.GuestRpc;
 
@@ -35,7 +36,8 @@ public sealed record GuestReport(bool? IsAlive, string? HostName, string? Operat
     // Daemons put other things there, too.
     private static string? CleanName(string? name) => name?.All(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-') == true ? Clean(name) : null;
 
-    private static string? Clean(string? word)
+    /// <summary>A word without what a terminal would act on: control characters, those that turn the direction of text or cannot be seen, and halves of pairs.</summary>
+    internal static string? Clean(string? word)
     {
         if (string.IsNullOrWhiteSpace(word))
         {
@@ -46,7 +48,9 @@ public sealed record GuestReport(bool? IsAlive, string? HostName, string? Operat
         {
             for (int i = 0; i < characters.Length; i++)
             {
-                characters[i] = char.IsControl(from[i]) || char.IsSurrogate(from[i]) ? '?' : from[i];
+                bool isShown = char.GetUnicodeCategory(from[i]) is not (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate
+                    or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator);
+                characters[i] = isShown ? from[i] : '?';
             }
         });
     }

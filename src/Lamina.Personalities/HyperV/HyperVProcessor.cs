@@ -10,6 +10,7 @@ internal sealed class HyperVProcessor
 {
     private const int TimerCount = 4;
     private const uint X2ApicFirst = 0x800;
+    private const uint TaskPriorityOffset = 0x80;
     private const uint EndOfInterruptOffset = 0xb0;
     private const uint InterruptCommandOffset = 0x300;
     private const uint InterruptDestinationOffset = 0x310;
@@ -142,10 +143,15 @@ internal sealed class HyperVProcessor
         switch (index)
         {
             case HyperVMsr.InterruptCommand:
-                value = ReadPage(InterruptCommandOffset) | (ReadPage(InterruptDestinationOffset) << 32);
+                // In either mode of the APIC with the destination where xAPIC has it.
+                value = _controller?.TryReadMsr(X2ApicFirst + (InterruptCommandOffset >> 4), out ulong command) == true ? (uint)command | (command >> 32 << 56)
+                    : ReadPage(InterruptCommandOffset) | (ReadPage(InterruptDestinationOffset) << 32);
                 return _controller is not null;
             case HyperVMsr.TaskPriority:
-                value = (ulong)(_controller?.TaskPriorityClass ?? 0) << 4;
+                value = _controller?.TryReadMsr(X2ApicFirst + (TaskPriorityOffset >> 4), out ulong priority) == true ? priority : ReadPage(TaskPriorityOffset);
+
+                // Where there is no page, the class is what is known.
+                value = value != 0 ? value : (ulong)(_controller?.TaskPriorityClass ?? 0) << 4;
                 return true;
             default:
                 return false;
@@ -179,6 +185,11 @@ internal sealed class HyperVProcessor
                 return true;
             case HyperVMsr.TaskPriority when value <= byte.MaxValue:
                 controller.TaskPriorityClass = (byte)(value >> 4);
+                if ((value & 0xf) != 0 && !controller.TryWriteMsr(X2ApicFirst + (TaskPriorityOffset >> 4), value))
+                {
+                    WritePage(controller, TaskPriorityOffset, (uint)value);
+                }
+
                 return true;
             default:
                 return false;

@@ -5,7 +5,7 @@ namespace Lamina.Personalities.HyperV;
 
 /// <summary>
 /// HvCallGetVpRegisters and HvCallSetVpRegisters (Top-Level Functional Specification, section 7.9): the registers that the hypervisor adds, by name. Those of another processor can be read only, because it is
-/// running; the architecture's own are no business of the hypervisor's here.
+/// running, and those of its local APIC not at all; the architecture's own are no business of the hypervisor's here.
 /// </summary>
 internal sealed class RegisterCalls(HyperVPersonality personality)
 {
@@ -35,7 +35,7 @@ internal sealed class RegisterCalls(HyperVPersonality personality)
         for (; status == HypercallStatus.Success && completed < input.Control.RepCount; completed++)
         {
             uint name = BinaryPrimitives.ReadUInt32LittleEndian(input.GetElement(completed));
-            if (!TryRead(processor, name, output.Slice(completed * ValueLength, ValueLength)))
+            if (!TryRead(processor, processor == caller, name, output.Slice(completed * ValueLength, ValueLength)))
             {
                 return HypercallStatus.InvalidParameter;
             }
@@ -81,7 +81,9 @@ internal sealed class RegisterCalls(HyperVPersonality personality)
             : HypercallStatus.Success;
     }
 
-    private bool TryRead(int processor, uint name, Span<byte> value)
+    private static bool IsController(uint register) => register is >= HyperVMsr.EndOfInterrupt and <= HyperVMsr.TaskPriority;
+
+    private bool TryRead(int processor, bool isOwn, uint name, Span<byte> value)
     {
         value.Clear();
         int leaf = name == Version ? VersionLeaf : name is >= FirstFeatures and <= LastFeatures ? FirstFeaturesLeaf + (int)(name - FirstFeatures) : 0;
@@ -96,7 +98,7 @@ internal sealed class RegisterCalls(HyperVPersonality personality)
         }
 
         uint register = FindRegister(name);
-        if (register == 0 || !personality.TryReadMsr(processor, 0, register, out ulong read))
+        if (register == 0 || (IsController(register) && !isOwn) || !personality.TryReadMsr(processor, 0, register, out ulong read))
         {
             return false;
         }
@@ -113,6 +115,7 @@ internal sealed class RegisterCalls(HyperVPersonality personality)
         0x0009_0002 => HyperVMsr.GuestOsId,
         0x0009_0003 => HyperVMsr.VpIndex,
         0x0009_0004 => HyperVMsr.TimeReferenceCount,
+        >= 0x0009_0010 and <= 0x0009_0012 => HyperVMsr.EndOfInterrupt + (name - 0x0009_0010),
         0x0009_0013 => HyperVMsr.VpAssistPage,
         0x0009_0017 => HyperVMsr.ReferenceTsc,
         >= 0x000a_0000 and <= 0x000a_000f => HyperVMsr.FirstSint + (name - 0x000a_0000),

@@ -144,7 +144,7 @@ internal sealed class SyntheticTimer : ITimerTarget
             return;
         }
 
-        _deadline = (_configuration & Periodic) != 0 ? _time.Now + Math.Max(_count, ShortestPeriod) : _count;
+        _deadline = (_configuration & Periodic) != 0 ? GetNext(_time.Now) : _count;
         Arm();
     }
 
@@ -174,8 +174,15 @@ internal sealed class SyntheticTimer : ITimerTarget
         }
 
         // What came too late is not made up for.
-        _deadline = Math.Max(_deadline + Math.Max(_count, ShortestPeriod), _time.Now);
+        _deadline = Math.Max(GetNext(_deadline), _time.Now);
         Arm();
+    }
+
+    // A period that ends after all time there is never ends: a sum that went round would have ended already, each time anew.
+    private ulong GetNext(ulong start)
+    {
+        ulong next = start + Math.Max(_count, ShortestPeriod);
+        return next < start ? ulong.MaxValue : next;
     }
 
     private bool TrySendMessage()

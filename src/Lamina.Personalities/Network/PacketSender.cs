@@ -271,6 +271,7 @@ internal sealed class PacketSender
         const int SequenceNumber = 4;
         const int ControlBits = 13;
         const byte LastOnly = 0x09;
+        const byte FirstOnly = 0x80;
         int all = _frameLength - _headers.Payload;
         int payload = Math.Min(_segmentSize, all - _sent);
         Span<byte> segment = _segment.AsSpan(HeaderLength, _headers.Payload + payload);
@@ -292,6 +293,12 @@ internal sealed class PacketSender
         if (_sent + payload < all)
         {
             transport[ControlBits] &= unchecked((byte)~LastOnly);
+        }
+
+        // The window was reduced once (RFC 3168, section 6.1.2).
+        if (_sent != 0)
+        {
+            transport[ControlBits] &= unchecked((byte)~FirstOnly);
         }
 
         SetPseudoHeader(segment, _headers, transport.Length);

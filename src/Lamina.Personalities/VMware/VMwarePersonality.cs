@@ -222,6 +222,9 @@ public sealed class VMwarePersonality : IPersonality
                 _transport.Step(call);
                 _settings.Gate.Exit();
                 return 0;
+            case BackdoorCommand.GetScreenSize:
+                // Width and height, a half each: such a machine has no screen.
+                return 0;
             case BackdoorCommand.AbsolutePointerStatus:
                 // There is no such pointer.
                 return 0;

@@ -24,17 +24,28 @@ internal class TestController : ILocalInterruptController
         return false;
     }
 
+    /// <summary>In x2APIC mode: its registers; null in xAPIC mode.</summary>
+    public Dictionary<uint, ulong>? Registers { get; init; }
+
     public bool TryReadMsr(uint index, out ulong value)
     {
         value = 0;
-        return false;
+        return Registers?.TryGetValue(index, out value) == true;
     }
 
-    public bool TryWriteMsr(uint index, ulong value) => false;
+    public bool TryWriteMsr(uint index, ulong value)
+    {
+        if (Registers is not null)
+        {
+            Registers[index] = value;
+        }
+
+        return Registers is not null;
+    }
 
     public AccessResult ReadPage(ulong offset, Span<byte> data)
     {
-        data.Clear();
+        BitConverter.TryWriteBytes(data, Written.FindLast(w => w.Offset == offset).Value);
         return AccessResult.Done;
     }
 

@@ -19,6 +19,9 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
 
     public int Resumed { get; private set; }
 
+    /// <summary>What another processor of the guest does while a packet is sent.</summary>
+    public Action? Sending { get; set; }
+
     public INetworkReceiver? Receiver { get; private set; }
 
     public NetworkOffloads Offloads { get; set; } = offloads;
@@ -31,9 +34,10 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
     {
     }
 
-    public void Stop()
-    {
-    }
+    /// <summary>What happens when it is stopped.</summary>
+    public Action? Stopping { get; set; }
+
+    public void Stop() => Stopping?.Invoke();
 
     public NetworkOffloads ReceiveOffloads { get; private set; }
 
@@ -57,8 +61,16 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
         }
 
         Sent.Add([.. packet]);
+        Sending?.Invoke();
         return true;
     }
 
-    public void ResumeReceive() => Resumed++;
+    /// <summary>What happens while the wire is told that there is room.</summary>
+    public Action? Resuming { get; set; }
+
+    public void ResumeReceive()
+    {
+        Resumed++;
+        Resuming?.Invoke();
+    }
 }

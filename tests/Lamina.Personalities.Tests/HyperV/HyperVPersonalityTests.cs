@@ -201,6 +201,24 @@ public sealed class HyperVPersonalityTests : IDisposable
         Assert.Equal(0, _host.Clock.Armed);
     }
 
+    [Theory]
+    [InlineData(ulong.MaxValue)]
+    [InlineData(ulong.MaxValue - 500)]
+    [InlineData(ulong.MaxValue / 2)]
+    public void APeriodWithoutEndNeverEnds(ulong period)
+    {
+        _host.Clock.Advance(1_000_000);
+        Assert.True(Write(HyperVMsr.FirstTimer + 1, period));
+        Assert.True(Write(HyperVMsr.FirstTimer, 1 | 2 | (0x60 << 4) | (1 << 12)));
+        for (int i = 0; i < 10; i++)
+        {
+            _host.Clock.Advance(1_000_000);
+        }
+
+        Assert.Empty(_host.Messages.Sent);
+        Assert.Equal(1UL, Read(HyperVMsr.FirstTimer) & 1);
+    }
+
     [Fact]
     public void InterruptsGoToProcessorsByHypercall()
     {
@@ -264,6 +282,25 @@ public sealed class HyperVPersonalityTests : IDisposable
         Assert.True(Write(HyperVMsr.TaskPriority, 0x50));
         Assert.Equal((5, 0x50UL), (controller.TaskPriorityClass, Read(HyperVMsr.TaskPriority)));
         Assert.False(Write(HyperVMsr.TaskPriority, 0x100));
+        Assert.Equal((1UL << 56) | 0x40fd, Read(HyperVMsr.InterruptCommand));
+
+        // Priorities within a class are told from each other.
+        Assert.True(Write(HyperVMsr.TaskPriority, 0x53));
+        Assert.Equal((5, 0x53UL), (controller.TaskPriorityClass, Read(HyperVMsr.TaskPriority)));
+        Assert.Equal((0x80UL, 0x53u), controller.Written[^1]);
+    }
+
+    [Fact]
+    public void TheLocalApicIsReachedByRegistersInItsOtherModeToo()
+    {
+        TestController controller = new() { Registers = [] };
+        _hypervisor.Connect(0, new RecordingSignals(), controller);
+        Assert.True(Write(HyperVMsr.EndOfInterrupt, 0));
+        Assert.True(Write(HyperVMsr.InterruptCommand, (3UL << 56) | 0x40fd));
+        Assert.True(Write(HyperVMsr.TaskPriority, 0x53));
+        Assert.Equal([(0x80bu, 0UL), (0x830u, (3UL << 32) | 0x40fd), (0x808u, 0x53UL)], controller.Registers!.Select(static r => (r.Key, r.Value)));
+        Assert.Equal(((3UL << 56) | 0x40fd, 0x53UL), (Read(HyperVMsr.InterruptCommand), Read(HyperVMsr.TaskPriority)));
+        Assert.Empty(controller.Written);
     }
 
     [Fact]

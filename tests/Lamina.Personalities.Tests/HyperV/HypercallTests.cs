@@ -117,6 +117,24 @@ public sealed class HypercallTests : IDisposable
     }
 
     [Fact]
+    public void RegistersOfTheLocalApicAreTheCallersOwn()
+    {
+        TestController controller = new();
+        _hypervisor.Connect(0, new RecordingSignals(), controller);
+        _hypervisor.Connect(1, new RecordingSignals(), new TestController());
+        Assert.Equal(1UL << 32, Call(0x51 | OneElement, ulong.MaxValue, 0, 0x0009_0012, 0, 0x60));
+        Assert.Equal(6, controller.TaskPriorityClass);
+        Assert.Equal(1UL << 32, Call(0x50 | OneElement, ulong.MaxValue, 0, 0x0009_0012));
+        Assert.Equal(0x60UL, _host.Ram.Get<ulong>(Output));
+        Assert.Equal(1UL << 32, Call(0x51 | OneElement, ulong.MaxValue, 0, 0x0009_0010, 0, 0));
+        Assert.Equal((0xb0UL, 0u), controller.Written[^1]);
+
+        // Another's is its own processor's business, and an end of interrupt has no value.
+        Assert.Equal(5UL, Call(0x50 | OneElement, ulong.MaxValue, 1, 0x0009_0012));
+        Assert.Equal(5UL, Call(0x50 | OneElement, ulong.MaxValue, 0, 0x0009_0010));
+    }
+
+    [Fact]
     public void ExtendedCallsAreNone()
     {
         _host.Ram.Set(Output, ulong.MaxValue);

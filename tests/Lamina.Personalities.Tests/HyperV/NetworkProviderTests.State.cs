@@ -37,6 +37,7 @@ public sealed partial class NetworkProviderTests
     public void WhatADriverHasSetIsThereInAnotherMachine()
     {
         _wire.Offloads = NetworkOffloads.Checksum | NetworkOffloads.SegmentTcp4 | NetworkOffloads.SegmentTcp6;
+        _bufferId = 0x1234;
         BringUp(16384);
         OpenSecond();
         SetFilter(1);
@@ -118,7 +119,7 @@ public sealed partial class NetworkProviderTests
         _wire.Room = 2;
         _guest.Put(9, 51, VmBusGuest.Ranges((Request, message.Length)), Words(107, 0, uint.MaxValue, 0));
         Assert.True(_card.TryReceive(Arriving(WithChecksum(Frames.CreateTcp(50)))));
-        _guest.RefusesWhatCannotBe("netvsc0", Build);
+        _guest.RefusesWhatCannotBe("netvsc0", Build, 13);
     }
 
     private void Build(VmBusController bus)

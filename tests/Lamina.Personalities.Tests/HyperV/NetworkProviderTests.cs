@@ -26,6 +26,9 @@ public sealed partial class NetworkProviderTests : IDisposable
     private TestNetwork _wire;
     private NetworkProvider _card;
 
+    // What the driver calls its receive buffer.
+    private ushort _bufferId = 0xcafe;
+
     public NetworkProviderTests()
     {
         _wire = new TestNetwork(NetworkOffloads.Checksum);
@@ -179,6 +182,22 @@ public sealed partial class NetworkProviderTests : IDisposable
         _wire.Receiver!.OnTransmitReady();
         Assert.Equal((1ul, 2ul), (_guest.Take()!.Transaction, _guest.Take()!.Transaction));
         Assert.Equal(2, _wire.Sent.Count);
+    }
+
+    [Fact]
+    public void SubChannelsThatWereAskedForWhileTheWireWasFullAreOfferedWithoutAnotherCall()
+    {
+        BringUp();
+        _wire.IsFull = true;
+        _guest.Ram.Memory.TryWrite(SendBuffer, Packet(Frames.CreateTcp(10)));
+        _guest.Put(6, 1, [], Words(107, 0, 0, (uint)Packet(Frames.CreateTcp(10)).Length));
+        _guest.Put(6, 2, [], [.. Words(133, 1, 1), .. new byte[28]]);
+        Assert.Null(_guest.Take());
+        _wire.IsFull = false;
+        _wire.Receiver!.OnTransmitReady();
+        Assert.Equal((1ul, 2ul), (_guest.Take()!.Transaction, _guest.Take()!.Transaction));
+        Assert.True(_guest.HasMessage, "The guest waits for the offer, and does nothing until it comes.");
+        Assert.Equal((1, Second), (_guest.Receive() is var offer ? offer[0] : 0, BitConverter.ToUInt32(offer, 184)));
     }
 
     [Fact]
@@ -549,7 +568,7 @@ public sealed partial class NetworkProviderTests : IDisposable
         _guest.Put(6, 1, [], Words(100, 6, 30));
         Assert.Equal(0u, _guest.CreateList(100, ReceiveBuffer, ReceivePages));
         Assert.Equal(0u, _guest.CreateList(101, SendBuffer, 12));
-        VmBusGuest.Packet buffer = Ask(101, 100, 0xcafe);
+        VmBusGuest.Packet buffer = Ask(101, 100, _bufferId);
         Assert.Equal((102u, 1u, 1u, 0u, (uint)sectionSize), (buffer.Word(0), buffer.Word(4), buffer.Word(8), buffer.Word(12), buffer.Word(16)));
         Assert.Equal((uint)(ReceivePages * 4096 / sectionSize), buffer.Word(20));
         buffer = Ask(104, 101, 0);
@@ -609,7 +628,7 @@ public sealed partial class NetworkProviderTests : IDisposable
         VmBusGuest.Packet? packet = _guest.Take();
         Assert.NotNull(packet);
         Assert.Equal((7, 107u, channelType), (packet.Type, packet.Word(0), packet.Word(4)));
-        Assert.Equal((0xcafe, 1u), (BitConverter.ToUInt16(packet.Header), BitConverter.ToUInt32(packet.Header, 4)));
+        Assert.Equal((_bufferId, 1u), (BitConverter.ToUInt16(packet.Header), BitConverter.ToUInt32(packet.Header, 4)));
         byte[] message = _guest.Ram.Get(ReceiveBuffer + BitConverter.ToUInt32(packet.Header, 12), BitConverter.ToInt32(packet.Header, 8));
         Assert.Equal(message.Length, BitConverter.ToInt32(message, 4));
         _guest.Put(11, packet.Transaction, [], Words(108, 1));

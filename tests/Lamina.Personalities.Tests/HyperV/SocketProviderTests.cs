@@ -246,6 +246,33 @@ public sealed class SocketProviderTests : IDisposable
     }
 
     [Fact]
+    public void A_stream_without_end_holds_nobody_up_and_goes_on_afterwards()
+    {
+        Open(Dial(5000));
+        byte[] much = new byte[600_000];
+        new Random(3).NextBytes(much);
+        Array.ForEach(much, _host.Ends[0].ToGuest.Enqueue);
+        _host.Ends[0].Portion = 1000;
+        int calls = 0;
+        List<byte> got = [];
+        _host.Passing = () =>
+        {
+            calls++;
+            TakeAll(got);
+        };
+        _sockets.OnReady(0, readable: true, writable: false);
+        Assert.True(calls <= 64, $"{calls} packets were passed on at once, while nobody else came to the bus.");
+        Assert.NotEmpty(_host.Ends[0].ToGuest);
+
+        // Another connection that waits for longer does not keep this one waiting.
+        Dial(5001);
+        _guest.Host.Clock.Advance(0);
+        TakeAll(got);
+        Assert.Empty(_host.Ends[0].ToGuest);
+        Assert.Equal(much, got);
+    }
+
+    [Fact]
     public void There_are_so_many_connections_and_no_offer_or_end_is_lost()
     {
         for (int i = 0; i < SocketProvider.ConnectionCount; i++)
@@ -391,6 +418,14 @@ public sealed class SocketProviderTests : IDisposable
         Assert.Equal(6, packet.Type);
         Assert.Equal(1u, packet.Word(0));
         return Encoding.ASCII.GetString(packet.Data, 8, (int)packet.Word(4));
+    }
+
+    private void TakeAll(List<byte> got)
+    {
+        while (_guest.Take() is { } packet)
+        {
+            got.AddRange(packet.Data.AsSpan(8, (int)packet.Word(4)));
+        }
     }
 
     private void ExpectRescind(uint channel)

@@ -90,6 +90,81 @@ public sealed class VmBusTests : IDisposable
     }
 
     [Fact]
+    public void NeitherEndInterruptsTheOtherWhileItReads()
+    {
+        Open();
+        _host.Ram.Set(In + 8, 1u);
+        Execute("000000000000", 0, Data);
+        Assert.Equal(0u, _host.Ram.Get<uint>(EventPage + 512));
+        _host.Ram.Set(In + 8, 0u);
+        Execute("000000000000", 0, Data);
+        Assert.Equal(2u, _host.Ram.Get<uint>(EventPage + 512));
+        _host.Ram.Set(EventPage + 512, 0u);
+
+        // The host does not want to be interrupted while it looks, and does when it has seen everything.
+        List<uint> masks = [];
+        _disk.Submitting = () => masks.Add(_host.Ram.Get<uint>(Out + 8));
+        Execute("28000000000000000100", 512, Data);
+        Assert.Equal([1u], masks);
+        Assert.Equal(0u, _host.Ram.Get<uint>(Out + 8));
+    }
+
+    [Fact]
+    public void ADriverThatWaitsForRoomHearsOfIt()
+    {
+        Open();
+        _host.Ram.Set(In + 8, 1u);
+        _host.Ram.Set(Out + 12, RingSize);
+        Execute("000000000000", 0, Data);
+        Assert.Equal(0u, _host.Ram.Get<uint>(EventPage + 512));
+        _host.Ram.Set(Out + 12, 1024u);
+        Execute("000000000000", 0, Data);
+        Assert.Equal(2u, _host.Ram.Get<uint>(EventPage + 512));
+    }
+
+    [Fact]
+    public void AChannelsEventsGoToTheProcessorThatTheDriverNames()
+    {
+        const ulong Other = GuestRam.Start + 0x30_0000;
+        _hypervisor.TryWriteMsr(1, 0, HyperVMsr.EventFlagsPage, Other | 1);
+        _hypervisor.TryWriteMsr(1, 0, HyperVMsr.FirstSint + 2, 0x46);
+        _hypervisor.TryWriteMsr(1, 0, HyperVMsr.SControl, 1);
+        Open();
+        Post(22, 1, 1);
+        byte[] answer = Receive();
+        Assert.Equal((24u, 1u, 0u), (BitConverter.ToUInt32(answer), BitConverter.ToUInt32(answer, 8), BitConverter.ToUInt32(answer, 12)));
+        Execute("000000000000", 0, Data);
+        Assert.Equal((0u, 2u), (_host.Ram.Get<uint>(EventPage + 512), _host.Ram.Get<uint>(Other + 512)));
+        Assert.Equal((0xfee0_1000UL, 0x46u), _host.Messages.Sent[^1]);
+
+        // One that there is not is the first.
+        Post(22, 1, 99);
+        Receive();
+        Execute("000000000000", 0, Data);
+        Assert.Equal(2u, _host.Ram.Get<uint>(EventPage + 512));
+    }
+
+    [Fact]
+    public void ABusThatIsUnloadedHasNoChannelsAndConnectsAnew()
+    {
+        Open();
+        _disk.Hold = true;
+        Put(Request("28000000000000000100", 512), Data, 512);
+        Signal();
+        uint before = _host.Ram.Get<uint>(In);
+        Post(16);
+        Assert.Equal(17, Receive()[0]);
+        Assert.Empty(_disk.Held);
+        Assert.Equal(before, _host.Ram.Get<uint>(In));
+        Post(3);
+        Assert.Equal(0u, _host.Ram.Get<uint>(MessagePage + 512));
+        _disk.Hold = false;
+        Open();
+        Execute("000000000000", 0, Data);
+        Assert.Equal(1, _answer[14]);
+    }
+
+    [Fact]
     public void RequestsThatEndLaterAreAnsweredAndMoreThanPlacesWait()
     {
         Open();

@@ -19,13 +19,14 @@ public sealed class PacketSenderTests : IDisposable
         TestNetwork wire = new();
         PacketSender sender = new(_ram.Memory, wire);
         byte[] frame = Frames.CreateTcp(3000);
+        frame[47] |= 0x80;
         Assert.True(sender.TryFlush());
         Assert.True(sender.TrySend(Cut(frame, 100), new PacketOffload(0, 0, 1400), null));
         Assert.Equal([1400, 1400, 200], wire.Sent.Select(s => s.Length - HeaderLength - Frames.HeaderLength));
         Assert.All(wire.Sent, s => Assert.True(Frames.HasRightChecksums(s.AsSpan(HeaderLength))));
         Assert.Equal(frame[Frames.HeaderLength..], wire.Sent.SelectMany(s => s[(HeaderLength + Frames.HeaderLength)..]));
         Assert.Equal([0xffff_fff0u, 0x568u, 0xae0u], wire.Sent.Select(s => BinaryPrimitives.ReadUInt32BigEndian(s.AsSpan(HeaderLength + 38))));
-        Assert.Equal([0x10, 0x10, 0x19], wire.Sent.Select(s => (int)s[HeaderLength + 47]));
+        Assert.Equal([0x90, 0x10, 0x19], wire.Sent.Select(s => (int)s[HeaderLength + 47]));
         Assert.All(wire.Sent, s => Assert.All(s[..HeaderLength], b => Assert.Equal(0, b)));
     }
 

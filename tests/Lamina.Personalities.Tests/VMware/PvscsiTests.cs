@@ -132,6 +132,31 @@ public sealed class PvscsiTests : IDisposable
         Assert.Equal((2UL, 0UL, 0x11u), Completion(1));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void ADriverThatSetsItsRingsUpAnewHasNotHeardOfARemoval(bool withRings)
+    {
+        const ulong Messages = GuestRam.Start + 0x30_0000;
+        SetUp();
+        Assert.Equal(0u, SetUpMessages(Messages));
+        Assert.True(_controller.TryInsert(3, new TestDisk(1 << 20), "y"u8));
+        Assert.True(_controller.RequestRemoval(3));
+        Assert.Equal(2u, _ram.Get<uint>(State + 128));
+        if (withRings)
+        {
+            SetUp();
+        }
+
+        Assert.Equal(0u, SetUpMessages(Messages));
+        Assert.False(_controller.IsGivenUp(3), "The message is gone, and nobody has acted on it.");
+        Assert.True(_controller.RequestRemoval(3));
+        Assert.Equal((1u, 1u, 3u), (_ram.Get<uint>(State + 128), _ram.Get<uint>(Messages), _ram.Get<uint>(Messages + 8)));
+        Assert.False(_controller.IsGivenUp(3));
+        _ram.Set(State + 132, 1u);
+        Assert.True(_controller.IsGivenUp(3));
+    }
+
     [Fact]
     public void ADriverThatTakesNoMessagesKeepsItsDiskUntilTheReset()
     {
@@ -234,6 +259,25 @@ public sealed class PvscsiTests : IDisposable
         }
 
         Assert.Equal(200u, _ram.Get<uint>(State + 12));
+    }
+
+    [Fact]
+    public void ADriverThatAddsRequestsWithoutEndHoldsNobodyUp()
+    {
+        SetUp(pages: 8);
+        int added = 0;
+        _disk.Submitting = () =>
+        {
+            Assert.True(added++ < 100, "The adapter goes on for as long as another processor adds requests, and lets nobody else in.");
+            Put(7, Data, 512, "28000000000000000100");
+        };
+        Put(7, Data, 512, "28000000000000000100");
+        Kick();
+        Assert.Equal((1, 1u), (added, _ram.Get<uint>(State + 12)));
+
+        // What was added has a kick of its own.
+        Kick();
+        Assert.Equal((2, 2u), (added, _ram.Get<uint>(State + 12)));
     }
 
     [Fact]

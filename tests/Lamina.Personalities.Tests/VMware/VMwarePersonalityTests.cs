@@ -31,6 +31,9 @@ public sealed class VMwarePersonalityTests : IDisposable
         Assert.Equal(0x564d_5868u, Ask(46));
         Assert.Equal(1_700_000_000UL, _registers[GuestCall.Rdx]);
         Assert.Equal(8u, Ask(68));
+
+        // There is neither a screen nor a pointer.
+        Assert.Equal((0u, 0u), (Ask(15), Ask(40)));
     }
 
     [Fact]

@@ -150,6 +150,58 @@ public sealed class VmciTests : IDisposable
     }
 
     [Fact]
+    public void Streams_without_end_hold_nobody_up_and_go_on_afterwards()
+    {
+        Connect();
+        TestSockets.End end = _host.Ends[0];
+        byte[] much = new byte[600_000];
+        new Random(4).NextBytes(much);
+        Array.ForEach(much, end.ToGuest.Enqueue);
+        end.Portion = 500;
+        int calls = 0;
+        List<byte> got = [];
+        _host.Passing = () =>
+        {
+            calls++;
+            got.AddRange(_guest.Consume());
+        };
+        _host.Target!.OnReady(0, readable: true, writable: false);
+        Assert.True(calls <= 64, $"Bytes were passed on {calls} times at once, while nobody else came to the device.");
+        Assert.NotEmpty(end.ToGuest);
+        Assert.True(_host.Target.TryConnect(5001), "There is a place for a connection.");
+        _guest.Clock.Advance(0);
+        got.AddRange(_guest.Consume());
+        Assert.Equal(much, got);
+
+        // And the other way.
+        calls = 0;
+        int sent = 0;
+        _host.Passing = () =>
+        {
+            calls++;
+            Add();
+        };
+        Add();
+        _guest.Say(Wrote, Guest, Service);
+        Assert.True(calls <= 64, $"Bytes were passed on {calls} times at once, while nobody else came to the device.");
+        _guest.Clock.Advance(0);
+        Assert.Equal(much[..200_000], end.FromGuest);
+
+        // Another processor of the guest's, which needs to tell nobody while there is something in its queue.
+        void Add()
+        {
+            ulong tail = _guest.Ram.Get<ulong>(VmciGuest.Out + 8);
+            for (int i = 0; i < 1000 && sent < 200_000; i++, sent++)
+            {
+                _guest.Ram.Set(VmciGuest.Out + 4096 + tail, much[sent]);
+                tail = (tail + 1) % VmciGuest.Length;
+            }
+
+            _guest.Ram.Set(VmciGuest.Out + 8, tail);
+        }
+    }
+
+    [Fact]
     public void What_a_guest_has_sent_before_it_closes_its_socket_reaches_the_host()
     {
         Connect();

@@ -33,13 +33,13 @@ public sealed class Vmxnet3Tests : IDisposable
     private readonly TestNetwork _wire = new();
     private readonly AddressSpace _mmio = new(1UL << 40, new CheckedLock());
     private readonly Vmxnet3Device _card;
+    private uint _arrived;
 
     public Vmxnet3Tests()
     {
         _card = new Vmxnet3Device("card", new CheckedLock(), new CheckedLock(), new CheckedLock(), _ram.Memory, _messages, _wire, [2, 0, 0, 0, 0, 1]);
         _card.Function.Attach(new NoPins(), 1, new AddressSpace(65536, new CheckedLock()), _mmio);
-        _card.Function.WriteConfiguration(0x10, [0, 0, 0, 0xe0, 0, 0x10, 0, 0xe0]);
-        _card.Function.WriteConfiguration(4, [6, 0]);
+        Map();
         _card.Start();
     }
 
@@ -81,6 +81,26 @@ public sealed class Vmxnet3Tests : IDisposable
             Kick();
             Assert.Equal((int)i + 1, _wire.Sent.Count);
         }
+    }
+
+    [Fact]
+    public void ADriverThatAddsPacketsWithoutEndHoldsNobodyUp()
+    {
+        Activate();
+        uint added = 0;
+        _wire.Sending = () =>
+        {
+            Assert.True(added < 10 * RingSize, "The card sends on for as long as another processor adds packets, and lets nobody else in.");
+            added++;
+            PutTx(added % RingSize, Data, 64, 1 << 12, generation: added / RingSize % 2 == 0);
+        };
+        PutTx(0, Data, 64, 1 << 12, generation: true);
+        Kick();
+        Assert.Equal((int)RingSize, _wire.Sent.Count);
+
+        // What was added has a kick of its own.
+        Kick();
+        Assert.Equal(2 * (int)RingSize, _wire.Sent.Count);
     }
 
     [Fact]
@@ -389,6 +409,8 @@ public sealed class Vmxnet3Tests : IDisposable
     public void TagsAreTakenOutAndNetworksThatNobodyWantsDoNotArrive()
     {
         Activate(features: UntagFeature | ChecksumFeature);
+        WriteControl(0x28, 0x0202_0202);
+        WriteControl(0x30, 0x0202);
         byte[] plain = WithChecksums(Frames.CreateTcp(10));
         byte[] frame = [.. plain[..12], 0x81, 0, 0x60, 5, .. plain[12..]];
         PutRx(0, Data, 2048, generation: true);
@@ -416,6 +438,154 @@ public sealed class Vmxnet3Tests : IDisposable
         Assert.Equal((0x20, 0UL), (state.Bytes[16][0], state.Integers[17]));
         Assert.True(_card.Restore(state), "The state is taken.");
         Assert.False(_card.Restore(state.Without(16)));
+    }
+
+    [Fact]
+    public void OnlyFramesForAddressesThatTheDriverWantsArrive()
+    {
+        const ulong Groups = GuestRam.Start + 0xb_0000;
+        byte[] own = [2, 0, 0, 0, 0, 1];
+        byte[] other = [2, 0, 0, 0, 0, 2];
+        byte[] everybody = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        byte[] listed = [0x33, 0x33, 0, 0, 0, 1];
+        byte[] unlisted = [0x33, 0x33, 0, 0, 0, 2];
+        Activate();
+        SetMode(0);
+        Assert.False(Arrives(own) || Arrives(everybody) || Arrives(listed), "A driver that has said nothing gets nothing.");
+        SetMode(1);
+        Assert.True(Arrives(own));
+        Assert.False(Arrives(other) || Arrives(everybody) || Arrives(listed));
+        SetMode(4);
+        Assert.True(Arrives(everybody));
+        Assert.False(Arrives(own) || Arrives(listed));
+
+        // The list is copied: its memory is another's as soon as the driver has told of it.
+        _ram.Memory.TryWrite(Groups, (byte[])[.. unlisted, .. listed]);
+        _ram.Set(Shared + 124, (ushort)12);
+        _ram.Set(Shared + 128, Groups);
+        SetMode(2);
+        Assert.False(Arrives(listed));
+        Command(Vmxnet3Command.UpdateAddressFilters);
+        _ram.Memory.TryWrite(Groups, (byte[])[.. other, .. other]);
+        Assert.True(Arrives(listed) && Arrives(unlisted));
+        _ram.Set(Shared + 124, (ushort)6);
+        Command(Vmxnet3Command.UpdateAddressFilters);
+        Assert.False(Arrives(listed) || Arrives(everybody) || Arrives(own));
+        SetMode(8);
+        Assert.True(Arrives(listed) && Arrives(unlisted));
+        Assert.False(Arrives(everybody));
+
+        // More than there is room for, or a list that is nowhere, is all of them.
+        SetMode(2);
+        _ram.Set(Shared + 124, ushort.MaxValue);
+        Command(Vmxnet3Command.UpdateAddressFilters);
+        Assert.True(Arrives(listed));
+        _ram.Set(Shared + 124, (ushort)0);
+        Command(Vmxnet3Command.UpdateAddressFilters);
+        Assert.False(Arrives(listed));
+        _ram.Set(Shared + 124, (ushort)6);
+        _ram.Set(Shared + 128, ulong.MaxValue);
+        Command(Vmxnet3Command.UpdateAddressFilters);
+        Assert.True(Arrives(listed));
+        SetMode(Promiscuous);
+        Assert.True(Arrives(other));
+    }
+
+    [Fact]
+    public void TheDriverMayTakeAnotherAddressUntilTheReset()
+    {
+        byte[] own = [2, 0, 0, 0, 0, 1];
+        byte[] other = [2, 0, 0, 0, 0, 2];
+        Activate();
+        SetMode(1);
+        WriteControl(0x28, BitConverter.ToUInt32(other));
+        WriteControl(0x30, BitConverter.ToUInt16(other, 4));
+        Assert.Equal((2u, 0x200u), (ReadControl(0x28), ReadControl(0x30)));
+        Assert.Equal((2u, 0x100u), (Command(Vmxnet3Command.GetPermanentAddressLow), Command(Vmxnet3Command.GetPermanentAddressHigh)));
+        Assert.True(Arrives(other));
+        Assert.False(Arrives(own));
+
+        // It stays when the driver begins anew, and in another machine.
+        _arrived = 0;
+        Activate();
+        SetMode(1);
+        Assert.True(Arrives(other));
+        StateBag state = new();
+        _card.Save(state);
+        Assert.True(_card.Restore(state), "The state is taken.");
+        Assert.True(Arrives(other));
+        Assert.False(Arrives(own));
+        Assert.False(_card.Restore(state.Without(25)));
+        Assert.False(_card.Restore(state.Without(26)));
+        _card.Reset();
+        Map();
+        Assert.Equal(0x100u, ReadControl(0x30));
+    }
+
+    [Fact]
+    public void TheDriverHearsOfItsLinkWhenTheMachineRuns()
+    {
+        const ulong Events = Shared + 696;
+        Activate();
+        _wire.Receiver!.OnLinkChanged(false);
+        Assert.Equal((4u, 0u), (_ram.Get<uint>(Events), Command(Vmxnet3Command.GetLink)));
+        WriteControl(0x40, 4);
+        Assert.Equal(0u, _ram.Get<uint>(Events));
+
+        // Nothing touches the memory of a machine that stands still; what it did not hear, it hears when it goes on.
+        _card.Stop();
+        _wire.Receiver.OnLinkChanged(true);
+        Assert.Equal(0u, _ram.Get<uint>(Events));
+        _card.Start();
+        Assert.Equal(4u, _ram.Get<uint>(Events));
+        WriteControl(0x40, 4);
+
+        // One that was saved with its link down has another wire.
+        _wire.Receiver.OnLinkChanged(false);
+        WriteControl(0x40, 4);
+        _card.Stop();
+        StateBag state = new();
+        _card.Save(state);
+        Vmxnet3Device after = new("card", new CheckedLock(), new CheckedLock(), new CheckedLock(), _ram.Memory, _messages, new TestNetwork(), [2, 0, 0, 0, 0, 1]);
+        Assert.True(after.Restore(state));
+        Assert.Equal(0u, _ram.Get<uint>(Events));
+        after.Start();
+        Assert.Equal(4u, _ram.Get<uint>(Events));
+    }
+
+    [Fact]
+    public void ACardThatGoesLeavesItsWireAlone()
+    {
+        // While one processor looks after the wire, another ejects the card, whose wire is closed then.
+        bool resuming = false;
+        bool wasInUse = false;
+        using ManualResetEventSlim stopped = new();
+        Thread? other = null;
+        Activate();
+        _wire.Stopping = () =>
+        {
+            wasInUse = Volatile.Read(ref resuming);
+            stopped.Set();
+        };
+        _wire.Resuming = () =>
+        {
+            Volatile.Write(ref resuming, true);
+            other = new Thread(_card.Stop);
+            other.Start();
+            stopped.Wait(100);
+            Volatile.Write(ref resuming, false);
+        };
+        Command(Vmxnet3Command.UpdateReceiveMode);
+        other!.Join();
+        Assert.True(stopped.IsSet);
+        Assert.False(wasInUse, "The wire is closed while a processor is using it.");
+
+        // Whoever comes later finds the card gone.
+        int before = _wire.Resumed;
+        _wire.Resuming = null;
+        Command(Vmxnet3Command.UpdateReceiveMode);
+        _mmio.Write(0xe000_0800, new byte[4]);
+        Assert.Equal(before, _wire.Resumed);
     }
 
     [Fact]
@@ -512,6 +682,10 @@ public sealed class Vmxnet3Tests : IDisposable
         state.Bytes.Remove(20);
         state.Bytes.Remove(21);
         state.Integers.Remove(22);
+        state.Integers.Remove(24);
+        state.Bytes.Remove(25);
+        state.Bytes.Remove(26);
+        state.Integers.Remove(27);
         Vmxnet3Device old = new("card", new CheckedLock(), new CheckedLock(), new CheckedLock(), _ram.Memory, _messages, wire, [2, 0, 0, 0, 0, 1]);
         Assert.True(old.Restore(state));
         old.Start();
@@ -578,6 +752,32 @@ public sealed class Vmxnet3Tests : IDisposable
         }
 
         Assert.Equal(0u, Command(Vmxnet3Command.ActivateDevice));
+    }
+
+    private void SetMode(uint mode)
+    {
+        _ram.Set(Shared + 120, mode);
+        Command(Vmxnet3Command.UpdateReceiveMode);
+    }
+
+    // Whether a frame for an address goes into the only buffer that there is.
+    private bool Arrives(byte[] to)
+    {
+        uint place = _arrived % RingSize;
+        PutRx(place, Data, 2048, generation: _arrived / RingSize % 2 == 0);
+        _ram.Set(RxCompletions + (place * 16) + 8, 0u);
+        byte[] frame = Frames.CreateTcp(100);
+        to.CopyTo(frame, 0);
+        Assert.True(Arrive(frame, 0));
+        bool arrived = Completion(place).Length != 0;
+        _arrived += arrived ? 1u : 0;
+        return arrived;
+    }
+
+    private void Map()
+    {
+        _card.Function.WriteConfiguration(0x10, [0, 0, 0, 0xe0, 0, 0x10, 0, 0xe0]);
+        _card.Function.WriteConfiguration(4, [6, 0]);
     }
 
     private uint ReadQueue(ulong queue, ulong offset) => _ram.Get<uint>(RxQueueCompletions(queue) + offset);

@@ -18,6 +18,9 @@ internal sealed unsafe class TestSockets : ISocketBackend
 
     public IReadOnlyDictionary<int, End> Ends => _ends;
 
+    /// <summary>What another processor of the guest's does while bytes are passed on.</summary>
+    public Action? Passing { get; set; }
+
     public void SetTarget(ISocketTarget target, int channels) => Target = target;
 
     public void Start()
@@ -59,12 +62,13 @@ internal sealed unsafe class TestSockets : ISocketBackend
         foreach (GuestBuffer buffer in buffers)
         {
             Span<byte> guest = new((void*)buffer.HostAddress, (int)buffer.Length);
-            for (int i = 0; i < guest.Length && end.ToGuest.Count > 0; i++, count++)
+            for (int i = 0; i < guest.Length && end.ToGuest.Count > 0 && count < end.Portion; i++, count++)
             {
                 guest[i] = end.ToGuest.Dequeue();
             }
         }
 
+        Passing?.Invoke();
         return count > 0 ? SocketState.Open : end.State;
     }
 
@@ -85,6 +89,7 @@ internal sealed unsafe class TestSockets : ISocketBackend
         }
 
         Assert.True(end.Kept.Count <= BufferLength, "The guest made the device keep more than there is room for.");
+        Passing?.Invoke();
         return Flush(channel, out taken);
     }
 
@@ -125,6 +130,9 @@ internal sealed unsafe class TestSockets : ISocketBackend
         public List<byte> FromGuest { get; } = [];
 
         public int Room { get; set; } = int.MaxValue;
+
+        /// <summary>Most bytes that it gives at once.</summary>
+        public int Portion { get; set; } = int.MaxValue;
 
         public SocketState State { get; set; } = SocketState.Open;
     }

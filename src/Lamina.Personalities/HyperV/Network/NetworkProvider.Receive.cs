@@ -17,7 +17,9 @@ public sealed partial class NetworkProvider
 
     // Parts of the receive buffer that are kept for answers.
     private const int ControlReserve = 8;
-    private const ushort ReceiveBufferId = 0xcafe;
+
+    // As all known drivers call it.
+    private const ushort UsualReceiveBuffer = 0xcafe;
     private const uint TcpChecksumSucceeded = 1 << 3;
     private const uint UdpChecksumSucceeded = 1 << 4;
     private const uint TcpChecksumInvalid = 1 << 7;
@@ -143,7 +145,7 @@ public sealed partial class NetworkProvider
         header = header[..(RangesStart + (sections.Length * RangeLength))];
         header.Clear();
         message.Clear();
-        BinaryPrimitives.WriteUInt16LittleEndian(header, ReceiveBufferId);
+        BinaryPrimitives.WriteUInt16LittleEndian(header, _receiveBufferId);
         BinaryPrimitives.WriteInt32LittleEndian(header[4..], sections.Length);
         for (int i = 0; i < sections.Length; i++)
         {

@@ -40,6 +40,7 @@ public sealed partial class NetworkProvider
         state.Write(10, (ulong)(uint)(_tableWaits ? _tableChannels : 0));
         _receiveBuffer.Save(state, 11);
         _sendBuffer.Save(state, 12);
+        state.Write(13, (ulong)_receiveBufferId);
         _control.Save(state, SavedControl);
         _sections.Save(state, SavedSections);
         _sender.Save(state, SavedSender);
@@ -61,6 +62,10 @@ public sealed partial class NetworkProvider
         byte tableChannels = 0;
         bool valid = _receiveBuffer.Restore(state, 11) & _sendBuffer.Restore(state, 12) & _control.Restore(state, SavedControl, out bool wasUp) & _sections.Restore(state, SavedSections)
             & state.TryTake(9, ref _linkWaits) & state.TryTake(10, ReceiveScaling.MaximumChannels, ref tableChannels);
+
+        // Machines of before had none.
+        _receiveBufferId = UsualReceiveBuffer;
+        valid &= !state.TryRead(13, out _) || state.TryTake(13, ref _receiveBufferId);
 
         // The wire is another, and whoever knows better says so.
         _linkWaits |= !wasUp && _control.Receives;

@@ -51,6 +51,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
     private readonly byte[] _indication = new byte[RndisControl.AnswerLength];
     private readonly byte[] _answer = new byte[MessageLength];
     private readonly VmBusChannel?[] _channels = new VmBusChannel?[ReceiveScaling.MaximumChannels];
+    private ushort _receiveBufferId = UsualReceiveBuffer;
     private bool _tableWaits;
     private int _tableChannels;
 
@@ -293,6 +294,7 @@ public sealed partial class NetworkProvider : IVmBusDevice, INetworkReceiver
                 break;
             case NvspMessage.SendReceiveBuffer:
                 TakeReceiveBuffer(first);
+                _receiveBufferId = (ushort)second;
                 Answer(packet.TransactionId);
                 break;
             case NvspMessage.RevokeReceiveBuffer:

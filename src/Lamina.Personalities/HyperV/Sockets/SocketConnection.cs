@@ -12,6 +12,9 @@ internal sealed class SocketConnection(SocketProvider provider, ISocketBackend b
 {
     private const int MaximumPieces = 8;
 
+    // Others want to be served, too, whose lock is the same.
+    private const int MostPackets = 64;
+
     // What the host has not taken of the guest's.
     private int _kept;
 
@@ -54,6 +57,9 @@ internal sealed class SocketConnection(SocketProvider provider, ISocketBackend b
     /// Whether the guest has ended its sending and takes nothing of what there is: it may have closed its socket, which no message tells.
     /// </summary>
     internal bool IsStalled { get; private set; }
+
+    /// <summary>Whether the host may have sent more than was passed on at once.</summary>
+    internal bool HasMore { get; private set; }
 
     /// <summary>When it ends unless the guest answers or takes something, by the machine clock.</summary>
     internal ulong Deadline { get; set; }
@@ -142,7 +148,7 @@ internal sealed class SocketConnection(SocketProvider provider, ISocketBackend b
     {
         (InterfaceType, InstanceId, IsFromHost) = (service, instance, isFromHost);
         (_kept, _hasHost) = (0, true);
-        _readable = _hostEnded = _hostDeaf = _guestEnded = IsStalled = false;
+        _readable = _hostEnded = _hostDeaf = _guestEnded = IsStalled = HasMore = false;
     }
 
     /// <summary>The host has sent something or has gone, or takes bytes again.</summary>
@@ -190,9 +196,10 @@ internal sealed class SocketConnection(SocketProvider provider, ISocketBackend b
         provider.Withdraw(Channel);
     }
 
-    // What the host sends goes into the ring, as far as there is room.
+    // What the host sends goes into the ring, as far as there is room: so many packets, and then the others' turn comes.
     private void Pump()
     {
+        HasMore = false;
         if (_hostEnded && _readable)
         {
             _readable = false;
@@ -200,8 +207,15 @@ internal sealed class SocketConnection(SocketProvider provider, ISocketBackend b
         }
 
         Span<GuestBuffer> pieces = stackalloc GuestBuffer[MaximumPieces];
-        while (_readable && _hasHost && Channel.IsOpen)
+        for (int i = 0; _readable && _hasHost && Channel.IsOpen; i++)
         {
+            if (i == MostPackets)
+            {
+                HasMore = true;
+                provider.Await(this);
+                return;
+            }
+
             int count = Channel.FindRoom(pieces);
             if (count == 0)
             {
@@ -281,7 +295,7 @@ internal sealed class SocketConnection(SocketProvider provider, ISocketBackend b
 
     private void CloseHost()
     {
-        IsStalled = false;
+        IsStalled = HasMore = false;
         if (_hasHost)
         {
             _hasHost = false;

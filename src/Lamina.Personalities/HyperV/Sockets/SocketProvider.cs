@@ -164,6 +164,7 @@ public sealed class SocketProvider : IDevice, ISocketTarget, ITimerTarget
                 connection.OnAwaited();
             }
 
+            next = connection.HasMore ? now : next;
             if (connection is { IsWaiting: false, IsStalled: false })
             {
                 continue;

@@ -156,7 +156,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
         }
     }
 
-    /// <summary>Has all channels of a device look. With the lock held.</summary>
+    /// <summary>Has all channels of a device look, and the guest told of what came of it. With the lock held.</summary>
     internal void ProcessAll(IVmBusDevice device)
     {
         foreach (VmBusChannel? channel in Channels)
@@ -166,6 +166,9 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
                 Process(channel);
             }
         }
+
+        // No guest's call does it here: a packet that waited may have asked for sub-channels, or a ring been found wrong.
+        Flush();
     }
 
     /// <summary>Offers sub-channels of a channel's. With the lock held; the offers go out when it is given up.</summary>
@@ -198,6 +201,7 @@ public sealed partial class VmBusController : IDevice, IPartitionPort, ITimerTar
             {
                 _gate.Enter();
                 Process(channel);
+                Flush();
                 _gate.Exit();
                 channel.Device.OnProcessed();
             }

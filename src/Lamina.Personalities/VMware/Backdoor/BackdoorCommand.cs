@@ -5,6 +5,7 @@ internal enum BackdoorCommand : ushort
 {
     GetMegahertz = 1,
     GetVersion = 10,
+    GetScreenSize = 15,
     GetHardwareVersion = 17,
     GetMemorySize = 20,
     GetTime = 23,

@@ -314,6 +314,7 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
                 return true;
             case PvscsiCommand.SetupRings:
                 _messages.Reset();
+                ForgetMessages();
                 if (!_rings.TrySetUp(_commands.Data))
                 {
                     _commands.Fail();
@@ -321,6 +322,7 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
 
                 break;
             case PvscsiCommand.SetupMessageRing:
+                ForgetMessages();
                 if (!_messages.TrySetUp(_commands.Data, _rings.StatePage))
                 {
                     _commands.Fail();
@@ -352,9 +354,10 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
             return;
         }
 
+        // Requests that come meanwhile have a kick of their own.
         bool ended = false;
         Span<byte> copy = stackalloc byte[PvscsiRequest.Length];
-        for (uint waiting = _rings.CountRequests(); waiting > 0 && _freeCount > 0; waiting = _rings.CountRequests())
+        for (uint waiting = _rings.CountRequests(); waiting > 0 && _freeCount > 0; waiting--)
         {
             if (_rings.TryTake(copy))
             {

@@ -156,6 +156,7 @@ internal sealed class SocketBroker : ISocketTarget, ITimerTarget
         {
             SocketConnection connection = _connections[i];
             connection.Resume();
+            next = connection.HasMore ? now : next;
             if (connection.IsWaiting && connection.Deadline <= now)
             {
                 connection.Fail();

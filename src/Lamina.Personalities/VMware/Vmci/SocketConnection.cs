@@ -5,6 +5,9 @@ namespace Lamina.Personalities.VMware.Vmci;
 /// <summary>One connection at a time of a guest's socket with the host. With the device's lock held.</summary>
 internal sealed class SocketConnection(SocketBroker broker, ISocketBackend backend, int number)
 {
+    // Others want to be served, too, whose lock is the same.
+    private const int MostRounds = 64;
+
     private QueuePair? _queues;
     private OwedPackets _owed;
     private uint _kept;
@@ -43,6 +46,9 @@ internal sealed class SocketConnection(SocketBroker broker, ISocketBackend backe
 
     /// <summary>Whether it waits for its turn to tell the guest something.</summary>
     internal bool IsInLine { get; set; }
+
+    /// <summary>Whether there may be more than was passed on at once.</summary>
+    internal bool HasMore { get; private set; }
 
     internal int Number => number;
 
@@ -174,6 +180,7 @@ internal sealed class SocketConnection(SocketBroker broker, ISocketBackend backe
     /// <summary>The machine goes on: looks at all that may have happened.</summary>
     internal void Resume()
     {
+        HasMore = false;
         if (State == ConnectionState.Established)
         {
             TakeData(broker.KeptLimit);
@@ -234,7 +241,7 @@ internal sealed class SocketConnection(SocketBroker broker, ISocketBackend backe
     {
         (State, GuestPort, HostPort, Length) = (state, guestPort, hostPort, length);
         (_kept, _owed, _queues) = (0, OwedPackets.None, null);
-        _readable = _hostEnded = _hostDeaf = _guestEnded = _guestDeaf = _endTold = false;
+        _readable = _hostEnded = _hostDeaf = _guestEnded = _guestDeaf = _endTold = HasMore = false;
         broker.Await(this);
     }
 
@@ -265,8 +272,14 @@ internal sealed class SocketConnection(SocketBroker broker, ISocketBackend backe
         const int MostDropped = 16;
         int dropped = 0;
         Span<GuestBuffer> pieces = stackalloc GuestBuffer[QueuePair.MaximumPieces];
-        while (_queues is not null && broker.MayTouchMemory && (_hostDeaf ? dropped < MostDropped : _kept < keptLimit))
+        for (int i = 0; _queues is not null && broker.MayTouchMemory && (_hostDeaf ? dropped < MostDropped : _kept < keptLimit); i++)
         {
+            if (i == MostRounds)
+            {
+                GoOnLater();
+                return;
+            }
+
             dropped += _hostDeaf ? 1 : 0;
             int count = _queues.FindData(pieces, _hostDeaf ? uint.MaxValue : keptLimit - _kept, out uint length);
             if (count < 0)
@@ -302,8 +315,14 @@ internal sealed class SocketConnection(SocketBroker broker, ISocketBackend backe
     private void Pump()
     {
         Span<GuestBuffer> pieces = stackalloc GuestBuffer[QueuePair.MaximumPieces];
-        while (_readable && _queues is not null && State == ConnectionState.Established && broker.MayTouchMemory)
+        for (int i = 0; _readable && _queues is not null && State == ConnectionState.Established && broker.MayTouchMemory; i++)
         {
+            if (i == MostRounds)
+            {
+                GoOnLater();
+                return;
+            }
+
             if (_hostEnded || _guestDeaf)
             {
                 _readable = false;
@@ -348,6 +367,12 @@ internal sealed class SocketConnection(SocketBroker broker, ISocketBackend backe
                 Owe(OwedPackets.Wrote);
             }
         }
+    }
+
+    private void GoOnLater()
+    {
+        HasMore = true;
+        broker.Await(this);
     }
 
     // Once the host has all that the guest sent, it is told of the end.

@@ -17,6 +17,9 @@ internal sealed class DescriptorRing(GuestMemory memory)
     private uint _next;
     private bool _generation;
 
+    /// <summary>Descriptors that it has; 0 while it is not set up.</summary>
+    internal uint Size => _size;
+
     /// <summary>The place that is next.</summary>
     internal uint Next => _next;
 

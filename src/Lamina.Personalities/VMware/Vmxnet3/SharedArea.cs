@@ -15,6 +15,8 @@ internal static class SharedArea
     internal const int InterruptCount = 81;
     internal const int EventInterrupt = 82;
     internal const int ReceiveMode = 120;
+    internal const int GroupsLength = 124;
+    internal const int Groups = 128;
     internal const int VlanTable = 136;
     internal const int ScalingSettings = 656;
     internal const int EventCause = 696;

@@ -49,13 +49,14 @@ internal sealed class TxQueue(GuestMemory memory, PacketSender sender)
                 BinaryPrimitives.ReadUInt64LittleEndian(description[SharedArea.TxCompletionAddress..]), BinaryPrimitives.ReadUInt32LittleEndian(description[SharedArea.TxCompletionSize..]));
     }
 
-    /// <summary>Sends what is there.</summary>
+    /// <summary>Sends what is there: at most as many pieces as the ring holds. Those that come meanwhile the driver tells of anew.</summary>
     /// <param name="completed">Whether the driver has something to look at.</param>
     /// <returns><c>false</c> if the wire is full.</returns>
     internal bool Process(out bool completed)
     {
         completed = false;
-        while (_ring.IsActive && _completions.IsActive && Error == 0)
+        uint taken = 0;
+        while (_ring.IsActive && _completions.IsActive && Error == 0 && taken < _ring.Size)
         {
             if (!sender.TryFlush())
             {
@@ -78,6 +79,7 @@ internal sealed class TxQueue(GuestMemory memory, PacketSender sender)
             }
 
             _packets++;
+            taken += count;
             _ring.Advance(count);
             Complete(last);
             completed = true;

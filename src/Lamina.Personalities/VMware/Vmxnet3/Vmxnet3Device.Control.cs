@@ -26,6 +26,8 @@ public sealed partial class Vmxnet3Device
         Function.Save(state, 12);
         _vlans.Save(state, 16);
         _scaling.Save(state, 20);
+        _filter.Save(state, 24);
+        state.Write(27, _linkTold);
         for (int i = 0; i < MaximumQueues; i++)
         {
             _transmit[i].Save(state, (ushort)(32 + (i * 16)));
@@ -45,7 +47,11 @@ public sealed partial class Vmxnet3Device
         // Snapshots of before it took such frames have none of this.
         ulong offloads = state.TryRead(11, out ulong saved) ? saved : (ulong)ushort.MaxValue << 40;
         (_features, _revision, _mostParts) = ((uint)offloads, (byte)(offloads >> 32), (ushort)(offloads >> 40));
-        valid = valid && _interrupts.Restore(state, 8) && Function.Restore(state, 12) && _vlans.Restore(state, 16) && _scaling.Restore(state, 20, receive);
+
+        // Nor of addresses and of what they know of their link. The wire is another, which says if it is not whole.
+        _linkTold = true;
+        valid &= !state.TryRead(27, out _) || state.TryTake(27, ref _linkTold);
+        valid = valid && _filter.Restore(state, 24) && _interrupts.Restore(state, 8) && Function.Restore(state, 12) && _vlans.Restore(state, 16) && _scaling.Restore(state, 20, receive);
         for (int i = 0; i < MaximumQueues && valid; i++)
         {
             valid = _transmit[i].Restore(state, (ushort)(32 + (i * 16))) && _receive[i].Restore(state, (ushort)(32 + ((MaximumQueues + i) * 16)));
@@ -65,9 +71,9 @@ public sealed partial class Vmxnet3Device
             case Vmxnet3Register.Command:
                 return _answer;
             case Vmxnet3Register.AddressLow:
-                return BinaryPrimitives.ReadUInt32LittleEndian(_address);
+                return BinaryPrimitives.ReadUInt32LittleEndian(_filter.Address);
             case Vmxnet3Register.AddressHigh:
-                return BinaryPrimitives.ReadUInt16LittleEndian(_address.AsSpan(4));
+                return BinaryPrimitives.ReadUInt16LittleEndian(_filter.Address[4..]);
             case Vmxnet3Register.InterruptCause:
                 // Reading lowers the line.
                 Function.SetInterrupt(false);
@@ -93,6 +99,12 @@ public sealed partial class Vmxnet3Device
             case Vmxnet3Register.Command:
                 Execute((Vmxnet3Command)value);
                 break;
+            case Vmxnet3Register.AddressLow:
+                BinaryPrimitives.WriteUInt32LittleEndian(_filter.Address, value);
+                break;
+            case Vmxnet3Register.AddressHigh:
+                BinaryPrimitives.WriteUInt16LittleEndian(_filter.Address[4..], (ushort)value);
+                break;
             case Vmxnet3Register.EventCause when _memory.TryRead(_shared + SharedArea.EventCause, out uint events):
                 _memory.TryWrite(_shared + SharedArea.EventCause, events & ~value);
                 break;
@@ -116,7 +128,11 @@ public sealed partial class Vmxnet3Device
                 ReadScaling();
                 break;
             case Vmxnet3Command.UpdateReceiveMode or Vmxnet3Command.UpdateVlanFilters when _active:
+                _filter.Read(_memory, _shared, withGroups: false);
                 _vlans.Read(_memory, _shared);
+                break;
+            case Vmxnet3Command.UpdateAddressFilters when _active:
+                _filter.Read(_memory, _shared, withGroups: true);
                 break;
             case Vmxnet3Command.UpdateScalingTable when _active:
                 ReadScaling();
@@ -128,10 +144,10 @@ public sealed partial class Vmxnet3Device
                 _answer = _linkUp ? LinkUp : 0;
                 break;
             case Vmxnet3Command.GetPermanentAddressLow:
-                _answer = BinaryPrimitives.ReadUInt32LittleEndian(_address);
+                _answer = BinaryPrimitives.ReadUInt32LittleEndian(_filter.Permanent);
                 break;
             case Vmxnet3Command.GetPermanentAddressHigh:
-                _answer = BinaryPrimitives.ReadUInt16LittleEndian(_address.AsSpan(4));
+                _answer = BinaryPrimitives.ReadUInt16LittleEndian(_filter.Permanent[4..]);
                 break;
             case Vmxnet3Command.GetDeviceIdLow:
                 _answer = DeviceId;
@@ -170,13 +186,9 @@ public sealed partial class Vmxnet3Device
         {
             device._gate.Enter();
             device.WriteControl(offset, (uint)LittleEndian.Get(data));
-            bool resume = device._active;
+            bool resume = device._active && offset == Vmxnet3Register.Command && device.BeginResume();
             device._gate.Exit();
-            if (resume && offset == Vmxnet3Register.Command)
-            {
-                device._backend.ResumeReceive();
-            }
-
+            device.EndResume(resume);
             return AccessResult.Done;
         }
     }

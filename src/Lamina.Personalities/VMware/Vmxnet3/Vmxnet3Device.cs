@@ -12,7 +12,7 @@ namespace Lamina.Personalities.VMware.Vmxnet3;
 
 /// <summary>
 /// VMware's third paravirtual network card, in its first two revisions, as Linux's driver describes it (drivers/net/vmxnet3): several queues each way, checksums and segmentation, 802.1Q tags. Arriving packets go
-/// to the queue that their hash names, with their checksums looked at, without their tags and only of the networks that the driver wants if it says so, and as long as the wire has them if the driver takes such.
+/// to the queue that their hash names, with their checksums looked at, without their tags if the driver says so, of the addresses and networks that it wants, and as long as the wire has them if the driver takes such.
 /// </summary>
 public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkReceiver
 {
@@ -23,7 +23,6 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     private const uint LinkUp = (10_000u << 16) | 1;
     private const uint LinkEvent = 1 << 2;
     private const uint DeviceId = 0x07b0;
-    private const int AddressLength = 6;
     private const int LongestFrame = 68 << 10;
     private const uint ChecksumFeature = 1;
     private const uint ScalingFeature = 2;
@@ -43,7 +42,7 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     private readonly byte[] _untagged = new byte[LongestFrame];
     private readonly TxQueue[] _transmit = new TxQueue[MaximumQueues];
     private readonly RxQueue[] _receive = new RxQueue[MaximumQueues];
-    private readonly byte[] _address = new byte[AddressLength];
+    private readonly ReceiveFilter _filter;
     private ulong _shared;
     private ulong _queues;
     private uint _answer;
@@ -56,19 +55,23 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     private bool _active;
     private bool _stopped = true;
     private bool _linkUp = true;
+
+    // What the driver knows of it.
+    private bool _linkTold = true;
     private bool _receiverWaits;
     private int _waitingQueue;
+    private int _resuming;
 
     /// <summary>Makes a card; the locks are its own.</summary>
     public Vmxnet3Device(
         string name, ILock gate, ILock functionLock, ILock tableLock, GuestMemory memory, IMessageInterruptSink messages, INetworkBackend backend, ReadOnlySpan<byte> address)
     {
-        ArgumentOutOfRangeException.ThrowIfNotEqual(address.Length, AddressLength);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(address.Length, ReceiveFilter.AddressLength);
         Name = name;
         _gate = gate;
         _memory = memory;
         _backend = backend;
-        address.CopyTo(_address);
+        _filter = new ReceiveFilter(address);
         Function = new PciFunction(functionLock, new PciIdentity(0x15ad, (ushort)DeviceId, 0x02_0000, 1, 0x15ad, (ushort)DeviceId, InterruptPin: 1));
         _msix = new MsixTable(tableLock, messages, InterruptVectors.Count);
         _control = new ControlWindow(this);
@@ -126,12 +129,9 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
                 break;
         }
 
+        resume = resume && BeginResume();
         _gate.Exit();
-        if (resume)
-        {
-            _backend.ResumeReceive();
-        }
-
+        EndResume(resume);
         return AccessResult.Done;
     }
 
@@ -157,12 +157,7 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     {
         _gate.Enter();
         _linkUp = up;
-        if (_active && _memory.TryRead(_shared + SharedArea.EventCause, out uint events))
-        {
-            _memory.TryWrite(_shared + SharedArea.EventCause, events | LinkEvent);
-            _interrupts.Raise(_eventInterrupt);
-        }
-
+        TellLink();
         _gate.Exit();
     }
 
@@ -171,6 +166,7 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     {
         _gate.Enter();
         _stopped = false;
+        TellLink();
         TransmitAll();
         SetReceiveOffloads();
         _gate.Exit();
@@ -183,6 +179,14 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
         _gate.Enter();
         _stopped = true;
         _gate.Exit();
+
+        // A processor may be about to look after the wire, which is closed next when the card goes.
+        SpinWait wait = default;
+        while (Volatile.Read(ref _resuming) != 0)
+        {
+            wait.SpinOnce();
+        }
+
         _backend.Stop();
     }
 
@@ -191,12 +195,14 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     {
         _gate.Enter();
         ResetDevice();
+        _filter.Reset();
         _revision = 0;
         _shared = 0;
         _answer = 0;
+        bool resume = BeginResume();
         _gate.Exit();
         Function.Reset();
-        _backend.ResumeReceive();
+        EndResume(resume);
     }
 
     // True: whoever has a packet may offer it again.
@@ -212,13 +218,38 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
         return waited;
     }
 
+    // With the lock held; false if the wire is to be left alone.
+    private bool BeginResume()
+    {
+        if (_stopped)
+        {
+            return false;
+        }
+
+        Interlocked.Increment(ref _resuming);
+        return true;
+    }
+
+    // Without the lock, which the wire's call takes.
+    private void EndResume(bool begun)
+    {
+        if (begun)
+        {
+            _backend.ResumeReceive();
+            Interlocked.Decrement(ref _resuming);
+        }
+    }
+
     // Segments are left together for drivers that say so, and know completions that tell of it.
     private void SetReceiveOffloads()
     {
         NetworkOffloads taken = !TakesChecksums ? NetworkOffloads.None
             : !TakesSegments ? NetworkOffloads.Checksum
             : NetworkOffloads.Checksum | NetworkOffloads.SegmentTcp4 | NetworkOffloads.SegmentTcp6;
-        _backend.SetReceiveOffloads(_backend.Offloads & taken);
+        if (!_stopped)
+        {
+            _backend.SetReceiveOffloads(_backend.Offloads & taken);
+        }
     }
 
     private bool Deliver(ReadOnlySpan<byte> header, ReadOnlySpan<byte> frame)
@@ -226,7 +257,7 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
         bool tagged = VlanFilter.TryGetTag(frame, out ushort tag);
         int number = _scaling.Select(frame, out uint hash, out HashKinds kind);
         RxQueue queue = _receive[number];
-        if ((tagged && !_vlans.Wants(tag)) || !queue.IsActive)
+        if (!_filter.Wants(frame) || (tagged && !_vlans.Wants(tag)) || !queue.IsActive)
         {
             return true;
         }
@@ -310,6 +341,17 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
         }
     }
 
+    // A driver that begins asks. While the machine stands still, nothing is told.
+    private void TellLink()
+    {
+        if (!_stopped && _active && _linkTold != _linkUp && _memory.TryRead(_shared + SharedArea.EventCause, out uint events))
+        {
+            _linkTold = _linkUp;
+            _memory.TryWrite(_shared + SharedArea.EventCause, events | LinkEvent);
+            _interrupts.Raise(_eventInterrupt);
+        }
+    }
+
     // The driver asks for the state of queues, and resets the card.
     private void ReportError()
     {
@@ -377,7 +419,8 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
 
         _mostParts = BinaryPrimitives.ReadUInt16LittleEndian(shared[SharedArea.MaximumReceiveParts..]) is not 0 and var parts ? parts : ushort.MaxValue;
         _features = BinaryPrimitives.ReadUInt32LittleEndian(shared[SharedArea.Features..]);
-        (_transmitCount, _receiveCount, _active) = (transmit, receive, true);
+        (_transmitCount, _receiveCount, _active, _linkTold) = (transmit, receive, true, _linkUp);
+        _filter.Read(_memory, _shared, withGroups: true);
         _vlans.Read(_memory, _shared);
         ReadScaling();
         SetReceiveOffloads();
