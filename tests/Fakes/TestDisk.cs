@@ -15,6 +15,9 @@ internal sealed unsafe class TestDisk(int length) : IBlockBackend
 
     public List<string> Log { get; } = [];
 
+    /// <summary>What another processor of the guest does while a request is taken.</summary>
+    public Action? Submitting { get; set; }
+
     public ulong Length => (ulong)Content.Length;
 
     public bool IsReadOnly { get; set; }
@@ -26,6 +29,7 @@ internal sealed unsafe class TestDisk(int length) : IBlockBackend
     public bool Submit(BlockRequest request)
     {
         Log.Add($"{request.Operation} {request.Offset}+{request.Length}{(request.MayDiscard ? " discard" : "")}");
+        Submitting?.Invoke();
         if (Hold)
         {
             Held.Enqueue(request);

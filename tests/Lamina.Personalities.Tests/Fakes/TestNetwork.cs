@@ -19,6 +19,9 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
 
     public int Resumed { get; private set; }
 
+    /// <summary>What another processor of the guest does while a packet is sent.</summary>
+    public Action? Sending { get; set; }
+
     public INetworkReceiver? Receiver { get; private set; }
 
     public NetworkOffloads Offloads { get; set; } = offloads;
@@ -57,6 +60,7 @@ internal sealed unsafe class TestNetwork(NetworkOffloads offloads = NetworkOfflo
         }
 
         Sent.Add([.. packet]);
+        Sending?.Invoke();
         return true;
     }
 

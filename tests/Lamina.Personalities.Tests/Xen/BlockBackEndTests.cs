@@ -223,6 +223,37 @@ public sealed partial class BlockBackEndTests : IDisposable
         Assert.Equal((short)0, Request(3, 0));
     }
 
+    [Theory]
+    [InlineData(3)]
+    [InlineData(77)]
+    public void AFrontEndThatNeverStopsAskingEndsItsDevice(byte operation)
+    {
+        const int Patience = 1000;
+        Connect();
+        int asked = 32;
+        Ask();
+
+        // The front end has not been shown an answer, and yet asks again.
+        _disk.Submitting = () =>
+        {
+            asked = Math.Min(asked + 16, Patience);
+            Ask();
+        };
+        _guest.Notify(_port);
+        Assert.True(_disk.Log.Count <= 32, $"{_disk.Log.Count} requests were taken of a ring of 32, without a pause.");
+        Assert.Equal("5", _guest.Read($"{Back}/state"));
+
+        void Ask()
+        {
+            for (uint i = 0; i < 32; i++)
+            {
+                Assert.True(_guest.Memory.TryWrite(Ring + 64 + (i * 112), Entry((byte)(i % 2 == 0 ? 3 : operation), 0, 0)));
+            }
+
+            _guest.Memory.TryWrite(Ring, (uint)asked);
+        }
+    }
+
     [Fact]
     public void ADeviceIsClosedWhenNothingIsUnderWay()
     {
