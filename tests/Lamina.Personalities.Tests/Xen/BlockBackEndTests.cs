@@ -147,6 +147,7 @@ public sealed partial class BlockBackEndTests : IDisposable
         Assert.Equal((short)-1, Request(0, ulong.MaxValue, (10, 0, 0)));
         Assert.Equal((short)-1, Request(0, ulong.MaxValue / 512 + 1, (10, 0, 0)));
         Assert.Equal((short)-2, Request(77, 0, (10, 0, 0)));
+        Assert.Equal((short)-1, Request(3, 0, (10, 0, 0)));
         byte[] many = Entry(0, 12, 0);
         Assert.Equal((short)-1, Submit(many));
         _guest.Grant(13, Data, flags: 5);
@@ -269,6 +270,22 @@ public sealed partial class BlockBackEndTests : IDisposable
         _guest.Memory.TryRead(Ring + 8, out uint after);
         Assert.Equal(before, after);
         Assert.Equal("6", _guest.Read($"{Back}/state"));
+    }
+
+    [Fact]
+    public void AFrontEndThatDoesNotWaitForTheEndOfItsRequestsIsMetAgain()
+    {
+        Connect();
+        _disk.Hold = true;
+        Put(Entry(3, 0, 0));
+        SetState("6");
+        SetState("1");
+        Assert.Equal("4", _guest.Read($"{Back}/state"));
+        _disk.CompleteOne();
+        Assert.Equal("2", _guest.Read($"{Back}/state"));
+        _disk.Hold = false;
+        Connect();
+        Assert.Equal((short)0, Request(3, 0));
     }
 
     [Fact]
