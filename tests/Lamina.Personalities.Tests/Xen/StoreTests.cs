@@ -218,6 +218,47 @@ public sealed partial class StoreTests : IDisposable
         Assert.Equal("ENOSPC\0", _store.Write("data/more", "x"));
     }
 
+    [Fact]
+    public void AllEventsAreToldToAGuestThatTakesThemMeanwhile()
+    {
+        const int Rounds = 50;
+        const uint AnswerConsumer = 2056;
+        const uint AnswerProducer = 2060;
+        const uint RingLength = 1024;
+        for (int i = 0; i < StoreLimits.Watches; i++)
+        {
+            Assert.Equal("OK\0", _store.Ask(StoreMessage.Watch, $"attr\0{i:d3}\0"));
+        }
+
+        _store.Read("name");
+        const uint EventLength = 16 + 5 + 4;
+        for (int round = 0; round < Rounds; round++)
+        {
+            // Another processor of the guest reads as Linux does: it says that there is room where the ring was full.
+            uint end = _store.Get(AnswerProducer) + (StoreLimits.Watches * EventLength);
+            bool told = false;
+            Thread reader = new(() =>
+            {
+                while (_store.Get(AnswerConsumer) != end && !(Volatile.Read(ref told) && _store.Get(AnswerConsumer) == _store.Get(AnswerProducer)))
+                {
+                    uint before = _store.Get(AnswerConsumer);
+                    _store.Set(AnswerConsumer, _store.Get(AnswerProducer));
+                    Interlocked.MemoryBarrier();
+                    if (_store.Get(AnswerProducer) - before >= RingLength)
+                    {
+                        _store.Kick();
+                    }
+                }
+            });
+            reader.Start();
+            _store.Bus.Store.Put("/local/domain/1/attr"u8, "x"u8);
+            _store.Bus.TellGuest();
+            Volatile.Write(ref told, true);
+            reader.Join();
+            Assert.Equal(end, _store.Get(AnswerConsumer));
+        }
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("a//b")]
