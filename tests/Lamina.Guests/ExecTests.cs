@@ -43,6 +43,7 @@ public sealed class ExecTests : IDisposable
         Assert.StartsWith("disk0    slot 1", Run(0, null, "device", "list", "box").Text, StringComparison.Ordinal);
         string second = MakeDisk("second");
         Assert.StartsWith("disk1 ", Run(0, null, "device", "add", "box", "--disk", $"{second},serial=new").Text, StringComparison.Ordinal);
+        Assert.Contains(second, Run(0, null, "status", "box").Text, StringComparison.Ordinal);
         Assert.Contains("in use", Run(125, null, "device", "add", "box", "--disk", second).Error, StringComparison.Ordinal);
         Assert.Equal("new", Run(0, null, "exec", "box", "--", "sh", "-c", "until [ -e /sys/block/vdb ]; do sleep 0.1; done; cat /sys/block/vdb/serial").Text);
         Run(0, null, "device", "resize", "box", "disk1", "4M");
@@ -54,6 +55,7 @@ public sealed class ExecTests : IDisposable
         Assert.DoesNotContain("=", Run(0, null, "device", "limit", "box", "disk1", "none").Text, StringComparison.Ordinal);
         Run(0, null, "device", "remove", "box", "disk1");
         Assert.DoesNotContain("disk1", Run(0, null, "device", "list", "box").Text, StringComparison.Ordinal);
+        Assert.DoesNotContain(second, Run(0, null, "status", "box").Text, StringComparison.Ordinal);
         Assert.Contains("no device 'disk1'", Run(125, null, "device", "remove", "box", "disk1").Error, StringComparison.Ordinal);
         Run(0, null, "stop", "box");
         Assert.Contains("there is no machine 'box'", Run(125, null, "exec", "box", "--", "true").Error, StringComparison.Ordinal);

@@ -11,9 +11,18 @@ public static unsafe partial class ResourceLimits
     private const int NicePriority = 13;
     private const int RealTimePriority = 14;
 
-    /// <summary>Allows this many open files at most.</summary>
+    /// <summary>Allows this many open files, or as many as were allowed at most if those are fewer.</summary>
     /// <returns>0, or the errno value.</returns>
-    public static int SetFiles(ulong count) => Lower(Files, count);
+    public static int SetFiles(ulong count) => Lower(Files, count, raises: true);
+
+    /// <summary>How many files may be open. Any thread.</summary>
+    public static ulong GetFiles()
+    {
+        ulong* limits = stackalloc ulong[2];
+
+        // SAFETY: struct rlimit is two words.
+        return Get(Files, limits) == 0 ? limits[0] : 0;
+    }
 
     /// <summary>Forbids what a machine never does: to write its memory into a core file, to have message queues, and to raise its priority.</summary>
     /// <returns>0, or the errno value.</returns>
@@ -29,7 +38,7 @@ public static unsafe partial class ResourceLimits
         return error;
     }
 
-    private static int Lower(int resource, ulong value)
+    private static int Lower(int resource, ulong value, bool raises = false)
     {
         ulong* limits = stackalloc ulong[2];
         // SAFETY: struct rlimit is two words.
@@ -39,7 +48,7 @@ public static unsafe partial class ResourceLimits
         }
 
         limits[1] = Math.Min(limits[1], value);
-        limits[0] = Math.Min(limits[0], limits[1]);
+        limits[0] = raises ? limits[1] : Math.Min(limits[0], limits[1]);
         return Set(resource, limits) == 0 ? 0 : Marshal.GetLastPInvokeError();
     }
 

@@ -13,7 +13,7 @@ public sealed class FolderServer : IFileSystemBackend, IDisposable
 {
     private const int MaximumThreads = 2;
     private readonly NodeTable _nodes;
-    private readonly HandleTable _handles = new();
+    private readonly HandleTable _handles;
     private readonly string _path;
     private readonly int _root;
     private readonly bool _readOnly;
@@ -27,9 +27,10 @@ public sealed class FolderServer : IFileSystemBackend, IDisposable
     private bool _draining;
     private bool _closed;
 
-    private FolderServer(string path, int root, bool readOnly)
+    private FolderServer(string path, int root, bool readOnly, DescriptorShare share)
     {
-        _nodes = new NodeTable(root);
+        _nodes = new NodeTable(root, share);
+        _handles = new HandleTable(share);
         _path = path;
         _root = root;
         _readOnly = readOnly;
@@ -40,11 +41,14 @@ public sealed class FolderServer : IFileSystemBackend, IDisposable
 
     /// <summary>Opens a folder.</summary>
     /// <exception cref="StorageException">It cannot be opened.</exception>
-    public static FolderServer Open(string path, bool readOnly)
+    public static FolderServer Open(string path, bool readOnly) => Open(path, readOnly, DescriptorShare.OfProcess);
+
+    /// <inheritdoc cref="Open(string, bool)"/>
+    internal static FolderServer Open(string path, bool readOnly, DescriptorShare share)
     {
         try
         {
-            return new FolderServer(path, FolderCalls.OpenRoot(path), readOnly);
+            return new FolderServer(path, FolderCalls.OpenRoot(path), readOnly, share);
         }
         catch (SystemCallException e)
         {

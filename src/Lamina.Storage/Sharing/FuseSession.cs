@@ -255,7 +255,13 @@ internal sealed partial class FuseSession(NodeTable nodes, HandleTable handles, 
             return error;
         }
 
-        WriteEntry(entry, nodes.Remember(held, status), status);
+        ulong number = nodes.Remember(held, status);
+        if (number == 0)
+        {
+            return FuseErrors.TooManyFiles;
+        }
+
+        WriteEntry(entry, number, status);
         return 0;
     }
 

@@ -3,7 +3,8 @@ using Lamina.Interop.Files;
 namespace Lamina.Storage.Sharing;
 
 /// <summary>The files and directories that a guest has open. Every method may be called by several threads.</summary>
-internal sealed class HandleTable : IDisposable
+/// <param name="share">What they are taken from.</param>
+internal sealed class HandleTable(DescriptorShare share) : IDisposable
 {
     private const int Maximum = 1 << 16;
     private readonly Lock _lock = new();
@@ -16,7 +17,7 @@ internal sealed class HandleTable : IDisposable
     {
         lock (_lock)
         {
-            if (_handles.Count >= Maximum)
+            if (_handles.Count >= Maximum || !share.TryTake())
             {
                 FolderCalls.Close(open);
                 return 0;
@@ -110,10 +111,12 @@ internal sealed class HandleTable : IDisposable
     {
         lock (_lock)
         {
-            if (number == 0 || _handles.Count >= Maximum || !_handles.TryAdd(number, new Handle { Open = open }))
+            if (number == 0 || _handles.Count >= Maximum || _handles.ContainsKey(number) || !share.TryTake())
             {
                 return false;
             }
+
+            _handles.Add(number, new Handle { Open = open });
 
             _next = Math.Max(_next, number + 1);
             return true;
@@ -137,6 +140,7 @@ internal sealed class HandleTable : IDisposable
         {
             _handles.Remove(number);
             FolderCalls.Close(handle.Open);
+            share.Return();
         }
     }
 

@@ -15,11 +15,16 @@ internal sealed class NodeTable : IDisposable
     private readonly Dictionary<ulong, Node> _nodes = [];
     private readonly Dictionary<(ulong Device, ulong Inode), Node> _byIdentity = [];
     private readonly int _root;
+    private readonly DescriptorShare _share;
     private ulong _next = Root + 1;
 
-    public NodeTable(int root)
+    /// <summary>Makes it.</summary>
+    /// <param name="root">The folder's descriptor, which becomes this table's.</param>
+    /// <param name="share">What the files that the guest knows are taken from.</param>
+    public NodeTable(int root, DescriptorShare share)
     {
         _root = root;
+        _share = share;
     }
 
     /// <summary>Number of files that the guest remembers.</summary>
@@ -70,8 +75,8 @@ internal sealed class NodeTable : IDisposable
         }
     }
 
-    /// <summary>The guest learns of a file. The descriptor becomes this table's, or is closed if the file is known.</summary>
-    /// <returns>The file's number.</returns>
+    /// <summary>The guest learns of a file. The descriptor becomes this table's, or is closed if the file is known, or the guest knows too many.</summary>
+    /// <returns>The file's number; 0 if there are too many.</returns>
     public ulong Remember(int held, in FileStatus status)
     {
         (ulong, ulong) identity = (((ulong)status.DeviceMajor << 32) | status.DeviceMinor, status.Inode);
@@ -80,6 +85,11 @@ internal sealed class NodeTable : IDisposable
             if (_byIdentity.TryGetValue(identity, out Node? node))
             {
                 FolderCalls.Close(held);
+            }
+            else if (!_share.TryTake())
+            {
+                FolderCalls.Close(held);
+                return 0;
             }
             else
             {
@@ -156,10 +166,12 @@ internal sealed class NodeTable : IDisposable
         {
             (ulong, ulong) identity = (((ulong)status.DeviceMajor << 32) | status.DeviceMinor, status.Inode);
             Node node = new() { Number = number, Held = held, Identity = identity, Lookups = lookups };
-            if (number <= Root || lookups == 0 || !_nodes.TryAdd(number, node))
+            if (number <= Root || lookups == 0 || _nodes.ContainsKey(number) || (held >= 0 && !_share.TryTake()))
             {
                 return false;
             }
+
+            _nodes.Add(number, node);
 
             // Two files of before may be one now; the guest then goes on with two numbers for it.
             if (held >= 0 && !_byIdentity.TryAdd(identity, node))
@@ -200,6 +212,7 @@ internal sealed class NodeTable : IDisposable
             if (node.Held >= 0)
             {
                 FolderCalls.Close(node.Held);
+                _share.Return();
             }
         }
     }

@@ -19,6 +19,9 @@ public sealed class ConsoleDevice : VirtioDevice
     private const ushort QueueSize = 64;
     private const int MaximumParts = QueueSize;
     private const int ChunkLength = 512;
+
+    // More than drivers put into one buffer, and so much that the device is not kept by a buffer that says all of RAM over and over.
+    private const ulong MaximumLength = 16 << 20;
     private const int ControlReceiveQueue = 2;
     private const int ControlTransmitQueue = 3;
     private const int QueuesBeforePorts = 4;
@@ -230,6 +233,12 @@ public sealed class ConsoleDevice : VirtioDevice
             queue.DisableNotifications();
             while (queue.Pop(_chain))
             {
+                if (_chain.ReadableLength > MaximumLength)
+                {
+                    queue.Break();
+                    break;
+                }
+
                 int count;
                 for (ulong done = 0; (count = _chain.Read(done, chunk)) > 0; done += (uint)count)
                 {

@@ -59,10 +59,10 @@ public sealed class EntropyDevice : VirtioDevice
 
                 requests.Push(_chain, (uint)done);
             }
-
-            Publish(requests);
         }
         while (requests.EnableNotifications());
+
+        Publish(requests);
     }
 
     private protected override bool TryQuiesce() => true;

@@ -64,6 +64,7 @@ public sealed partial class NetworkDevice
                     return Refused;
                 }
 
+                _guestOffloads = offloads;
                 SetReceiveOffloads(offloads);
                 return Accepted;
             default:

@@ -34,6 +34,9 @@ public sealed partial class NetworkDevice : VirtioDevice
     private bool _linkUp = true;
     private int _activePairs = 1;
 
+    // What the driver has asked for since it has been ready; null for all that was agreed on.
+    private ulong? _guestOffloads;
+
     /// <summary>Makes a card.</summary>
     /// <param name="name">Unique in the machine.</param>
     /// <param name="gate">Its own lock.</param>
@@ -163,7 +166,7 @@ public sealed partial class NetworkDevice : VirtioDevice
 
     private protected override void OnRunning()
     {
-        SetReceiveOffloads(Features);
+        SetReceiveOffloads(_guestOffloads ?? Features);
         for (int i = 0; i < _activePairs; i++)
         {
             Transmit(_pairs[i]);
@@ -195,6 +198,7 @@ public sealed partial class NetworkDevice : VirtioDevice
     private protected override bool TryQuiesce()
     {
         _activePairs = 1;
+        _guestOffloads = null;
         EnableLines();
         foreach (QueuePair pair in _pairs)
         {
@@ -214,6 +218,11 @@ public sealed partial class NetworkDevice : VirtioDevice
         {
             state.Write((ushort)(firstField + 1), (ulong)_activePairs);
         }
+
+        if (_guestOffloads is { } offloads)
+        {
+            state.Write((ushort)(firstField + 2), offloads);
+        }
     }
 
     private protected override bool RestoreDevice(IStateReader state, ushort firstField)
@@ -227,7 +236,8 @@ public sealed partial class NetworkDevice : VirtioDevice
             active = given;
         }
 
-        if (active == 0 || active > (ulong)UsablePairs)
+        _guestOffloads = state.TryRead((ushort)(firstField + 2), out given) ? given : null;
+        if (active == 0 || active > (ulong)UsablePairs || (_guestOffloads & ~Features) is not (null or 0))
         {
             return false;
         }

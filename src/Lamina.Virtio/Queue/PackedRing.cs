@@ -23,6 +23,10 @@ internal sealed class PackedRing(GuestMemory memory) : Ring(memory)
     private ushort _publishedUsed;
     private bool _anyHeld;
 
+    // Places that were taken, and those of them that were not shown as used: a driver has no others.
+    private int _outstanding;
+    private int _pushed;
+
     public override ulong Position => _next | ((ulong)_used << 16) | (_nextWrap ? 1UL << 32 : 0) | (_usedWrap ? 1UL << 33 : 0);
 
     public override PopResult Pop(DescriptorChain chain)
@@ -45,6 +49,7 @@ internal sealed class PackedRing(GuestMemory memory) : Ring(memory)
         }
 
         _next -= chain.RingSlots;
+        _outstanding -= chain.RingSlots;
     }
 
     public override void Push(ushort id, ushort ringSlots, uint written)
@@ -66,6 +71,7 @@ internal sealed class PackedRing(GuestMemory memory) : Ring(memory)
             _anyHeld = true;
         }
 
+        _pushed += ringSlots;
         _used += ringSlots;
         if (_used >= Size)
         {
@@ -84,6 +90,8 @@ internal sealed class PackedRing(GuestMemory memory) : Ring(memory)
         Interlocked.MemoryBarrier();
         Memory.TryWrite(_heldFlagsAddress, _heldFlags);
         _anyHeld = false;
+        _outstanding -= _pushed;
+        _pushed = 0;
         Interlocked.MemoryBarrier();
         if (!Memory.TryRead(DriverArea, out uint suppression))
         {
@@ -143,6 +151,8 @@ internal sealed class PackedRing(GuestMemory memory) : Ring(memory)
         _nextWrap = (position & (1UL << 32)) != 0;
         _usedWrap = (position & (1UL << 33)) != 0;
         _anyHeld = false;
+        _outstanding = Math.Clamp(next - used + (_nextWrap == _usedWrap ? 0 : Size), 0, Size);
+        _pushed = 0;
         return true;
     }
 
@@ -166,7 +176,7 @@ internal sealed class PackedRing(GuestMemory memory) : Ring(memory)
         ushort index = _next;
         bool wrap = _nextWrap;
         chain.Begin(0);
-        for (ushort slots = 1; slots <= Size; slots++)
+        for (ushort slots = 1; slots <= Size - _outstanding; slots++)
         {
             if (!Memory.TryRead(DescriptorArea + (index * (ulong)Descriptor.Size), out Descriptor descriptor))
             {
@@ -194,6 +204,7 @@ internal sealed class PackedRing(GuestMemory memory) : Ring(memory)
 
             if ((flags & DescriptorFlags.Next) == 0)
             {
+                _outstanding += slots;
                 chain.End(descriptor.Third, slots);
                 _next = index;
                 _nextWrap = wrap;

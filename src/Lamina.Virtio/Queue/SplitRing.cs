@@ -21,7 +21,8 @@ internal sealed class SplitRing(GuestMemory memory) : Ring(memory)
     {
         if (_nextAvailable == _seenAvailable)
         {
-            if (!Memory.TryRead(DriverArea + 2, out ushort index) || (ushort)(index - _nextAvailable) > Size)
+            // A driver has no more places than it was shown used ones of: one that fills its ring again and again does not keep the device here.
+            if (!Memory.TryRead(DriverArea + 2, out ushort index) || (ushort)(index - _nextAvailable) > Size || (ushort)(index - _publishedUsed) > Size)
             {
                 return PopResult.Broken;
             }

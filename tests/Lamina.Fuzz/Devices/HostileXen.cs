@@ -6,7 +6,7 @@ using Lamina.Personalities.Xen;
 
 namespace Lamina.Fuzz.Devices;
 
-/// <summary>A guest that speaks with Xen's control domain as far as the rings of its disks and its network card, and then puts what it likes into rings, grants, the store and hypercalls.</summary>
+/// <summary>A guest that speaks with Xen's control domain as far as the rings of its disks, its network card, its screen and its keyboard, and then puts what it likes into rings, grants, the store and hypercalls.</summary>
 internal sealed class HostileXen(FuzzedMachine machine, Random random) : ILinearTranslation
 {
     private const ulong SharedInfo = 8 << 20;
@@ -20,15 +20,21 @@ internal sealed class HostileXen(FuzzedMachine machine, Random random) : ILinear
     private const int DiskEntry = 112;
     private const int TransmitEntry = 12;
     private const int ReceiveEntry = 8;
+    private const ulong Picture = FirstRing + 0x4000;
+    private const ulong PictureDirectory = FirstRing + 0x5000;
+    private const ulong Keys = FirstRing + 0x6000;
+    private const uint KeysGrant = 12;
     private const uint MemoryOp = 12;
     private const uint EventChannelOp = 32;
     private const uint SchedOp = 29;
     private static readonly string[] Devices = ["vbd/51712", "vbd/51728", "vif/0"];
-    private static readonly uint[] Calls = [MemoryOp, 15, 17, 20, 21, 24, SchedOp, EventChannelOp, 34];
+    private static readonly uint[] Calls = [MemoryOp, 15, 17, 18, 20, 21, 24, SchedOp, EventChannelOp, 33, 34];
 
     // Disks have a ring, and a card has two.
     private readonly uint[] _produced = new uint[4];
     private readonly uint[] _ports = new uint[4];
+    private uint _picturePort;
+    private uint _drawn;
 
     private bool IsPresent => machine.Devices.Personality is XenPersonality;
 
@@ -58,6 +64,8 @@ internal sealed class HostileXen(FuzzedMachine machine, Random random) : ILinear
         {
             Connect(device);
         }
+
+        ConnectScreen();
     }
 
     /// <summary>Does one thing.</summary>
@@ -75,7 +83,7 @@ internal sealed class HostileXen(FuzzedMachine machine, Random random) : ILinear
         }
 
         int ring = random.Next(4);
-        switch (random.Next(24))
+        switch (random.Next(27))
         {
             case 0:
                 Grant((uint)random.Next(256), Number(), (ushort)random.Next(16));
@@ -114,6 +122,18 @@ internal sealed class HostileXen(FuzzedMachine machine, Random random) : ILinear
                 ulong place = random.Next(2) == 0 ? GrantFrames : FuzzedMachine.RamLength + ((ulong)random.Next(100) << random.Next(12, 34));
                 Map(1, place, (uint)random.Next(2));
                 machine.Memory.TryWrite(place + (FirstBuffer * 8), 1 | (Buffers >> 12 << 32));
+                break;
+            case 9:
+                if (random.Next(4) == 0)
+                {
+                    ConnectScreen();
+                }
+
+                machine.Memory.TryWrite((random.Next(3) switch { 0 => Picture, 1 => PictureDirectory, _ => Keys }) + ((ulong)random.Next(16) * 4), (uint)Number());
+                Notify(_picturePort);
+                break;
+            case 10 or 11:
+                Draw();
                 break;
             default:
                 Put(ring);
@@ -229,6 +249,57 @@ internal sealed class HostileXen(FuzzedMachine machine, Random random) : ILinear
         }
 
         Write($"{Devices[device]}/state", "4");
+    }
+
+    // A picture that can be, of pages that are not all RAM, and a page of keys.
+    private void ConnectScreen()
+    {
+        foreach (string device in new[] { "vfb/0", "vkbd/0" })
+        {
+            Write($"{device}/state", "6");
+            Write($"{device}/state", "1");
+        }
+
+        _drawn = 0;
+        machine.Memory.TryWrite(Picture, new byte[4096]);
+        machine.Memory.TryWrite(Keys, new byte[4096]);
+        uint[] mode = [640, 480, 640 * 4, 640 * 480 * 4, 32];
+        for (int i = 0; i < mode.Length; i++)
+        {
+            machine.Memory.TryWrite(Picture + 16 + ((ulong)i * 4), random.Next(16) == 0 ? (uint)Number() : mode[i]);
+        }
+
+        machine.Memory.TryWrite(Picture + 40, PictureDirectory >> 12);
+        for (uint i = 0; i < 300; i++)
+        {
+            machine.Memory.TryWrite(PictureDirectory + (i * 8), random.Next(16) == 0 ? Number() : (Buffers >> 12) + (i % BufferCount));
+        }
+
+        _picturePort = Allocate();
+        Write("vfb/0/page-ref", (Picture >> 12).ToString(CultureInfo.InvariantCulture));
+        Write("vfb/0/event-channel", _picturePort.ToString(CultureInfo.InvariantCulture));
+        Write("vfb/0/protocol", "x86_64-abi");
+        Write("vfb/0/state", "4");
+        Grant(KeysGrant, Keys, 1);
+        Write("vkbd/0/page-gref", KeysGrant.ToString(CultureInfo.InvariantCulture));
+        Write("vkbd/0/event-channel", Allocate().ToString(CultureInfo.InvariantCulture));
+        Write("vkbd/0/request-abs-pointer", "1");
+        Write("vkbd/0/state", "4");
+    }
+
+    // What was drawn, or another picture.
+    private void Draw()
+    {
+        byte[] happened = new byte[40];
+        happened[0] = (byte)random.Next(1, 5);
+        for (int at = 4; at < 24; at += 4)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(happened.AsSpan(at), random.Next(4) == 0 ? (uint)Number() : (uint)random.Next(2000));
+        }
+
+        machine.Memory.TryWrite(Picture + 2048 + (_drawn++ % 51 * 40), happened);
+        machine.Memory.TryWrite(Picture + 12, _drawn);
+        Notify(_picturePort);
     }
 
     private void Write(string name, string value)

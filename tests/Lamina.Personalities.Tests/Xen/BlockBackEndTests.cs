@@ -147,6 +147,7 @@ public sealed partial class BlockBackEndTests : IDisposable
         Assert.Equal((short)-1, Request(0, ulong.MaxValue, (10, 0, 0)));
         Assert.Equal((short)-1, Request(0, ulong.MaxValue / 512 + 1, (10, 0, 0)));
         Assert.Equal((short)-2, Request(77, 0, (10, 0, 0)));
+        Assert.Equal((short)-1, Request(3, 0, (10, 0, 0)));
         byte[] many = Entry(0, 12, 0);
         Assert.Equal((short)-1, Submit(many));
         _guest.Grant(13, Data, flags: 5);
@@ -223,6 +224,37 @@ public sealed partial class BlockBackEndTests : IDisposable
         Assert.Equal((short)0, Request(3, 0));
     }
 
+    [Theory]
+    [InlineData(3)]
+    [InlineData(77)]
+    public void AFrontEndThatNeverStopsAskingEndsItsDevice(byte operation)
+    {
+        const int Patience = 1000;
+        Connect();
+        int asked = 32;
+        Ask();
+
+        // The front end has not been shown an answer, and yet asks again.
+        _disk.Submitting = () =>
+        {
+            asked = Math.Min(asked + 16, Patience);
+            Ask();
+        };
+        _guest.Notify(_port);
+        Assert.True(_disk.Log.Count <= 32, $"{_disk.Log.Count} requests were taken of a ring of 32, without a pause.");
+        Assert.Equal("5", _guest.Read($"{Back}/state"));
+
+        void Ask()
+        {
+            for (uint i = 0; i < 32; i++)
+            {
+                Assert.True(_guest.Memory.TryWrite(Ring + 64 + (i * 112), Entry((byte)(i % 2 == 0 ? 3 : operation), 0, 0)));
+            }
+
+            _guest.Memory.TryWrite(Ring, (uint)asked);
+        }
+    }
+
     [Fact]
     public void ADeviceIsClosedWhenNothingIsUnderWay()
     {
@@ -238,6 +270,22 @@ public sealed partial class BlockBackEndTests : IDisposable
         _guest.Memory.TryRead(Ring + 8, out uint after);
         Assert.Equal(before, after);
         Assert.Equal("6", _guest.Read($"{Back}/state"));
+    }
+
+    [Fact]
+    public void AFrontEndThatDoesNotWaitForTheEndOfItsRequestsIsMetAgain()
+    {
+        Connect();
+        _disk.Hold = true;
+        Put(Entry(3, 0, 0));
+        SetState("6");
+        SetState("1");
+        Assert.Equal("4", _guest.Read($"{Back}/state"));
+        _disk.CompleteOne();
+        Assert.Equal("2", _guest.Read($"{Back}/state"));
+        _disk.Hold = false;
+        Connect();
+        Assert.Equal((short)0, Request(3, 0));
     }
 
     [Fact]

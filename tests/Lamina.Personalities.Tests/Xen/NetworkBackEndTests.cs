@@ -174,6 +174,23 @@ public sealed partial class NetworkBackEndTests : IDisposable
     }
 
     [Fact]
+    public void AFrontEndThatNeverStopsSendingLosesItsCard()
+    {
+        const int Patience = 2000;
+        Connect();
+        for (int i = 0; i < 256; i++)
+        {
+            PutEntry(10, 0, 0, 100);
+        }
+
+        // It has not been shown a response, and yet sends more.
+        _wire.Sending = () => _guest.Memory.TryWrite(Transmit, (uint)Math.Min(256 + _wire.Sent.Count, Patience));
+        Push();
+        Assert.True(_wire.Sent.Count <= 256, $"{_wire.Sent.Count} packets were taken of a ring of 256, without a pause.");
+        Assert.Equal("5", _guest.Read($"{Back}/state"));
+    }
+
+    [Fact]
     public void WhatArrivesFillsPagesAndWaitsForThem()
     {
         Connect();

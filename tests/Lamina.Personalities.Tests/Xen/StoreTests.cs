@@ -1,3 +1,6 @@
+using Lamina.Personalities.Tests.Fakes;
+using Lamina.Personalities.Xen.Block;
+using Lamina.Personalities.Xen.Network;
 using Lamina.Personalities.Xen.Store;
 
 namespace Lamina.Personalities.Tests.Xen;
@@ -160,9 +163,100 @@ public sealed partial class StoreTests : IDisposable
         }
 
         Assert.InRange(stored, 30, 100);
+
+        // What is refused has changed nothing: no node, no value, and not what another transaction is about.
+        string value = new('w', 100);
+        Assert.Equal("OK\0", _store.Write("data/v0", value));
+        while (_store.Write($"data/v{stored}", value) == "OK\0")
+        {
+            stored++;
+        }
+
+        uint transaction = _store.Begin();
+        Assert.Equal("OK\0", _store.Write("data/v1", "x", transaction));
+        Assert.Equal(("ENOSPC\0", "ENOSPC\0"), (_store.Write("data/v0", new string('v', 2048)), _store.Write("data/deep/er", new string('v', 2048))));
+        Assert.Equal((value, "ENOENT\0"), (_store.Read("data/v0"), _store.Read("data/deep")));
+        Assert.Equal("OK\0", _store.Ask(StoreMessage.TransactionEnd, "T\0", transaction));
         Assert.Equal("OK\0", _store.Ask(StoreMessage.Remove, "data\0"));
         Assert.Equal("EACCES\0", _store.Write("data/again", "x"));
         Assert.Equal("OK\0", _store.Write("attr/again", new string('v', 2000)));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(2000)]
+    public void AGuestThatFillsItsShareLeavesTheControlDomainItsOwn(int length)
+    {
+        const int Devices = 8;
+        int stored = 0;
+        while (stored < 2000 && _store.Write($"data/v{stored}", new string('v', length)) == "OK\0")
+        {
+            stored++;
+        }
+
+        Assert.InRange(stored, 30, StoreLimits.GuestNodes);
+        while (stored < 4000 && _store.Write($"data/v{stored}", "") == "OK\0")
+        {
+            stored++;
+        }
+
+        // As many as can come: a guest that finds nothing of a device in the store has none.
+        for (int i = 0; i < Devices; i++)
+        {
+            _store.Bus.Insert(new NetworkBackEnd(_store.Bus, StoreClient.NewLock(), i, [new TestNetwork()], [2, 0, 0, 0, 0, (byte)i]));
+        }
+
+        for (int i = 0; i < BlockBackEnd.MaximumDisks; i++)
+        {
+            _store.Bus.Insert(new BlockBackEnd(_store.Bus, StoreClient.NewLock(), i, new TestDisk(1 << 20), persistentGrants: false));
+        }
+
+        Assert.Equal(("2", "1"), (_store.Read("/local/domain/0/backend/vif/1/7/state"), _store.Read("/local/domain/1/device/vif/7/state")));
+        Assert.Equal(("2", "1"), (_store.Read("/local/domain/0/backend/vbd/1/51952/state"), _store.Read("/local/domain/1/device/vbd/51952/state")));
+        Assert.Equal("ENOSPC\0", _store.Write("data/more", "x"));
+        _store.GoOn(isSame: false);
+        Assert.Equal("ENOSPC\0", _store.Write("data/more", "x"));
+    }
+
+    [Fact]
+    public void AllEventsAreToldToAGuestThatTakesThemMeanwhile()
+    {
+        const int Rounds = 50;
+        const uint AnswerConsumer = 2056;
+        const uint AnswerProducer = 2060;
+        const uint RingLength = 1024;
+        for (int i = 0; i < StoreLimits.Watches; i++)
+        {
+            Assert.Equal("OK\0", _store.Ask(StoreMessage.Watch, $"attr\0{i:d3}\0"));
+        }
+
+        _store.Read("name");
+        const uint EventLength = 16 + 5 + 4;
+        for (int round = 0; round < Rounds; round++)
+        {
+            // Another processor of the guest reads as Linux does: it says that there is room where the ring was full.
+            uint end = _store.Get(AnswerProducer) + (StoreLimits.Watches * EventLength);
+            bool told = false;
+            Thread reader = new(() =>
+            {
+                while (_store.Get(AnswerConsumer) != end && !(Volatile.Read(ref told) && _store.Get(AnswerConsumer) == _store.Get(AnswerProducer)))
+                {
+                    uint before = _store.Get(AnswerConsumer);
+                    _store.Set(AnswerConsumer, _store.Get(AnswerProducer));
+                    Interlocked.MemoryBarrier();
+                    if (_store.Get(AnswerProducer) - before >= RingLength)
+                    {
+                        _store.Kick();
+                    }
+                }
+            });
+            reader.Start();
+            _store.Bus.Store.Put("/local/domain/1/attr"u8, "x"u8);
+            _store.Bus.TellGuest();
+            Volatile.Write(ref told, true);
+            reader.Join();
+            Assert.Equal(end, _store.Get(AnswerConsumer));
+        }
     }
 
     [Theory]

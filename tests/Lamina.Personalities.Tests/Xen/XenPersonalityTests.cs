@@ -198,6 +198,32 @@ public sealed class XenPersonalityTests : IDisposable
         Assert.Single(_guest.Interrupts);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void EventsThatWereRaisedBeforeTheirWordsAreThereComeWithThem(bool saves)
+    {
+        _guest.SetUp();
+        Assert.Equal(0, _guest.Event(7, 1, 0));
+        uint bit = _guest.Ram.Get<uint>(XenGuest.Argument + 4);
+        Assert.Equal(0, _guest.Event(7, 0, 0));
+        uint early = _guest.Ram.Get<uint>(XenGuest.Argument + 4);
+        Assert.Equal(0, _guest.Event(7, 0, 0));
+        uint closed = _guest.Ram.Get<uint>(XenGuest.Argument + 4);
+
+        // One is pending as a bit when the queues come, and others are raised before there is a page of words; what is closed again is forgotten.
+        Assert.Equal(0, _guest.Event(4, bit));
+        Assert.Equal((0L, 0L), (Queue(11, Control / 4096, 0), Queue(11, (Control / 4096) + 8, 1UL << 32)));
+        Assert.Equal((0L, 0L, 0L), (_guest.Event(4, early), _guest.Event(4, closed), _guest.Event(3, closed)));
+        using XenGuest? next = saves ? _guest.GoOn() : null;
+        XenGuest guest = next ?? _guest;
+        int before = guest.Interrupts.Count;
+        guest.Ram.Set(XenGuest.Shared + 64, 0UL);
+        Assert.Equal(0, guest.Operate(Hypercall.EventChannelOp, 12, BitConverter.GetBytes(Words / 4096)));
+        Assert.Equal((0xa000_0000u, 0xa000_0000u, 0u), (guest.Ram.Get<uint>(Words + (bit * 4)), guest.Ram.Get<uint>(Words + (early * 4)), guest.Ram.Get<uint>(Words + (closed * 4))));
+        Assert.Equal([(0xfee0_0000UL, 0xf3u), (0xfee0_1000UL, 0xf3u)], guest.Interrupts.Skip(before).OrderBy(static i => i.Address));
+    }
+
     [Fact]
     public void WordsThatAGuestHasSpoiledAreItsOwnLoss()
     {

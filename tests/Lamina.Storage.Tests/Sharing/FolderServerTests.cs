@@ -48,6 +48,29 @@ public sealed class FolderServerTests : IDisposable
         Assert.NotEqual(0, client.Read(file, handle, 0, 100).Error);
     }
 
+    [Fact]
+    public void AGuestKeepsNoMoreFilesOpenThanItsShare()
+    {
+        const int TooMany = 23;
+        DescriptorShare share = new(3);
+        using FuseClient client = new(_folder, share: share);
+        using FuseClient other = new(_folder, share: share);
+        ulong file = client.Lookup(Root, "file").Node;
+        ulong directory = client.Lookup(Root, "sub").Node;
+        ulong handle = client.Open(file, 0).Handle;
+        int before = Directory.GetFiles("/proc/self/fd").Length;
+        Assert.Equal((TooMany, TooMany, TooMany), (client.Lookup(Root, "out").Error, client.Open(file, 0).Error, other.Lookup(Root, "file").Error));
+        Assert.True(Directory.GetFiles("/proc/self/fd").Length <= before, "What was refused is open still.");
+
+        // What it knows already it may look up again; what it gives back, it or another guest can have.
+        Assert.Equal((0, file), client.Lookup(Root, "file"));
+        client.Tell(FuseOperation.Forget, directory, FuseClient.Longs(1));
+        Assert.Equal(0, other.Lookup(Root, "file").Error);
+        Assert.Equal(TooMany, client.Lookup(Root, "sub").Error);
+        client.Send(FuseOperation.Release, file, FuseClient.Longs(handle));
+        Assert.Equal(0, client.Lookup(Root, "sub").Error);
+    }
+
     [Theory]
     [InlineData("..")]
     [InlineData(".")]

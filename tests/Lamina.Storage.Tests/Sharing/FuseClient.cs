@@ -17,11 +17,11 @@ internal sealed class FuseClient : IFileSystemCompletion, IDisposable
     private uint _written;
 
     /// <summary>Mounts a folder, or goes on with one that was mounted when <paramref name="state"/> was saved.</summary>
-    public FuseClient(string folder, bool readOnly = false, byte[]? state = null)
+    public FuseClient(string folder, bool readOnly = false, byte[]? state = null, DescriptorShare? share = null)
     {
         _memory = new GuestMemory([new GuestMemoryRegion(0, MemoryLength, _buffer.Vector(0, MemoryLength).Address)]);
         _request = new FileSystemRequest(0, 64, _memory, this);
-        Server = FolderServer.Open(folder, readOnly);
+        Server = FolderServer.Open(folder, readOnly, share ?? DescriptorShare.OfProcess);
         if (state != null)
         {
             Restore(state);

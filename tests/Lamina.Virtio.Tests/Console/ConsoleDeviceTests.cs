@@ -44,6 +44,19 @@ public sealed class ConsoleDeviceTests : IDisposable
     }
 
     [Fact]
+    public void ABufferThatSaysTheSameBytesOverAndOverEndsTheDevice()
+    {
+        const int NeedsReset = 64;
+        (TestBus bus, _, _, DriverQueue transmit) = Simple();
+        const int Parts = 8;
+        int length = (int)GuestRam.Length - 4096;
+        Assert.True((long)Parts * length > 16 << 20, "The machine has too little RAM for this.");
+        transmit.Add([.. Enumerable.Repeat((GuestRam.Start, length), Parts)], []);
+        bus.Kick(1);
+        Assert.True(_outputs[0].Take().Length == 0 && (bus.Status & NeedsReset) != 0, "All of it was taken at once.");
+    }
+
+    [Fact]
     public void WhoeverWasRefusedHearsOfRoom()
     {
         (TestBus bus, ConsolePort console, DriverQueue receive, _) = Simple();

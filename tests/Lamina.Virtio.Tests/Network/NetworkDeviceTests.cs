@@ -249,6 +249,35 @@ public sealed class NetworkDeviceTests : INetworkBackend, IDisposable
         Assert.Equal(NetworkOffloads.None, ReceiveOffloads);
     }
 
+    [Fact]
+    public void OffloadsThatTheDriverHasGivenUpStayGivenUp()
+    {
+        Begin(features: 0b1000_0111);
+        Assert.Equal(0, Command(5, 0, 2, 0, 0, 0, 0, 0, 0, 0));
+        _bus.Transport.Stop();
+        ReceiveOffloads = NetworkOffloads.None;
+        _bus.Transport.Start();
+        Assert.Equal(NetworkOffloads.Checksum, ReceiveOffloads);
+        _bus.Transport.Stop();
+        StateBag saved = new();
+        _bus.Transport.Save(saved);
+        TestBus bus = new(new NetworkDevice("net0", new CheckedLock(), _ram.Memory, [this], [2, 3, 4, 5, 6, 7]));
+        bus.Transport.Stop();
+        bus.Transport.Reset();
+        Assert.True(bus.Transport.Restore(saved), "The state is refused.");
+        bus.Transport.Start();
+        Assert.Equal(NetworkOffloads.Checksum, ReceiveOffloads);
+
+        // With the next driver they are what was agreed on; what was not cannot be in a state.
+        bus.Status = 0;
+        Assert.Equal(NetworkOffloads.None, ReceiveOffloads);
+        KeyValuePair<ushort, ulong> given = saved.Integers.Single(static f => f.Key >= 1024 && f.Value == 2);
+        StateBag other = saved.Without(given.Key);
+        other.Write(given.Key, 1UL << 8);
+        Assert.False(bus.Transport.Restore(other), "Offloads that were not agreed on are taken.");
+        Assert.True(bus.Transport.Restore(saved.Without(given.Key)), "A state of before is refused.");
+    }
+
     [Theory]
     [InlineData(1UL << 11)] // Segmentation without checksums.
     [InlineData(1UL << 7)]

@@ -219,6 +219,49 @@ public sealed class QueueTests : IDisposable
     }
 
     [Theory]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public void ADriverThatMakesBuffersAvailableBeforeItIsShownTheUsedOnesBreaksItsQueue(bool packed, bool pushes)
+    {
+        const int Patience = 1000;
+        (Virtqueue queue, DriverQueue driver) = Make(8, packed, indirect: false, eventIndex: false);
+        ulong at = _ram.Allocate(64);
+        DescriptorChain chain = new(_ram.Memory, 4);
+        for (int i = 0; i < 8; i++)
+        {
+            driver.Add([], [(at, 64)]);
+        }
+
+        int taken = 0;
+        while (taken < Patience && queue.Pop(chain))
+        {
+            if (pushes)
+            {
+                queue.Push(chain, 1);
+            }
+
+            // The same place again, as another processor of the guest can have it while the device works.
+            if (packed)
+            {
+                ulong entry = driver.Descriptors + (16UL * (uint)(taken % 8));
+                _ram.Set(entry, at);
+                _ram.Set(entry + 8, 64u);
+                _ram.Set(entry + 14, (ushort)(2 | (taken / 8 % 2 == 0 ? 0x8000 : 0x80)));
+            }
+            else
+            {
+                _ram.Set(driver.Driver + 2, (ushort)(9 + taken));
+            }
+
+            taken++;
+        }
+
+        Assert.True(queue.IsBroken && taken <= 8, $"{taken} buffers were taken of a ring of 8, and none of them was shown as used.");
+    }
+
+    [Theory]
     [InlineData(7, false)]
     [InlineData(0, false)]
     [InlineData(0, true)]

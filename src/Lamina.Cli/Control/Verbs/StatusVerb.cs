@@ -26,7 +26,7 @@ internal sealed class StatusVerb(ControlledMachine machine) : IControlVerb
             MachineSeconds = vm.MachineTime.TotalSeconds,
             Detached = machine.IsDetached,
             AttachedConsoles = machine.Attached,
-            Disks = [.. vm.Settings.Disks.Select(static d => d.Path)],
+            Disks = [.. vm.CurrentSettings.Disks.Select(static d => d.Path)],
             Sandbox = machine.Sandbox.Describe(),
             SandboxMissing = machine.Sandbox.Missing,
             WithheldFeatures = vm.WithheldFeatures,

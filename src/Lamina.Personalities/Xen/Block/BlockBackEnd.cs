@@ -293,7 +293,7 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
         short status = kind switch
         {
             BlockOperationCode.Read or BlockOperationCode.Write => PrepareTransfer(request, entry, kind == BlockOperationCode.Write, indirect),
-            BlockOperationCode.FlushDiskCache when !indirect => PrepareFlush(request),
+            BlockOperationCode.FlushDiskCache when !indirect => PrepareFlush(request, entry[1]),
             BlockOperationCode.Discard when !indirect => PrepareDiscard(request, BinaryPrimitives.ReadUInt64LittleEndian(entry[24..])),
             _ => NotSupported,
         };
@@ -313,11 +313,12 @@ public sealed partial class BlockBackEnd : BackEnd, IBlockCompletion
         }
     }
 
-    private short PrepareFlush(BlockRequest request)
+    // What comes with data is a write after a flush. Front ends know it where barriers are offered, which are not; done as a flush alone it would be lost.
+    private static short PrepareFlush(BlockRequest request, byte segments)
     {
         request.Operation = BlockOperation.Flush;
         request.Offset = 0;
-        return Okay;
+        return segments == 0 ? Okay : Error;
     }
 
     private short PrepareDiscard(BlockRequest request, ulong sectors)

@@ -193,6 +193,9 @@ public abstract partial class BackEnd : IStoreObserver
         {
             _closes = false;
             SetState(XenBusState.Closed);
+
+            // A front end may have gone on meanwhile.
+            Follow();
         }
     }
 

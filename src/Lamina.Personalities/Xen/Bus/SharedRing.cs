@@ -59,7 +59,9 @@ internal sealed partial class SharedRing(GuestMemory memory, GrantTable grants, 
 
     internal void Close() => (Size, _pageCount, IsBroken, _requests, _responses, _shown) = (0, 0, false, 0, 0, 0);
 
-    /// <summary>Requests that were not taken yet. One that cannot be breaks the ring.</summary>
+    /// <summary>
+    /// Requests that were not taken yet. One that cannot be breaks the ring: a front end has no place for more than it was shown answers of, so that one that asks again and again cannot keep the back end here.
+    /// </summary>
     internal uint GetAvailable()
     {
         if (Size == 0 || IsBroken)
@@ -70,7 +72,7 @@ internal sealed partial class SharedRing(GuestMemory memory, GrantTable grants, 
         memory.TryRead(_pages[0] + RequestProducer, out uint producer);
         Interlocked.MemoryBarrier();
         uint count = producer - _requests;
-        IsBroken = count > Size;
+        IsBroken = count > Size || producer - _shown > Size;
         return IsBroken ? 0 : count;
     }
 

@@ -89,8 +89,13 @@ internal sealed class GrantOperations(XenDomain domain)
             return XenError.BadAddress;
         }
 
-        bool first = BinaryPrimitives.ReadUInt32LittleEndian(argument) == 1;
-        return !arguments.TryWrite(arguments.Second, 1u) ? XenError.BadAddress : first ? 0 : XenError.NoSuchCall;
+        uint version = BinaryPrimitives.ReadUInt32LittleEndian(argument);
+        return !arguments.TryWrite(arguments.Second, 1u) ? XenError.BadAddress : version switch
+        {
+            1 => 0,
+            2 => XenError.NoSuchCall,
+            _ => XenError.InvalidArgument,
+        };
     }
 
     private static long TellVersion(in CallArguments arguments)

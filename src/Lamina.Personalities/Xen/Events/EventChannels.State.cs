@@ -12,7 +12,7 @@ internal sealed partial class EventChannels
     // Number, state, priorities, processors, domain, virtual or physical interrupt, and the processor of the former.
     private const int SavedPortLength = 16;
 
-    /// <summary>Writes three fields, and three a processor.</summary>
+    /// <summary>Writes up to four fields, and three a processor.</summary>
     internal void Save(IStateWriter state, ushort field, Func<int, ushort> processorField)
     {
         byte[] ports = new byte[PortCount * SavedPortLength];

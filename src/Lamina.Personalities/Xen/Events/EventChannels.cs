@@ -296,7 +296,7 @@ internal sealed partial class EventChannels
         return 0;
     }
 
-    /// <summary>Takes a processor's control block: from now on events are queued.</summary>
+    /// <summary>Takes a processor's control block: from now on events are queued. Those that are pending as bits wait for their words.</summary>
     internal long InitializeControl(uint processor, ulong page, uint offset)
     {
         if (processor >= (uint)ProcessorCount)
@@ -309,6 +309,14 @@ internal sealed partial class EventChannels
             return XenError.InvalidArgument;
         }
 
+        for (uint port = 1; _delivery != _fifo && port < PortCount; port++)
+        {
+            if (_ports[port].State != PortState.Closed && _twoLevel.IsPending(port))
+            {
+                _fifo.NoteEarly(port);
+            }
+        }
+
         _delivery = _fifo;
         return 0;
     }
@@ -316,8 +324,18 @@ internal sealed partial class EventChannels
     /// <summary>Takes a page of event words. What was raised before it came is raised now.</summary>
     internal long ExpandArray(ulong page)
     {
-        return _delivery != _fifo ? XenError.NoSuchCall
+        uint first = _fifo.Capacity;
+        long result = _delivery != _fifo ? XenError.NoSuchCall
             : page > ulong.MaxValue / GuestMemory.PageSize ? XenError.InvalidArgument : _fifo.AddPage(page * GuestMemory.PageSize);
+        for (uint port = first; result == 0 && port < _fifo.Capacity; port++)
+        {
+            if (_fifo.TakeEarly(port))
+            {
+                _fifo.SetPending(port, ref _ports[port]);
+            }
+        }
+
+        return result;
     }
 
     /// <summary>Has a processor wait until a channel is pending, unless one is.</summary>

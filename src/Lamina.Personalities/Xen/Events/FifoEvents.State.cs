@@ -4,12 +4,17 @@ using Lamina.Machine.Memory;
 
 namespace Lamina.Personalities.Xen.Events;
 
-/// <content>The saved state: where pages and control blocks are, and the tails of the queues. The queues are in guest memory.</content>
+/// <content>The saved state: where pages and control blocks are, the tails of the queues, and events that have no word yet. The queues are in guest memory.</content>
 internal sealed partial class FifoEvents
 {
     internal void Save(IStateWriter state, ushort field, Func<int, ushort> processorField)
     {
         state.Write(field, MemoryMarshal.AsBytes(_pages.AsSpan(0, (int)_pageCount)));
+        if (_early.AsSpan().ContainsAnyExcept(0u))
+        {
+            state.Write((ushort)(field + 1), MemoryMarshal.AsBytes(_early.AsSpan()));
+        }
+
         for (int i = 0; i < _controls.Length; i++)
         {
             state.Write(processorField(i), _controls[i]);
@@ -34,6 +39,13 @@ internal sealed partial class FifoEvents
             ulong control = 0;
             valid = state.TryTake(processorField(i), ref control) && (control == 0 || (isUsed && TrySetControl(i, control)))
                 && state.TryTake((ushort)(processorField(i) + 1), MemoryMarshal.AsBytes(_tails.AsSpan(i * QueueCount, QueueCount)));
+        }
+
+        // Where there is none, nothing waits for its word.
+        int early = state.TryRead((ushort)(field + 1), MemoryMarshal.AsBytes(_early.AsSpan()));
+        if (early < _early.Length * sizeof(uint))
+        {
+            Array.Clear(_early);
         }
 
         foreach (uint tail in _tails)

@@ -27,6 +27,7 @@ internal sealed partial class FifoEvents(GuestMemory memory, ProcessorInfo[] pro
     private const uint Busy = 1u << 28;
     private const uint LinkMask = (1u << LinkBits) - 1;
     private const int HeadsOffset = 8;
+    private const int BitsPerWord = 32;
 
     // A guest that keeps changing a word loses the event.
     private const int MostTries = 64;
@@ -34,6 +35,9 @@ internal sealed partial class FifoEvents(GuestMemory memory, ProcessorInfo[] pro
     private readonly ulong[] _pages = new ulong[MaximumPages];
     private readonly ulong[] _controls = new ulong[processors.Length];
     private readonly uint[] _tails = new uint[processors.Length * QueueCount];
+
+    // Events that were raised before there was a word for them, a bit each.
+    private readonly uint[] _early = new uint[EventChannels.PortCount / BitsPerWord];
     private uint _pageCount;
 
     /// <inheritdoc/>
@@ -44,6 +48,19 @@ internal sealed partial class FifoEvents(GuestMemory memory, ProcessorInfo[] pro
         _pageCount = 0;
         Array.Clear(_controls);
         Array.Clear(_tails);
+        Array.Clear(_early);
+    }
+
+    /// <summary>Notes that an event is pending that has no word yet.</summary>
+    internal void NoteEarly(uint port) => _early[port / BitsPerWord] |= 1u << (int)(port % BitsPerWord);
+
+    /// <summary>Whether an event was pending before it had a word; then no longer.</summary>
+    internal bool TakeEarly(uint port)
+    {
+        uint bit = 1u << (int)(port % BitsPerWord);
+        bool early = (_early[port / BitsPerWord] & bit) != 0;
+        _early[port / BitsPerWord] &= ~bit;
+        return early;
     }
 
     /// <summary>Takes a processor's control block.</summary>
@@ -80,7 +97,11 @@ internal sealed partial class FifoEvents(GuestMemory memory, ProcessorInfo[] pro
     /// <inheritdoc/>
     public void SetPending(uint port, ref EventPort state)
     {
-        if (port < Capacity && memory.TryOr(GetWord(port), Pending, out uint before) && (before & (Masked | Linked)) == 0)
+        if (port >= Capacity)
+        {
+            NoteEarly(port);
+        }
+        else if (memory.TryOr(GetWord(port), Pending, out uint before) && (before & (Masked | Linked)) == 0)
         {
             Link(port, ref state);
         }
@@ -98,6 +119,7 @@ internal sealed partial class FifoEvents(GuestMemory memory, ProcessorInfo[] pro
     /// <inheritdoc/>
     public void ClearPending(uint port)
     {
+        TakeEarly(port);
         if (port < Capacity)
         {
             memory.TryAnd(GetWord(port), ~Pending, out _);
@@ -105,7 +127,8 @@ internal sealed partial class FifoEvents(GuestMemory memory, ProcessorInfo[] pro
     }
 
     /// <inheritdoc/>
-    public bool IsPending(uint port) => port < Capacity && memory.TryRead(GetWord(port), out uint word) && (word & Pending) != 0;
+    public bool IsPending(uint port) =>
+        port < Capacity ? memory.TryRead(GetWord(port), out uint word) && (word & Pending) != 0 : (_early[port / BitsPerWord] & (1u << (int)(port % BitsPerWord))) != 0;
 
     private ulong GetWord(uint port) => _pages[port / WordsPerPage] + (port % WordsPerPage * sizeof(uint));
 

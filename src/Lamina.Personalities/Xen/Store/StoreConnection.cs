@@ -28,7 +28,7 @@ internal sealed partial class StoreConnection(XenDomain domain, XenStore store) 
     private const int LengthOffset = 12;
 
     // A guest that fills its ring while it is read is heard again with its next event.
-    private const int MostMessages = 64;
+    private const int MostRequests = 64;
 
     private readonly byte[] _in = new byte[HeaderLength + StoreLimits.Payload];
     private readonly byte[] _out = new byte[HeaderLength + StoreLimits.Payload];
@@ -74,12 +74,21 @@ internal sealed partial class StoreConnection(XenDomain domain, XenStore store) 
     {
         store.Gate.Enter();
         bool tells = false;
-        for (int i = 0; i < MostMessages && _running && !_broken; i++)
+        int requests = 0;
+        while (_running && !_broken && Flush(ref tells))
         {
-            if (!Flush(ref tells) || !(TakeEvent() || (receives && Receive(ref tells))))
+            // Events are as many as wait: a guest that makes room for them meanwhile says so to nobody.
+            if (TakeEvent())
+            {
+                continue;
+            }
+
+            if (!receives || requests == MostRequests || !Receive(ref tells))
             {
                 break;
             }
+
+            requests++;
         }
 
         if (tells)

@@ -7,8 +7,8 @@ internal sealed partial class StoreTree
     internal const int Root = 0;
 
     private const int None = -1;
-    private const int PieceLength = 48;
-    private const int PieceCount = 3072;
+    private const int PieceLength = StoreLimits.Piece;
+    private const int PieceCount = StoreLimits.Pieces;
 
     private readonly StoreNode[] _nodes = new StoreNode[StoreLimits.Nodes];
     private readonly byte[] _pieces = new byte[PieceCount * PieceLength];
@@ -16,11 +16,15 @@ internal sealed partial class StoreTree
     private int _freeNode;
     private int _freePiece;
     private int _pieceCount;
+    private int _nodeCount;
 
     internal StoreTree() => Clear();
 
     /// <summary>Nodes that the guest owns.</summary>
     internal int GuestNodes { get; private set; }
+
+    /// <summary>Pieces of their names and values.</summary>
+    internal int GuestPieces { get; private set; }
 
     /// <summary>Removes everything but the root, which is the control domain's.</summary>
     internal void Clear()
@@ -38,7 +42,8 @@ internal sealed partial class StoreTree
         _freeNode = Root + 1;
         _freePiece = 0;
         _pieceCount = PieceCount;
-        GuestNodes = 0;
+        _nodeCount = _nodes.Length - 1;
+        GuestNodes = GuestPieces = 0;
         _nodes[Root] = CreateNode(None, new StorePermissions(DomainId.Control, 0));
     }
 
@@ -48,7 +53,8 @@ internal sealed partial class StoreTree
         other._nodes.CopyTo(_nodes, 0);
         other._pieces.CopyTo(_pieces, 0);
         other._nextPiece.CopyTo(_nextPiece, 0);
-        (_freeNode, _freePiece, _pieceCount, GuestNodes) = (other._freeNode, other._freePiece, other._pieceCount, other.GuestNodes);
+        (_freeNode, _freePiece, _pieceCount, _nodeCount) = (other._freeNode, other._freePiece, other._pieceCount, other._nodeCount);
+        (GuestNodes, GuestPieces) = (other.GuestNodes, other.GuestPieces);
     }
 
     /// <summary>Finds a node.</summary>
@@ -79,8 +85,37 @@ internal sealed partial class StoreTree
     /// <summary>Gives a node permissions.</summary>
     internal void SetPermissions(int node, in StorePermissions permissions)
     {
-        GuestNodes += (permissions.Owner == DomainId.Guest ? 1 : 0) - (_nodes[node].Permissions.Owner == DomainId.Guest ? 1 : 0);
+        int pieces = CountPieces(_nodes[node].NameLength) + CountPieces(_nodes[node].ValueLength);
+        Charge(_nodes[node].Permissions, -1, -pieces);
+        Charge(permissions, 1, pieces);
         _nodes[node].Permissions = permissions;
+    }
+
+    /// <summary>Whether the guest may have a value at a path, and the nodes there that are missing: both what there is and its quotas have room. What takes no more than before always has.</summary>
+    internal bool HasRoom(ReadOnlySpan<byte> path, int valueLength)
+    {
+        int node = Root;
+        int nodes = 0;
+        int pieces = CountPieces(valueLength);
+        while (path.Length > 1)
+        {
+            ReadOnlySpan<byte> name = TakeName(ref path);
+            int child = nodes > 0 ? None : FindChild(node, name);
+            if (child == None)
+            {
+                nodes++;
+                pieces += CountPieces(name.Length);
+            }
+            else
+            {
+                node = child;
+            }
+        }
+
+        pieces -= nodes > 0 ? 0 : CountPieces(_nodes[node].ValueLength);
+        bool charged = nodes > 0 || _nodes[node].Permissions.Owner == DomainId.Guest;
+        return nodes <= _nodeCount && pieces <= _pieceCount && (nodes == 0 || GuestNodes + nodes <= StoreLimits.GuestNodes)
+            && (!charged || pieces <= 0 || GuestPieces + pieces <= StoreLimits.GuestPieces);
     }
 
     /// <summary>Makes the nodes of a path that are missing, each with the permissions of the one above it and the creator as owner.</summary>
@@ -150,20 +185,21 @@ internal sealed partial class StoreTree
     }
 
     /// <summary>Sets a value.</summary>
-    /// <returns><c>false</c> if there is no room.</returns>
+    /// <returns><c>false</c> if there is no room; then it is as it was.</returns>
     internal bool TrySetValue(int node, ReadOnlySpan<byte> value)
     {
-        FreePieces(_nodes[node].Value);
-        _nodes[node].Value = None;
-        _nodes[node].ValueLength = 0;
-        bool stored = TryStore(value, out int first);
-        if (stored)
+        int freed = CountPieces(_nodes[node].ValueLength);
+        int taken = CountPieces(value.Length);
+        if (taken > _pieceCount + freed)
         {
-            _nodes[node].Value = first;
-            _nodes[node].ValueLength = (ushort)value.Length;
+            return false;
         }
 
-        return stored;
+        FreePieces(_nodes[node].Value);
+        TryStore(value, out _nodes[node].Value);
+        _nodes[node].ValueLength = (ushort)value.Length;
+        Charge(_nodes[node].Permissions, 0, taken - freed);
+        return true;
     }
 
     /// <summary>Copies a value.</summary>
@@ -194,6 +230,17 @@ internal sealed partial class StoreTree
         return name;
     }
 
+    private static int CountPieces(int length) => (length + PieceLength - 1) / PieceLength;
+
+    private void Charge(in StorePermissions permissions, int nodes, int pieces)
+    {
+        if (permissions.Owner == DomainId.Guest)
+        {
+            GuestNodes += nodes;
+            GuestPieces += pieces;
+        }
+    }
+
     private int FindChild(int parent, ReadOnlySpan<byte> name)
     {
         Span<byte> other = stackalloc byte[StoreLimits.Path];
@@ -217,10 +264,11 @@ internal sealed partial class StoreTree
         }
 
         _freeNode = _nodes[node].Next;
+        _nodeCount--;
         _nodes[node] = CreateNode(parent, permissions);
         _nodes[node].Name = stored;
         _nodes[node].NameLength = (ushort)name.Length;
-        GuestNodes += permissions.Owner == DomainId.Guest ? 1 : 0;
+        Charge(permissions, 1, CountPieces(name.Length));
         ref int link = ref _nodes[parent].FirstChild;
         while (link != None)
         {
@@ -233,17 +281,18 @@ internal sealed partial class StoreTree
 
     private void Free(int node)
     {
-        GuestNodes -= _nodes[node].Permissions.Owner == DomainId.Guest ? 1 : 0;
+        Charge(_nodes[node].Permissions, -1, -CountPieces(_nodes[node].NameLength) - CountPieces(_nodes[node].ValueLength));
         FreePieces(_nodes[node].Name);
         FreePieces(_nodes[node].Value);
         _nodes[node].Next = _freeNode;
         _freeNode = node;
+        _nodeCount++;
     }
 
     private bool TryStore(ReadOnlySpan<byte> bytes, out int first)
     {
         first = None;
-        int count = (bytes.Length + PieceLength - 1) / PieceLength;
+        int count = CountPieces(bytes.Length);
         if (count > _pieceCount)
         {
             return false;

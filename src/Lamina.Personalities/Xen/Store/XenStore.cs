@@ -220,22 +220,14 @@ internal sealed partial class XenStore
             return StoreError.None;
         }
 
-        if (node < 0 && tree.GuestNodes + CountNames(path) > StoreLimits.GuestNodes)
-        {
-            return StoreError.NoSpace;
-        }
-
-        if (transaction?.TryNote(path, removed: false) == false)
+        // What is refused leaves everything as it was.
+        if (!tree.HasRoom(path, value.Length) || transaction?.TryNote(path, removed: false) == false)
         {
             return StoreError.NoSpace;
         }
 
         node = node >= 0 ? node : tree.Create(path, DomainId.Guest);
-        if (node < 0 || !tree.TrySetValue(node, value))
-        {
-            return StoreError.NoSpace;
-        }
-
+        tree.TrySetValue(node, value);
         Changed(transaction, path, removed: false);
         return StoreError.None;
     }
@@ -305,8 +297,6 @@ internal sealed partial class XenStore
         Changed(transaction, path, removed: false);
         return StoreError.None;
     }
-
-    private static int CountNames(ReadOnlySpan<byte> path) => path.Count((byte)'/');
 
     private StoreTransaction? Find(uint number)
     {
