@@ -22,24 +22,54 @@ public sealed unsafe class EventNotifier : SafeHandle
     /// <inheritdoc/>
     public override bool IsInvalid => handle < 0;
 
-    /// <summary>Makes the descriptor readable. Any thread.</summary>
+    /// <summary>Makes the descriptor readable; of one that is disposed, nothing. Any thread.</summary>
     public void Signal()
     {
         ulong one = 1;
-        // SAFETY: eight bytes of this frame. The only failure is a full counter, and then it is readable.
-        _ = NativeMethods.Write(Descriptor, (byte*)&one, sizeof(ulong));
+        if (TryHold())
+        {
+            // SAFETY: eight bytes of this frame. The only failure is a full counter, and then it is readable.
+            _ = NativeMethods.Write(Descriptor, (byte*)&one, sizeof(ulong));
+            DangerousRelease();
+        }
     }
 
     /// <summary>Makes the descriptor unreadable again.</summary>
     public void Clear() => TryTake();
 
     /// <summary>Makes the descriptor unreadable again.</summary>
-    /// <returns>Whether it was readable.</returns>
+    /// <returns>Whether it was readable; of one that is disposed, <c>false</c>.</returns>
     public bool TryTake()
     {
+        if (!TryHold())
+        {
+            return false;
+        }
+
         ulong count;
         // SAFETY: eight bytes of this frame. An unsignalled counter answers "try again".
-        return NativeMethods.Read(Descriptor, (byte*)&count, sizeof(ulong)) == sizeof(ulong);
+        bool readable = NativeMethods.Read(Descriptor, (byte*)&count, sizeof(ulong)) == sizeof(ulong);
+        DangerousRelease();
+        return readable;
+    }
+
+    // The number may be another file's as soon as it is closed: whoever uses it holds it open.
+    private bool TryHold()
+    {
+        bool held = false;
+        if (!IsClosed)
+        {
+            try
+            {
+                DangerousAddRef(ref held);
+            }
+            catch (ObjectDisposedException)
+            {
+                // Disposed since.
+            }
+        }
+
+        return held;
     }
 
     /// <inheritdoc/>
