@@ -56,9 +56,7 @@ public sealed class AddressSpaceTests
             start.Registers[4] = Map.Stack;
             start.Registers[8] = Script;
             start.Registers[9] = Script + (Rounds * EntrySize);
-            start.Msrs[0xc000_0081] = 0x0013_0008_0000_0000;
-            start.Msrs[0xc000_0082] = Kernel + 0x20;
-            start.Msrs[0xc000_0080] = 0xd01;
+            start.EnableSystemCalls(Kernel + 0x20);
             machine.Start(start);
             Assert.Equal(ProcessorExitReason.Halted, machine.Run());
             Assert.Equal(expected, machine.Save().GeneralRegisters[3]);

@@ -152,9 +152,7 @@ public sealed class CrossingTests
             });
             StartState start = Programs.At(kernel);
             start.Registers[7] = Rounds;
-            start.Msrs[0xc000_0081] = 0x0013_0008_0000_0000;
-            start.Msrs[0xc000_0082] = kernel;
-            start.Msrs[0xc000_0080] = 0xd01;
+            start.EnableSystemCalls(kernel);
             machine.Start(start);
             Assert.Equal(Machine.Processors.ProcessorExitReason.Halted, machine.Run());
         }

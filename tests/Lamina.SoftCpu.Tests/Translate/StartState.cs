@@ -19,5 +19,13 @@ internal sealed class StartState
 
     public ulong FsBase { get; set; }
 
+    /// <summary>SYSCALL and SYSRET exist, and the former goes to an address (IA32_STAR, IA32_LSTAR, EFER.SCE).</summary>
+    public void EnableSystemCalls(ulong handler)
+    {
+        Msrs[0xc000_0081] = 0x0013_0008_0000_0000;
+        Msrs[0xc000_0082] = handler;
+        Msrs[0xc000_0080] = 0xd01;
+    }
+
     public ulong GsBase { get; set; }
 }

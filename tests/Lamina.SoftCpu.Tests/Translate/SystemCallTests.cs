@@ -62,10 +62,8 @@ public sealed class SystemCallTests
             start.Registers[3] = 0x1234_5678_9abc_def1;
             start.Registers[4] = Map.Stack;
             start.Registers[7] = Rounds;
-            start.Msrs[0xc000_0081] = 0x0013_0008_0000_0000;
-            start.Msrs[0xc000_0082] = alias + Kernel;
+            start.EnableSystemCalls(alias + Kernel);
             start.Msrs[0xc000_0084] = mask;
-            start.Msrs[0xc000_0080] = 0xd01;
             start.Msrs[0xc000_0102] = Map.Data;
             machine.Start(start);
             Assert.Equal(Machine.Processors.ProcessorExitReason.Halted, machine.Run());

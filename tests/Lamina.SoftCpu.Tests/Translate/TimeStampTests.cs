@@ -173,9 +173,7 @@ public sealed class TimeStampTests
         });
         StartState start = Programs.At(kernel);
         start.Registers[7] = Rounds;
-        start.Msrs[0xc000_0081] = 0x0013_0008_0000_0000;
-        start.Msrs[0xc000_0082] = kernel;
-        start.Msrs[0xc000_0080] = 0xd01;
+        start.EnableSystemCalls(kernel);
         machine.Start(start);
         Assert.Equal(ProcessorExitReason.Halted, machine.Run());
 
