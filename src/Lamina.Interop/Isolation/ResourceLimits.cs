@@ -13,7 +13,7 @@ public static unsafe partial class ResourceLimits
 
     /// <summary>Allows this many open files, or as many as were allowed at most if those are fewer.</summary>
     /// <returns>0, or the errno value.</returns>
-    public static int SetFiles(ulong count) => Lower(Files, count, raises: true);
+    public static int SetFiles(ulong count) => SetLimit(Files, count, raises: true);
 
     /// <summary>How many files may be open. Any thread.</summary>
     public static ulong GetFiles()
@@ -31,14 +31,14 @@ public static unsafe partial class ResourceLimits
         int error = 0;
         foreach (int resource in (ReadOnlySpan<int>)[Core, MessageBytes, NicePriority, RealTimePriority])
         {
-            int result = Lower(resource, 0);
+            int result = SetLimit(resource, 0);
             error = error == 0 ? result : error;
         }
 
         return error;
     }
 
-    private static int Lower(int resource, ulong value, bool raises = false)
+    private static int SetLimit(int resource, ulong value, bool raises = false)
     {
         ulong* limits = stackalloc ulong[2];
         // SAFETY: struct rlimit is two words.

@@ -235,8 +235,14 @@ public sealed partial class Vmxnet3Device : IDevice, IRegisterWindow, INetworkRe
     {
         if (begun)
         {
-            _backend.ResumeReceive();
-            Interlocked.Decrement(ref _resuming);
+            try
+            {
+                _backend.ResumeReceive();
+            }
+            finally
+            {
+                Interlocked.Decrement(ref _resuming);
+            }
         }
     }
 
