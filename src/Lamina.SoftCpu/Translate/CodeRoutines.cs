@@ -46,7 +46,7 @@ internal sealed unsafe class CodeRoutines
         ReadTimeStamp = EmitReadTimeStamp(ref asm);
         Misses = new MissRoutines(ref asm, SiteExit);
         Checks = new CheckRoutines(ref asm, Misses);
-        Strings = new StringRoutines(ref asm, SiteExit);
+        Strings = new StringRoutines(ref asm, Misses, SiteExit);
         CallData = new Dictionary<nint, int> { [(nint)InterpretExit] = InterpretData, [(nint)LinkExit] = LinkData, [(nint)SavedLinkExit] = LinkData, [(nint)GuardedLinkExit] = GuardedLinkData };
     }
 

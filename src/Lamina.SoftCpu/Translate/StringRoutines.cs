@@ -1,7 +1,7 @@
 namespace Lamina.SoftCpu.Translate;
 
 /// <summary>
-/// REP MOVS and REP STOS upwards: whole runs to the end of a page by the host's own instruction, as long as the first level of the TLB knows the pages. Anything else
+/// REP MOVS and REP STOS upwards: whole runs to the end of a page by the host's own instruction, as long as the TLB knows the pages. Anything else
 /// is left to the interpreter by the site exit, with the registers saying how far it has got. The scratch registers and flags are lost.
 /// </summary>
 internal readonly unsafe struct StringRoutines
@@ -11,14 +11,15 @@ internal readonly unsafe struct StringRoutines
     private readonly nint[] _routines;
 
     /// <param name="asm">Where the routines go.</param>
+    /// <param name="misses">Where they look behind the first level.</param>
     /// <param name="siteExit">Where they go for what they do not do.</param>
-    public StringRoutines(ref HostAssembler asm, byte* siteExit)
+    public StringRoutines(ref HostAssembler asm, MissRoutines misses, byte* siteExit)
     {
         _routines = new nint[8];
         for (int shift = 0; shift < 4; shift++)
         {
-            _routines[shift] = (nint)Emit(ref asm, false, shift, siteExit);
-            _routines[4 + shift] = (nint)Emit(ref asm, true, shift, siteExit);
+            _routines[shift] = (nint)Emit(ref asm, false, shift, misses, siteExit);
+            _routines[4 + shift] = (nint)Emit(ref asm, true, shift, misses, siteExit);
         }
     }
 
@@ -28,7 +29,7 @@ internal readonly unsafe struct StringRoutines
     /// <summary>Whether this is one of them.</summary>
     public bool Contains(byte* routine) => Array.IndexOf(_routines, (nint)routine) >= 0;
 
-    private static byte* Emit(ref HostAssembler asm, bool move, int shift, byte* siteExit)
+    private static byte* Emit(ref HostAssembler asm, bool move, int shift, MissRoutines misses, byte* siteExit)
     {
         asm.Align(16);
         byte* start = asm.Here;
@@ -112,24 +113,38 @@ internal readonly unsafe struct StringRoutines
         asm.Bind(done);
         asm.Byte(0xc3);
 
+        asm.Bind(missedTarget);
+        EmitFindBehind(ref asm, Host.Rdi, misses.OfWindow(MissRoutines.NoSlot, write: true));
+        int unknownTarget = asm.JumpIf(5);
+        asm.Jump(asm.Here - asm.Length + loop);
+
+        int unknownSource = -1;
         if (move)
         {
             asm.Bind(missedSource);
-            if (crossing >= 0)
-            {
-                asm.Bind(crossing);
-            }
-
             asm.Pop(Host.Address);
+            EmitFindBehind(ref asm, Host.Rsi, misses.OfWindow(MissRoutines.NoSlot, write: false));
+            unknownSource = asm.JumpIf(5);
+            asm.Jump(asm.Here - asm.Length + loop);
         }
-        else if (crossing >= 0)
+
+        if (crossing >= 0)
         {
             asm.Bind(crossing);
+            if (move)
+            {
+                asm.Pop(Host.Address);
+            }
         }
 
         asm.Bind(backwards);
         asm.Bind(attention);
-        asm.Bind(missedTarget);
+        asm.Bind(unknownTarget);
+        if (move)
+        {
+            asm.Bind(unknownSource);
+        }
+
         asm.Jump(siteExit);
         return start;
     }
@@ -148,6 +163,16 @@ internal readonly unsafe struct StringRoutines
         asm.Dword(-PageSize);
         asm.MemoryForm(0x3b, page, Host.Temporary, tag, true); // CMP
         return asm.JumpIf(5);
+    }
+
+    // Has the entry that was looked at, in the temporary register, hold the page of an address if another level knows it; the zero flag says so.
+    private static void EmitFindBehind(ref HostAssembler asm, int address, byte* routine)
+    {
+        asm.Move(Host.Address, address);
+        asm.Move(Host.Value, address);
+        asm.RegisterForm(0x81, 4, Host.Value, true); // AND
+        asm.Dword(-PageSize);
+        asm.Call(routine);
     }
 
     // From the page in a register to the bytes from an address to its end.

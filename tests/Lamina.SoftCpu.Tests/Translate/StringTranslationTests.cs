@@ -50,4 +50,28 @@ public sealed class StringTranslationTests
         ulong assisted = machines.Translator.Processors[0].Assisted;
         Assert.True(!plain || assisted < Rounds * Repetitions / 2, $"{assisted} of {Rounds * Repetitions} interpreted");
     }
+
+    // The same memory by two addresses whose pages displace each other in the first level of the TLB.
+    [Theory]
+    [InlineData(new byte[] { 0xf3, 0xa4 })]
+    [InlineData(new byte[] { 0xf3, 0x48, 0xa5 })]
+    [InlineData(new byte[] { 0xf3, 0xaa })]
+    [InlineData(new byte[] { 0xf3, 0x48, 0xab })]
+    public void FindsPagesBehindTheFirstLevel(byte[] instruction)
+    {
+        using Comparison machines = new();
+
+        // again: MOV RCX, R8; MOV RDI, R9; MOV RSI, R13; REP ...; XOR R9, R14; XOR R13, R14; DEC R12D; JNE again; HLT
+        byte[] body = [0x4c, 0x89, 0xc1, 0x4c, 0x89, 0xcf, 0x4c, 0x89, 0xee, .. instruction, 0x4d, 0x31, 0xf1, 0x4d, 0x31, 0xf5, 0x41, 0xff, 0xcc];
+        byte[] code = [.. body, 0x75, (byte)-(body.Length + 2), 0xf4];
+        StartState start = Programs.At(Map.Code);
+        start.Registers[8] = 100;
+        start.Registers[9] = Map.Data + 0x3f80;
+        start.Registers[12] = 200;
+        start.Registers[13] = Map.Data + 0x0fc0;
+        start.Registers[14] = Map.High;
+        Assert.Null(machines.Run(code, start, 1));
+        ulong assisted = machines.Translator.Processors[0].Assisted;
+        Assert.True(assisted < 20, $"{assisted} of 200 interpreted");
+    }
 }
