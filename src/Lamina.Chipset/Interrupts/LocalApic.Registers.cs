@@ -379,6 +379,12 @@ public sealed partial class LocalApic
 
     private void EndOfInterrupt()
     {
+        EndHighest();
+        SignalDeliverable();
+    }
+
+    private void EndHighest()
+    {
         int highest = _inService.Highest;
         if (highest < 0)
         {
@@ -387,7 +393,7 @@ public sealed partial class LocalApic
 
         byte vector = (byte)highest;
         _inService.Clear(vector);
-        UpdateProcessorPriority();
+        SetProcessorPriority();
         if (!_triggerMode.Contains(vector))
         {
             return;

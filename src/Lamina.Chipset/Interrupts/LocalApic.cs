@@ -117,7 +117,12 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
     {
         get
         {
-            ApplyInit();
+            ApplyPendingInit();
+            if (_flagUp && _requests.Highest >= 0)
+            {
+                LowerFlag();
+            }
+
             return _requests.Highest > (_processorPriority | 0xf) || HasExternalInterrupt;
         }
     }
@@ -127,7 +132,7 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
     {
         get
         {
-            ApplyInit();
+            ApplyPendingInit();
             return (byte)(_taskPriority >> 4);
         }
 
@@ -182,7 +187,12 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
     /// <inheritdoc/>
     public bool TryAcknowledge(out byte vector)
     {
-        ApplyInit();
+        ApplyPendingInit();
+        if (_flagUp)
+        {
+            LowerFlag();
+        }
+
         if (HasExternalInterrupt)
         {
             _externalMessage = false;
@@ -402,6 +412,7 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
         if (_flagUp)
         {
             LowerFlag();
+            SignalDeliverable();
         }
     }
 
@@ -442,8 +453,18 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
 
     private void UpdateProcessorPriority()
     {
+        SetProcessorPriority();
+        SignalDeliverable();
+    }
+
+    private void SetProcessorPriority()
+    {
         int service = Math.Max(_inService.Highest, 0) & 0xf0;
         _processorPriority = (_taskPriority & 0xf0) >= service ? _taskPriority : service;
+    }
+
+    private void SignalDeliverable()
+    {
         if (_requests.Highest > (_processorPriority | 0xf))
         {
             _processor?.SignalInterrupt();

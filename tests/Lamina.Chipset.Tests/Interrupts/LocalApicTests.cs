@@ -77,6 +77,61 @@ public sealed class LocalApicTests
         Assert.False(flag.IsUp);
     }
 
+    // A processor looks for another interrupt behind each, and before it goes on.
+    [Fact]
+    public void AFlagStaysUpWhileNothingWaitsForTheEnd()
+    {
+        Flag flag = new();
+        _board.Apics[0].Connect(flag);
+        SelfSend(0x41);
+        Assert.Equal((byte)0x41, _board.Acknowledge());
+        Assert.False(_board.Apics[0].HasInterrupt);
+        Assert.Equal(0, _board.Apics[0].TaskPriorityClass);
+        Assert.True(flag.IsUp, "looking for another interrupt takes the flag down");
+        flag.IsUp = false;
+        int told = _board.Processors[0].Interrupts;
+        SelfSend(0x41);
+        Assert.True(_board.Apics[0].HasInterrupt, "the end by the flag was not seen");
+        Assert.Equal((byte)0x41, _board.Acknowledge());
+        Assert.False(_board.Apics[0].HasInterrupt);
+        Assert.Equal(told + 1, _board.Processors[0].Interrupts); // Whoever looks need not be told again.
+    }
+
+    // The registers show the end, and the processor is told of what it lets through.
+    [Fact]
+    public void AnEndByTheFlagIsSeenInTheRegisters()
+    {
+        Flag flag = new();
+        _board.Apics[0].Connect(flag);
+        SelfSend(0x41);
+        Assert.Equal((byte)0x41, _board.Acknowledge());
+        Assert.Equal(0x40u, _board.Apic(0, 0xa0) & 0xf0);
+        Assert.False(flag.IsUp, "the registers were read and the flag is still up");
+        _board.Apic(0, 0xb0, 0);
+        SelfSend(0x51);
+        Assert.Equal((byte)0x51, _board.Acknowledge());
+        Send(1, 0x42);
+        flag.IsUp = false;
+        int told = _board.Processors[0].Interrupts;
+        Assert.Equal(0u, _board.Apic(0, 0xa0));
+        Assert.Equal(told + 1, _board.Processors[0].Interrupts);
+        Assert.Equal((byte)0x42, _board.Acknowledge());
+    }
+
+    [Fact]
+    public void AFlagIsNotRaisedWhileAnotherInterruptWaits()
+    {
+        Flag flag = new();
+        _board.Apics[0].Connect(flag);
+        SelfSend(0x41);
+        SelfSend(0x51);
+        Assert.Equal((byte)0x51, _board.Acknowledge());
+        Assert.False(flag.IsUp);
+        _board.Apic(0, 0xb0, 0);
+        Assert.Equal((byte)0x41, _board.Acknowledge());
+        Assert.True(flag.IsUp);
+    }
+
     [Fact]
     public void AFlagThatIsUpIsSavedWithTheState()
     {
