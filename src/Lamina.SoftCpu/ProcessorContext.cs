@@ -22,11 +22,14 @@ internal unsafe struct ProcessorContext
     /// <summary>Entries of <see cref="Places"/>; a power of two.</summary>
     public const int PlaceCount = 4096;
 
-    /// <summary>Entries of <see cref="Mappings"/> for the lower half of the address space.</summary>
+    /// <summary>Entries of <see cref="Mappings"/> for the lower half of the address space; a power of two. They are put away with the space.</summary>
     public const int MappingsBelow = 1024;
 
-    /// <summary>Entries of <see cref="Mappings"/>, those of the upper half included.</summary>
-    public const int MappingCount = 2 * MappingsBelow;
+    /// <summary>Those for the upper half; a power of two. As many pages as a kernel's code has: one that shares its entry with another is found by a look-up.</summary>
+    public const int MappingsAbove = 4096;
+
+    /// <summary>Entries of <see cref="Mappings"/>.</summary>
+    public const int MappingCount = MappingsBelow + MappingsAbove;
 
     /// <summary>Entries of <see cref="Slots"/>: one for the stack, <see cref="LoopReads"/> for reads in loops, the others for writes there.</summary>
     public const int SlotCount = 8;
@@ -300,6 +303,9 @@ internal unsafe struct ProcessorContext
     /// bits 11:0; 0: not known. A direct jump from shared code to another page is taken only while its target's page is there.
     /// </summary>
     public fixed ulong Places[PlaceCount];
+
+    /// <summary>Jumps whose guards do not find their page's number that are still to be looked up; below zero, the page of the next one is numbered anew.</summary>
+    public int GuardPatience;
 
     /// <summary>
     /// Copies of entries of <see cref="Tlb"/>, each a <see cref="TlbEntry"/>, beside which translated code looks first: the page of the stack, and those that

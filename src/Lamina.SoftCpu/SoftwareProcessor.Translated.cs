@@ -12,6 +12,9 @@ internal sealed unsafe partial class SoftwareProcessor
 {
     private const int TranslationThreshold = 2;
 
+    // Numbering a page anew costs as much as some tens of look-ups, and two pages may have the same place for their numbers.
+    private const int GuardPatience = 64;
+
     private readonly CodeCache? _code;
     private uint _exits;
 
@@ -137,6 +140,9 @@ internal sealed unsafe partial class SoftwareProcessor
                     }
 
                     return true;
+                case TranslationExit.Renumber:
+                    Renumber(c);
+                    goto case TranslationExit.Dispatch;
                 case TranslationExit.Dispatch:
                     // Moving them costs more than an exit: whoever needs them says so again.
                     if ((++_exits & 15) == 0)
@@ -251,6 +257,17 @@ internal sealed unsafe partial class SoftwareProcessor
     {
         code = null;
         return c->Attention == 0 && _lockstep == null && _jumpEpoch == _blocks.Epoch && Jumps.TryGetCode(c->Jumps, c->Rip, out code);
+    }
+
+    // What was forgotten with an address space's other numbers, or given up for another page's, is not missed by whoever finds the code in the jump cache.
+    private void Renumber(ProcessorContext* c)
+    {
+        c->GuardPatience = GuardPatience;
+        if (FindPage(c, c->Rip & PageMask, out FetchCache.Entry page))
+        {
+            Jumps.SetMapping(c->Rip, page.Mapping, page.Global);
+            Jumps.SetPlace(c->Rip, page.Place, page.Global);
+        }
     }
 
     // Connects a direct jump with its target, which RIP is at.

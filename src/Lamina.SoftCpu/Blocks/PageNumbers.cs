@@ -20,8 +20,9 @@ internal sealed unsafe class PageNumbers(uint* mappings, ulong* places)
     // A bit for each linear page, by the low bits of its number, in which there is a place.
     private readonly ulong[] _pages = new ulong[PageWords];
 
-    // Some of them are those of global pages, which may be dropped while another space is current.
-    private bool _hasGlobal;
+    // Those of global pages may be dropped while another space is current, and are not put away: a bit for each place, and whether there are mappings.
+    private readonly ulong[] _globalPlaces = new ulong[ProcessorContext.PlaceCount / 64];
+    private bool _hasGlobalMappings;
 
     /// <summary>Says how a page of code is mapped.</summary>
     public void SetMapping(ulong linear, uint number, bool global)
@@ -29,27 +30,33 @@ internal sealed unsafe class PageNumbers(uint* mappings, ulong* places)
         int slot = ContextLayout.MappingSlot(linear);
         mappings[slot] = number;
         _localMappingsAbove |= !global && slot >= ProcessorContext.MappingsBelow;
-        _hasGlobal |= global && slot < ProcessorContext.MappingsBelow;
+        _hasGlobalMappings |= global && slot < ProcessorContext.MappingsBelow;
     }
 
     /// <summary>Says where a physical page of code is, by its number; 0: it has none.</summary>
     public void SetPlace(ulong linear, uint number, bool global)
     {
-        ulong* place = places + ContextLayout.PlaceSlot(number);
+        int slot = ContextLayout.PlaceSlot(number);
+        ulong* place = places + slot;
         ulong content = (linear & PageMask) | (uint)ContextLayout.PlaceCheck(number);
-        if (number == 0 || *place == content)
+        if (number == 0)
+        {
+            return;
+        }
+
+        MarkGlobal(slot, global);
+        if (*place == content)
         {
             return;
         }
 
         if (*place == 0)
         {
-            _filled.Add((ushort)ContextLayout.PlaceSlot(number));
+            _filled.Add((ushort)slot);
         }
 
         *place = content;
         NotePage(linear);
-        _hasGlobal |= global;
     }
 
     /// <summary>Forgets one page.</summary>
@@ -89,7 +96,7 @@ internal sealed unsafe class PageNumbers(uint* mappings, ulong* places)
         FlushPlaces();
         new Span<uint>(mappings, ProcessorContext.MappingCount).Clear();
         _localMappingsAbove = false;
-        _hasGlobal = false;
+        _hasGlobalMappings = false;
         foreach (Saved? saved in _saved)
         {
             saved?.Clear();
@@ -104,12 +111,12 @@ internal sealed unsafe class PageNumbers(uint* mappings, ulong* places)
     {
         Saved saved = _saved[from] ??= new Saved();
         saved.Clear();
-        if (!_hasGlobal && !_filled.Overflowed)
+        if (!_hasGlobalMappings && !_filled.Overflowed)
         {
             new ReadOnlySpan<uint>(mappings, ProcessorContext.MappingsBelow).CopyTo(saved.Mappings);
             foreach (ushort slot in _filled.Entries)
             {
-                if (places[slot] != 0 && saved.PlaceCount < saved.Places.Length)
+                if (places[slot] != 0 && !IsGlobal(slot) && saved.PlaceCount < saved.Places.Length)
                 {
                     saved.Places[saved.PlaceCount++] = (slot, places[slot]);
                 }
@@ -119,7 +126,7 @@ internal sealed unsafe class PageNumbers(uint* mappings, ulong* places)
         }
 
         FlushLocal();
-        _hasGlobal = false;
+        _hasGlobalMappings = false;
         if (_saved[to] is { IsEmpty: false } other)
         {
             other.Mappings.CopyTo(new Span<uint>(mappings, ProcessorContext.MappingsBelow));
@@ -127,9 +134,19 @@ internal sealed unsafe class PageNumbers(uint* mappings, ulong* places)
             {
                 _filled.Add(slot);
                 places[slot] = content;
+                MarkGlobal(slot, global: false);
                 NotePage(content);
             }
         }
+    }
+
+    private bool IsGlobal(int slot) => (_globalPlaces[slot >> 6] & (1UL << (slot & 63))) != 0;
+
+    private void MarkGlobal(int slot, bool global)
+    {
+        ulong bit = 1UL << (slot & 63);
+        ref ulong word = ref _globalPlaces[slot >> 6];
+        word = global ? word | bit : word & ~bit;
     }
 
     private void NotePage(ulong linear) => _pages[(int)(linear >> 18) & (PageWords - 1)] |= 1UL << (int)((linear >> 12) & 63);

@@ -177,7 +177,7 @@ internal sealed unsafe partial class CodeCache
         asm.Jump(t->Entry);
         asm.BindShort(other);
         asm.MoveImmediate(Host.Address, (long)rip);
-        asm.Jump(Routines.LookUpJump);
+        asm.Jump(Routines.LookUpGuarded);
     }
 
     private void EmitPlaceGuard(ref HostAssembler asm, Translation* t, uint place)
@@ -188,7 +188,7 @@ internal sealed unsafe partial class CodeCache
         asm.Jump(t->Entry);
         asm.BindShort(other);
         asm.Lea(Host.Address, Host.Address, -1, 0, (int)t->Rip);
-        asm.Jump(Routines.LookUpJump);
+        asm.Jump(Routines.LookUpGuarded);
     }
 
     // Flags stay.

@@ -31,6 +31,7 @@ internal sealed unsafe class CodeRoutines
         NativeStartExit = EmitExit(ref asm, TranslationExit.Start, saves: true);
         HotExit = EmitExit(ref asm, TranslationExit.Hot);
         DispatchExit = EmitExit(ref asm, TranslationExit.Dispatch);
+        byte* renumberExit = EmitExit(ref asm, TranslationExit.Renumber);
         for (int units = 0; units < _entered.Length; units++)
         {
             _entered[units] = (nint)EmitEntered(ref asm, (units & 1) != 0, (units & 2) != 0);
@@ -41,6 +42,7 @@ internal sealed unsafe class CodeRoutines
         ForgetSlots = EmitForgetSlots(ref asm);
         ForgetReturns = EmitForgetReturns(ref asm);
         LookUpJump = EmitLookUpJump(ref asm);
+        LookUpGuarded = EmitLookUpGuarded(ref asm, renumberExit);
         Enter = (delegate* unmanaged<ProcessorContext*, byte*, TranslationExit>)EmitEnter(ref asm, noReturn, EmitNoReturn(ref asm));
         FindJump = EmitFindJump(ref asm);
         ReadTimeStamp = EmitReadTimeStamp(ref asm);
@@ -97,6 +99,9 @@ internal sealed unsafe class CodeRoutines
 
     /// <summary>Jumped to with a target in the address register and the flags saved: goes there, or leaves.</summary>
     public byte* LookUpJump { get; }
+
+    /// <summary>The same for a target whose page was not found by its number.</summary>
+    public byte* LookUpGuarded { get; }
 
     /// <summary>Called with a target in the address register: answers its look-up entry in the temporary register, or leaves by the site exit.</summary>
     public byte* FindJump { get; }
@@ -306,6 +311,16 @@ internal sealed unsafe class CodeRoutines
         return start;
     }
 
+    private byte* EmitLookUpGuarded(ref HostAssembler asm, byte* renumberExit)
+    {
+        asm.Align(16);
+        byte* start = asm.Here;
+        asm.ContextForm(0xff, 1, ContextLayout.GuardPatience, false); // DEC DWORD
+        asm.JumpIf(8, renumberExit);
+        asm.Jump(LookUpJump);
+        return start;
+    }
+
     private byte* EmitFindJump(ref HostAssembler asm)
     {
         asm.Align(16);
@@ -363,7 +378,7 @@ internal sealed unsafe class CodeRoutines
     {
         asm.Align(16);
         byte* start = asm.Here;
-        if (reason == TranslationExit.Dispatch)
+        if (reason is TranslationExit.Dispatch or TranslationExit.Renumber)
         {
             asm.StoreContext(Host.Address, ContextLayout.Rip);
         }

@@ -41,6 +41,7 @@ internal static unsafe class ContextLayout
     public static readonly int Jumps;
     public static readonly int Mappings;
     public static readonly int Places;
+    public static readonly int GuardPatience;
     public static readonly int Slots;
     public static readonly int Windows;
     public static readonly int BranchTarget;
@@ -89,6 +90,7 @@ internal static unsafe class ContextLayout
         Jumps = (int)((byte*)&c->Jumps - (byte*)c);
         Mappings = (int)((byte*)c->Mappings - (byte*)c);
         Places = (int)((byte*)c->Places - (byte*)c);
+        GuardPatience = (int)((byte*)&c->GuardPatience - (byte*)c);
         Slots = (int)((byte*)c->Slots - (byte*)c);
         Windows = (int)((byte*)c->Windows - (byte*)c);
         BranchTarget = (int)((byte*)&c->BranchTarget - (byte*)c);
@@ -133,7 +135,9 @@ internal static unsafe class ContextLayout
     /// <summary>Index in <see cref="ProcessorContext.Mappings"/> of a linear address.</summary>
     public static int MappingSlot(ulong linear)
     {
-        return (int)((linear >> 12) & (ProcessorContext.MappingsBelow - 1)) | ((long)linear < 0 ? ProcessorContext.MappingsBelow : 0);
+        return (long)linear < 0
+            ? ProcessorContext.MappingsBelow + (int)((linear >> 12) & (ProcessorContext.MappingsAbove - 1))
+            : (int)((linear >> 12) & (ProcessorContext.MappingsBelow - 1));
     }
 
     /// <summary>Of the place of a physical page, by its number.</summary>

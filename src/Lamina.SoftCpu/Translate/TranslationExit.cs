@@ -20,4 +20,7 @@ internal enum TranslationExit
 
     /// <summary>The same; and it has run often.</summary>
     Hot = 5,
+
+    /// <summary>Go on at RIP, and set the numbers of its page, which guards of jumps to it have not found.</summary>
+    Renumber = 6,
 }

@@ -120,7 +120,7 @@ internal sealed unsafe class CodeLint
                 Mnemonic.Mov => i.Op0Register.GetFullRegister() == Register.R10 || (page && i.Op1Register == Register.R10),
                 Mnemonic.Lea => i.Op0Register is Register.R10 or Register.R11,
                 Mnemonic.Jne => target < guard->Entry + 64 && target > guard->Entry,
-                Mnemonic.Jmp => target == t->Entry || target == t->NativeEntry || target == _routines.LookUpJump,
+                Mnemonic.Jmp => target == t->Entry || target == t->NativeEntry || target == _routines.LookUpGuarded,
                 _ => false,
             };
             Assert.True(fits, $"{i} in a guard of kind {guard->Kind}");

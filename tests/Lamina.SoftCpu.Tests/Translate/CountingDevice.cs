@@ -9,6 +9,9 @@ internal sealed class CountingDevice : IRegisterWindow
 
     public ulong Sum => _sum;
 
+    /// <summary>Called by each write.</summary>
+    public Action? Written { get; set; }
+
     public void Reset() => _sum = 1;
 
     public AccessResult Read(ulong offset, Span<byte> data)
@@ -30,6 +33,7 @@ internal sealed class CountingDevice : IRegisterWindow
             Mix(value);
         }
 
+        Written?.Invoke();
         return AccessResult.Done;
     }
 
