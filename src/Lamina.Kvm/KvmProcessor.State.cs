@@ -123,7 +123,8 @@ internal sealed unsafe partial class KvmProcessor
         state.Xcr0 = _kvm.GetExtendedControl();
         _kvm.GetExtendedState(_extendedState);
         KvmStateTransfer.FromExtended(_extendedState, state);
-        state.Halted = _halted;
+        // Whoever waits for anything looks again where the state is loaded.
+        state.Halted = _halted && !_haltEndsMasked;
         state.WaitingForStartUp = _waitingForStartUp;
         SaveMsrs(state, system);
     }
@@ -201,6 +202,7 @@ internal sealed unsafe partial class KvmProcessor
         _kvm.SetRegisters(general);
         _kvm.SetEvents(events);
         _halted = state.Halted;
+        _haltEndsMasked = false;
         _waitingForStartUp = state.WaitingForStartUp;
         LoadRunState();
         _taskPriority = (byte)system.Cr8;

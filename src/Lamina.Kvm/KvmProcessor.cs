@@ -30,6 +30,9 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     private int _running;
     private volatile int _startUpVector = -1;
     private bool _halted;
+
+    // While it has halted: an interrupt that comes ends that even if it is masked.
+    private bool _haltEndsMasked;
     private bool _waitingForStartUp;
 
     // The next HLT ends at once.
@@ -225,6 +228,11 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
             // Whoever kicks needs the machine's local APICs, with which HLT is here.
             _kicked = !_halted;
             _halted = false;
+        }
+
+        if ((attention & InterruptBit) != 0)
+        {
+            _halted &= !_haltEndsMasked;
         }
 
         if ((attention & NonMaskableBit) != 0 && TakesNonMaskable())

@@ -434,7 +434,9 @@ internal sealed unsafe partial class SoftwareProcessor
         if ((c->SystemFlags & Flags.Interrupt) == 0)
         {
             // Setting IF raises the bit again.
-            c->InterruptHeld |= Take(AttentionBits.Interrupt);
+            bool arrived = Take(AttentionBits.Interrupt);
+            c->InterruptHeld |= arrived;
+            c->Halted &= !(arrived && c->HaltEndsMasked);
             return true;
         }
 

@@ -56,7 +56,8 @@ internal static unsafe class StateTransfer
             }
         }
 
-        state.Halted = c->Halted;
+        // Whoever waits for anything looks again where the state is restored.
+        state.Halted = c->Halted && !c->HaltEndsMasked;
         state.WaitingForStartUp = c->WaitingForStartUp;
         state.InterruptShadow = c->InterruptShadow;
         state.NonMaskableBlocked = c->NonMaskableBlocked;
@@ -127,6 +128,7 @@ internal static unsafe class StateTransfer
         }
 
         c->Halted = state.Halted;
+        c->HaltEndsMasked = false;
         c->WaitingForStartUp = state.WaitingForStartUp;
         c->InterruptHeld = true;
         c->InterruptShadow = state.InterruptShadow;

@@ -22,6 +22,9 @@ internal readonly ref struct CallArguments
     /// <summary>Whether the processor can wait, and ask again.</summary>
     internal bool CanWait => _call.CanWait;
 
+    /// <summary>Lets others have the host's processor for a moment.</summary>
+    internal void GiveWay() => _call.Caller?.GiveWay();
+
     /// <summary>The first argument: of most calls the operation.</summary>
     internal uint Command => (uint)_call.Registers[GuestCall.Rdi];
 

@@ -131,6 +131,11 @@ internal sealed class ProcessorOperations(XenDomain domain)
                 processor.SingleShot.Set(first, 0);
                 return 0;
             case StopSingleShotTimer:
+                if (index != arguments.Processor)
+                {
+                    return XenError.InvalidArgument;
+                }
+
                 processor.SingleShot.Cancel();
                 return 0;
             case RegisterInfo:
