@@ -148,9 +148,9 @@ internal sealed unsafe partial class KvmProcessor : ILinearTranslation
             return false;
         }
 
-        if (end == GuestCallEnd.Repeat)
+        if (end is GuestCallEnd.Repeat or GuestCallEnd.Continue)
         {
-            WaitInCall(FindOut());
+            StayAtCall(FindOut(), end);
         }
         else
         {
@@ -174,9 +174,9 @@ internal sealed unsafe partial class KvmProcessor : ILinearTranslation
                 Load(_scratch, keepTime: true);
             }
         }
-        else if (end == GuestCallEnd.Repeat)
+        else if (end is GuestCallEnd.Repeat or GuestCallEnd.Continue)
         {
-            WaitInCall(_callGeneral.Rip);
+            StayAtCall(_callGeneral.Rip, end);
         }
         else
         {
@@ -186,13 +186,17 @@ internal sealed unsafe partial class KvmProcessor : ILinearTranslation
         }
     }
 
-    // The processor halts before the instruction, with the registers that it had: KVM ends its part first, which may move RIP.
-    private void WaitInCall(ulong rip)
+    // The processor is before the instruction, with the registers that the call has left: KVM ends its part first, which may move RIP.
+    private void StayAtCall(ulong rip, GuestCallEnd end)
     {
         EndInstruction();
+        _callGeneral = KvmStateTransfer.WithGeneral(_callGeneral, _callRegisters);
         _callGeneral.Rip = rip;
         _kvm.SetRegisters(_callGeneral);
-        Halt(endsMasked: false);
+        if (end == GuestCallEnd.Repeat)
+        {
+            Halt(endsMasked: false);
+        }
     }
 
     private void HaltAfterCall(GuestCallEnd end)

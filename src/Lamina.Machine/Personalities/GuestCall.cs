@@ -62,7 +62,7 @@ public readonly ref struct GuestCall
 
     /// <summary>Makes the same call of a processor that can wait.</summary>
     /// <param name="call">The call.</param>
-    /// <param name="end">Set by <see cref="Wait"/> and <see cref="Halt"/>.</param>
+    /// <param name="end">Set by <see cref="Wait"/>, <see cref="Halt"/> and <see cref="Continue"/>.</param>
     public GuestCall(GuestCall call, ref GuestCallEnd end)
     {
         this = call;
@@ -87,7 +87,7 @@ public readonly ref struct GuestCall
     /// <summary>The processor is in 64-bit mode.</summary>
     public bool Is64Bit { get; }
 
-    /// <summary>Whether <see cref="Wait"/> and <see cref="Halt"/> have an effect.</summary>
+    /// <summary>Whether <see cref="Wait"/>, <see cref="Halt"/> and <see cref="Continue"/> have an effect.</summary>
     public bool CanWait => !Unsafe.IsNullRef(ref _end);
 
     /// <summary>Of a hypercall: the processor is to halt, and to execute the instruction again after an interrupt or a kick. The registers must be as they were.</summary>
@@ -95,6 +95,9 @@ public readonly ref struct GuestCall
 
     /// <summary>Of a hypercall that is done: the processor is to halt until an interrupt comes, masked or not, or a kick.</summary>
     public void Halt() => End(GuestCallEnd.Halt);
+
+    /// <summary>Of a hypercall that has done a part of its work: the processor is to execute the instruction again, whose registers say what is left.</summary>
+    public void Continue() => End(GuestCallEnd.Continue);
 
     /// <summary>A register as the mode sees it.</summary>
     public ulong Get(int register) => Is64Bit ? Registers[register] : (uint)Registers[register];

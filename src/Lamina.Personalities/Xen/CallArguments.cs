@@ -37,6 +37,13 @@ internal readonly ref struct CallArguments
     /// <summary>Guest RAM.</summary>
     internal GuestMemory Memory { get; }
 
+    /// <summary>Notes what is left of a call whose second argument is a count and whose third is an address.</summary>
+    internal void Advance(uint done)
+    {
+        _call.Registers[GuestCall.Rsi] = (uint)Second - done;
+        _call.Registers[GuestCall.Rdx] += done;
+    }
+
     /// <summary>Copies a structure in.</summary>
     /// <returns><c>false</c> if a part of it is not there.</returns>
     internal bool TryRead(ulong linear, Span<byte> destination)

@@ -146,6 +146,12 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
             return true;
         }
 
+        if (end == GuestCallEnd.Continue)
+        {
+            call.Continue();
+            return true;
+        }
+
         if (call.Is64Bit)
         {
             call.Registers[GuestCall.Rax] = (ulong)result;
@@ -261,7 +267,7 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
             Hypercall.MemoryOp => _memory.Execute(arguments),
             Hypercall.SetTimerOp => _processors.SetTimer(arguments, call.Registers[GuestCall.Rdi]),
             Hypercall.XenVersion => VersionOperations.Execute(arguments, Domain.HasPhysicalInterrupts),
-            Hypercall.ConsoleIo => _console.Execute(arguments),
+            Hypercall.ConsoleIo => _console.Execute(arguments, ref end),
             Hypercall.GrantTableOp => _grants.Execute(arguments),
             Hypercall.VmAssist => Assist(arguments),
             Hypercall.VcpuOp => _processors.Execute(arguments),

@@ -133,8 +133,8 @@ internal static unsafe class ProcessorHandlers
         }
 
         // As HLT before the instruction, where RIP stays, or behind it.
-        c->Rip = end == GuestCallEnd.Repeat ? c->Rip : next;
-        if (end != GuestCallEnd.GoOn)
+        c->Rip = end is GuestCallEnd.Repeat or GuestCallEnd.Continue ? c->Rip : next;
+        if (end is GuestCallEnd.Repeat or GuestCallEnd.Halt)
         {
             c->Halted = true;
             c->HaltEndsMasked = end == GuestCallEnd.Halt;

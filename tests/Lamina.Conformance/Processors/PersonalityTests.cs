@@ -293,6 +293,31 @@ public sealed class PersonalityTests
 
     [Theory]
     [MemberData(nameof(All))]
+    public void AHypercallThatContinuesIsExecutedAgainWithItsRegisters(string name)
+    {
+        List<ulong> found = [];
+        TestPersonality personality = new();
+        personality.Executes = (in call, _) =>
+        {
+            found.Add(call.Registers[GuestCall.Rsi]);
+            if (++call.Registers[GuestCall.Rsi] < 3)
+            {
+                call.Continue();
+            }
+
+            return true;
+        };
+        using ProcessorMachine machine = Accelerators.CreateMachine(name, personality);
+        machine.Connect();
+        machine.Write(Layout.Code, CallAndHalt);
+        machine.StartLong(Layout.Code, 0);
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.Equal([0UL, 1UL, 2UL], found);
+        Assert.Equal((Layout.Code + 4, 3UL), (machine.Save().Rip, machine.Save().GeneralRegisters[GuestCall.Rsi]));
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
     public void AKickEndsTheNextHalt(string name)
     {
         using ProcessorMachine machine = Accelerators.CreateMachine(name, new TestPersonality());
