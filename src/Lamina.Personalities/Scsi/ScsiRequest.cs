@@ -1,4 +1,5 @@
 using Lamina.Machine.Backends;
+using Lamina.Machine.Memory;
 
 namespace Lamina.Personalities.Scsi;
 
@@ -86,6 +87,14 @@ internal sealed class ScsiRequest : IBlockCompletion
         _data[_dataCount++] = buffer;
         DataLength += buffer.Length;
         return true;
+    }
+
+    /// <summary>Adds a range of guest RAM.</summary>
+    /// <returns><c>false</c> if it is not all RAM, or there is no room.</returns>
+    internal bool TryAdd(GuestMemory memory, ulong address, uint length)
+    {
+        DataLength += length;
+        return GuestBuffers.TryAdd(memory, _data, ref _dataCount, address, length);
     }
 
     /// <summary>Ends it without an error.</summary>

@@ -28,7 +28,7 @@ public sealed class Vmxnet3Tests : IDisposable
     private const uint SegmentsFeature = 8;
     private const uint Transport = 34;
     private const NetworkOffloads All = NetworkOffloads.Checksum | NetworkOffloads.SegmentTcp4 | NetworkOffloads.SegmentTcp6;
-    private readonly GuestRam _ram = new();
+    private readonly GuestRam _ram = new(18);
     private readonly RecordingMessages _messages = new();
     private readonly TestNetwork _wire = new();
     private readonly AddressSpace _mmio = new(1UL << 40, new CheckedLock());
@@ -67,6 +67,19 @@ public sealed class Vmxnet3Tests : IDisposable
         Assert.Equal((1u, 0x8000_0000u), (_ram.Get<uint>(TxCompletions), _ram.Get<uint>(TxCompletions + 12)));
         Command(Vmxnet3Command.GetStatistics);
         Assert.Equal((1UL, (ulong)frame.Length), (_ram.Get<ulong>(Queues + 104), _ram.Get<ulong>(Queues + 112)));
+    }
+
+    [Fact]
+    public void APieceInTwoRegionsOfRamIsSent()
+    {
+        // The page at Data is the last that is a region of its own.
+        const ulong Seam = Data + 0x1000;
+        Assert.Equal(0u, Activate());
+        byte[] frame = Frames.CreateTcp(100);
+        Assert.True(_ram.Memory.TryWrite(Seam - 30, frame.AsSpan(0, 30)) && _ram.Memory.TryWrite(Seam, frame.AsSpan(30)));
+        PutTx(0, Seam - 30, (uint)frame.Length, 1 << 12, generation: true);
+        Kick();
+        Assert.Equal(frame, Assert.Single(_wire.Sent)[INetworkBackend.HeaderLength..]);
     }
 
     [Fact]
