@@ -116,15 +116,17 @@ public sealed class Vmxnet3Tests : IDisposable
         Assert.Equal(2 * (int)RingSize, _wire.Sent.Count);
     }
 
-    [Fact]
-    public void SegmentationIsDone()
+    [Theory]
+    [InlineData(1400, 3)]
+    [InlineData(1, 63)]
+    public void SegmentationIsDone(int size, int count)
     {
         Activate();
         byte[] frame = Frames.CreateTcp(3000);
         _ram.Memory.TryWrite(Data, frame);
-        PutTx(0, Data, (uint)frame.Length, (1 << 12) | (3 << 10) | Frames.HeaderLength, generation: true, offload: 1400);
+        PutTx(0, Data, (uint)frame.Length, (1 << 12) | (3 << 10) | Frames.HeaderLength, generation: true, offload: (uint)size);
         Kick();
-        Assert.Equal(3, _wire.Sent.Count);
+        Assert.Equal(count, _wire.Sent.Count);
         Assert.All(_wire.Sent, s => Assert.True(Frames.HasRightChecksums(s.AsSpan(INetworkBackend.HeaderLength))));
     }
 
