@@ -16,6 +16,8 @@ internal sealed unsafe partial class KvmProcessor
     private KvmMsrEntry[] _known = [];
     private KvmMsrEntry[] _written = [];
 
+    private ulong ReservedAddressBits => ((1UL << 52) - 1) & ~((1UL << _settings.PhysicalAddressBits) - 1);
+
     /// <inheritdoc/>
     public void Save(ProcessorState state)
     {
@@ -36,8 +38,7 @@ internal sealed unsafe partial class KvmProcessor
     public bool Restore(ProcessorState state)
     {
         Interlocked.And(ref _attention, ~NonMaskableBit);
-        ulong reserved = ((1UL << 52) - 1) & ~((1UL << _settings.PhysicalAddressBits) - 1);
-        if (state.IsPossible(reserved) && Load(state, keepTime: false))
+        if (state.IsPossible(ReservedAddressBits) && Load(state, keepTime: false))
         {
             return true;
         }
@@ -126,6 +127,7 @@ internal sealed unsafe partial class KvmProcessor
         // Whoever waits for anything looks again where the state is loaded.
         state.Halted = _halted && !_haltEndsMasked;
         state.WaitingForStartUp = _waitingForStartUp;
+        state.StandsStill = _standsStill;
         SaveMsrs(state, system);
     }
 
@@ -212,6 +214,7 @@ internal sealed unsafe partial class KvmProcessor
         if (!keepTime)
         {
             _kicked = false;
+            _standsStill = state.StandsStill;
             TakeTime(state);
             if (_personality is { } personality)
             {

@@ -377,7 +377,7 @@ internal sealed unsafe partial class SoftwareProcessor
             return false;
         }
 
-        if (c->WaitingForStartUp)
+        if (c->WaitingForStartUp || _standsStill)
         {
             exit = new ProcessorExit(ProcessorExitReason.Halted);
             Attend(AttentionBits.Halt);

@@ -93,6 +93,7 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
         Domain.Events.Connect(processor, signals, Domain.Processors[processor].PollLimit);
         Domain.Processors[processor].PollLimit.Signals = signals;
         Domain.Processors[processor].Info.Signals = signals;
+        Domain.Processors[processor].Signals = signals;
         Domain.Processors[processor].Controller = controller;
     }
 
@@ -270,7 +271,7 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
             Hypercall.ConsoleIo => _console.Execute(arguments, ref end),
             Hypercall.GrantTableOp => _grants.Execute(arguments),
             Hypercall.VmAssist => Assist(arguments),
-            Hypercall.VcpuOp => _processors.Execute(arguments),
+            Hypercall.VcpuOp => _processors.Execute(arguments, ref end),
             Hypercall.SchedOp => _scheduler.Execute(arguments, ref end),
             Hypercall.EventChannelOp => _events.Execute(arguments),
             Hypercall.PhysdevOp => _devices.Execute(arguments),

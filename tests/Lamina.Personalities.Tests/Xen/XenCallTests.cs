@@ -88,7 +88,7 @@ public sealed class XenCallTests : IDisposable
         Assert.Equal((0u, 10_000UL, 10_000UL), (_guest.Ram.Get<uint>(Other), _guest.Ram.Get<ulong>(Other + 8), _guest.Ram.Get<ulong>(Other + 16)));
         Assert.Equal(0, _guest.Call((uint)Hypercall.VcpuOp, 11, 1));
         Assert.Equal([(0xfee0_1000UL, 4u << 8)], _guest.Interrupts);
-        foreach (uint operation in new[] { 0u, 1u, 2u, 12u, 99u })
+        foreach (uint operation in new[] { 12u, 14u, 99u })
         {
             Assert.Equal(XenError.NoSuchCall, _guest.Call((uint)Hypercall.VcpuOp, operation, 0, Other));
         }
