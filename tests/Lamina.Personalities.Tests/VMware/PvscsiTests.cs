@@ -68,6 +68,37 @@ public sealed class PvscsiTests : IDisposable
         Assert.Equal(_disk.Content.AsSpan(512, 512).ToArray(), _ram.Get(Data + 0x1000, 512));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void ABlockThatIsWrittenAgainAndAgainIsDoneBeforeAPauseOrAReset(bool resets)
+    {
+        SetUp();
+        _disk.Hold = _disk.EndsElsewhere = true;
+        byte[] block = new byte[512];
+        new Random(5).NextBytes(block);
+        Assert.True(_ram.Memory.TryWrite(Data, block));
+        Put(1, Data, 512, "93000000000000000004000003ff0000");
+        Kick();
+        Assert.Single(_disk.Held);
+        if (resets)
+        {
+            Write(PvscsiRegister.Command, (uint)PvscsiCommand.AdapterReset);
+        }
+        else
+        {
+            _controller.Stop();
+            Assert.Equal((1UL, 512UL, 0u), Completion(0));
+        }
+
+        Assert.Empty(_disk.Held);
+        Assert.Equal(4, _disk.Log.Count);
+        for (int i = 4; i < 4 + 1023; i++)
+        {
+            Assert.True(_disk.Content.AsSpan(i * 512, 512).SequenceEqual(block), $"Block {i} was not written.");
+        }
+    }
+
     [Fact]
     public void DataAcrossRegionsOfRamIsRead()
     {
