@@ -72,8 +72,7 @@ internal sealed unsafe partial class KvmProcessor
                 AccessMsr((KvmExitReason)_run->ExitReason == KvmExitReason.WriteMsr);
                 return true;
             case KvmExitReason.Halt:
-                _halted = !_kicked;
-                _kicked = false;
+                Halt(endsMasked: false);
                 return true;
             case KvmExitReason.Xen when _run->XenType == XenHypercall:
                 _unfinished = true;

@@ -142,19 +142,20 @@ internal sealed unsafe partial class KvmProcessor : ILinearTranslation
     private bool TryCallByPort(IPersonality personality)
     {
         FetchCall();
-        bool waits = false;
-        if (!personality.TryHypercall(new GuestCall(CreateCall(), ref waits), byInstruction: false))
+        GuestCallEnd end = GuestCallEnd.GoOn;
+        if (!personality.TryHypercall(new GuestCall(CreateCall(), ref end), byInstruction: false))
         {
             return false;
         }
 
-        if (waits)
+        if (end is GuestCallEnd.Repeat or GuestCallEnd.Continue)
         {
-            WaitInCall(FindOut());
+            StayAtCall(FindOut(), end);
         }
         else
         {
             StoreCall();
+            HaltAfterCall(end);
         }
 
         return true;
@@ -164,8 +165,8 @@ internal sealed unsafe partial class KvmProcessor : ILinearTranslation
     private void CallByInstruction()
     {
         FetchCall();
-        bool waits = false;
-        if (_personality?.TryHypercall(new GuestCall(CreateCall(), ref waits)) != true)
+        GuestCallEnd end = GuestCallEnd.GoOn;
+        if (_personality?.TryHypercall(new GuestCall(CreateCall(), ref end)) != true)
         {
             SaveAll(_scratch);
             if (Assist.DeliverException(_scratch, InvalidOpcode, hasCode: false, 0) == SoftCpu.AssistOutcome.Done)
@@ -173,27 +174,52 @@ internal sealed unsafe partial class KvmProcessor : ILinearTranslation
                 Load(_scratch, keepTime: true);
             }
         }
-        else if (waits)
+        else if (end is GuestCallEnd.Repeat or GuestCallEnd.Continue)
         {
-            WaitInCall(_callGeneral.Rip);
+            StayAtCall(_callGeneral.Rip, end);
         }
         else
         {
             _run->XenResult = _callRegisters[GuestCall.Rax];
             StoreCall();
+            HaltAfterCall(end);
         }
     }
 
-    // The processor halts before the instruction, with the registers that it had: KVM ends its part first, which may move RIP.
-    private void WaitInCall(ulong rip)
+    // The processor is before the instruction, with the registers that the call has left: KVM ends its part first, which may move RIP.
+    private void StayAtCall(ulong rip, GuestCallEnd end)
+    {
+        EndInstruction();
+        _callGeneral = KvmStateTransfer.WithGeneral(_callGeneral, _callRegisters);
+        _callGeneral.Rip = rip;
+        _kvm.SetRegisters(_callGeneral);
+        if (end == GuestCallEnd.Repeat)
+        {
+            Halt(endsMasked: false);
+        }
+    }
+
+    private void HaltAfterCall(GuestCallEnd end)
+    {
+        if (end == GuestCallEnd.Halt)
+        {
+            EndInstruction();
+            Halt(endsMasked: true);
+        }
+    }
+
+    private void EndInstruction()
     {
         _run->ImmediateExit = 1;
         _ = _kvm.Enter();
         _run->ImmediateExit = 0;
         _unfinished = false;
-        _callGeneral.Rip = rip;
-        _kvm.SetRegisters(_callGeneral);
+    }
+
+    private void Halt(bool endsMasked)
+    {
         _halted = !_kicked;
+        _haltEndsMasked = endsMasked;
         _kicked = false;
     }
 

@@ -16,6 +16,8 @@ internal sealed unsafe partial class KvmProcessor
     private KvmMsrEntry[] _known = [];
     private KvmMsrEntry[] _written = [];
 
+    private ulong ReservedAddressBits => ((1UL << 52) - 1) & ~((1UL << _settings.PhysicalAddressBits) - 1);
+
     /// <inheritdoc/>
     public void Save(ProcessorState state)
     {
@@ -36,8 +38,7 @@ internal sealed unsafe partial class KvmProcessor
     public bool Restore(ProcessorState state)
     {
         Interlocked.And(ref _attention, ~NonMaskableBit);
-        ulong reserved = ((1UL << 52) - 1) & ~((1UL << _settings.PhysicalAddressBits) - 1);
-        if (state.IsPossible(reserved) && Load(state, keepTime: false))
+        if (state.IsPossible(ReservedAddressBits) && Load(state, keepTime: false))
         {
             return true;
         }
@@ -123,8 +124,10 @@ internal sealed unsafe partial class KvmProcessor
         state.Xcr0 = _kvm.GetExtendedControl();
         _kvm.GetExtendedState(_extendedState);
         KvmStateTransfer.FromExtended(_extendedState, state);
-        state.Halted = _halted;
+        // Whoever waits for anything looks again where the state is loaded.
+        state.Halted = _halted && !_haltEndsMasked;
         state.WaitingForStartUp = _waitingForStartUp;
+        state.StandsStill = _standsStill;
         SaveMsrs(state, system);
     }
 
@@ -201,6 +204,7 @@ internal sealed unsafe partial class KvmProcessor
         _kvm.SetRegisters(general);
         _kvm.SetEvents(events);
         _halted = state.Halted;
+        _haltEndsMasked = false;
         _waitingForStartUp = state.WaitingForStartUp;
         LoadRunState();
         _taskPriority = (byte)system.Cr8;
@@ -210,6 +214,7 @@ internal sealed unsafe partial class KvmProcessor
         if (!keepTime)
         {
             _kicked = false;
+            _standsStill = state.StandsStill;
             TakeTime(state);
             if (_personality is { } personality)
             {

@@ -16,6 +16,7 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     private const int StartUpBit = 16;
     private const int DropBit = 32;
     private const int KickBit = 64;
+    private const int StandBit = 128;
 
     private readonly KvmPartition _partition;
     private readonly PartitionSettings _settings;
@@ -30,7 +31,12 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     private int _running;
     private volatile int _startUpVector = -1;
     private bool _halted;
+
+    // While it has halted: an interrupt that comes ends that even if it is masked.
+    private bool _haltEndsMasked;
     private bool _waitingForStartUp;
+    private volatile bool _standsStill;
+    private IProcessorEntry? _entry;
 
     // The next HLT ends at once.
     private bool _kicked;
@@ -127,6 +133,44 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     }
 
     /// <inheritdoc/>
+    public bool IsUp
+    {
+        get
+        {
+            bool ended = Volatile.Read(ref _halted) && !_haltEndsMasked && _run->InterruptFlag == 0;
+            return !_standsStill && !ended && !WaitsForStartUp;
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool WaitsForStartUp
+    {
+        get
+        {
+            // What has come and was not looked at yet counts.
+            int bits = Volatile.Read(ref _attention);
+            return (bits & StartUpBit) == 0 && ((bits & InitBit) != 0 || Volatile.Read(ref _waitingForStartUp));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void SignalBegin(IProcessorEntry entry)
+    {
+        Volatile.Write(ref _entry, entry);
+        Ask(StartUpBit);
+    }
+
+    /// <inheritdoc/>
+    public void SignalStandStill()
+    {
+        _standsStill = true;
+        Ask(StandBit);
+    }
+
+    /// <inheritdoc/>
+    public void SignalGoOn() => _standsStill = false;
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         if (!_disposed)
@@ -150,6 +194,11 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
             if (_awaits != 0 && !AwaitDrops())
             {
                 continue;
+            }
+
+            if (_standsStill)
+            {
+                return new ProcessorExit(ProcessorExitReason.Halted);
             }
 
             if (_interrupts is { } interrupts)
@@ -203,7 +252,7 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     private bool Attend(int attention, out ProcessorExit exit)
     {
         exit = default;
-        if ((attention & (InitBit | StartUpBit | ExitBit | DropBit)) != 0 && !FinishExit(out exit))
+        if ((attention & (InitBit | StartUpBit | ExitBit | DropBit | StandBit)) != 0 && !FinishExit(out exit))
         {
             // The rest is still to be done, should the machine go on.
             Interlocked.Or(ref _attention, attention);
@@ -225,6 +274,11 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
             // Whoever kicks needs the machine's local APICs, with which HLT is here.
             _kicked = !_halted;
             _halted = false;
+        }
+
+        if ((attention & InterruptBit) != 0)
+        {
+            _halted &= !_haltEndsMasked;
         }
 
         if ((attention & NonMaskableBit) != 0 && TakesNonMaskable())
@@ -250,15 +304,25 @@ internal sealed unsafe partial class KvmProcessor : IVirtualProcessor
     {
         bool init = (attention & InitBit) != 0;
         bool start = (attention & StartUpBit) != 0 && (init || _waitingForStartUp);
+        IProcessorEntry? entry = (attention & StartUpBit) != 0 ? Interlocked.Exchange(ref _entry, null) : null;
         if (!init && !start)
         {
             return;
         }
 
+        _standsStill &= !init;
         SaveAll(_scratch);
-        if (Assist.Reset(_scratch, init, start ? _startUpVector : -1) == AssistOutcome.Done)
+        if (Assist.Reset(_scratch, init, start && entry == null ? _startUpVector : -1) != AssistOutcome.Done)
         {
-            Load(_scratch, keepTime: true);
+            return;
+        }
+
+        Load(_scratch, keepTime: true);
+        if (start && entry != null)
+        {
+            entry.Apply(_scratch);
+            _scratch.WaitingForStartUp = false;
+            _ = _scratch.IsPossible(ReservedAddressBits) && Load(_scratch, keepTime: true);
         }
     }
 

@@ -134,6 +134,9 @@ internal unsafe struct ProcessorContext
     /// <summary>The processor has halted.</summary>
     public bool Halted;
 
+    /// <summary>While it has halted: an interrupt that comes ends that even if it is masked.</summary>
+    public bool HaltEndsMasked;
+
     /// <summary>Waiting for a start-up message.</summary>
     public bool WaitingForStartUp;
 

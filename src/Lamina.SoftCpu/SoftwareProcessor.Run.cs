@@ -377,7 +377,7 @@ internal sealed unsafe partial class SoftwareProcessor
             return false;
         }
 
-        if (c->WaitingForStartUp)
+        if (c->WaitingForStartUp || _standsStill)
         {
             exit = new ProcessorExit(ProcessorExitReason.Halted);
             Attend(AttentionBits.Halt);
@@ -434,7 +434,9 @@ internal sealed unsafe partial class SoftwareProcessor
         if ((c->SystemFlags & Flags.Interrupt) == 0)
         {
             // Setting IF raises the bit again.
-            c->InterruptHeld |= Take(AttentionBits.Interrupt);
+            bool arrived = Take(AttentionBits.Interrupt);
+            c->InterruptHeld |= arrived;
+            c->Halted &= !(arrived && c->HaltEndsMasked);
             return true;
         }
 

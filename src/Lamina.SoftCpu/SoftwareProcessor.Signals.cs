@@ -1,9 +1,14 @@
+using Lamina.Machine.Processors;
+using Lamina.SoftCpu.Execute;
+
 namespace Lamina.SoftCpu;
 
 /// <summary>What other threads may do to a processor.</summary>
 internal sealed unsafe partial class SoftwareProcessor
 {
     private volatile int _startUpVector = -1;
+    private volatile bool _standsStill;
+    private IProcessorEntry? _entry;
     private int _kicked;
     private int _nonMaskableArrived;
 
@@ -52,6 +57,51 @@ internal sealed unsafe partial class SoftwareProcessor
         _startUpVector = vector;
         Attend(AttentionBits.StartUp);
     }
+
+    /// <inheritdoc/>
+    public bool IsUp
+    {
+        get
+        {
+            bool ended = Volatile.Read(ref _context->Halted) && !_context->HaltEndsMasked && (_context->SystemFlags & Flags.Interrupt) == 0;
+            return !_standsStill && !ended && !WaitsForStartUp;
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool WaitsForStartUp
+    {
+        get
+        {
+            // What has come and was not looked at yet counts.
+            AttentionBits bits = (AttentionBits)Volatile.Read(ref _context->Attention);
+            return (bits & AttentionBits.StartUp) == 0 && ((bits & AttentionBits.Init) != 0 || Volatile.Read(ref _context->WaitingForStartUp));
+        }
+    }
+
+    /// <summary>Whether it stands still. While it is not run.</summary>
+    public bool StandsStill
+    {
+        get => _standsStill;
+        set => _standsStill = value;
+    }
+
+    /// <inheritdoc/>
+    public void SignalBegin(IProcessorEntry entry)
+    {
+        Volatile.Write(ref _entry, entry);
+        Attend(AttentionBits.StartUp);
+    }
+
+    /// <inheritdoc/>
+    public void SignalStandStill()
+    {
+        _standsStill = true;
+        Attend(AttentionBits.Halt);
+    }
+
+    /// <inheritdoc/>
+    public void SignalGoOn() => _standsStill = false;
 
     /// <summary>Brings the processor to a safe point soon.</summary>
     public void RequestSafePoint() => Attend(AttentionBits.SafePoint);

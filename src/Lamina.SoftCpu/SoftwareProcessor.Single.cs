@@ -1,3 +1,4 @@
+using Lamina.Machine.Processors;
 using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Segmentation;
 
@@ -6,6 +7,8 @@ namespace Lamina.SoftCpu;
 /// <summary>Single steps on behalf of another accelerator.</summary>
 internal sealed unsafe partial class SoftwareProcessor
 {
+    private ProcessorState? _entryState;
+
     /// <summary>Executes the instruction at RIP, or delivers the exception that it raises.</summary>
     /// <returns><c>false</c> if the processor shut down.</returns>
     public bool ExecuteOne()
@@ -35,9 +38,23 @@ internal sealed unsafe partial class SoftwareProcessor
         if (Take(AttentionBits.Init))
         {
             ResetState.Init(c, this);
+            _standsStill = false;
         }
 
-        if (Take(AttentionBits.StartUp) && c->WaitingForStartUp && _startUpVector >= 0)
+        if (!Take(AttentionBits.StartUp))
+        {
+            return;
+        }
+
+        IProcessorEntry? entry = Interlocked.Exchange(ref _entry, null);
+        if (c->WaitingForStartUp && entry != null)
+        {
+            _entryState ??= new ProcessorState();
+            StateTransfer.Save(this, _entryState);
+            entry.Apply(_entryState);
+            StateTransfer.Begin(this, _entryState);
+        }
+        else if (c->WaitingForStartUp && _startUpVector >= 0)
         {
             ResetState.StartUp(c, (byte)_startUpVector);
         }

@@ -56,8 +56,10 @@ internal static unsafe class StateTransfer
             }
         }
 
-        state.Halted = c->Halted;
+        // Whoever waits for anything looks again where the state is restored.
+        state.Halted = c->Halted && !c->HaltEndsMasked;
         state.WaitingForStartUp = c->WaitingForStartUp;
+        state.StandsStill = processor.StandsStill;
         state.InterruptShadow = c->InterruptShadow;
         state.NonMaskableBlocked = c->NonMaskableBlocked;
         state.NonMaskablePending = c->NonMaskablePending != 0 || (c->Attention & (int)AttentionBits.NonMaskable) != 0;
@@ -67,11 +69,80 @@ internal static unsafe class StateTransfer
     {
         ProcessorContext* c = processor.Context;
         ResetState.PowerOn(c, processor);
+        processor.StandsStill = false;
         if (!state.IsPossible(processor.ReservedAddressBits))
         {
             return false;
         }
 
+        RestoreRegisters(c, state);
+        RestoreVectors(c, state.XsaveArea);
+        bool ok = true;
+        foreach (MsrValue msr in state.Msrs)
+        {
+            ok &= msr.Index == Msr.Efer || processor.Msrs.TryWrite(msr.Index, msr.Value);
+        }
+
+        if (processor.Controller is { } controller)
+        {
+            controller.TaskPriorityClass = (byte)(state.Cr8 & 15);
+        }
+
+        c->Halted = state.Halted;
+        c->HaltEndsMasked = false;
+        c->WaitingForStartUp = state.WaitingForStartUp;
+        processor.StandsStill = state.StandsStill;
+        c->InterruptHeld = true;
+        c->InterruptShadow = state.InterruptShadow;
+        c->NonMaskableBlocked = state.NonMaskableBlocked;
+        c->NonMaskablePending = state.NonMaskablePending ? (byte)1 : (byte)0;
+        ok &= Settle(processor);
+        AttentionBits bits = AttentionBits.Interrupt | (state.NonMaskablePending ? AttentionBits.NonMaskable : 0);
+        bits |= (c->SystemFlags & Flags.Trap) != 0 || c->InterruptShadow ? AttentionBits.Step : 0;
+        bits |= c->Halted || c->WaitingForStartUp || state.StandsStill ? AttentionBits.Halt : 0;
+        Interlocked.Or(ref c->Attention, (int)bits);
+        if (!ok)
+        {
+            ResetState.PowerOn(c, processor);
+            processor.StandsStill = false;
+        }
+
+        return ok;
+    }
+
+    /// <summary>Has a processor begin that waits for a start-up message: all but its registers and EFER stays as it is. It waits on if it cannot be in that state.</summary>
+    public static void Begin(SoftwareProcessor processor, ProcessorState state)
+    {
+        ProcessorContext* c = processor.Context;
+        if (!state.IsPossible(processor.ReservedAddressBits) || (state.Cr4 & ~ControlRegisterHandlers.AllowedCr4(processor.Features)) != 0)
+        {
+            return;
+        }
+
+        RestoreRegisters(c, state);
+        if (!Settle(processor))
+        {
+            ResetState.Init(c, processor);
+            return;
+        }
+
+        c->WaitingForStartUp = false;
+        Interlocked.Or(ref c->Attention, (int)(AttentionBits.Interrupt | ((c->SystemFlags & Flags.Trap) != 0 ? AttentionBits.Step : 0)));
+    }
+
+    // What follows from the registers.
+    private static bool Settle(SoftwareProcessor processor)
+    {
+        ProcessorContext* c = processor.Context;
+        bool paePaging = (c->Cr0 & (1UL << 31)) != 0 && (c->Cr4 & 0x20) != 0 && (c->Efer & 0x400) == 0;
+        bool valid = !paePaging || processor.LoadPageDirectoryPointers(c->Cr3);
+        MemoryUnit.FlushTlb(c);
+        DebugUnit.Update(c);
+        return valid;
+    }
+
+    private static void RestoreRegisters(ProcessorContext* c, ProcessorState state)
+    {
         for (int n = 0; n < 16; n++)
         {
             c->Registers[n] = state.GeneralRegisters[n];
@@ -114,38 +185,6 @@ internal static unsafe class StateTransfer
 
         c->Dr6 = state.DebugRegisters[4] | DebugUnit.Dr6Fixed;
         c->Dr7 = (uint)state.DebugRegisters[5] | 0x400;
-        RestoreVectors(c, state.XsaveArea);
-        bool ok = true;
-        foreach (MsrValue msr in state.Msrs)
-        {
-            ok &= msr.Index == Msr.Efer || processor.Msrs.TryWrite(msr.Index, msr.Value);
-        }
-
-        if (processor.Controller is { } controller)
-        {
-            controller.TaskPriorityClass = (byte)(state.Cr8 & 15);
-        }
-
-        c->Halted = state.Halted;
-        c->WaitingForStartUp = state.WaitingForStartUp;
-        c->InterruptHeld = true;
-        c->InterruptShadow = state.InterruptShadow;
-        c->NonMaskableBlocked = state.NonMaskableBlocked;
-        c->NonMaskablePending = state.NonMaskablePending ? (byte)1 : (byte)0;
-        bool paePaging = (c->Cr0 & (1UL << 31)) != 0 && (c->Cr4 & 0x20) != 0 && (c->Efer & 0x400) == 0;
-        ok &= !paePaging || processor.LoadPageDirectoryPointers(c->Cr3);
-        AttentionBits bits = AttentionBits.Interrupt | (state.NonMaskablePending ? AttentionBits.NonMaskable : 0);
-        bits |= (c->SystemFlags & Flags.Trap) != 0 || c->InterruptShadow ? AttentionBits.Step : 0;
-        bits |= c->Halted || c->WaitingForStartUp ? AttentionBits.Halt : 0;
-        Interlocked.Or(ref c->Attention, (int)bits);
-        MemoryUnit.FlushTlb(c);
-        DebugUnit.Update(c);
-        if (!ok)
-        {
-            ResetState.PowerOn(c, processor);
-        }
-
-        return ok;
     }
 
     private static void SaveVectors(ProcessorContext* c, Span<byte> area)

@@ -105,7 +105,7 @@ public sealed class DiskBackend : IBlockBackend, IDisposable
     public bool Submit(BlockRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
-        if (request.Operation is BlockOperation.Read or BlockOperation.Write && TryNow(request))
+        if (request.Operation is BlockOperation.Read or BlockOperation.Write && !request.IsPart && TryNow(request))
         {
             request.Result = BlockResult.Done;
             return true;

@@ -12,10 +12,22 @@ internal sealed unsafe class GuestRam : IDisposable
     private ulong _next = Start;
 
     public GuestRam()
+        : this(1)
     {
+    }
+
+    /// <summary>Makes some that lies in several regions, all of which but the last are of one page.</summary>
+    public GuestRam(int regions)
+    {
+        const ulong Page = 4096;
+        ulong first = (ulong)(regions - 1) * Page;
         _bytes = NativeMemory.AlignedAlloc((nuint)Length, 4096);
         NativeMemory.Clear(_bytes, (nuint)Length);
-        Memory = new GuestMemory([new GuestMemoryRegion(Start, Length, (nint)_bytes)]);
+        Memory = new GuestMemory(
+        [
+            .. Enumerable.Range(0, regions - 1).Select(i => new GuestMemoryRegion(Start + ((ulong)i * Page), Page, (nint)_bytes + (i * (nint)Page))),
+            new GuestMemoryRegion(Start + first, Length - first, (nint)_bytes + (nint)first),
+        ]);
     }
 
     public GuestMemory Memory { get; }

@@ -22,7 +22,7 @@ internal sealed unsafe class TestDisk(int length) : IBlockBackend
 
     public bool IsReadOnly { get; set; }
 
-    public bool CanDiscard => true;
+    public bool CanDiscard { get; set; } = true;
 
     public uint PreferredBlock => 4096;
 

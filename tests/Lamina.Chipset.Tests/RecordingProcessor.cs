@@ -28,4 +28,20 @@ internal sealed class RecordingProcessor : IProcessorSignals
     public void SignalInit() => Inits++;
 
     public void SignalStartUp(byte vector) => StartUps.Add(vector);
+
+    public bool IsUp => true;
+
+    public bool WaitsForStartUp => false;
+
+    public void SignalBegin(Machine.Processors.IProcessorEntry entry)
+    {
+    }
+
+    public void SignalStandStill()
+    {
+    }
+
+    public void SignalGoOn()
+    {
+    }
 }

@@ -21,6 +21,26 @@ public sealed class DiskBackendTests : IDisposable, IBlockCompletion
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void APartIsNotDoneOnTheThreadThatAsks(bool mayUseRing)
+    {
+        string path = _directory.Write("disk", new byte[DiskLength]);
+        using HostBuffer memory = new(Block);
+        using DiskBackend backend = new(OpenOrSkip(path, direct: false), mayUseRing: mayUseRing);
+        BlockRequest request = new(0, 1, this) { Operation = BlockOperation.Read };
+        for (int i = 0; i < 2; i++)
+        {
+            request.Clear();
+            request.IsPart = true;
+            Assert.True(request.TryAdd(memory.Guest(0, Block)));
+            Assert.False(backend.Submit(request));
+            backend.Drain();
+            Assert.Equal((i + 1, BlockResult.Done), (_completed.Count, request.Result));
+        }
+    }
+
+    [Theory]
     [InlineData(false, false)]
     [InlineData(true, false)]
     [InlineData(false, true)]

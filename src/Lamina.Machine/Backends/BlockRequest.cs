@@ -40,6 +40,9 @@ public sealed class BlockRequest
     /// <summary>For <see cref="BlockOperation.WriteZeroes"/>: the range need not keep its space.</summary>
     public bool MayDiscard { get; set; }
 
+    /// <summary>For reads and writes: one of many parts, not to be done on the thread that submits it, however fast that would be.</summary>
+    public bool IsPart { get; set; }
+
     /// <summary>The buffers, in the order of the disk.</summary>
     public ReadOnlySpan<GuestBuffer> Buffers => _buffers.Span[..BufferCount];
 
@@ -74,6 +77,7 @@ public sealed class BlockRequest
         BufferCount = 0;
         Length = 0;
         MayDiscard = false;
+        IsPart = false;
     }
 
     /// <summary>Adds a buffer.</summary>

@@ -95,13 +95,17 @@ public sealed class LimitedDisk : IBlockBackend, ILimited, ITimerTarget
     /// <inheritdoc/>
     public void Drain()
     {
-        // Whoever ends the machine does not wait for its guest's allowance.
-        while (TryDequeue(ignoreLimits: true) is { } request)
+        // Whoever ends the machine does not wait for its guest's allowance. What has ended may have been followed by another part.
+        do
         {
-            SubmitLate(request);
-        }
+            while (TryDequeue(ignoreLimits: true) is { } request)
+            {
+                SubmitLate(request);
+            }
 
-        _inner.Drain();
+            _inner.Drain();
+        }
+        while (HasWaiting());
     }
 
     /// <inheritdoc/>
@@ -150,6 +154,14 @@ public sealed class LimitedDisk : IBlockBackend, ILimited, ITimerTarget
         }
 
         _last = request;
+    }
+
+    private bool HasWaiting()
+    {
+        _gate.Enter();
+        bool waiting = _first is not null;
+        _gate.Exit();
+        return waiting;
     }
 
     private BlockRequest? TryDequeue(bool ignoreLimits)

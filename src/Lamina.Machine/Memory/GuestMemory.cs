@@ -34,6 +34,7 @@ public sealed unsafe class GuestMemory : IDisposable
                 throw new ArgumentException($"RAM region 0x{region.Address:x}+0x{region.Length:x} is empty, unaligned or overlaps another.", nameof(regions));
             }
 
+            Seams += region.Address == end && Size != 0 ? 1 : 0;
             end = region.End;
             Size += region.Length;
         }
@@ -48,6 +49,9 @@ public sealed unsafe class GuestMemory : IDisposable
 
     /// <summary>Bytes of RAM in all regions.</summary>
     public ulong Size { get; }
+
+    /// <summary>How many places there are where one region ends and another begins: what lies across one is found in two parts.</summary>
+    public int Seams { get; }
 
     /// <summary>The regions, by ascending address.</summary>
     public ReadOnlySpan<GuestMemoryRegion> Regions => _regions;
@@ -217,6 +221,24 @@ public sealed unsafe class GuestMemory : IDisposable
 
     /// <summary>The host address of a range of RAM, for processors and bulk payload; 0 if any byte is not RAM or it leaves its region.</summary>
     public nint GetHostAddress(ulong address, ulong length) => (nint)Find(address, length, out _);
+
+    /// <summary>The host address of the first bytes of a range, which may go on in another region; 0 if they are not RAM.</summary>
+    /// <param name="address">Where it begins.</param>
+    /// <param name="length">Its length; afterwards how much of that lies in the region of its beginning. As it was if that is no RAM.</param>
+    public nint GetHostPart(ulong address, ref ulong length)
+    {
+        foreach (ref readonly GuestMemoryRegion region in _regions.AsSpan())
+        {
+            ulong offset = address - region.Address;
+            if (offset < region.Length)
+            {
+                length = Math.Min(length, region.Length - offset);
+                return region.HostAddress + (nint)offset;
+            }
+        }
+
+        return 0;
+    }
 
     /// <summary>The attribute byte of the page that holds <paramref name="address"/>; null if it is not RAM.</summary>
     public byte* GetPageAttributes(ulong address)

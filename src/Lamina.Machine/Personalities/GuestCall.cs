@@ -35,7 +35,7 @@ public readonly ref struct GuestCall
     /// <summary>R10.</summary>
     public const int R10 = 10;
 
-    private readonly ref bool _waits;
+    private readonly ref GuestCallEnd _end;
 
     /// <summary>Makes one.</summary>
     /// <param name="processor">Which processor.</param>
@@ -62,11 +62,11 @@ public readonly ref struct GuestCall
 
     /// <summary>Makes the same call of a processor that can wait.</summary>
     /// <param name="call">The call.</param>
-    /// <param name="waits">Set by <see cref="Wait"/>.</param>
-    public GuestCall(GuestCall call, ref bool waits)
+    /// <param name="end">Set by <see cref="Wait"/>, <see cref="Halt"/> and <see cref="Continue"/>.</param>
+    public GuestCall(GuestCall call, ref GuestCallEnd end)
     {
         this = call;
-        _waits = ref waits;
+        _end = ref end;
     }
 
     /// <summary>Which processor.</summary>
@@ -87,21 +87,29 @@ public readonly ref struct GuestCall
     /// <summary>The processor is in 64-bit mode.</summary>
     public bool Is64Bit { get; }
 
-    /// <summary>Whether <see cref="Wait"/> has an effect.</summary>
-    public bool CanWait => !Unsafe.IsNullRef(ref _waits);
+    /// <summary>Whether <see cref="Wait"/>, <see cref="Halt"/> and <see cref="Continue"/> have an effect.</summary>
+    public bool CanWait => !Unsafe.IsNullRef(ref _end);
 
     /// <summary>Of a hypercall: the processor is to halt, and to execute the instruction again after an interrupt or a kick. The registers must be as they were.</summary>
-    public void Wait()
-    {
-        if (CanWait)
-        {
-            _waits = true;
-        }
-    }
+    public void Wait() => End(GuestCallEnd.Repeat);
+
+    /// <summary>Of a hypercall that is done: the processor is to halt until an interrupt comes, masked or not, or a kick.</summary>
+    public void Halt() => End(GuestCallEnd.Halt);
+
+    /// <summary>Of a hypercall that has done a part of its work: the processor is to execute the instruction again, whose registers say what is left.</summary>
+    public void Continue() => End(GuestCallEnd.Continue);
 
     /// <summary>A register as the mode sees it.</summary>
     public ulong Get(int register) => Is64Bit ? Registers[register] : (uint)Registers[register];
 
     /// <summary>Writes the lower half of a register, which clears the upper one.</summary>
     public void Set32(int register, uint value) => Registers[register] = value;
+
+    private void End(GuestCallEnd end)
+    {
+        if (CanWait)
+        {
+            _end = end;
+        }
+    }
 }

@@ -69,6 +69,9 @@ public sealed class ProcessorState
     /// <summary>The processor waits for a start-up message.</summary>
     public bool WaitingForStartUp { get; set; }
 
+    /// <summary>The processor stands still until its hypervisor has it go on.</summary>
+    public bool StandsStill { get; set; }
+
     /// <summary>Interrupts are held off for one instruction, after STI or a load of SS.</summary>
     public bool InterruptShadow { get; set; }
 

@@ -17,6 +17,9 @@ internal sealed class PacketSender
     private const int HeaderLength = INetworkBackend.HeaderLength;
     private const int MaximumFrame = INetworkBackend.MaximumPacketLength - HeaderLength;
     private const int TagLength = 4;
+
+    // The least payload of a segment but the last: no guest's TCP has less (Linux, TCP_MIN_GSO_SIZE), and whoever asked for one byte would have a frame made of each of 65,536, in one go.
+    private const int LeastSegment = 48;
     private const byte NeedsChecksum = 1;
     private const byte SegmentIpv4 = 1;
     private const byte SegmentIpv6 = 4;
@@ -87,7 +90,7 @@ internal sealed class PacketSender
         _frameLength = state.TryRead((ushort)(field + 2), _frame.AsSpan(HeaderLength));
         valid = state.TryTake((ushort)(field + 1), ref sent) && _frameLength > 0 && size <= MaximumFrame && TcpFrame.TryParse(_frame.AsSpan(HeaderLength, _frameLength), out _headers)
             && sent < (uint)(_frameLength - _headers.Payload);
-        (_segmentSize, _sent, _isPending) = ((int)size, (int)sent, valid);
+        (_segmentSize, _sent, _isPending) = (Math.Max((int)size, LeastSegment), (int)sent, valid);
         return valid;
     }
 
@@ -96,7 +99,7 @@ internal sealed class PacketSender
     /// <param name="offload">Work that is left to do.</param>
     /// <param name="tag">The 802.1Q tag to insert; null for none.</param>
     /// <returns><c>false</c> if the wire is full; then it is to be offered again.</returns>
-    internal bool TrySend(ReadOnlySpan<GuestBuffer> packet, in PacketOffload offload, ushort? tag)
+    internal bool TrySend(ReadOnlySpan<GuestBuffer> packet, PacketOffload offload, ushort? tag)
     {
         ulong length = 0;
         foreach (GuestBuffer part in packet)
@@ -106,6 +109,7 @@ internal sealed class PacketSender
 
         const int Ethernet = 14;
         bool segments = offload.SegmentSize != 0;
+        offload = segments ? offload with { SegmentSize = Math.Max(offload.SegmentSize, LeastSegment) } : offload;
         bool plain = !segments && offload.ChecksumStart == 0 && tag is null;
         if (length is < Ethernet or > MaximumFrame || packet.Length > MaximumParts
             || offload.ChecksumStart + offload.ChecksumOffset + 2 > (int)length && offload.ChecksumStart != 0)

@@ -75,9 +75,9 @@ internal sealed class ScsiDisk
                 request.Block.Operation = BlockOperation.Flush;
                 return Begin(request);
             case ScsiOperation.WriteSame10:
-                return WriteSame(request, Address32(command), BinaryPrimitives.ReadUInt16BigEndian(command[7..]), noData: false);
+                return WriteSame(request, Address32(command), BinaryPrimitives.ReadUInt16BigEndian(command[7..]), isLong: false);
             case ScsiOperation.WriteSame16:
-                return WriteSame(request, Address64(command), BinaryPrimitives.ReadUInt32BigEndian(command[10..]), noData: (command[1] & 1) != 0);
+                return WriteSame(request, Address64(command), BinaryPrimitives.ReadUInt32BigEndian(command[10..]), isLong: true);
             case ScsiOperation.Unmap:
                 return Unmap(request);
             default:
@@ -204,20 +204,24 @@ internal sealed class ScsiDisk
             : IsInside(address, count) || Refuse(request, SenseCode.AddressOutOfRange);
     }
 
-    // Of zeroes, or of blocks that are of no interest any more.
-    private bool WriteSame(ScsiRequest request, ulong address, uint count, bool noData)
+    // Blocks of zeroes, or without data, are the back end's to write, or to unmap; others are written from the guest's block.
+    private bool WriteSame(ScsiRequest request, ulong address, uint count, bool isLong)
     {
+        const byte NoData = 0x01;
         const byte UnmapBit = 0x08;
-        const byte OtherBits = 0xf6;
+        byte flags = request.Command[1];
+        byte known = (byte)((isLong ? NoData : 0) | (_backend.CanDiscard ? UnmapBit : 0));
         Span<byte> block = stackalloc byte[(int)BlockLength];
         block.Clear();
-        bool whole = noData || GuestBuffers.Read(_memory, request.Data, 0, block) == (int)BlockLength;
-        if ((request.Command[1] & OtherBits) != 0 || !whole || block.ContainsAnyExcept((byte)0) || count > ScsiDiskPages.MaximumRange)
+        bool whole = (flags & NoData) != 0 || GuestBuffers.Read(_memory, request.Data, 0, block) == (int)BlockLength;
+        bool zeroes = !block.ContainsAnyExcept((byte)0);
+        uint most = zeroes ? ScsiDiskPages.MaximumRange : ScsiDiskPages.MaximumSame;
+        if ((flags & ~known) != 0 || !whole || count > most)
         {
             return Refuse(request, SenseCode.InvalidField);
         }
 
-        // No blocks are all that follow.
+        // No blocks are all that follow (WSNZ is zero).
         ulong all = count == 0 && address < BlockCount ? BlockCount - address : count;
         if (!IsInside(address, all))
         {
@@ -229,12 +233,17 @@ internal sealed class ScsiDisk
             return Refuse(request, SenseCode.WriteProtected);
         }
 
-        if (all > ScsiDiskPages.MaximumRange)
+        if (all > most)
         {
             return Refuse(request, SenseCode.InvalidField);
         }
 
-        request.Block.MayDiscard = (request.Command[1] & UnmapBit) != 0;
+        if (!zeroes)
+        {
+            return request.SubmitRepeated(_backend, address << BlockShift, BlockLength, all);
+        }
+
+        request.Block.MayDiscard = (flags & UnmapBit) != 0;
         return BeginRange(request, BlockOperation.WriteZeroes, address, all);
     }
 

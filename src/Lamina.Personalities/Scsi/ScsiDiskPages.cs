@@ -15,8 +15,11 @@ internal sealed class ScsiDiskPages
     /// <summary>Most bytes of mode parameters.</summary>
     internal const int MaximumModeLength = 64;
 
-    /// <summary>Most blocks of WRITE SAME and UNMAP.</summary>
+    /// <summary>Most blocks of UNMAP.</summary>
     internal const uint MaximumRange = 1u << 22;
+
+    /// <summary>Most blocks of WRITE SAME. Guests that have seen <see cref="MaximumRange"/> before their machine was saved may ask for that many, of zeroes.</summary>
+    internal const uint MaximumSame = 1u << 17;
 
     private const int InquiryLength = 36;
     private const int PageHeader = 4;
@@ -165,7 +168,7 @@ internal sealed class ScsiDiskPages
             BinaryPrimitives.WriteUInt32BigEndian(body[24..], preferred);
         }
 
-        BinaryPrimitives.WriteUInt64BigEndian(body[32..], MaximumRange);
+        BinaryPrimitives.WriteUInt64BigEndian(body[32..], MaximumSame);
         return 60;
     }
 

@@ -1,4 +1,5 @@
 using Lamina.Machine.Backends;
+using Lamina.Machine.Memory;
 
 namespace Lamina.Personalities.Scsi;
 
@@ -17,6 +18,9 @@ internal sealed class ScsiRequest : IBlockCompletion
     private readonly GuestBuffer[] _data = new GuestBuffer[MaximumBuffers];
     private readonly byte[] _command = new byte[CommandLength];
     private int _dataCount;
+    private IBlockBackend? _repeats;
+    private ulong _repeatsLeft;
+    private uint _repeated;
 
     internal ScsiRequest(int tag, IScsiCompletion owner)
     {
@@ -51,8 +55,11 @@ internal sealed class ScsiRequest : IBlockCompletion
 
     void IBlockCompletion.OnCompleted(BlockRequest request)
     {
-        FinishBlock();
-        _owner.OnCompleted(this);
+        if (SubmitRest())
+        {
+            FinishBlock();
+            _owner.OnCompleted(this);
+        }
     }
 
     /// <summary>Begins a new command.</summary>
@@ -63,6 +70,7 @@ internal sealed class ScsiRequest : IBlockCompletion
         Transferred = 0;
         Status = ScsiStatus.Good;
         Sense = SenseCode.None;
+        _repeats = null;
         Array.Clear(_command);
         Block.Clear();
     }
@@ -79,6 +87,14 @@ internal sealed class ScsiRequest : IBlockCompletion
         _data[_dataCount++] = buffer;
         DataLength += buffer.Length;
         return true;
+    }
+
+    /// <summary>Adds a range of guest RAM.</summary>
+    /// <returns><c>false</c> if it is not all RAM, or there is no room.</returns>
+    internal bool TryAdd(GuestMemory memory, ulong address, uint length)
+    {
+        DataLength += length;
+        return GuestBuffers.TryAdd(memory, _data, ref _dataCount, address, length);
     }
 
     /// <summary>Ends it without an error.</summary>
@@ -107,17 +123,69 @@ internal sealed class ScsiRequest : IBlockCompletion
         return left == 0;
     }
 
+    /// <summary>Writes the first bytes of the data again and again: as often as there is room for in one of the back end's requests, and then the rest.</summary>
+    /// <param name="backend">The back end.</param>
+    /// <param name="offset">Where, in bytes.</param>
+    /// <param name="length">How many bytes of data. There are so many.</param>
+    /// <param name="count">How often.</param>
+    /// <returns><c>true</c> if it has ended already.</returns>
+    internal bool SubmitRepeated(IBlockBackend backend, ulong offset, uint length, ulong count)
+    {
+        Block.Operation = BlockOperation.Write;
+        Block.Offset = offset;
+        (_repeats, _repeated, _repeatsLeft) = (backend, length, count * length);
+        NextPart();
+        if (!backend.Submit(Block) || !SubmitRest())
+        {
+            return false;
+        }
+
+        FinishBlock();
+        return true;
+    }
+
     /// <summary>Turns the back end's answer into the command's.</summary>
     internal void FinishBlock()
     {
         bool reads = Block.Operation == BlockOperation.Read;
         if (Block.Result == BlockResult.Done)
         {
-            Succeed(reads || Block.Operation == BlockOperation.Write ? Block.Length : DataLength);
+            Succeed(reads || (Block.Operation == BlockOperation.Write && _repeats is null) ? Block.Length : DataLength);
         }
         else
         {
             Fail(Block.Result == BlockResult.Unsupported ? SenseCode.InvalidOperation : reads ? SenseCode.ReadError : SenseCode.WriteError);
         }
+    }
+
+    // What follows a part that has ended well. False: the back end tells of the end.
+    private bool SubmitRest()
+    {
+        while (_repeats is { } backend && _repeatsLeft > 0 && Block.Result == BlockResult.Done)
+        {
+            Block.Offset += Block.Length;
+            NextPart();
+            if (!backend.Submit(Block))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    // Has the data's pieces once for each time that it is written.
+    private void NextPart()
+    {
+        Block.Clear();
+        Block.IsPart = true;
+        TryUseData(_repeated);
+        ulong times = Math.Min((ulong)(MaximumBuffers / Block.BufferCount), _repeatsLeft / _repeated);
+        for (ulong i = 1; i < times; i++)
+        {
+            TryUseData(_repeated);
+        }
+
+        _repeatsLeft -= times * _repeated;
     }
 }

@@ -22,6 +22,9 @@ internal readonly ref struct CallArguments
     /// <summary>Whether the processor can wait, and ask again.</summary>
     internal bool CanWait => _call.CanWait;
 
+    /// <summary>Lets others have the host's processor for a moment.</summary>
+    internal void GiveWay() => _call.Caller?.GiveWay();
+
     /// <summary>The first argument: of most calls the operation.</summary>
     internal uint Command => (uint)_call.Registers[GuestCall.Rdi];
 
@@ -33,6 +36,13 @@ internal readonly ref struct CallArguments
 
     /// <summary>Guest RAM.</summary>
     internal GuestMemory Memory { get; }
+
+    /// <summary>Notes what is left of a call whose second argument is a count and whose third is an address.</summary>
+    internal void Advance(uint done)
+    {
+        _call.Registers[GuestCall.Rsi] = (uint)Second - done;
+        _call.Registers[GuestCall.Rdx] += done;
+    }
 
     /// <summary>Copies a structure in.</summary>
     /// <returns><c>false</c> if a part of it is not there.</returns>

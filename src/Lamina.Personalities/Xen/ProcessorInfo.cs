@@ -12,6 +12,10 @@ internal sealed class ProcessorInfo(GuestMemory memory, IMessageInterruptSink me
     private const ulong MessageAddress = 0xfee0_0000;
     private const int DestinationShift = 12;
     private ulong _placed;
+    private bool _blocked;
+
+    /// <summary>The processor.</summary>
+    internal IProcessorSignals? Signals { get; set; }
 
     /// <summary>The vector of its own interrupt, or else of the domain's; 0 for none.</summary>
     internal byte Vector => UpcallVector != 0 ? UpcallVector : CallbackVector;
@@ -31,6 +35,7 @@ internal sealed class ProcessorInfo(GuestMemory memory, IMessageInterruptSink me
     internal void Reset()
     {
         _placed = 0;
+        _blocked = false;
         UpcallVector = CallbackVector = 0;
     }
 
@@ -101,6 +106,22 @@ internal sealed class ProcessorInfo(GuestMemory memory, IMessageInterruptSink me
         Interrupt();
     }
 
+    /// <summary>Unmasks its upcall. Unless events are pending, the next one kicks the processor, whatever its vector is and whether it takes interrupts.</summary>
+    /// <returns>Whether it is to wait for that.</returns>
+    internal bool TryBlock()
+    {
+        ulong address = Address;
+        byte pending = 0;
+        if (address != 0)
+        {
+            memory.TryWrite(address + SharedInfo.UpcallMask, (byte)0);
+            memory.TryRead(address + SharedInfo.UpcallPending, out pending);
+        }
+
+        _blocked = pending == 0;
+        return _blocked;
+    }
+
     /// <summary>Interrupts it if events are pending, because it has only now said by which vector.</summary>
     internal void Repeat()
     {
@@ -118,6 +139,12 @@ internal sealed class ProcessorInfo(GuestMemory memory, IMessageInterruptSink me
         if (Vector != 0)
         {
             messages.Send(MessageAddress | ((ulong)(uint)processor << DestinationShift), Vector);
+        }
+
+        if (_blocked)
+        {
+            _blocked = false;
+            Signals?.SignalKick();
         }
     }
 }

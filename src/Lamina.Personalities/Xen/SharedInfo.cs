@@ -16,6 +16,9 @@ internal sealed class SharedInfo(GuestMemory memory, ParavirtualClock clock)
     /// <summary>Of struct vcpu_info: an event may be pending.</summary>
     internal const int UpcallPending = 0;
 
+    /// <summary>Of struct vcpu_info: upcalls are masked, which means nothing but to who reads it.</summary>
+    internal const int UpcallMask = 1;
+
     /// <summary>Of struct vcpu_info: which words of <see cref="Pending"/> have bits.</summary>
     internal const int PendingSelector = 8;
 

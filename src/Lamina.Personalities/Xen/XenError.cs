@@ -6,6 +6,7 @@ internal static class XenError
     internal const long NotPermitted = -1;
     internal const long NoEntry = -2;
     internal const long NoSuchProcess = -3;
+    internal const long TooLong = -7;
     internal const long BadAddress = -14;
     internal const long Exists = -17;
     internal const long InvalidArgument = -22;

@@ -90,8 +90,10 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
     /// <inheritdoc/>
     public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller)
     {
-        Domain.Events.Connect(processor, signals);
+        Domain.Events.Connect(processor, signals, Domain.Processors[processor].PollLimit);
         Domain.Processors[processor].PollLimit.Signals = signals;
+        Domain.Processors[processor].Info.Signals = signals;
+        Domain.Processors[processor].Signals = signals;
         Domain.Processors[processor].Controller = controller;
     }
 
@@ -132,16 +134,22 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
     /// <inheritdoc/>
     public bool TryHypercall(in GuestCall call, bool byInstruction = true)
     {
-        bool waits = false;
+        GuestCallEnd end = GuestCallEnd.GoOn;
         if (byInstruction)
         {
             Domain.CallsByInstruction = true;
         }
 
-        long result = call.PrivilegeLevel != 0 ? XenError.NotPermitted : call.Is64Bit ? Execute(call, ref waits) : XenError.NoSuchCall;
-        if (waits)
+        long result = call.PrivilegeLevel != 0 ? XenError.NotPermitted : call.Is64Bit ? Execute(call, ref end) : XenError.NoSuchCall;
+        if (end == GuestCallEnd.Repeat)
         {
             call.Wait();
+            return true;
+        }
+
+        if (end == GuestCallEnd.Continue)
+        {
+            call.Continue();
             return true;
         }
 
@@ -152,6 +160,11 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
         else
         {
             call.Set32(GuestCall.Rax, (uint)result);
+        }
+
+        if (end == GuestCallEnd.Halt)
+        {
+            call.Halt();
         }
 
         return true;
@@ -247,7 +260,7 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
     /// <summary>Says whose window may show grant frames.</summary>
     internal void Connect(PlatformDevice device) => _memory.Platform = device;
 
-    private long Execute(in GuestCall call, ref bool waits)
+    private long Execute(in GuestCall call, ref GuestCallEnd end)
     {
         CallArguments arguments = new(call, Domain.Memory);
         return (Hypercall)(uint)call.Registers[GuestCall.Rax] switch
@@ -255,11 +268,11 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
             Hypercall.MemoryOp => _memory.Execute(arguments),
             Hypercall.SetTimerOp => _processors.SetTimer(arguments, call.Registers[GuestCall.Rdi]),
             Hypercall.XenVersion => VersionOperations.Execute(arguments, Domain.HasPhysicalInterrupts),
-            Hypercall.ConsoleIo => _console.Execute(arguments),
+            Hypercall.ConsoleIo => _console.Execute(arguments, ref end),
             Hypercall.GrantTableOp => _grants.Execute(arguments),
             Hypercall.VmAssist => Assist(arguments),
-            Hypercall.VcpuOp => _processors.Execute(arguments),
-            Hypercall.SchedOp => _scheduler.Execute(arguments, ref waits),
+            Hypercall.VcpuOp => _processors.Execute(arguments, ref end),
+            Hypercall.SchedOp => _scheduler.Execute(arguments, ref end),
             Hypercall.EventChannelOp => _events.Execute(arguments),
             Hypercall.PhysdevOp => _devices.Execute(arguments),
             Hypercall.HvmOp => _hvm.Execute(arguments),

@@ -9,7 +9,10 @@ internal sealed partial class XenProcessor
 {
     private const int TimeLength = 32;
 
-    /// <summary>Writes 16 fields.</summary>
+    // One of the fields that are left over; those of before are all taken.
+    private const ushort SavedContext = 17;
+
+    /// <summary>Writes 16 fields, and another if the processor was initialized.</summary>
     internal void Save(IStateWriter state, ushort field, ulong now, ulong stolen)
     {
         state.Write(field, Info.Placed);
@@ -19,6 +22,10 @@ internal sealed partial class XenProcessor
         SingleShot.Save(state, (ushort)(field + 8));
         Periodic.Save(state, (ushort)(field + 11));
         PollLimit.Save(state, (ushort)(field + 14));
+        if (IsInitialized)
+        {
+            state.Write((ushort)(field + SavedContext), Context.Bytes);
+        }
     }
 
     /// <summary>Reads them. After the shared page.</summary>
@@ -30,6 +37,9 @@ internal sealed partial class XenProcessor
         bool valid = state.TryTake(field, ref placed) & state.TryTake((ushort)(field + 1), ref vector) & RunState.Restore(state, (ushort)(field + 2), now, stolen)
             & state.TryTake((ushort)(field + 7), ref area) & SingleShot.Restore(state, (ushort)(field + 8)) & Periodic.Restore(state, (ushort)(field + 11))
             & PollLimit.Restore(state, (ushort)(field + 14));
+        Span<byte> context = stackalloc byte[HvmContext.Length];
+        IsInitialized = state.TryRead((ushort)(field + SavedContext), context) == HvmContext.Length;
+        valid &= !IsInitialized || Context.TrySet(context);
         Info.UpcallVector = vector;
         TimeArea = area;
         return valid && Info.TryPlaceAgain(placed) && vector is 0 or >= ProcessorInfo.FirstVector && area % GuestMemory.PageSize <= GuestMemory.PageSize - TimeLength

@@ -24,6 +24,15 @@ internal sealed partial class XenProcessor(PersonalitySettings settings, EventCh
     /// <summary>Its local APIC.</summary>
     internal ILocalInterruptController? Controller { get; set; }
 
+    /// <summary>The processor itself.</summary>
+    internal IProcessorSignals? Signals { get; set; }
+
+    /// <summary>What it begins with, if <see cref="IsInitialized"/>.</summary>
+    internal HvmContext Context { get; } = new();
+
+    /// <summary>Whether the guest has said what it begins with, and it has not begun.</summary>
+    internal bool IsInitialized { get; set; }
+
     /// <summary>Where else the clock is wanted; 0 for nowhere.</summary>
     internal ulong TimeArea { get; set; }
 
@@ -35,6 +44,7 @@ internal sealed partial class XenProcessor(PersonalitySettings settings, EventCh
         Periodic.Cancel();
         PollLimit.Cancel();
         TimeArea = 0;
+        IsInitialized = false;
         (Controller as IDirectVectors)?.ClearDirect();
     }
 

@@ -52,34 +52,16 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
     public long Decoded { get; private set; }
 
     /// <summary>Finds a block, or null.</summary>
-    public Block* Find(ulong physical, int codeSize)
-    {
-        Block* block = Bucket(physical, codeSize);
-        while (block != null && (block->Physical != physical || block->CodeSize != codeSize || !block->Valid || block->Crosses))
-        {
-            block = block->HashNext;
-        }
-
-        return block;
-    }
+    public Block* Find(ulong physical, int codeSize) => Find(physical, NoPage, codeSize);
 
     /// <summary>Whether an instruction that ends in another page is known to begin at a physical address.</summary>
-    public bool HasCrossing(ulong physical, int codeSize) => FindCrossing(physical, AnyPage, codeSize) != null;
+    public bool HasCrossing(ulong physical, int codeSize) => Find(physical, AnyPage, codeSize) != null;
 
     /// <summary>Finds the block of one instruction that ends in another page, or null.</summary>
     /// <param name="physical">Where it begins.</param>
     /// <param name="second">The page that it ends in.</param>
     /// <param name="codeSize">Its code size.</param>
-    public Block* FindCrossing(ulong physical, ulong second, int codeSize)
-    {
-        Block* block = Bucket(physical, codeSize);
-        while (block != null && (block->Physical != physical || block->CodeSize != codeSize || !block->Valid || !block->Crosses || (second != AnyPage && Block.Tail(block)->Page != second)))
-        {
-            block = block->HashNext;
-        }
-
-        return block;
-    }
+    public Block* FindCrossing(ulong physical, ulong second, int codeSize) => Find(physical, second, codeSize);
 
     /// <summary>
     /// Decodes a block at a physical address. Null if there is no RAM, if even the first instruction leaves the page, or if it cannot be decoded: then the
@@ -182,13 +164,26 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
                     continue;
                 }
 
-                Block* existing = second == NoPage ? Find(physical, codeSize) : FindCrossing(physical, second, codeSize);
+                Block* existing = Find(physical, second, codeSize);
                 return existing != null ? existing : second == NoPage ? Decode(physical, codeSize) : DecodeCrossing(physical, second, codeSize);
             }
         }
     }
 
     private bool IsFull => _used + (nuint)(sizeof(Block) + (MaximumInstructions * sizeof(Instruction)) + sizeof(CrossingTail)) > _arenaSize;
+
+    private Block* Find(ulong physical, ulong second, int codeSize)
+    {
+        Block* block = Bucket(physical, codeSize);
+        while (block != null && (block->Physical != physical || block->CodeSize != codeSize || !block->Valid || !EndsIn(block, second)))
+        {
+            block = block->HashNext;
+        }
+
+        return block;
+    }
+
+    private static bool EndsIn(Block* block, ulong second) => block->Crosses ? second == AnyPage || Block.Tail(block)->Page == second : second == NoPage;
 
     private static bool IsWatched(byte* attributes) => (Volatile.Read(ref *attributes) & (byte)PageAttributes.Code) != 0;
 

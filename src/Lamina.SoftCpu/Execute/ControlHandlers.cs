@@ -124,6 +124,7 @@ internal static unsafe class ControlHandlers
 
         c->Rip = BranchHandlers.Next(c, i);
         c->Halted = true;
+        c->HaltEndsMasked = false;
         Interlocked.Or(ref c->Attention, (int)AttentionBits.Halt);
         return true;
     }

@@ -297,7 +297,7 @@ internal static unsafe class ControlRegisterHandlers
         SoftwareProcessor p = SoftwareProcessor.Of(c);
         ulong old = c->Cr4;
         bool paging = (c->Cr0 & Pg) != 0;
-        if ((value & ~Allowed(p.Features)) != 0 || (c->LongMode && (value & Cr4Pae) == 0))
+        if ((value & ~AllowedCr4(p.Features)) != 0 || (c->LongMode && (value & Cr4Pae) == 0))
         {
             return Fault.GeneralProtection(c);
         }
@@ -324,7 +324,8 @@ internal static unsafe class ControlRegisterHandlers
         return true;
     }
 
-    private static ulong Allowed(ProcessorFeatures f)
+    /// <summary>The bits of CR4 that a processor has.</summary>
+    public static ulong AllowedCr4(ProcessorFeatures f)
     {
         // VME and PVI are not offered; TSD, DE, PSE, PAE, MCE, PGE, PCE, OSFXSR, OSXMMEXCPT are.
         ulong allowed = 0x7fcUL;

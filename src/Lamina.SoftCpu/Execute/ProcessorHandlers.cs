@@ -126,21 +126,21 @@ internal static unsafe class ProcessorHandlers
     {
         SoftwareProcessor p = SoftwareProcessor.Of(c);
         ulong next = BranchHandlers.Next(c, i);
-        bool waits = false;
-        if (p.Partition.Personality is not { } personality || !personality.TryHypercall(new GuestCall(p.CreateCall(), ref waits), byInstruction))
+        GuestCallEnd end = GuestCallEnd.GoOn;
+        if (p.Partition.Personality is not { } personality || !personality.TryHypercall(new GuestCall(p.CreateCall(), ref end), byInstruction))
         {
             return false;
         }
 
-        if (waits)
+        // As HLT before the instruction, where RIP stays, or behind it.
+        c->Rip = end is GuestCallEnd.Repeat or GuestCallEnd.Continue ? c->Rip : next;
+        if (end is GuestCallEnd.Repeat or GuestCallEnd.Halt)
         {
-            // As HLT before the instruction, where RIP stays: an interrupt or a kick has it executed again.
             c->Halted = true;
+            c->HaltEndsMasked = end == GuestCallEnd.Halt;
             Interlocked.Or(ref c->Attention, (int)AttentionBits.Halt);
-            return true;
         }
 
-        c->Rip = next;
         return true;
     }
 

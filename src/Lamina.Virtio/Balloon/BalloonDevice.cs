@@ -278,11 +278,11 @@ public sealed class BalloonDevice : VirtioDevice
     {
         while (length != 0)
         {
-            uint part = (uint)Math.Min(length, 1 << 30);
-            nint host = Memory.GetHostAddress(address, part);
+            ulong part = Math.Min(length, 1 << 30);
+            nint host = Memory.GetHostPart(address, ref part);
             if (host != 0)
             {
-                _reclaimer.Reclaim(new GuestBuffer(address, host, part));
+                _reclaimer.Reclaim(new GuestBuffer(address, host, (uint)part));
                 Memory.MarkWritten(address, part);
             }
 

@@ -49,7 +49,7 @@ public sealed class BlockDevice : VirtioDevice, IBlockCompletion
         _chain = new DescriptorChain(memory, MaximumSegments + 2);
         _slots = new Slot[queueCount * QueueSize];
         _free = new int[_slots.Length];
-        BlockRequest[] requests = BlockRequest.Create(_slots.Length, MaximumSegments + 2, this);
+        BlockRequest[] requests = BlockRequest.Create(_slots.Length, _chain.MaximumParts, this);
         for (int i = 0; i < _slots.Length; i++)
         {
             _slots[i].Request = requests[i];

@@ -43,7 +43,7 @@ public sealed class FileSystemDevice : VirtioDevice, IFileSystemCompletion
         _chain = new DescriptorChain(memory, Parts);
         for (int i = 0; i < _slots.Length; i++)
         {
-            _slots[i].Request = new FileSystemRequest(i, Parts, memory, this);
+            _slots[i].Request = new FileSystemRequest(i, _chain.MaximumParts, memory, this);
             _free[i] = i;
         }
     }

@@ -5,16 +5,19 @@ namespace Lamina.Virtio.Queue;
 
 /// <summary>
 /// One buffer that the driver made available: parts to read, then parts to write, each checked to be RAM. Filled by <see cref="Virtqueue.Pop"/>; made at construction
-/// of a device and used over and over.
+/// of a device and used over and over. A descriptor's range is one part, or two where it lies in two regions of RAM.
 /// </summary>
 internal sealed class DescriptorChain(GuestMemory memory, int capacity)
 {
-    private readonly GuestBuffer[] _parts = new GuestBuffer[capacity];
+    private readonly GuestBuffer[] _parts = new GuestBuffer[capacity + memory.Seams];
     private int _count;
     private int _readableCount;
 
+    /// <summary>Most descriptors of one buffer.</summary>
+    public uint Capacity => (uint)capacity;
+
     /// <summary>Most parts of one buffer.</summary>
-    public uint Capacity => (uint)_parts.Length;
+    public int MaximumParts => _parts.Length;
 
     /// <summary>The buffer's name for the ring.</summary>
     public ushort Id { get; private set; }
@@ -67,20 +70,18 @@ internal sealed class DescriptorChain(GuestMemory memory, int capacity)
             return true;
         }
 
-        nint host = memory.GetHostAddress(descriptor.Address, descriptor.Length);
-        if (host == 0 || _count == _parts.Length || (!writable && _count != _readableCount))
+        if ((!writable && _count != _readableCount) || !GuestBuffers.TryAdd(memory, _parts, ref _count, descriptor.Address, descriptor.Length))
         {
             return false;
         }
 
-        _parts[_count++] = new GuestBuffer(descriptor.Address, host, descriptor.Length);
         if (writable)
         {
             WritableLength += descriptor.Length;
         }
         else
         {
-            _readableCount++;
+            _readableCount = _count;
             ReadableLength += descriptor.Length;
         }
 

@@ -98,7 +98,7 @@ public sealed partial class SocketDevice
     {
         ref SocketChannel connection = ref _channels[channel];
         uint room = (uint)_backend.BufferLength - (connection.Received - connection.Forwarded);
-        Span<GuestBuffer> buffers = stackalloc GuestBuffer[MaximumParts];
+        Span<GuestBuffer> buffers = stackalloc GuestBuffer[_transmit.MaximumParts];
         int count = Slice(_transmit.Readable, length, buffers, out uint found);
         if (length > room || found != length || (connection.GuestShutdown & SocketHeader.NoSend) != 0)
         {
@@ -240,7 +240,7 @@ public sealed partial class SocketDevice
             return WritePacket(Describe(ref connection, SocketOperation.CreditRequest, 0));
         }
 
-        Span<GuestBuffer> buffers = stackalloc GuestBuffer[MaximumParts];
+        Span<GuestBuffer> buffers = stackalloc GuestBuffer[_receive.MaximumParts];
         int count = Slice(_receive.Writable, limit, buffers, out _);
         SocketState state = _backend.Receive(channel, buffers[..count], out int received);
         if (state != SocketState.Open)

@@ -86,6 +86,29 @@ internal sealed class ProcessorLoop : IProcessorSignals
         _wake.Set();
     }
 
+    /// <inheritdoc/>
+    public bool IsUp => _processor.IsUp;
+
+    /// <inheritdoc/>
+    public bool WaitsForStartUp => _processor.WaitsForStartUp;
+
+    /// <inheritdoc/>
+    public void SignalBegin(IProcessorEntry entry)
+    {
+        _processor.SignalBegin(entry);
+        _wake.Set();
+    }
+
+    /// <inheritdoc/>
+    public void SignalStandStill() => _processor.SignalStandStill();
+
+    /// <inheritdoc/>
+    public void SignalGoOn()
+    {
+        _processor.SignalGoOn();
+        _wake.Set();
+    }
+
     /// <summary>Starts the thread.</summary>
     internal void Begin() => _thread.Start();
 

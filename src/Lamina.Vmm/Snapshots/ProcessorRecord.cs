@@ -29,7 +29,7 @@ internal static class ProcessorRecord
             record.Write((ushort)(i + 1), registers[i]);
         }
 
-        bool[] flags = [state.Halted, state.WaitingForStartUp, state.InterruptShadow, state.NonMaskablePending, state.NonMaskableBlocked];
+        bool[] flags = [state.Halted, state.WaitingForStartUp, state.InterruptShadow, state.NonMaskablePending, state.NonMaskableBlocked, state.StandsStill];
         record.Write(Flags, flags.Select(static (set, bit) => set ? 1UL << bit : 0).Aggregate(0UL, static (all, bit) => all | bit));
         WriteAll(record, GeneralRegisters, state.GeneralRegisters);
         WriteAll(record, DebugRegisters, state.DebugRegisters);
@@ -70,6 +70,7 @@ internal static class ProcessorRecord
         (state.Cr0, state.Cr2, state.Cr3, state.Cr4, state.Cr8, state.Xcr0) = (registers[6], registers[7], registers[8], registers[9], registers[10], registers[11]);
         (state.Halted, state.WaitingForStartUp, state.InterruptShadow, state.NonMaskablePending, state.NonMaskableBlocked) =
             ((flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0, (flags & 8) != 0, (flags & 16) != 0);
+        state.StandsStill = (flags & 32) != 0;
         for (int i = 0; i < 8; i++)
         {
             ReadOnlySpan<ulong> s = segments.AsSpan(4 * i, 4);

@@ -252,6 +252,72 @@ public sealed class PersonalityTests
 
     [Theory]
     [MemberData(nameof(All))]
+    public void AHypercallThatHaltsIsDoneAndAnyInterruptEndsTheHalt(string name)
+    {
+        int calls = 0;
+        TestPersonality personality = new();
+        personality.Executes = (in call, _) =>
+        {
+            calls++;
+            call.Registers[GuestCall.Rax]++;
+            call.Halt();
+            return true;
+        };
+        using ProcessorMachine machine = Accelerators.CreateMachine(name, personality);
+        TestController controller = machine.Connect();
+
+        // The call, twice; hlt; sti; nop; hlt. HLT alone does not hear of masked interrupts.
+        machine.Write(Layout.Code, [.. HypercallPort.Instruction, .. CallAndHalt, 0xfb, 0x90, 0xf4]);
+        machine.StartLong(Layout.Code, 0);
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.Equal(1, calls);
+        machine.Processor.SignalKick();
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.Equal(2, calls);
+        controller.Raise(Vector);
+        machine.Processor.SignalInterrupt();
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        machine.Processor.SignalInterrupt();
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.Equal((Layout.Code + 7, 2UL, true, 2), (machine.Save().Rip, machine.Save().GeneralRegisters[0], machine.Save().Halted, calls));
+        machine.Processor.SignalKick();
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.Equal([Vector], controller.Taken);
+
+        // What waits in a call is behind it and awake where it is restored.
+        machine.StartLong(Layout.Code, 0);
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.Equal((Layout.Code + 2, 1UL, false, 3), (machine.Save().Rip, machine.Save().GeneralRegisters[0], machine.Save().Halted, calls));
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void AHypercallThatContinuesIsExecutedAgainWithItsRegisters(string name)
+    {
+        List<ulong> found = [];
+        TestPersonality personality = new();
+        personality.Executes = (in call, _) =>
+        {
+            found.Add(call.Registers[GuestCall.Rsi]);
+            if (++call.Registers[GuestCall.Rsi] < 3)
+            {
+                call.Continue();
+            }
+
+            return true;
+        };
+        using ProcessorMachine machine = Accelerators.CreateMachine(name, personality);
+        machine.Connect();
+        machine.Write(Layout.Code, CallAndHalt);
+        machine.StartLong(Layout.Code, 0);
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.Equal([0UL, 1UL, 2UL], found);
+        Assert.Equal((Layout.Code + 4, 3UL), (machine.Save().Rip, machine.Save().GeneralRegisters[GuestCall.Rsi]));
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
     public void AKickEndsTheNextHalt(string name)
     {
         using ProcessorMachine machine = Accelerators.CreateMachine(name, new TestPersonality());

@@ -205,6 +205,91 @@ public sealed class ProcessorEventTests
 
     [Theory]
     [MemberData(nameof(All))]
+    public void AProcessorThatWaitsBeginsAsItsHypervisorSays(string name)
+    {
+        using ProcessorMachine machine = Accelerators.CreateMachine(name, processors: 2);
+        machine.Connect();
+        machine.Connect(1);
+        IVirtualProcessor processor = machine.Processors[1];
+
+        // add rax, rbx; hlt
+        machine.Write(Layout.Code, [0x48, 0x01, 0xd8, 0xf4]);
+        Assert.Equal((true, false), (processor.WaitsForStartUp, processor.IsUp));
+        ulong counter = GetCounter(machine.Save(1));
+        machine.Clock.Now += 1_000_000;
+
+        // Paging without protection is nothing that a processor can begin with.
+        processor.SignalBegin(new Entry(cr0: 0x8000_0010));
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run(1).Reason);
+        Assert.True(machine.Save(1).WaitingForStartUp);
+        processor.SignalBegin(new Entry(cr0: 0x8001_0033));
+        Assert.Equal((false, true), (processor.WaitsForStartUp, processor.IsUp));
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run(1).Reason);
+        ProcessorState state = machine.Save(1);
+        Assert.Equal((Layout.Code + 4, 42UL, 0xd00UL, false), (state.Rip, state.GeneralRegisters[0], GetEfer(state), state.WaitingForStartUp));
+        Assert.True(GetCounter(state) > counter, "Its counter was set back.");
+
+        // Halted with interrupts masked, it is not up. Whoever executes is not begun anew, and INIT has it wait.
+        Assert.Equal((false, false), (processor.WaitsForStartUp, processor.IsUp));
+        processor.SignalBegin(new Entry(cr0: 0x8001_0033));
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run(1).Reason);
+        Assert.Equal(42UL, machine.Save(1).GeneralRegisters[0]);
+        processor.SignalInit();
+        Assert.True(processor.WaitsForStartUp);
+        processor.SignalStartUp(0x12);
+        Assert.False(processor.WaitsForStartUp);
+        machine.Write(0x1_2000, [0xf4]);
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run(1).Reason);
+        Assert.Equal((0x1_2000UL, 1UL), (machine.Save(1).Segments[1].Base, machine.Save(1).Rip));
+
+        static ulong GetCounter(ProcessorState state) => state.Msrs.Find(static m => m.Index == 0x10).Value;
+
+        static ulong GetEfer(ProcessorState state) => state.Msrs.Find(static m => m.Index == 0xc000_0080).Value & 0xd00;
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void AProcessorStandsStillUntilItIsToGoOn(string name)
+    {
+        using ProcessorMachine machine = Accelerators.CreateMachine(name, processors: 2);
+        TestController controller = machine.Connect();
+        machine.Connect(1);
+
+        // sti; nop; jmp here
+        machine.Write(Layout.Code, [0xfb, 0x90, 0xeb, 0xfe]);
+        machine.StartLong(Layout.Code, 0);
+        Assert.True(machine.Processor.IsUp);
+        machine.Processor.SignalStandStill();
+        Assert.False(machine.Processor.IsUp);
+        controller.Raise(Vector);
+        machine.Processor.SignalInterrupt();
+        machine.Processor.SignalKick();
+        machine.Processor.SignalNonMaskable();
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        ProcessorState state = machine.Save();
+        Assert.Equal((true, Layout.Code), (state.StandsStill, state.Rip));
+
+        // So does another body that goes on with it.
+        Assert.True(machine.Processor.Restore(state));
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.Equal(Layout.Code, machine.Save().Rip);
+        Assert.Empty(controller.Taken);
+        machine.Processor.SignalGoOn();
+        machine.Processor.SignalInterrupt();
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.NotEqual(Layout.Code, machine.Save().Rip);
+
+        // INIT ends it, too.
+        machine.Processors[1].SignalStandStill();
+        machine.Processors[1].SignalInit();
+        machine.Processors[1].SignalStartUp(0x12);
+        machine.Write(0x1_2000, [0xf4]);
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run(1).Reason);
+        Assert.Equal((1UL, false), (machine.Save(1).Rip, machine.Save(1).StandsStill));
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
     public void TheStateAfterPowerOnIsTheArchitectures(string name)
     {
         IAccelerator accelerator = Accelerators.Create(name);
@@ -245,5 +330,19 @@ public sealed class ProcessorEventTests
         Assert.Equal(0xfee0_0900UL, machine.Save().GeneralRegisters[3]);
         Assert.True(controller.TryReadMsr(0x808, out ulong priority));
         Assert.Equal(0x50UL, priority);
+    }
+
+    private sealed class Entry(ulong cr0) : IProcessorEntry
+    {
+        public void Apply(ProcessorState state)
+        {
+            Array.Clear(state.GeneralRegisters);
+            (state.GeneralRegisters[0], state.GeneralRegisters[3], state.GeneralRegisters[4]) = (2, 40, Layout.KernelStack);
+            (state.Rip, state.Rflags, state.Cr0, state.Cr3, state.Cr4) = (Layout.Code, 2, cr0, Layout.Tables, 0x620);
+            state.Msrs.RemoveAll(static m => m.Index == 0xc000_0080);
+            state.Msrs.Add(new MsrValue(0xc000_0080, 0xd00));
+            SegmentState data = new(0, 0, uint.MaxValue, 0xc093);
+            (state.Segments[0], state.Segments[1], state.Segments[2], state.Segments[3]) = (data, new SegmentState(0, 0, uint.MaxValue, 0xa09b), data, data);
+        }
     }
 }

@@ -58,6 +58,7 @@ internal static class StateComparison
         Compare(text, "waiting", expected.WaitingForStartUp ? 1UL : 0, actual.WaitingForStartUp ? 1UL : 0);
         Compare(text, "shadow", expected.InterruptShadow ? 1UL : 0, actual.InterruptShadow ? 1UL : 0);
         Compare(text, "nmi pending", expected.NonMaskablePending ? 1UL : 0, actual.NonMaskablePending ? 1UL : 0);
+        Compare(text, "stands still", expected.StandsStill ? 1UL : 0, actual.StandsStill ? 1UL : 0);
         Compare(text, "nmi blocked", expected.NonMaskableBlocked ? 1UL : 0, actual.NonMaskableBlocked ? 1UL : 0);
         Dictionary<uint, ulong> msrs = actual.Msrs.ToDictionary(m => m.Index, m => m.Value);
         foreach (MsrValue msr in expected.Msrs)

@@ -363,7 +363,7 @@ internal sealed class HostileXen(FuzzedMachine machine, Random random) : ILinear
         Span<ulong> registers = stackalloc ulong[16];
         registers.Clear();
         (registers[GuestCall.Rax], registers[GuestCall.Rdi], registers[GuestCall.Rsi], registers[GuestCall.Rdx]) = (number, first, second, third);
-        bool waits = false;
-        machine.Devices.Personality.TryHypercall(new GuestCall(new GuestCall(random.Next(2), registers, 0, is64Bit: true, this), ref waits));
+        GuestCallEnd end = GuestCallEnd.GoOn;
+        machine.Devices.Personality.TryHypercall(new GuestCall(new GuestCall(random.Next(2), registers, 0, is64Bit: true, this), ref end));
     }
 }

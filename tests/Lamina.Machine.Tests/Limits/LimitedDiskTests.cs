@@ -14,6 +14,7 @@ public sealed class LimitedDiskTests : IBlockBackend, IBlockCompletion
     private bool _endsAtOnce = true;
     private int _drained;
     private int _next;
+    private Action? _draining;
 
     public ulong Length => 1 << 30;
 
@@ -30,7 +31,15 @@ public sealed class LimitedDiskTests : IBlockBackend, IBlockCompletion
         return _endsAtOnce;
     }
 
-    void IBlockBackend.Drain() => _drained++;
+    void IBlockBackend.Drain()
+    {
+        _drained++;
+        if (_draining is { } draining)
+        {
+            _draining = null;
+            draining();
+        }
+    }
 
     void IBlockCompletion.OnCompleted(BlockRequest request) => _completed.Add(request.Tag);
 
@@ -132,6 +141,17 @@ public sealed class LimitedDiskTests : IBlockBackend, IBlockCompletion
         disk.Drain();
         Assert.Equal((5, 1), (_submitted.Count, _drained));
         Assert.Empty(_completed);
+    }
+
+    [Fact]
+    public void DrainingWaitsForWhatFollowsWhatEnds()
+    {
+        LimitedDisk disk = Create(new IoLimits { OperationsPerSecond = 1, BurstMilliseconds = 1 });
+        _endsAtOnce = false;
+        Assert.False(disk.Submit(Make(BlockOperation.Write, 512)));
+        _draining = () => disk.Submit(Make(BlockOperation.Write, 512));
+        disk.Drain();
+        Assert.Equal((2, 2), (_submitted.Count, _drained));
     }
 
     [Theory]

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Lamina.Machine.Backends;
 using Lamina.Machine.Memory;
 
 namespace Lamina.Machine.Tests.Memory;
@@ -27,6 +28,27 @@ public sealed unsafe class GuestMemoryTests : IDisposable
         Assert.Equal(0x4000UL, _memory.Size);
         Assert.Equal([0UL, 0x2000UL, High], _memory.Regions.ToArray().Select(r => r.Address));
         Assert.Equal(0x2000UL, _memory.Regions[0].End);
+    }
+
+    [Fact]
+    public void ARangeOverTwoRegionsIsFoundInParts()
+    {
+        Assert.Equal(1, _memory.Seams);
+        GuestBuffer[] buffers = new GuestBuffer[2];
+        int count = 0;
+        Assert.True(GuestBuffers.TryAdd(_memory, buffers, ref count, 0x1800, 0x1000));
+        Assert.Equal([new GuestBuffer(0x1800, (nint)_host + 0x1800, 0x800), new GuestBuffer(0x2000, (nint)_host + 0x2000, 0x800)], buffers);
+        count = 0;
+        Assert.True(GuestBuffers.TryAdd(_memory, buffers, ref count, 0x2000, 0x1000));
+        Assert.Equal((1, new GuestBuffer(0x2000, (nint)_host + 0x2000, 0x1000)), (count, buffers[0]));
+
+        // No room, more than there is, nothing there, and beyond all addresses.
+        Assert.False(GuestBuffers.TryAdd(_memory, buffers, ref count, 0x1800, 0x1000));
+        foreach ((ulong address, uint length) in new[] { (0x1800UL, 0x1801u), (0x3000UL, 1u), (High + 0x800, 0x801u), (ulong.MaxValue, 2u) })
+        {
+            count = 0;
+            Assert.False(GuestBuffers.TryAdd(_memory, buffers, ref count, address, length));
+        }
     }
 
     [Theory]

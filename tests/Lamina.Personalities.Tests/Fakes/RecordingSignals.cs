@@ -1,4 +1,5 @@
 using Lamina.Machine.Interrupts;
+using Lamina.Machine.Processors;
 
 namespace Lamina.Personalities.Tests.Fakes;
 
@@ -28,4 +29,24 @@ internal sealed class RecordingSignals : IProcessorSignals
     public void SignalStartUp(byte vector)
     {
     }
+
+    public bool IsUp => !WaitsForStartUp && !StandsStill;
+
+    public bool WaitsForStartUp { get; set; }
+
+    public bool StandsStill { get; private set; }
+
+    /// <summary>What it has begun as; null before.</summary>
+    public ProcessorState? Begun { get; private set; }
+
+    public void SignalBegin(IProcessorEntry entry)
+    {
+        WaitsForStartUp = false;
+        Begun = new ProcessorState();
+        entry.Apply(Begun);
+    }
+
+    public void SignalStandStill() => StandsStill = true;
+
+    public void SignalGoOn() => StandsStill = false;
 }

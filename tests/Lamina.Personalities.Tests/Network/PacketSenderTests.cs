@@ -30,6 +30,37 @@ public sealed class PacketSenderTests : IDisposable
         Assert.All(wire.Sent, s => Assert.All(s[..HeaderLength], b => Assert.Equal(0, b)));
     }
 
+    [Theory]
+    [InlineData(1, 63)]
+    [InlineData(47, 63)]
+    [InlineData(48, 63)]
+    [InlineData(49, 62)]
+    public void SegmentsAreNotTooSmallToBeWorthwhile(int size, int count)
+    {
+        TestNetwork wire = new();
+        PacketSender sender = new(_ram.Memory, wire);
+        byte[] frame = Frames.CreateTcp(3000);
+        Assert.True(sender.TrySend(Cut(frame, 1000), new PacketOffload(0, 0, size), null));
+        Assert.Equal(count, wire.Sent.Count);
+        Assert.Equal(frame[Frames.HeaderLength..], wire.Sent.SelectMany(s => s[(HeaderLength + Frames.HeaderLength)..]));
+        Assert.All(wire.Sent, s => Assert.True(Frames.HasRightChecksums(s.AsSpan(HeaderLength))));
+
+        // Nor are those that the wire makes; and what was half sent before goes on so.
+        TestNetwork able = new(NetworkOffloads.Checksum | NetworkOffloads.SegmentTcp4);
+        Assert.True(new PacketSender(_ram.Memory, able).TrySend(Cut(frame, 1000), new PacketOffload(0, 0, size), null));
+        Assert.Equal(Math.Max(size, 48), BinaryPrimitives.ReadUInt16LittleEndian(Assert.Single(able.Sent).AsSpan(4)));
+        StateBag state = new();
+        wire.IsFull = true;
+        Assert.True(sender.TrySend(Cut(frame, 1000), new PacketOffload(0, 0, 1400), null));
+        sender.Save(state, 1);
+        state.Integers[1] = (ulong)size;
+        wire.IsFull = false;
+        wire.Sent.Clear();
+        Assert.True(sender.Restore(state, 1));
+        Assert.True(sender.TryFlush());
+        Assert.Equal(count, wire.Sent.Count);
+    }
+
     [Fact]
     public void AFullWireGetsTheRestLater()
     {

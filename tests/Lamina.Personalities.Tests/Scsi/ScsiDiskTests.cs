@@ -73,6 +73,113 @@ public sealed class ScsiDiskTests : IScsiCompletion, IDisposable
     }
 
     [Theory]
+    [InlineData("41000000000400025800", 4, 600, 512)]
+    [InlineData("93000000000000000004000002580000", 4, 600, 512)]
+    [InlineData("93080000000000000004000002580000", 4, 600, 512)]
+    [InlineData("41000000000700000100", 7, 1, 512)]
+    [InlineData("93000000000000000064000002580000", 100, 600, 300, 100, 112)]
+    [InlineData("41000000000000080100", 0, -1, 512)]
+    [InlineData("41000000030000000000", 768, 1280, 400, 112)]
+    public void AnyBlockIsWrittenAgainAndAgain(string command, int first, int count, params int[] pieces)
+    {
+        byte[] pattern = new byte[512];
+        new Random(3).NextBytes(pattern);
+        foreach (bool hold in new[] { false, true })
+        {
+            Array.Fill(_disk.Content, (byte)1);
+            _disk.Log.Clear();
+            _disk.Hold = hold;
+            _completed = 0;
+            bool ended = SubmitPieces(command, pattern, pieces);
+            if (count < 0)
+            {
+                Assert.Equal((true, SenseCode.AddressOutOfRange), (ended, _request.Sense));
+                Assert.Empty(_disk.Log);
+                continue;
+            }
+
+            Assert.Equal(!hold, ended);
+
+            // Whoever waits for the disk waits for all of it.
+            _disk.Drain();
+            Assert.Equal((ScsiStatus.Good, 512UL, hold ? 1 : 0), (_request.Status, _request.Transferred, _completed));
+            byte[] expected = new byte[DiskLength];
+            Array.Fill(expected, (byte)1);
+            for (int i = first; i < first + count; i++)
+            {
+                pattern.CopyTo(expected, i * 512);
+            }
+
+            Assert.True(expected.AsSpan().SequenceEqual(_disk.Content), "The disk's content differs.");
+            int part = ScsiRequest.MaximumBuffers / pieces.Length;
+            Assert.Equal((count + part - 1) / part, _disk.Log.Count);
+            Assert.Equal($"Write {first * 512}+{Math.Min(count, part) * 512}", _disk.Log[0]);
+        }
+    }
+
+    [Fact]
+    public void APartThatFailsIsTheLast()
+    {
+        byte[] pattern = new byte[512];
+        pattern[511] = 1;
+        _disk.Hold = true;
+        Assert.False(SubmitPieces("93000000000000000000000006000000", pattern, 512));
+        Assert.True(_disk.Held.Peek().IsPart, "It would be written on the processor's thread.");
+        _disk.CompleteOne();
+        _disk.Answer = BlockResult.Failed;
+        _disk.CompleteOne();
+        Assert.Equal((1, SenseCode.WriteError, 0), (_completed, _request.Sense, _disk.Held.Count));
+
+        // What is used for something else afterwards does not go on with it.
+        _disk.Answer = BlockResult.Done;
+        Assert.False(Submit("2a000000000000000100", 512));
+        Assert.False(_disk.Held.Peek().IsPart, "A request by itself may be done at once.");
+        _disk.CompleteOne();
+        Assert.Equal((2, 512UL, 0), (_completed, _request.Transferred, _disk.Held.Count));
+    }
+
+    [Fact]
+    public void WhatItSaysOfWriteSameHolds()
+    {
+        // Of the block limits: WSNZ, and the maximum write same length. What is over it is refused, and what comes to it is only outside of this disk.
+        byte[] limits = Execute("1201b000ff00", 255);
+        Assert.Equal("00", Convert.ToHexString(limits)[8..10]);
+        Assert.Equal("0000000000020000", Convert.ToHexString(limits.AsSpan(36, 8)));
+        byte[] pattern = new byte[512];
+        pattern[0] = 1;
+        foreach ((string command, SenseCode sense) in new[]
+        {
+            ("93000000000000000000000200010000", SenseCode.InvalidField), ("93000000000000000000000200000000", SenseCode.AddressOutOfRange),
+            ("93000000000000000000000008010000", SenseCode.AddressOutOfRange), ("93000000000000000800000000010000", SenseCode.AddressOutOfRange),
+            ("93100000000000000000000000010000", SenseCode.InvalidField), ("93180000000000000000000000010000", SenseCode.InvalidField),
+            ("93020000000000000000000000010000", SenseCode.InvalidField), ("93200000000000000000000000010000", SenseCode.InvalidField),
+            ("41010000000000000100", SenseCode.InvalidField), ("41100000000000000100", SenseCode.InvalidField),
+        })
+        {
+            Assert.True(SubmitPieces(command, pattern, 512));
+            Assert.True(_request.Sense == sense, $"{command}: {_request.Sense}");
+        }
+
+        Assert.True(SubmitPieces("41000000000000000100", pattern, 511));
+        Assert.Equal(SenseCode.InvalidField, _request.Sense);
+        _disk.IsReadOnly = true;
+        Assert.True(SubmitPieces("41000000000000000100", pattern, 512));
+        Assert.Equal(SenseCode.WriteProtected, _request.Sense);
+        _disk.IsReadOnly = false;
+        Assert.Empty(_disk.Log);
+
+        // Without data it is zeroes.
+        Assert.True(SubmitPieces("93010000000000000001000000020000", pattern, 512));
+        Assert.True(SubmitPieces("93090000000000000001000000020000", pattern));
+        Assert.Equal(["WriteZeroes 512+1024", "WriteZeroes 512+1024 discard"], _disk.Log);
+
+        // A disk that gives no space back does not say that it unmaps.
+        _disk.CanDiscard = false;
+        Assert.True(SubmitPieces("93090000000000000001000000020000", pattern));
+        Assert.Equal(SenseCode.InvalidField, _request.Sense);
+    }
+
+    [Theory]
     [InlineData("28000000080000000100", 512, "5/21/00")]
     [InlineData("2800ffffffff00000100", 512, "5/21/00")]
     [InlineData("8800ffffffffffffffff000000010000", 512, "5/21/00")]
@@ -142,6 +249,24 @@ public sealed class ScsiDiskTests : IScsiCompletion, IDisposable
         Assert.True(Submit(command, length));
         Assert.True(_request.Status == ScsiStatus.Good, $"{command}: {_request.Sense}");
         return _ram.Get(_data, (int)_request.Transferred);
+    }
+
+    private bool SubmitPieces(string command, byte[] data, params int[] pieces)
+    {
+        ScsiTarget target = new(_ram.Memory, new ScsiDisk[] { new(_ram.Memory, _disk, "serial"u8) });
+        _request.Clear();
+        Convert.FromHexString(command).CopyTo(_request.Command);
+        int done = 0;
+        ulong address = _data;
+        foreach (int piece in pieces)
+        {
+            _ram.Memory.TryWrite(address, data.AsSpan(done, piece));
+            Assert.True(_request.TryAdd(new GuestBuffer(address, _ram.Memory.GetHostAddress(address, (ulong)piece), (uint)piece)));
+            done += piece;
+            address += (uint)piece + 8;
+        }
+
+        return target.Submit(_request, 0);
     }
 
     private bool Submit(string command, int length)

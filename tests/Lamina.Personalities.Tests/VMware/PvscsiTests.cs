@@ -11,7 +11,7 @@ public sealed class PvscsiTests : IDisposable
     private const ulong State = GuestRam.Start + 0x2000;
     private const ulong Data = GuestRam.Start + 0x4000;
     private const ulong Sense = GuestRam.Start + 0x3000;
-    private readonly GuestRam _ram = new();
+    private readonly GuestRam _ram = new(16);
     private readonly RecordingMessages _messages = new();
     private readonly TestDisk _disk = new(1 << 20);
     private readonly PvscsiController _controller;
@@ -66,6 +66,60 @@ public sealed class PvscsiTests : IDisposable
         Kick();
         Assert.Equal((1UL, 1024UL, 0u), Completion(0));
         Assert.Equal(_disk.Content.AsSpan(512, 512).ToArray(), _ram.Get(Data + 0x1000, 512));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void ABlockThatIsWrittenAgainAndAgainIsDoneBeforeAPauseOrAReset(bool resets)
+    {
+        SetUp();
+        _disk.Hold = _disk.EndsElsewhere = true;
+        byte[] block = new byte[512];
+        new Random(5).NextBytes(block);
+        Assert.True(_ram.Memory.TryWrite(Data, block));
+        Put(1, Data, 512, "93000000000000000004000003ff0000");
+        Kick();
+        Assert.Single(_disk.Held);
+        if (resets)
+        {
+            Write(PvscsiRegister.Command, (uint)PvscsiCommand.AdapterReset);
+        }
+        else
+        {
+            _controller.Stop();
+            Assert.Equal((1UL, 512UL, 0u), Completion(0));
+        }
+
+        Assert.Empty(_disk.Held);
+        Assert.Equal(4, _disk.Log.Count);
+        for (int i = 4; i < 4 + 1023; i++)
+        {
+            Assert.True(_disk.Content.AsSpan(i * 512, 512).SequenceEqual(block), $"Block {i} was not written.");
+        }
+    }
+
+    [Fact]
+    public void DataAcrossRegionsOfRamIsRead()
+    {
+        // The first 15 pages are regions of their own.
+        SetUp();
+        new Random(4).NextBytes(_disk.Content);
+        Put(1, Data + 0x800, 0x3000, "28000000000000001800");
+        Kick();
+        Assert.Equal((1UL, 0x3000UL, 0u), Completion(0));
+        Assert.Equal(_disk.Content.AsSpan(0, 0x800).ToArray(), _ram.Get(Data + 0x800, 0x800));
+        Assert.Equal(_disk.Content.AsSpan(0x800, 0x1000).ToArray(), _ram.Get(Data + 0x1000, 0x1000));
+        Assert.Equal(_disk.Content.AsSpan(0x2800, 0x800).ToArray(), _ram.Get(Data + 0x3000, 0x800));
+        ulong list = Data + 0x8000;
+        Element(list, Data + 0xe00, 0x400, 0);
+        Put(2, list, 0x400, "28000000001000000200", flags: 1);
+        Kick();
+        Assert.Equal((2UL, 0x400UL, 0u), Completion(1));
+        Assert.Equal(_disk.Content.AsSpan(0x2200, 0x200).ToArray(), _ram.Get(Data + 0x1000, 0x200));
+        Put(3, GuestRam.Start + GuestRam.Length - 512, 1024, "28000000001000000200");
+        Kick();
+        Assert.Equal((3UL, 0UL, 0x1au), Completion(2));
     }
 
     [Theory]

@@ -28,7 +28,7 @@ public sealed class Vmxnet3Tests : IDisposable
     private const uint SegmentsFeature = 8;
     private const uint Transport = 34;
     private const NetworkOffloads All = NetworkOffloads.Checksum | NetworkOffloads.SegmentTcp4 | NetworkOffloads.SegmentTcp6;
-    private readonly GuestRam _ram = new();
+    private readonly GuestRam _ram = new(18);
     private readonly RecordingMessages _messages = new();
     private readonly TestNetwork _wire = new();
     private readonly AddressSpace _mmio = new(1UL << 40, new CheckedLock());
@@ -70,6 +70,19 @@ public sealed class Vmxnet3Tests : IDisposable
     }
 
     [Fact]
+    public void APieceInTwoRegionsOfRamIsSent()
+    {
+        // The page at Data is the last that is a region of its own.
+        const ulong Seam = Data + 0x1000;
+        Assert.Equal(0u, Activate());
+        byte[] frame = Frames.CreateTcp(100);
+        Assert.True(_ram.Memory.TryWrite(Seam - 30, frame.AsSpan(0, 30)) && _ram.Memory.TryWrite(Seam, frame.AsSpan(30)));
+        PutTx(0, Seam - 30, (uint)frame.Length, 1 << 12, generation: true);
+        Kick();
+        Assert.Equal(frame, Assert.Single(_wire.Sent)[INetworkBackend.HeaderLength..]);
+    }
+
+    [Fact]
     public void RingsGoRoundWithTheirGeneration()
     {
         Activate();
@@ -103,15 +116,17 @@ public sealed class Vmxnet3Tests : IDisposable
         Assert.Equal(2 * (int)RingSize, _wire.Sent.Count);
     }
 
-    [Fact]
-    public void SegmentationIsDone()
+    [Theory]
+    [InlineData(1400, 3)]
+    [InlineData(1, 63)]
+    public void SegmentationIsDone(int size, int count)
     {
         Activate();
         byte[] frame = Frames.CreateTcp(3000);
         _ram.Memory.TryWrite(Data, frame);
-        PutTx(0, Data, (uint)frame.Length, (1 << 12) | (3 << 10) | Frames.HeaderLength, generation: true, offload: 1400);
+        PutTx(0, Data, (uint)frame.Length, (1 << 12) | (3 << 10) | Frames.HeaderLength, generation: true, offload: (uint)size);
         Kick();
-        Assert.Equal(3, _wire.Sent.Count);
+        Assert.Equal(count, _wire.Sent.Count);
         Assert.All(_wire.Sent, s => Assert.True(Frames.HasRightChecksums(s.AsSpan(INetworkBackend.HeaderLength))));
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using Lamina.Machine.Backends;
+using Lamina.Machine.Personalities;
 using Lamina.Personalities.Tests.Fakes;
 using Lamina.Personalities.Xen;
 
@@ -87,7 +88,7 @@ public sealed class XenCallTests : IDisposable
         Assert.Equal((0u, 10_000UL, 10_000UL), (_guest.Ram.Get<uint>(Other), _guest.Ram.Get<ulong>(Other + 8), _guest.Ram.Get<ulong>(Other + 16)));
         Assert.Equal(0, _guest.Call((uint)Hypercall.VcpuOp, 11, 1));
         Assert.Equal([(0xfee0_1000UL, 4u << 8)], _guest.Interrupts);
-        foreach (uint operation in new[] { 0u, 1u, 2u, 12u, 99u })
+        foreach (uint operation in new[] { 12u, 14u, 99u })
         {
             Assert.Equal(XenError.NoSuchCall, _guest.Call((uint)Hypercall.VcpuOp, operation, 0, Other));
         }
@@ -102,17 +103,56 @@ public sealed class XenCallTests : IDisposable
         byte[] line = Encoding.ASCII.GetBytes(new string('x', 300) + "\n");
         Assert.True(host.Ram.Memory.TryWrite(Other - 100, line));
         ulong[] registers = new ulong[16];
-        foreach ((uint command, ulong length, long result) in new[] { (0u, (ulong)line.Length, 0L), (1u, 10UL, 0L), (2u, 1UL, XenError.NoSuchCall) })
+        foreach ((uint command, ulong length, long result) in new[] { (0u, (ulong)line.Length, 0L), (1u, 10UL, 0L), (1u, 0x8000_0000UL, XenError.TooLong), (2u, 1UL, XenError.NoSuchCall) })
         {
-            registers[Machine.Personalities.GuestCall.Rax] = (uint)Hypercall.ConsoleIo;
-            registers[Machine.Personalities.GuestCall.Rdi] = command;
-            registers[Machine.Personalities.GuestCall.Rsi] = length;
-            registers[Machine.Personalities.GuestCall.Rdx] = Other - 100;
-            Assert.True(personality.TryHypercall(new Machine.Personalities.GuestCall(0, registers, 0, is64Bit: true, _guest)));
-            Assert.Equal(result, (long)registers[Machine.Personalities.GuestCall.Rax]);
+            registers[GuestCall.Rax] = (uint)Hypercall.ConsoleIo;
+            registers[GuestCall.Rdi] = command;
+            registers[GuestCall.Rsi] = length;
+            registers[GuestCall.Rdx] = Other - 100;
+            Assert.True(personality.TryHypercall(new GuestCall(0, registers, 0, is64Bit: true, _guest)));
+            Assert.Equal(result, (long)registers[GuestCall.Rax]);
         }
 
         Assert.Equal(Encoding.ASCII.GetString(line), output.Text);
+    }
+
+    [Fact]
+    public void ALongTextForTheConsoleIsWrittenInPartsOfOneCall()
+    {
+        Output output = new();
+        using TestHost host = new();
+        XenPersonality personality = new(host.CreateSettings(), host, console: output);
+        string text = string.Concat(Enumerable.Range(0, 2400).Select(i => $"{i:0000}\n"));
+        const ulong Address = Other - 100;
+        Assert.True(host.Ram.Memory.TryWrite(Address, Encoding.ASCII.GetBytes(text)));
+        ulong[] registers = new ulong[16];
+        registers[GuestCall.Rax] = (uint)Hypercall.ConsoleIo;
+        registers[GuestCall.Rsi] = (ulong)text.Length;
+        registers[GuestCall.Rdx] = Address;
+        foreach (int left in new[] { text.Length - 4096, text.Length - 8192 })
+        {
+            Assert.Equal(GuestCallEnd.Continue, Call());
+            Assert.Equal(((ulong)Hypercall.ConsoleIo, (ulong)left), (registers[GuestCall.Rax], registers[GuestCall.Rsi]));
+            Assert.Equal(text[..^left], output.Text);
+        }
+
+        Assert.Equal(GuestCallEnd.GoOn, Call());
+        Assert.Equal((0UL, text), (registers[GuestCall.Rax], output.Text));
+
+        // Where it ends being there it ends, and what is there is written.
+        registers[GuestCall.Rax] = (uint)Hypercall.ConsoleIo;
+        registers[GuestCall.Rsi] = uint.MaxValue;
+        registers[GuestCall.Rdx] = GuestRam.Start + GuestRam.Length - 5000;
+        Assert.Equal(GuestCallEnd.Continue, Call());
+        Assert.Equal(GuestCallEnd.GoOn, Call());
+        Assert.Equal(XenError.BadAddress, (long)registers[GuestCall.Rax]);
+
+        GuestCallEnd Call()
+        {
+            GuestCallEnd end = GuestCallEnd.GoOn;
+            Assert.True(personality.TryHypercall(new GuestCall(new GuestCall(0, registers, 0, is64Bit: true, _guest), ref end)));
+            return end;
+        }
     }
 
     private long SetUp(ushort domain, uint frames)

@@ -51,8 +51,17 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
 
     public List<(ulong Address, uint Data)> Interrupts => Host.Messages.Sent;
 
+    /// <summary>What the last call has the processor do next.</summary>
+    public GuestCallEnd End { get; private set; }
+
     /// <summary>Whether the last call has the processor wait and ask again.</summary>
-    public bool Waits { get; private set; }
+    public bool Waits => End == GuestCallEnd.Repeat;
+
+    /// <summary>Whether it has the processor halt.</summary>
+    public bool Halts => End == GuestCallEnd.Halt;
+
+    /// <summary>What is asked of the processor that calls.</summary>
+    public RecordingCaller Caller { get; } = new();
 
     public bool TryTranslate(ulong linear, bool write, out ulong physical)
     {
@@ -68,10 +77,10 @@ internal sealed class XenGuest : ILinearTranslation, IDisposable
         registers[GuestCall.Rdi] = first;
         registers[GuestCall.Rsi] = second;
         registers[GuestCall.Rdx] = third;
-        bool waits = false;
-        Assert.True(Personality.TryHypercall(new GuestCall(new GuestCall(processor, registers, privilege, is64Bit: true, this), ref waits)));
-        Waits = waits;
-        Assert.True(!waits || registers[GuestCall.Rax] == number, "A processor that is to ask again must find its registers as they were.");
+        GuestCallEnd end = GuestCallEnd.GoOn;
+        Assert.True(Personality.TryHypercall(new GuestCall(new GuestCall(processor, registers, privilege, is64Bit: true, this, Caller), ref end)));
+        End = end;
+        Assert.True(!Waits || registers[GuestCall.Rax] == number, "A processor that is to ask again must find its registers as they were.");
         return (long)registers[GuestCall.Rax];
     }
 

@@ -315,12 +315,19 @@ public sealed class XenPersonalityTests : IDisposable
         BinaryPrimitives.WriteUInt64LittleEndian(poll, Other);
         poll[8] = 1;
         _guest.Operate(Hypercall.SchedOp, 3, poll);
-        Assert.True(_guest.Waits, "Nothing is pending, and nobody waits.");
+        Assert.True(_guest.Halts, "Nothing is pending, and nobody waits.");
         Assert.Equal(0, _guest.Signals[0].Kicks);
         _guest.Ram.Memory.TryWrite(XenGuest.Argument, poll);
         _guest.Call((uint)Hypercall.EventChannelOp, 4, Other, processor: 1);
         Assert.Equal(1, _guest.Signals[0].Kicks);
-        Assert.Equal((0, false), (_guest.Operate(Hypercall.SchedOp, 3, poll), _guest.Waits));
+        Assert.Equal((0, false), (_guest.Operate(Hypercall.SchedOp, 3, poll), _guest.Halts));
+
+        // For nothing in particular: the next event of the domain ends it.
+        poll[8] = 0;
+        _guest.Operate(Hypercall.SchedOp, 3, poll);
+        Assert.True(_guest.Halts, "Nothing is said to wait for, and nobody waits.");
+        _guest.Call((uint)Hypercall.EventChannelOp, 4, Other, processor: 1);
+        Assert.Equal(2, _guest.Signals[0].Kicks);
         poll[8] = 200;
         Assert.Equal(XenError.InvalidArgument, _guest.Operate(Hypercall.SchedOp, 3, poll));
     }
@@ -340,23 +347,23 @@ public sealed class XenPersonalityTests : IDisposable
         {
             poll[8] = ports;
             _guest.Operate(Hypercall.SchedOp, 3, poll);
-            Assert.True(_guest.Waits, "The time is not over.");
+            Assert.True(_guest.Halts, "The time is not over.");
         }
 
         _guest.Host.Clock.Advance(Limit - 1);
         Assert.Equal(0, _guest.Signals[0].Kicks);
         _guest.Host.Clock.Advance(1);
         Assert.Equal(1, _guest.Signals[0].Kicks);
-        Assert.Equal((0, false), (_guest.Operate(Hypercall.SchedOp, 3, poll), _guest.Waits));
+        Assert.Equal((0, false), (_guest.Operate(Hypercall.SchedOp, 3, poll), _guest.Halts));
 
         // An event is earlier, and its timer does not fire any more.
         BinaryPrimitives.WriteUInt64LittleEndian(poll.AsSpan(16), 3 * Limit);
         _guest.Operate(Hypercall.SchedOp, 3, poll);
-        Assert.True(_guest.Waits, "The time is not over.");
+        Assert.True(_guest.Halts, "The time is not over.");
         _guest.Ram.Memory.TryWrite(XenGuest.Argument, BitConverter.GetBytes(port));
         _guest.Call((uint)Hypercall.EventChannelOp, 4, XenGuest.Argument, processor: 1);
         Assert.Equal(2, _guest.Signals[0].Kicks);
-        Assert.Equal((0, false), (_guest.Operate(Hypercall.SchedOp, 3, poll), _guest.Waits));
+        Assert.Equal((0, false), (_guest.Operate(Hypercall.SchedOp, 3, poll), _guest.Halts));
         _guest.Host.Clock.Advance(3 * Limit);
         Assert.Equal(2, _guest.Signals[0].Kicks);
 
@@ -370,6 +377,57 @@ public sealed class XenPersonalityTests : IDisposable
         _guest.Personality.Start();
         _guest.Host.Clock.Advance(1);
         Assert.Equal(3, _guest.Signals[0].Kicks);
+    }
+
+    [Fact]
+    public void AProcessorBlocksUntilAnEventIsPending()
+    {
+        const ulong Information = XenGuest.Shared + 64;
+        _guest.SetUp();
+        _guest.Event(7, 1, 0);
+        uint port = _guest.Ram.Get<uint>(XenGuest.Argument + 4);
+
+        // SCHEDOP_block unmasks the upcall. The event has its vector, and wakes the processor even if that takes no interrupts; once.
+        _guest.Ram.Set(Information, (ushort)0x100);
+        Assert.Equal((0, true), (_guest.Call((uint)Hypercall.SchedOp, 1, processor: 1), _guest.Halts));
+        Assert.Equal((0, 0), (_guest.Ram.Get<ushort>(Information), _guest.Signals[1].Kicks));
+        _guest.Ram.Set(Other, port);
+        Assert.Equal(0, _guest.Call((uint)Hypercall.EventChannelOp, 4, Other));
+        Assert.Equal((1, 1, 0), (_guest.Signals[1].Kicks, _guest.Interrupts.Count, _guest.Signals[0].Kicks));
+
+        // What is pending already is there to be looked at.
+        Assert.Equal((0, false), (_guest.Call((uint)Hypercall.SchedOp, 1, processor: 1), _guest.Halts));
+        _guest.Ram.Set(Information, 0UL);
+        _guest.Ram.Set(Information + 8, 0UL);
+        _guest.Ram.Set(XenGuest.Shared + 2048, 0UL);
+        Assert.Equal(0, _guest.Call((uint)Hypercall.EventChannelOp, 4, Other));
+        Assert.Equal((1, 2), (_guest.Signals[1].Kicks, _guest.Interrupts.Count));
+
+        // Another processor's events are no concern of this one.
+        Assert.Equal((0, true), (_guest.Call((uint)Hypercall.SchedOp, 1), _guest.Halts));
+        Assert.Equal(0, _guest.Call((uint)Hypercall.EventChannelOp, 4, Other));
+        Assert.Equal(0, _guest.Signals[0].Kicks);
+    }
+
+    [Fact]
+    public void TimersWakeAProcessorThatBlocksAndHasNoVector()
+    {
+        Assert.Equal(0, _guest.AddToPhysmap(0, 0, XenGuest.Shared));
+        Assert.Equal(0, _guest.Event(1, 0, 0, 0));
+        Assert.Equal(0, _guest.Processor(8, 0, 5_000_000, 0));
+        Assert.Equal((0, true), (_guest.Call((uint)Hypercall.SchedOp, 1), _guest.Halts));
+        _guest.Host.Clock.Advance(4_999_999);
+        Assert.Equal(0, _guest.Signals[0].Kicks);
+        _guest.Host.Clock.Advance(1);
+        Assert.Equal(1, _guest.Signals[0].Kicks);
+        Assert.Empty(_guest.Interrupts);
+        Assert.Equal(XenError.InvalidArgument, _guest.Call((uint)Hypercall.VcpuOp, 9, 1));
+    }
+
+    [Fact]
+    public void AProcessorThatYieldsLetsOthersRun()
+    {
+        Assert.Equal((0, GuestCallEnd.GoOn, 1), (_guest.Call((uint)Hypercall.SchedOp, 0), _guest.End, _guest.Caller.Waits));
     }
 
     [Theory]

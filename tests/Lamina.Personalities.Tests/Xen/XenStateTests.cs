@@ -28,7 +28,7 @@ public sealed class XenStateTests
         poll[8] = 1;
         BinaryPrimitives.WriteUInt64LittleEndian(poll.AsSpan(16), Limit);
         before.Operate(Hypercall.SchedOp, 3, poll);
-        Assert.True(before.Waits, "Nothing is pending, and nobody waits.");
+        Assert.True(before.Halts, "Nothing is pending, and nobody waits.");
         before.Host.Clock.Advance(1_000_000);
         Assert.Empty(before.Interrupts);
         using XenGuest guest = before.GoOn();
@@ -42,7 +42,7 @@ public sealed class XenStateTests
         guest.Host.Clock.Advance(Limit - 5_000_000);
         Assert.Equal(1, guest.Signals[0].Kicks);
         guest.Operate(Hypercall.SchedOp, 3, poll);
-        Assert.False(guest.Waits, "Its time is over.");
+        Assert.False(guest.Halts, "Its time is over.");
         BinaryPrimitives.WriteUInt64LittleEndian(poll.AsSpan(16), 2 * Limit);
         guest.Operate(Hypercall.SchedOp, 3, poll);
         using XenGuest last = guest.GoOn();

@@ -100,6 +100,24 @@ public sealed class BalloonDeviceTests : IMemoryReclaimer, IBalloonObserver, IDi
     }
 
     [Fact]
+    public void ReportsOverTwoRegionsOfRamAreTaken()
+    {
+        using GuestRam ram = new(3);
+        ram.Allocate(0x8000);
+        List<(ulong, uint)> reclaimed = [];
+        TestBus bus = new(new BalloonDevice("balloon1", new CheckedLock(), ram.Memory, new Reclaimer(p => reclaimed.Add((p.Address - GuestRam.Start, p.Length))), deflatesOnOutOfMemory: true, reportsFreePages: true));
+        DriverQueue[] queues = [.. Enumerable.Range(0, 3).Select(_ => new DriverQueue(ram, 16, false, false))];
+        bus.Begin(Version1 | Reporting, queues);
+        queues[2].Add([], [(GuestRam.Start, 0x4000)]);
+        bus.Kick(2);
+        Assert.NotNull(queues[2].Take());
+        ulong numbers = ram.Put([.. BitConverter.GetBytes(FirstPage), .. BitConverter.GetBytes(FirstPage + 1)]);
+        queues[0].Add([(numbers, 8)], []);
+        bus.Kick(0);
+        Assert.Equal([(0UL, 0x1000u), (0x1000UL, 0x1000u), (0x2000UL, 0x2000u), (0UL, 0x1000u), (0x1000UL, 0x1000u)], reclaimed);
+    }
+
+    [Fact]
     public void WithoutAgreementNothingIsTakenFromReports()
     {
         Begin(Statistics);
@@ -195,5 +213,10 @@ public sealed class BalloonDeviceTests : IMemoryReclaimer, IBalloonObserver, IDi
         _queues[2].Add([(at, bytes.Length)], []);
         _bus.Kick(2);
         Assert.Equal(before + 1, _told);
+    }
+
+    private sealed class Reclaimer(Action<GuestBuffer> reclaims) : IMemoryReclaimer
+    {
+        public void Reclaim(GuestBuffer pages) => reclaims(pages);
     }
 }

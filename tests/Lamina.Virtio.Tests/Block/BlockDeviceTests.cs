@@ -65,6 +65,37 @@ public sealed class BlockDeviceTests : IDisposable
     }
 
     [Fact]
+    public void DataInTwoRegionsOfRamIsWrittenAndRead()
+    {
+        const ulong Seam = GuestRam.Start + 0x3000;
+        const ulong Other = GuestRam.Start + 0x2000;
+        using GuestRam ram = new(4);
+        ram.Allocate(0x8000);
+        BlockDevice device = new("disk1", new CheckedLock(), ram.Memory, _disk, 1, "x"u8);
+        TestBus bus = new(device);
+        DriverQueue queue = new(ram, 128, false, false);
+        bus.Begin(Version1, queue);
+        byte[] written = new byte[4096];
+        new Random(3).NextBytes(written);
+        Assert.True(ram.Memory.TryWrite(Seam - 1000, written.AsSpan(0, 1000)) && ram.Memory.TryWrite(Seam, written.AsSpan(1000)));
+        ulong status = ram.Put([0xff]);
+        queue.Add([(ram.Put(Header(1, 8)), 16), (Seam - 1000, 4096)], [(status, 1)]);
+        bus.Kick(0);
+        Assert.Equal((1u, 0), (queue.Take()!.Value.Written, ram.Get(status, 1)[0]));
+        Assert.Equal(written, _disk.Content[4096..8192]);
+
+        // As many pieces as a driver may have, the last of which has its status in the other region.
+        (ulong, int)[] pieces = [.. Enumerable.Range(0, 125).Select(i => (GuestRam.Start + 0x4000 + ((ulong)i * 16), 16)), (Other - 2096, 2097)];
+        queue.Add([(ram.Put(Header(0, 8)), 16)], pieces);
+        bus.Kick(0);
+        Assert.Equal(4097u, queue.Take()!.Value.Written);
+        Assert.Equal(written[..2000], ram.Get(GuestRam.Start + 0x4000, 2000));
+        Assert.Equal(written[2000..], ram.Get(Other - 2096, 2096));
+        Assert.Equal(0, ram.Get(Other, 1)[0]);
+        Assert.True(ram.Memory.TakeDirtyPages(1, new ulong[1]) == 1, "What was read into is not known to be written.");
+    }
+
+    [Fact]
     public void HeaderAndStatusMayShareTheirParts()
     {
         DriverQueue queue = Begin();

@@ -67,6 +67,29 @@ public sealed class FileSystemDeviceTests : IFileSystemBackend, IDisposable
     }
 
     [Fact]
+    public void A_message_of_all_pieces_may_lie_in_two_regions_of_RAM()
+    {
+        const ulong Seam = GuestRam.Start + 0x1000;
+        using GuestRam ram = new(2);
+        ram.Allocate(0x8000);
+        TestBus bus = new(new FileSystemDevice("share1", new CheckedLock(), ram.Memory, this, "source"u8));
+        DriverQueue queue = new(ram, 128, false, indirect: true);
+        bus.Begin(Version1 | (1UL << 28), new DriverQueue(ram, 128, false, false), queue);
+        byte[] text = new byte[129 * 2];
+        Array.Fill(text, (byte)'a');
+        Assert.True(ram.Memory.TryWrite(Seam - 129, text.AsSpan(0, 129)) && ram.Memory.TryWrite(Seam, text.AsSpan(129)));
+        ulong room = ram.Allocate(300);
+        ushort id = queue.Add([.. Enumerable.Range(0, 129).Select(i => (Seam - 129 + ((ulong)i * 2), 2))], [(room, 300)]);
+        bus.Kick(1);
+        byte[] message = new byte[300];
+        Assert.Equal(258, _held[0].Read(0, message));
+        Assert.Equal(text, message[..258]);
+        Assert.Equal(131, _held[0].Message.Length + _held[0].Answer.Length);
+        Answer(0);
+        Assert.Equal(id, queue.Take()!.Value.Id);
+    }
+
+    [Fact]
     public void A_message_without_room_for_an_answer_is_returned_empty()
     {
         Begin();

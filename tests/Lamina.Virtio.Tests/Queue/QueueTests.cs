@@ -68,6 +68,47 @@ public sealed class QueueTests : IDisposable
     }
 
     [Theory]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public void WhatLiesInTwoRegionsOfRamIsTakenInParts(bool packed, bool indirect)
+    {
+        // RAM that was added begins where other RAM ends: at the fourth page.
+        const ulong Seam = GuestRam.Start + 0x4000;
+        using GuestRam ram = new(5);
+        ulong rings = ram.Allocate(0x1_0000);
+        (Virtqueue queue, DriverQueue driver) = Make(8, packed, indirect, eventIndex: false, ram);
+        DescriptorChain chain = new(ram.Memory, 3);
+        byte[] content = new byte[300];
+        new Random(1).NextBytes(content);
+        Assert.True(ram.Memory.TryWrite(Seam - 100, content.AsSpan(0, 100)) && ram.Memory.TryWrite(Seam, content.AsSpan(100)));
+        ushort id = driver.Add([(Seam - 100, 300)], [(rings, 8), (Seam - 0x1008, 0x1010)]);
+        Assert.True(queue.Pop(chain), "All of it is RAM.");
+        Assert.Equal((id, 300UL, 0x1018UL), (chain.Id, chain.ReadableLength, chain.WritableLength));
+        Assert.Equal([(Seam - 100, 100u), (Seam, 200u)], chain.Readable.ToArray().Select(p => (p.Address, p.Length)));
+        Assert.Equal([(rings, 8u), (Seam - 0x1008, 8u), (Seam - 0x1000, 0x1000u), (Seam, 8u)], chain.Writable.ToArray().Select(p => (p.Address, p.Length)));
+        Assert.All([.. chain.Readable, .. chain.Writable], p => Assert.Equal(ram.Memory.GetHostAddress(p.Address, p.Length), p.HostAddress));
+        byte[] read = new byte[400];
+        Assert.Equal(300, chain.Read(0, read));
+        Assert.Equal(content, read[..300]);
+        Assert.Equal(16, chain.Write(0, content.AsSpan(0, 16)));
+        Assert.Equal(content[8..16], ram.Get(Seam - 0x1008, 8));
+        queue.Push(chain, 16);
+        queue.Publish();
+        Assert.Equal((id, 16u), driver.Take());
+
+        // More parts than there can be in a sound driver's buffer, and what goes on behind the end.
+        driver.Add([(Seam - 0x2008, 0x3000)], [(Seam - 0x2008, 0x3000), (Seam - 0x1008, 0x2000)]);
+        Assert.False(queue.Pop(chain));
+        Assert.True(queue.IsBroken);
+        (queue, driver) = Make(8, packed, indirect, eventIndex: false, ram);
+        driver.Add([(GuestRam.Start + GuestRam.Length - 8, 16)], []);
+        Assert.False(queue.Pop(chain));
+        Assert.True(queue.IsBroken);
+    }
+
+    [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public void WhatWasTakenCanBePutBack(bool packed)
@@ -354,10 +395,11 @@ public sealed class QueueTests : IDisposable
 
     private (Virtqueue Queue, DriverQueue Driver)? _ramMark;
 
-    private (Virtqueue Queue, DriverQueue Driver) Make(ushort size, bool packed, bool indirect, bool eventIndex)
+    private (Virtqueue Queue, DriverQueue Driver) Make(ushort size, bool packed, bool indirect, bool eventIndex, GuestRam? ram = null)
     {
-        DriverQueue driver = new(_ram, size, packed, indirect);
-        Virtqueue queue = new(_ram.Memory, 256) { Size = size, Enabled = true, Addresses = driver.Addresses };
+        ram ??= _ram;
+        DriverQueue driver = new(ram, size, packed, indirect);
+        Virtqueue queue = new(ram.Memory, 256) { Size = size, Enabled = true, Addresses = driver.Addresses };
         queue.Activate(Split | (1UL << 28) | (packed ? 1UL << 34 : 0) | (eventIndex ? 1UL << 29 : 0));
         Assert.True(queue.IsActive);
         return (queue, driver);

@@ -59,6 +59,47 @@ public sealed class SocketDeviceTests : IDisposable
     }
 
     [Fact]
+    public void DataInTwoRegionsOfRamIsSentAndReceived()
+    {
+        const ulong Seam = GuestRam.Start + 0x1000;
+        using GuestRam ram = new(2);
+        ram.Allocate(0x8000);
+        TestBus bus = new(new SocketDevice("vsock1", new CheckedLock(), ram.Memory, _host, Guest));
+        DriverQueue receive = new(ram, 128, false, false);
+        DriverQueue transmit = new(ram, 128, false, false);
+        bus.Begin(Version1 | 1, receive, transmit, new DriverQueue(ram, 4, false, false));
+        _host.Listening.Add(80);
+        receive.Add([], [(ram.Allocate(100), 100)]);
+        Transmit(Packet(SocketOperation.Request, 1000, 80));
+        Assert.NotNull(receive.Take());
+
+        // As many pieces as one buffer can have, and one of them in two regions, either way.
+        byte[] content = Content(63 * 8);
+        for (int i = 0; i < content.Length; i++)
+        {
+            Assert.True(ram.Memory.TryWrite(Seam - 252 + (ulong)i, content[i]));
+        }
+
+        (ulong, int)[] pieces = [.. Enumerable.Range(0, 63).Select(i => (Seam - 252 + ((ulong)i * 8), 8))];
+        Transmit(Packet(SocketOperation.Data, 1000, 80, length: 504), pieces);
+        Assert.Equal(content, _host.Ends[0].FromGuest);
+        receive.Add([], [(ram.Allocate(44), 44), .. pieces.Reverse()]);
+        Answer(0, content);
+        Assert.Equal(44u + 504u, receive.Take()!.Value.Written);
+        Assert.Equal(content[^8..], ram.Get(Seam - 252, 8));
+        Assert.Equal([.. content.AsSpan(248, 4), .. content.AsSpan(252, 4)], new byte[][] { ram.Get(Seam - 4, 4), ram.Get(Seam, 4) }.SelectMany(static b => b));
+
+        void Transmit(SocketHeader header, params (ulong, int)[] data)
+        {
+            byte[] bytes = new byte[SocketHeader.Size];
+            header.Write(bytes);
+            transmit.Add([(ram.Put(bytes), bytes.Length), .. data], []);
+            bus.Kick(1);
+            Assert.NotNull(transmit.Take());
+        }
+    }
+
+    [Fact]
     public void WhereNobodyListensTheGuestIsRefused()
     {
         Begin();

@@ -68,6 +68,21 @@ internal sealed class FakeProcessor(int index, Func<FakeProcessor, ProcessorExit
         SignalInterrupt();
     }
 
+    // All but the first wait, however often they begin.
+    public bool WaitsForStartUp => Index != 0;
+
+    public bool IsUp => true;
+
+    public void SignalBegin(IProcessorEntry entry)
+    {
+        entry.Apply(new ProcessorState());
+        SignalInterrupt();
+    }
+
+    public void SignalStandStill() => SignalInterrupt();
+
+    public void SignalGoOn() => SignalInterrupt();
+
     public void Save(ProcessorState state)
     {
         state.Rip = _state.Rip;

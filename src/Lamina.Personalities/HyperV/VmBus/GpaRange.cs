@@ -83,7 +83,7 @@ internal static class GpaRange
                 continue;
             }
 
-            if (piece != 0 && !TryAdd(memory, pieces, ref count, start, piece))
+            if (piece != 0 && !GuestBuffers.TryAdd(memory, pieces, ref count, start, piece))
             {
                 return false;
             }
@@ -91,43 +91,6 @@ internal static class GpaRange
             (start, piece) = (address, part);
         }
 
-        return piece == 0 || TryAdd(memory, pieces, ref count, start, piece);
-    }
-
-    private static bool TryAdd(GuestMemory memory, Span<GuestBuffer> pieces, ref int count, ulong address, uint length)
-    {
-        nint host = memory.GetHostAddress(address, length);
-        if (host == 0)
-        {
-            return TryAddPages(memory, pieces, ref count, address, length);
-        }
-
-        if (count == pieces.Length)
-        {
-            return false;
-        }
-
-        pieces[count++] = new GuestBuffer(address, host, length);
-        return true;
-    }
-
-    // RAM that was added may begin where other RAM ends, and a piece then lie in both.
-    private static bool TryAddPages(GuestMemory memory, Span<GuestBuffer> pieces, ref int count, ulong address, uint length)
-    {
-        while (length > 0)
-        {
-            uint part = Math.Min(PageSize - (uint)(address % PageSize), length);
-            nint host = memory.GetHostAddress(address, part);
-            if (host == 0 || count == pieces.Length)
-            {
-                return false;
-            }
-
-            pieces[count++] = new GuestBuffer(address, host, part);
-            address += part;
-            length -= part;
-        }
-
-        return true;
+        return piece == 0 || GuestBuffers.TryAdd(memory, pieces, ref count, start, piece);
     }
 }

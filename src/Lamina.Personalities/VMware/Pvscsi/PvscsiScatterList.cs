@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using Lamina.Machine.Backends;
 using Lamina.Machine.Memory;
 using Lamina.Personalities.Scsi;
 
@@ -26,7 +25,7 @@ internal static class PvscsiScatterList
 
         if (!descriptor.HasList)
         {
-            return left <= uint.MaxValue && TryAdd(memory, request, descriptor.DataAddress, (uint)left);
+            return left <= uint.MaxValue && request.TryAdd(memory, descriptor.DataAddress, (uint)left);
         }
 
         ulong address = descriptor.DataAddress;
@@ -49,18 +48,12 @@ internal static class PvscsiScatterList
             address += ElementLength;
             length = (uint)Math.Min(length, left);
             left -= length;
-            if (length != 0 && !TryAdd(memory, request, target, length))
+            if (length != 0 && !request.TryAdd(memory, target, length))
             {
                 return false;
             }
         }
 
         return left == 0;
-    }
-
-    private static bool TryAdd(GuestMemory memory, ScsiRequest request, ulong address, uint length)
-    {
-        nint host = memory.GetHostAddress(address, length);
-        return host != 0 && request.TryAdd(new GuestBuffer(address, host, length));
     }
 }

@@ -144,14 +144,12 @@ internal sealed class TxQueue(GuestMemory memory, PacketSender sender)
 
             uint length = (first & PieceLengthMask) is not 0 and var given ? given : PieceLengthMask + 1;
             ulong address = BinaryPrimitives.ReadUInt64LittleEndian(descriptor);
-            nint host = memory.GetHostAddress(address, length);
-            if (host == 0 || parts == _parts.Length)
+            if (!GuestBuffers.TryAdd(memory, _parts, ref parts, address, length))
             {
-                Error = host == 0 ? InvalidDescriptor : TooManyPieces;
+                Error = parts == _parts.Length ? TooManyPieces : InvalidDescriptor;
                 return false;
             }
 
-            _parts[parts++] = new GuestBuffer(address, host, length);
             if ((second & EndOfPacket) != 0)
             {
                 return true;

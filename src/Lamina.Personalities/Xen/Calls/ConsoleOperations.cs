@@ -1,4 +1,5 @@
 using Lamina.Machine.Backends;
+using Lamina.Machine.Personalities;
 
 namespace Lamina.Personalities.Xen.Calls;
 
@@ -9,18 +10,21 @@ internal sealed class ConsoleOperations(ICharacterOutput? output)
     private const uint Read = 1;
     private const int PartLength = 256;
 
-    // A guest that has more to say calls again.
+    // Interrupts come between this many bytes and the next.
     private const uint MostBytes = 4096;
 
     /// <summary>Executes one.</summary>
-    internal long Execute(in CallArguments arguments)
+    /// <param name="arguments">The call.</param>
+    /// <param name="end">Set if the call is to go on.</param>
+    internal long Execute(in CallArguments arguments, ref GuestCallEnd end)
     {
+        uint count = (uint)arguments.Second;
         if (arguments.Command != Write)
         {
-            return arguments.Command == Read ? 0 : XenError.NoSuchCall;
+            return arguments.Command != Read ? XenError.NoSuchCall : count > int.MaxValue ? XenError.TooLong : 0;
         }
 
-        uint length = Math.Min((uint)arguments.Second, MostBytes);
+        uint length = Math.Min(count, MostBytes);
         Span<byte> part = stackalloc byte[PartLength];
         for (uint done = 0; done < length; done += PartLength)
         {
@@ -31,6 +35,12 @@ internal sealed class ConsoleOperations(ICharacterOutput? output)
             }
 
             output?.Write(text);
+        }
+
+        if (length < count && arguments.CanWait)
+        {
+            arguments.Advance(length);
+            end = GuestCallEnd.Continue;
         }
 
         return 0;

@@ -1,11 +1,15 @@
 using System.Buffers.Binary;
 using Lamina.Machine.Memory;
+using Lamina.Machine.Personalities;
 
 namespace Lamina.Personalities.Xen.Calls;
 
 /// <summary>vcpu_op, and set_timer_op.</summary>
 internal sealed class ProcessorOperations(XenDomain domain)
 {
+    private const uint Initialize = 0;
+    private const uint Up = 1;
+    private const uint Down = 2;
     private const uint IsUp = 3;
     private const uint GetRunState = 4;
     private const uint RegisterRunState = 5;
@@ -19,7 +23,9 @@ internal sealed class ProcessorOperations(XenDomain domain)
     private const ulong PageSize = GuestMemory.PageSize;
 
     /// <summary>Executes one.</summary>
-    internal long Execute(in CallArguments arguments)
+    /// <param name="arguments">The call.</param>
+    /// <param name="end">Set if the processor is to wait.</param>
+    internal long Execute(in CallArguments arguments, ref GuestCallEnd end)
     {
         if (arguments.Second >= (ulong)domain.Processors.Length)
         {
@@ -29,8 +35,14 @@ internal sealed class ProcessorOperations(XenDomain domain)
         int index = (int)arguments.Second;
         switch (arguments.Command)
         {
+            case Initialize:
+                return InitializeProcessor(arguments, domain.Processors[index]);
+            case Up:
+                return BringUp(domain.Processors[index]);
+            case Down:
+                return BringDown(arguments, index, ref end);
             case IsUp:
-                return 1;
+                return domain.Processors[index].Signals is { IsUp: true } ? 1 : 0;
             case GetRunState:
                 Span<byte> structure = stackalloc byte[RunState.Length];
                 domain.Gate.Enter();
@@ -65,6 +77,73 @@ internal sealed class ProcessorOperations(XenDomain domain)
         }
 
         domain.Gate.Exit();
+        return 0;
+    }
+
+    // One that has not begun yet, or was sent INIT: it does when it is brought up.
+    private long InitializeProcessor(in CallArguments arguments, XenProcessor processor)
+    {
+        Span<byte> context = stackalloc byte[HvmContext.Length];
+        if (!arguments.TryRead(arguments.Third, context))
+        {
+            return XenError.BadAddress;
+        }
+
+        domain.Gate.Enter();
+        bool exists = processor.IsInitialized || processor.Signals is not { WaitsForStartUp: true };
+        processor.IsInitialized = exists ? processor.IsInitialized : processor.Context.TrySet(context);
+        long result = exists ? XenError.Exists : processor.IsInitialized ? 0 : XenError.InvalidArgument;
+        domain.Gate.Exit();
+        return result;
+    }
+
+    private long BringUp(XenProcessor processor)
+    {
+        domain.Gate.Enter();
+        bool waits = processor.Signals is not { WaitsForStartUp: false };
+        bool begins = waits && processor.IsInitialized;
+        processor.IsInitialized = false;
+        if (begins)
+        {
+            processor.Signals!.SignalBegin(processor.Context);
+        }
+        else if (!waits)
+        {
+            // It may have halted, in the call by which it went down or otherwise.
+            bool wasUp = processor.Signals!.IsUp;
+            processor.Signals.SignalGoOn();
+            if (!wasUp)
+            {
+                processor.Signals.SignalKick();
+            }
+        }
+
+        domain.Gate.Exit();
+        return waits && !begins ? XenError.InvalidArgument : 0;
+    }
+
+    // The last one that goes down takes the machine with it.
+    private long BringDown(in CallArguments arguments, int index, ref GuestCallEnd end)
+    {
+        domain.Gate.Enter();
+        bool isLast = true;
+        for (int i = 0; i < domain.Processors.Length; i++)
+        {
+            isLast &= i == index || domain.Processors[i].Signals is not { IsUp: true };
+        }
+
+        if (!isLast && domain.Processors[index].Signals is { WaitsForStartUp: false } signals)
+        {
+            signals.SignalStandStill();
+            end = index == arguments.Processor ? GuestCallEnd.Halt : end;
+        }
+
+        domain.Gate.Exit();
+        if (isLast)
+        {
+            domain.Settings.Requests?.PowerOff();
+        }
+
         return 0;
     }
 
@@ -131,6 +210,11 @@ internal sealed class ProcessorOperations(XenDomain domain)
                 processor.SingleShot.Set(first, 0);
                 return 0;
             case StopSingleShotTimer:
+                if (index != arguments.Processor)
+                {
+                    return XenError.InvalidArgument;
+                }
+
                 processor.SingleShot.Cancel();
                 return 0;
             case RegisterInfo:

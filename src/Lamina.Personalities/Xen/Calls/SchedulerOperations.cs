@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Lamina.Machine.Personalities;
 
 namespace Lamina.Personalities.Xen.Calls;
 
@@ -13,19 +14,37 @@ internal sealed class SchedulerOperations(XenDomain domain)
 
     /// <summary>Executes one.</summary>
     /// <param name="arguments">The call.</param>
-    /// <param name="waits">Set if the processor is to wait, and then to ask again.</param>
-    internal long Execute(in CallArguments arguments, ref bool waits)
+    /// <param name="end">Set if the processor is to wait.</param>
+    internal long Execute(in CallArguments arguments, ref GuestCallEnd end)
     {
-        return arguments.Command switch
+        switch (arguments.Command)
         {
-            Yield or Block => 0,
-            Shutdown => ShutDown(arguments, ref waits),
-            PollPorts => Poll(arguments, ref waits),
-            _ => XenError.NoSuchCall,
-        };
+            case Yield:
+                arguments.GiveWay();
+                return 0;
+            case Block:
+                return WaitForEvent(arguments, ref end);
+            case Shutdown:
+                return ShutDown(arguments, ref end);
+            case PollPorts:
+                return Poll(arguments, ref end);
+            default:
+                return XenError.NoSuchCall;
+        }
     }
 
-    private long ShutDown(in CallArguments arguments, ref bool waits)
+    // Events are looked for with the lock held that raises them, so none comes between the look and the halt unheard.
+    private long WaitForEvent(in CallArguments arguments, ref GuestCallEnd end)
+    {
+        XenProcessor processor = domain.Processors[arguments.Processor];
+        domain.Gate.Enter();
+        processor.PollLimit.Cancel();
+        end = processor.Info.TryBlock() && arguments.CanWait ? GuestCallEnd.Halt : GuestCallEnd.GoOn;
+        domain.Gate.Exit();
+        return 0;
+    }
+
+    private long ShutDown(in CallArguments arguments, ref GuestCallEnd end)
     {
         const uint PowerOff = 0;
         const uint Reboot = 1;
@@ -45,7 +64,7 @@ internal sealed class SchedulerOperations(XenDomain domain)
                 domain.Settings.Requests?.PowerOff();
                 return 0;
             case Suspend:
-                return StandStill(arguments, ref waits);
+                return StandStill(arguments, ref end);
             case Reboot or SoftReset or Watchdog:
                 domain.Settings.Requests?.Reset();
                 return 0;
@@ -59,15 +78,16 @@ internal sealed class SchedulerOperations(XenDomain domain)
 
     // A guest that has suspended itself stands still while the host wants that, and goes on with all that it had: to it, the suspension was cancelled. It asks again now and then, so that one that was saved here needs
     // nobody who remembers.
-    private long StandStill(in CallArguments arguments, ref bool waits)
+    private long StandStill(in CallArguments arguments, ref GuestCallEnd end)
     {
         const long Cancelled = 1;
         const ulong Again = 100_000_000;
         PollLimit timer = domain.Processors[arguments.Processor].PollLimit;
         domain.Gate.Enter();
-        waits = domain.IsSuspended = domain.HoldsSuspension && arguments.CanWait;
-        if (waits)
+        domain.IsSuspended = domain.HoldsSuspension && arguments.CanWait;
+        if (domain.IsSuspended)
         {
+            end = GuestCallEnd.Repeat;
             timer.Set(domain.Now + Again);
         }
         else
@@ -79,8 +99,8 @@ internal sealed class SchedulerOperations(XenDomain domain)
         return Cancelled;
     }
 
-    // The time is absolute, so that a processor that asks again after each wake-up needs no memory of what it asked. Whoever waits for nothing, without end, gets its answer at once.
-    private long Poll(in CallArguments arguments, ref bool waits)
+    // As in Xen, whatever wakes the processor ends its waiting: what came may have been taken by a handler, and would not be found a second time.
+    private long Poll(in CallArguments arguments, ref GuestCallEnd end)
     {
         const int CountOffset = 8;
         const int TimeoutOffset = 16;
@@ -113,14 +133,15 @@ internal sealed class SchedulerOperations(XenDomain domain)
         }
 
         ulong limit = BinaryPrimitives.ReadUInt64LittleEndian(argument[TimeoutOffset..]);
-        if (!arguments.CanWait || (count == 0 && limit == 0))
+        if (!arguments.CanWait)
         {
             return 0;
         }
 
         PollLimit timer = domain.Processors[arguments.Processor].PollLimit;
         domain.Gate.Enter();
-        waits = (limit == 0 || limit > domain.Now) && domain.Events.Poll(arguments.Processor, ports[..(int)count]);
+        bool waits = (limit == 0 || limit > domain.Now) && domain.Events.Poll(arguments.Processor, ports[..(int)count]);
+        end = waits ? GuestCallEnd.Halt : GuestCallEnd.GoOn;
         if (waits && limit != 0)
         {
             timer.Set(limit);

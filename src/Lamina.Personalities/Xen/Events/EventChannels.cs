@@ -24,6 +24,7 @@ internal sealed partial class EventChannels
     private readonly Machine.ILock _gate;
     private readonly EventPort[] _ports = new EventPort[PortCount];
     private readonly IProcessorSignals?[] _signals;
+    private readonly PollLimit?[] _limits;
     private readonly uint[] _polled;
     private readonly uint[] _virqPorts;
     private readonly TwoLevelEvents _twoLevel;
@@ -36,6 +37,7 @@ internal sealed partial class EventChannels
     {
         _gate = gate;
         _signals = new IProcessorSignals?[processors.Length];
+        _limits = new PollLimit?[processors.Length];
         _polled = new uint[processors.Length];
         _virqPorts = new uint[VirqCount * processors.Length];
         _twoLevel = new TwoLevelEvents(memory, shared, processors);
@@ -50,7 +52,8 @@ internal sealed partial class EventChannels
     /// <summary>Waits for any channel in <see cref="Poll"/>.</summary>
     internal static uint AnyPort => uint.MaxValue;
 
-    internal void Connect(int processor, IProcessorSignals signals) => _signals[processor] = signals;
+    /// <summary>Connects a processor, and the timer that ends its waiting in <see cref="Poll"/>.</summary>
+    internal void Connect(int processor, IProcessorSignals signals, PollLimit limit) => (_signals[processor], _limits[processor]) = (signals, limit);
 
     /// <summary>Closes all channels and goes back to bits.</summary>
     internal void Reset()
@@ -383,6 +386,7 @@ internal sealed partial class EventChannels
             {
                 _polled[i] = 0;
                 _polling--;
+                _limits[i]?.Cancel();
                 _signals[i]?.SignalKick();
             }
         }
