@@ -25,7 +25,7 @@ internal static class KeyNames
         }
 
         ushort[] codes = [.. names.Select(Find)];
-        return [.. codes.Select(static c => new KeyStroke(c, IsReleased: false)), .. codes.Reverse().Select(static c => new KeyStroke(c, IsReleased: true))];
+        return [.. codes.Select(static c => new KeyStroke(c, IsReleased: false)), .. Enumerable.Reverse(codes).Select(static c => new KeyStroke(c, IsReleased: true))];
     }
 
     private static ushort Find(string name)

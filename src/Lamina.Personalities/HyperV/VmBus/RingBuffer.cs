@@ -134,7 +134,7 @@ internal sealed class RingBuffer(GuestMemory memory, int maximumPages = RingBuff
             return true;
         }
 
-        Volatile.ReadBarrier();
+        OrderReads();
         if (write >= _size || write % Unit != 0)
         {
             return false;
@@ -239,7 +239,7 @@ internal sealed class RingBuffer(GuestMemory memory, int maximumPages = RingBuff
         Write(_own, descriptor);
         Write((_own + total) % _size, trailer);
         _own = (_own + total + Trailer) % _size;
-        Volatile.WriteBarrier();
+        OrderWrites();
         memory.TryWrite(Control + WriteIndex, _own);
         memory.TryWrite(Control + PendingSendSize, 0u);
         Interlocked.MemoryBarrier();
@@ -279,6 +279,25 @@ internal sealed class RingBuffer(GuestMemory memory, int maximumPages = RingBuff
         uint used = _own >= read ? _own - read : _size - read + _own;
         uint free = _size - used;
         return free <= Trailer + 1 ? 0 : (free - Trailer - 1) & ~(Unit - 1);
+    }
+
+    // .NET 9 has no barrier for reads or writes alone.
+    private static void OrderReads()
+    {
+#if NET10_0_OR_GREATER
+        Volatile.ReadBarrier();
+#else
+        Interlocked.MemoryBarrier();
+#endif
+    }
+
+    private static void OrderWrites()
+    {
+#if NET10_0_OR_GREATER
+        Volatile.WriteBarrier();
+#else
+        Interlocked.MemoryBarrier();
+#endif
     }
 
     private bool TrySetSize(int pages)
