@@ -10,6 +10,7 @@ using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
 using Lamina.Personalities;
 using Lamina.Personalities.HyperV.Video;
+using Lamina.Personalities.VMware;
 using Lamina.Vmm.Devices;
 using Lamina.Vmm.Events;
 using Lamina.Vmm.Processors;
@@ -523,6 +524,13 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
 
     private void ApplyPause(bool pause)
     {
+        if (!pause && IsPaused)
+        {
+            // The time of day has gone on: the guest's services set it. They have locks of their own.
+            Devices.Paravirtual?.Services?.TimeSync.Continue();
+            (Devices.Personality as VMwarePersonality)?.Tools.Continue();
+        }
+
         lock (_gate)
         {
             if (pause == _paused)

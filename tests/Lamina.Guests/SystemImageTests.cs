@@ -2,8 +2,8 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
-using Lamina.Cli.Images.Packages;
 using Lamina.Cli.Images.Systems;
+using Lamina.Guests.Machines;
 using Lamina.Guests.Processes;
 using Lamina.Storage;
 
@@ -15,7 +15,6 @@ namespace Lamina.Guests;
 /// </summary>
 public sealed class SystemImageTests : IDisposable
 {
-    private const string Switch = "LAMINA_SYSTEM_TESTS";
     private const string SuiteSwitch = "LAMINA_SYSTEM_SUITE";
     private readonly string _directory = Directory.CreateTempSubdirectory("lamina-system").FullName;
 
@@ -144,26 +143,7 @@ public sealed class SystemImageTests : IDisposable
         }
     }
 
-    // The image is built when it is not there.
-    private static Dictionary<string, string> Prepare(string image = "debian")
-    {
-        Assert.SkipWhen(Environment.GetEnvironmentVariable(Switch) == "0", $"{Switch}=0 leaves it out.");
-        foreach (string tool in (string[])["mmdebstrap", "passt", "e2fsck", "fio"])
-        {
-            Assert.SkipUnless(Exists(tool), $"'{tool}' is not installed.");
-        }
-
-        string data = Environment.GetEnvironmentVariable("LAMINA_SYSTEM_DATA") ?? Path.Combine(CacheLocation.Find(Environment.GetEnvironmentVariable), "system-tests");
-        Dictionary<string, string> environment = new() { ["XDG_DATA_HOME"] = data };
-        if (new SystemImageStore(Path.Combine(data, "lamina")).Find(SystemImageName.Parse(image)) == null)
-        {
-            LaminaResult built = LaminaProcess.Run(null, environment, "image", "build", image);
-            Assert.SkipWhen(built.Error.Contains("mmdebstrap could not install", StringComparison.Ordinal), $"The guest cannot be had: {built.Error}");
-            Assert.True(built.Status == 0, built.Error);
-        }
-
-        return environment;
-    }
+    private static Dictionary<string, string> Prepare(string image = "debian") => SystemImages.Prepare(image, "system-tests", "", "passt", "e2fsck", "fio");
 
     private static int GetFreePort()
     {
@@ -171,8 +151,6 @@ public sealed class SystemImageTests : IDisposable
         listener.Start();
         return ((System.Net.IPEndPoint)listener.LocalEndpoint).Port;
     }
-
-    private static bool Exists(string tool) => $"{Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin".Split(':').Any(d => File.Exists(Path.Combine(d, tool)));
 
     private static (int Status, string Output) RunTool(string tool, params string[] arguments)
     {

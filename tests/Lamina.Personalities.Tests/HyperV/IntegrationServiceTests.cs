@@ -65,7 +65,7 @@ public sealed partial class IntegrationServiceTests : IDisposable
     [InlineData(3, 24, 28)]
     public void TheTimeIsSetAndThenGivenAsSamples(byte version, int flagsAt, int length)
     {
-        _ = new TimeSyncService(_guest.Bus);
+        TimeSyncService service = new(_guest.Bus);
         Start();
         Negotiate(3, 0, version, 0);
         byte[] request = Take(4);
@@ -84,6 +84,13 @@ public sealed partial class IntegrationServiceTests : IDisposable
         Answer(request, 0);
         _guest.Bus.Stop();
         _guest.Bus.Start();
+        _guest.Host.Clock.Advance(0);
+        request = Take(4);
+        Assert.Equal(1, request[28 + flagsAt]);
+
+        // So it is after a pause, in which the bus stays as it is.
+        Answer(request, 0);
+        service.Continue();
         _guest.Host.Clock.Advance(0);
         Assert.Equal(1, Take(4)[28 + flagsAt]);
     }

@@ -75,7 +75,7 @@ public sealed class GuestRpcTests : IDisposable
         Assert.Equal(11u, Step(3, requests, 0) >> 16 == (3 | HighBandwidth) ? (uint)_registers[GuestCall.Rbx] : 0);
         Step(3, commands, 0);
         Assert.Equal(5UL, _registers[GuestCall.Rbx]);
-        foreach ((ushort field, ulong value) in new (ushort, ulong)[] { (128, 9), (128, 1), (4, 200), (136 + 3, 20000), (136 + 3, 1), (136 + 4, 3000), (100, 1), (102, 5) })
+        foreach ((ushort field, ulong value) in new (ushort, ulong)[] { (128, 9), (128, 1), (4, 200), (136 + 3, 70000), (136 + 3, 1), (136 + 4, 3000), (100, 1), (102, 5) })
         {
             StateBag changed = new();
             _personality.Save(changed);
@@ -156,17 +156,81 @@ public sealed class GuestRpcTests : IDisposable
     public void QuotasHold()
     {
         uint channel = Open(Requests);
-        Assert.Equal(0u, Step(1, channel, 16385) >> 16);
+        Assert.Equal(0u, Step(1, channel, 65537) >> 16);
         Assert.Equal(0u, Step(2, channel, 1) >> 16);
-        Assert.StartsWith("0 ", Ask(channel, "info-set guestinfo.x " + new string('x', 1025)), StringComparison.Ordinal);
-        Assert.StartsWith("0 ", Ask(channel, "info-set guestinfo." + new string('x', 60) + " 1"), StringComparison.Ordinal);
-        for (int i = 0; i < 32; i++)
+
+        // As long as a message has room for.
+        string request = "info-set guestinfo.x ";
+        string longest = new('x', 65536 - request.Length);
+        Assert.Equal("1 ", Ask(channel, request + longest));
+        Assert.Equal($"1 {longest}", Ask(channel, "info-get guestinfo.x"));
+
+        // 15 more fit into 1 MiB, and then what is left beside them; one that becomes longer than that stays as it was.
+        for (int i = 0; i < 15; i++)
+        {
+            Assert.Equal("1 ", Ask(channel, $"info-set guestinfo.{(char)('a' + i)} {longest}"));
+        }
+
+        int used = 16 * (6 + 11 + longest.Length);
+        string last = new('y', (1 << 20) - used - 6 - 11);
+        Assert.StartsWith("0 ", Ask(channel, $"info-set guestinfo.z {last}y"), StringComparison.Ordinal);
+        Assert.Equal("0 No value found", Ask(channel, "info-get guestinfo.z"));
+        Assert.Equal("1 ", Ask(channel, $"info-set guestinfo.z {last}"));
+        Assert.StartsWith("0 ", Ask(channel, $"info-set guestinfo.z {last}y"), StringComparison.Ordinal);
+        Assert.Equal($"1 {last}", Ask(channel, "info-get guestinfo.z"));
+        Assert.Equal("1 ", Ask(channel, "info-set guestinfo.x 1"));
+        Assert.Equal("1 ", Ask(channel, $"info-set guestinfo.z {last}y"));
+        Assert.Equal(("1 1", $"1 {longest}", $"1 {last}y"), (Ask(channel, "info-get guestinfo.x"), Ask(channel, "info-get guestinfo.o"), Ask(channel, "info-get guestinfo.z")));
+
+        // And so many at most.
+        _personality.Reset();
+        channel = Open(Requests);
+        for (int i = 0; i < 1024; i++)
         {
             Assert.Equal("1 ", Ask(channel, $"info-set guestinfo.{i} 1"));
         }
 
         Assert.StartsWith("0 ", Ask(channel, "info-set guestinfo.more 1"), StringComparison.Ordinal);
         Assert.Equal("1 ", Ask(channel, "info-set guestinfo.5 2"));
+        Assert.Equal("1 2", Ask(channel, "info-get guestinfo.5"));
+        Assert.StartsWith("0 ", Ask(channel, $"SetGuestInfo  1 {new string('h', 1025)}"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void VariablesOfEachLengthAreSavedAndThoseOfBeforeTaken()
+    {
+        uint channel = Open(Requests);
+        string value = new('v', 60_000);
+        Ask(channel, $"info-set guestinfo.long {value}");
+        Ask(channel, "info-set guestinfo.empty");
+        Ask(channel, "info-set guestinfo.short 1");
+        StateBag state = new();
+        _personality.Save(state);
+        _personality.Reset();
+        Assert.True(_personality.Restore(state), "It does not take the state that was saved.");
+        channel = Open(Requests);
+        Assert.Equal(($"1 {value}", "1 ", "1 1"), (Ask(channel, "info-get guestinfo.long"), Ask(channel, "info-get guestinfo.empty"), Ask(channel, "info-get guestinfo.short")));
+
+        // Before, there was a field for each name and each value.
+        StateBag old = state.Without(70);
+        for (ushort i = 0; i < 32; i++)
+        {
+            old.Write((ushort)(6 + (2 * i)), i < 2 ? Encoding.ASCII.GetBytes($"guestinfo.{i}") : []);
+            old.Write((ushort)(7 + (2 * i)), i < 2 ? Encoding.ASCII.GetBytes($"old {i}") : []);
+        }
+
+        Assert.True(_personality.Restore(old), "It does not take a state of before.");
+        channel = Open(Requests);
+        Assert.Equal(("1 old 0", "1 old 1", "0 No value found"), (Ask(channel, "info-get guestinfo.0"), Ask(channel, "info-get guestinfo.1"), Ask(channel, "info-get guestinfo.long")));
+        Assert.False(_personality.Restore(old.Without(8)), "It takes a state without variables.");
+
+        // Lengths that cannot be: no name, a name or a value beyond the end, a negative one, a header that is cut off.
+        foreach (byte[] records in (byte[][])[[0, 0, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 1], [1, 0, 1, 0, 0, 0, 1], [1, 0, 0xff, 0xff, 0xff, 0xff, 1], [1, 0, 0xff, 0xff, 0xff, 0x7f, 1], [1, 0, 0, 0, 0, 0, 1, 1, 0]])
+        {
+            StateBag changed = state.Without(70);
+            changed.Write(70, records);
+            Assert.False(_personality.Restore(changed), $"It takes {Convert.ToHexString(records)}.");
+        }
     }
 
     [Fact]

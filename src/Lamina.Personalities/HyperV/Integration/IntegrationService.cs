@@ -132,7 +132,10 @@ public abstract partial class IntegrationService : IVmBusDevice, ITimerTarget
         Gate.Exit();
     }
 
-    void IVmBusDevice.OnStarted()
+    void IVmBusDevice.OnStarted() => Continue();
+
+    /// <summary>The machine goes on after it stood still. Any thread, while no processor runs.</summary>
+    public void Continue()
     {
         Gate.Enter();
         if (_channel is not null)

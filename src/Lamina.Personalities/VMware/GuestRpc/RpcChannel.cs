@@ -3,13 +3,16 @@ using Lamina.Machine.Devices;
 namespace Lamina.Personalities.VMware.GuestRpc;
 
 /// <summary>A channel that a program of the guest's has opened: a message that comes in, and one that waits to be fetched.</summary>
-internal sealed class RpcChannel
+/// <param name="buffer">Holds all channels' messages.</param>
+/// <param name="start">Where its own begin, one behind the other.</param>
+internal sealed class RpcChannel(byte[] buffer, int start)
 {
-    /// <summary>Most bytes of a message.</summary>
-    internal const int MaximumLength = 16384;
+    /// <summary>Most bytes of a message (open-vm-tools, lib/include/guest_msg_def.h, GUESTMSG_MAX_IN_SIZE).</summary>
+    internal const int MaximumLength = 64 << 10;
 
-    private readonly byte[] _incoming = new byte[MaximumLength];
-    private readonly byte[] _outgoing = new byte[MaximumLength];
+    /// <summary>Bytes of the buffer that a channel has.</summary>
+    internal const int BufferLength = 2 * MaximumLength;
+
     private int _expected;
     private int _received;
     private int _outgoingLength;
@@ -28,10 +31,10 @@ internal sealed class RpcChannel
     internal ulong UsedAt { get; set; }
 
     /// <summary>The message that has come in.</summary>
-    internal ReadOnlySpan<byte> Incoming => _incoming.AsSpan(0, _received);
+    internal ReadOnlySpan<byte> Incoming => buffer.AsSpan(start, _received);
 
     /// <summary>Room for the message that is to go out.</summary>
-    internal Span<byte> Room => _outgoing;
+    internal Span<byte> Room => buffer.AsSpan(start + MaximumLength, MaximumLength);
 
     /// <summary>Bytes of the message that waits to be fetched.</summary>
     internal int OutgoingLength => _outgoingLength;
@@ -72,7 +75,7 @@ internal sealed class RpcChannel
 
         for (int i = 0; i < sizeof(uint) && _received < _expected; i++)
         {
-            _incoming[_received++] = (byte)(word >> (8 * i));
+            buffer[start + _received++] = (byte)(word >> (8 * i));
         }
 
         complete = _received == _expected;
@@ -88,7 +91,7 @@ internal sealed class RpcChannel
         bool expected = _received < _expected;
         if (expected)
         {
-            _incoming[_received++] = value;
+            buffer[start + _received++] = value;
         }
 
         complete = expected && _received == _expected;
@@ -106,7 +109,7 @@ internal sealed class RpcChannel
         state.Write((ushort)(field + 3), (ulong)_expected);
         state.Write((ushort)(field + 4), (ulong)_fetched);
         state.Write((ushort)(field + 5), Incoming);
-        state.Write((ushort)(field + 6), _outgoing.AsSpan(0, _outgoingLength));
+        state.Write((ushort)(field + 6), Room[.._outgoingLength]);
     }
 
     internal bool Restore(IStateReader state, ushort field)
@@ -115,20 +118,20 @@ internal sealed class RpcChannel
         byte flags = 0;
         ulong cookie = 0;
         ulong usedAt = 0;
-        ushort expected = 0;
-        ushort fetched = 0;
-        int received = state.TryRead((ushort)(field + 5), _incoming);
-        int outgoing = state.TryRead((ushort)(field + 6), _outgoing);
+        uint expected = 0;
+        uint fetched = 0;
+        int received = state.TryRead((ushort)(field + 5), buffer.AsSpan(start, MaximumLength));
+        int outgoing = state.TryRead((ushort)(field + 6), Room);
         bool valid = state.TryTake(field, AllFlags, ref flags) & state.TryTake((ushort)(field + 1), ref cookie) & state.TryTake((ushort)(field + 2), ref usedAt)
             & state.TryTake((ushort)(field + 3), ref expected) & state.TryTake((ushort)(field + 4), ref fetched);
-        if (!valid || received < 0 || received > expected || expected > MaximumLength || fetched > outgoing)
+        if (!valid || received < 0 || outgoing < 0 || received > expected || expected > MaximumLength || fetched > outgoing)
         {
             return false;
         }
 
         Open((flags & 2) != 0, cookie);
         (IsOpen, UsedAt) = ((flags & 1) != 0, usedAt);
-        (_expected, _received, _outgoingLength, _fetched) = (expected, received, outgoing, fetched);
+        (_expected, _received, _outgoingLength, _fetched) = ((int)expected, received, outgoing, (int)fetched);
         return true;
     }
 
@@ -137,7 +140,7 @@ internal sealed class RpcChannel
     internal bool TryFetch(out byte value)
     {
         bool has = _fetched < _outgoingLength;
-        value = has ? _outgoing[_fetched++] : (byte)0;
+        value = has ? buffer[start + MaximumLength + _fetched++] : (byte)0;
         return has;
     }
 
@@ -147,7 +150,7 @@ internal sealed class RpcChannel
         uint word = 0;
         for (int i = 0; i < sizeof(uint) && _fetched < _outgoingLength; i++)
         {
-            word |= (uint)_outgoing[_fetched++] << (8 * i);
+            word |= (uint)buffer[start + MaximumLength + _fetched++] << (8 * i);
         }
 
         return word;

@@ -100,10 +100,11 @@ internal sealed class RpcTransport(ToolsService tools, IMachineClock clock)
 
     private static RpcChannel[] CreateChannels()
     {
+        byte[] buffer = new byte[ChannelCount * RpcChannel.BufferLength];
         RpcChannel[] channels = new RpcChannel[ChannelCount];
         for (int i = 0; i < ChannelCount; i++)
         {
-            channels[i] = new RpcChannel();
+            channels[i] = new RpcChannel(buffer, i * RpcChannel.BufferLength);
         }
 
         return channels;

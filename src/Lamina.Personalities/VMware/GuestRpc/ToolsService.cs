@@ -18,6 +18,9 @@ public sealed class ToolsService
     private const int FullSystemNameKey = 5;
     private const int SystemDetailsKey = 11;
 
+    // Bytes of what the guest says of itself.
+    private const int MaximumInformation = 1024;
+
     private readonly ILock _gate;
     private readonly IMachineClock _clock;
     private readonly GuestVariables _variables = new();
@@ -90,6 +93,14 @@ public sealed class ToolsService
     /// <summary>Has the tools start the system again. Any thread.</summary>
     /// <returns><c>false</c> if they do not run.</returns>
     public bool TryRestart() => TryAsk(Command.Reboot);
+
+    /// <summary>The machine goes on after it stood still: the tools are to set the time of day. Any thread.</summary>
+    public void Continue()
+    {
+        _gate.Enter();
+        OnContinued();
+        _gate.Exit();
+    }
 
     internal void Reset()
     {
@@ -208,7 +219,8 @@ public sealed class ToolsService
         bool done;
         if (command.SequenceEqual("info-get"u8))
         {
-            if (IsForGuest(rest) && _variables.TryGet(rest, out ReadOnlySpan<byte> value))
+            // A value that came in a message has room in one: its answer is shorter than the message was. Who saved it is not to be trusted.
+            if (IsForGuest(rest) && _variables.TryGet(rest, out ReadOnlySpan<byte> value) && value.Length <= reply.Length - 2)
             {
                 "1 "u8.CopyTo(reply);
                 value.CopyTo(reply[2..]);
@@ -270,8 +282,8 @@ public sealed class ToolsService
 
         return key switch
         {
-            HostNameKey => _variables.TrySet("lamina.host-name"u8, rest),
-            FullSystemNameKey => _variables.TrySet("lamina.system"u8, rest),
+            HostNameKey => TrySetInformation("lamina.host-name"u8, rest),
+            FullSystemNameKey => TrySetInformation("lamina.system"u8, rest),
             SystemDetailsKey => SetSystem(rest),
             _ => key < 1000,
         };
@@ -284,13 +296,15 @@ public sealed class ToolsService
         int start = details.IndexOf(name);
         details = start < 0 ? default : details[(start + name.Length)..];
         int end = details.IndexOf((byte)'\'');
-        return end > 0 && _variables.TrySet("lamina.system"u8, details[..end]);
+        return end > 0 && TrySetInformation("lamina.system"u8, details[..end]);
     }
+
+    private bool TrySetInformation(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) => value.Length <= MaximumInformation && _variables.TrySet(name, value);
 
     private string? Find(ReadOnlySpan<byte> name)
     {
         _gate.Enter();
-        string? found = _variables.TryGet(name, out ReadOnlySpan<byte> value) ? Encoding.UTF8.GetString(value) : null;
+        string? found = _variables.TryGet(name, out ReadOnlySpan<byte> value) ? Encoding.UTF8.GetString(value[..Math.Min(value.Length, MaximumInformation)]) : null;
         _gate.Exit();
         return found;
     }
