@@ -38,5 +38,6 @@ public sealed class StressTests
 
         guest.Expect("^done\r?$");
         Assert.Equal(MachineOutcome.PoweredOff, guest.WaitForEnd().Outcome);
+        Assert.DoesNotContain("segfault", guest.Console, StringComparison.Ordinal);
     }
 }

@@ -82,7 +82,9 @@ internal sealed class GuestMachine : IDisposable
         {
             Kernel = BootImage.FromFile(GuestImages.Get(DebianImage.Cloud).GetPath(DebianImage.Kernel)),
             Initrd = BootImage.FromBytes(archive.ToArray(), "the program's initramfs"),
-            CommandLine = "console=ttyS0,115200 quiet panic=-1",
+
+            // What the kernel says of the program's faults would come in the middle of its lines.
+            CommandLine = "console=ttyS0,115200 quiet panic=-1 sysctl.debug.exception-trace=0",
         };
         return new GuestMachine(boot, accelerator, processors, 256UL << 20, translator == null ? null : s => s with { Accelerator = new TranslatorAccelerator(translator) });
     }
