@@ -10,7 +10,6 @@ using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
 using Lamina.Personalities;
 using Lamina.Personalities.HyperV.Video;
-using Lamina.Personalities.VMware;
 using Lamina.Vmm.Devices;
 using Lamina.Vmm.Events;
 using Lamina.Vmm.Processors;
@@ -526,9 +525,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
     {
         if (!pause && IsPaused)
         {
-            // The time of day has gone on: the guest's services set it. They have locks of their own.
-            Devices.Paravirtual?.Services?.TimeSync.Continue();
-            (Devices.Personality as VMwarePersonality)?.Tools.Continue();
+            Devices.SetTime();
         }
 
         lock (_gate)

@@ -17,6 +17,7 @@ using Lamina.Machine.Time;
 using Lamina.Personalities;
 using Lamina.Personalities.HyperV;
 using Lamina.Personalities.HyperV.Diagnostics;
+using Lamina.Personalities.VMware;
 using Lamina.Personalities.Xen;
 using Lamina.Vmm.Processors;
 
@@ -281,6 +282,13 @@ internal sealed class DeviceCatalog
 
     /// <summary>Takes a device that has come while the machine runs. On the control thread.</summary>
     internal void Add(IDevice device) => _devices.Add(device);
+
+    /// <summary>The time of day has gone on while the machine stood still: the guest's services are to set it. Any thread; takes their locks, so none of the machine's may be held.</summary>
+    internal void SetTime()
+    {
+        Paravirtual?.Services?.TimeSync.Continue();
+        (Personality as VMwarePersonality)?.Tools.Continue();
+    }
 
     /// <summary>Forgets a device that has gone. On the control thread.</summary>
     internal void Remove(IDevice device) => _devices.Remove(device);
