@@ -10,7 +10,7 @@ internal static class HostState
         GC.Collect();
         GC.WaitForPendingFinalizers();
         List<string> all = [];
-        foreach (string link in Directory.GetFiles("/proc/self/fd"))
+        foreach (string link in Directory.GetFileSystemEntries("/proc/self/fd"))
         {
             try
             {
