@@ -359,6 +359,57 @@ public sealed class XenPersonalityTests : IDisposable
     }
 
     [Fact]
+    public void RunStatesTellWhatAProcessorDoesAndHowLongItHasDoneWhat()
+    {
+        const ulong Place = Other + 0x100;
+        const ulong Copy = Other + 0x200;
+        XenPersonality xen = _guest.Personality;
+        _guest.SetUp();
+        _guest.Host.Clock.Advance(1_000);
+        _guest.Host.Stolen = 77;
+        Assert.Equal(0, _guest.Processor(5, 0, Place));
+        Assert.Equal((0u, 1_000UL, 0UL, 0UL, 0UL, 0UL), GetTimes(Place));
+        _guest.Host.Clock.Advance(2_000);
+        xen.OnWait(0);
+        Assert.Equal((2u, 3_000UL, 2_000UL, 0UL, 0UL, 0UL), GetTimes(Place));
+
+        // Times are added up when a state ends; who asks is told of the present one, too.
+        _guest.Host.Clock.Advance(500);
+        Assert.Equal((2u, 3_000UL, 2_000UL, 0UL, 0UL, 0UL), GetTimes(Place));
+        Assert.Equal(0, _guest.Call((uint)Hypercall.VcpuOp, 4, 0, Copy, processor: 1));
+        Assert.Equal((2u, 3_000UL, 2_000UL, 0UL, 500UL, 0UL), GetTimes(Copy));
+        xen.OnResume(0);
+        Assert.Equal((0u, 3_500UL, 2_000UL, 0UL, 500UL, 0UL), GetTimes(Place));
+
+        // One that was taken down is no idle one.
+        _guest.Signals[0].SignalStandStill();
+        xen.OnWait(0);
+        _guest.Host.Clock.Advance(40);
+        _guest.Signals[0].SignalGoOn();
+        xen.OnResume(0);
+        Assert.Equal((0u, 3_540UL, 2_000UL, 0UL, 500UL, 40UL), GetTimes(Place));
+
+        // What the host has taken while it was about to wake it was not blocked; nothing becomes less.
+        xen.OnWait(0);
+        _guest.Host.Stolen = 77 + 100;
+        _guest.Host.Clock.Advance(250_000_000);
+        Assert.Equal((2u, 3_540UL, 2_000UL, 0UL, 500UL, 40UL), GetTimes(Place));
+        xen.OnResume(0);
+        Assert.Equal((0u, 250_003_540UL, 2_000UL, 100UL, 250_000_400UL, 40UL), GetTimes(Place));
+
+        // A structure that is placed again, as by a processor that comes back, goes on.
+        _guest.Host.Clock.Advance(60);
+        Assert.Equal(0, _guest.Processor(5, 0, Copy));
+        xen.OnWait(0);
+        Assert.Equal((2u, 250_003_600UL, 2_060UL, 100UL, 250_000_400UL, 40UL), GetTimes(Copy));
+        xen.Stop();
+        xen.Reset();
+        xen.Start();
+        xen.OnResume(0);
+        Assert.Equal(2u, GetTimes(Copy).State);
+    }
+
+    [Fact]
     public void AProcessorThatPollsWaitsUntilItsChannelIsPending()
     {
         _guest.SetUp();
@@ -651,6 +702,9 @@ public sealed class XenPersonalityTests : IDisposable
         reservation[16] = 40;
         Assert.Equal(0, _guest.Operate(Hypercall.MemoryOp, 1, reservation));
     }
+
+    private (uint State, ulong Entered, ulong Running, ulong Runnable, ulong Blocked, ulong Offline) GetTimes(ulong address) =>
+        (_guest.Ram.Get<uint>(address), _guest.Ram.Get<ulong>(address + 8), _guest.Ram.Get<ulong>(address + 16), _guest.Ram.Get<ulong>(address + 24), _guest.Ram.Get<ulong>(address + 32), _guest.Ram.Get<ulong>(address + 40));
 
     private void SetGrant(uint reference, ushort flags, ushort domain, ulong address)
     {
