@@ -26,6 +26,7 @@ internal sealed partial class KvmPartition : IPartition, IOverlayListener
         (_machine, _first) = (parts.Machine, parts.FirstProcessor);
         Interrupts = parts.Controllers == KvmControllers.Off ? null : new KvmInterrupts(_machine, parts.Controllers == KvmControllers.On);
         Settings = settings;
+        CounterLead = new KvmCounterLead(settings.TscFrequency);
         _ringEntries = parts.DirtyRingEntries;
         _setsTscFrequency = setsTscFrequency;
         _machine.Enable(KvmCapability.UserSpaceMsr, AllMsrReasons);
@@ -67,6 +68,9 @@ internal sealed partial class KvmPartition : IPartition, IOverlayListener
     }
 
     public PartitionSettings Settings { get; }
+
+    /// <summary>How the processors' time-stamp counters were set last.</summary>
+    public KvmCounterLead CounterLead { get; }
 
     /// <summary>Its processors. They are all made before one runs.</summary>
     public ReadOnlySpan<KvmProcessor> Processors => System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_processors);
