@@ -10,30 +10,13 @@ namespace Lamina.Personalities;
 internal sealed class EndOfInterruptFlag(GuestMemory memory) : IEndOfInterruptFlag
 {
     private const uint Bit = 1;
-    private ulong _upAt;
 
-    /// <summary>Where the word is; null for none.</summary>
+    /// <summary>Where the word is; null for none. The flag is down while this changes (<see cref="IFlaggedEndOfInterrupt.Settle"/>).</summary>
     internal ulong? Address { get; set; }
 
     /// <inheritdoc/>
-    public bool TryRaise()
-    {
-        if (Address is not { } address || !memory.TryOr(address, Bit, out _))
-        {
-            return false;
-        }
-
-        _upAt = address;
-        return true;
-    }
+    public bool TryRaise() => Address is { } address && memory.TryOr(address, Bit, out _);
 
     /// <inheritdoc/>
-    public bool Lower() => !memory.TryAnd(_upAt, ~Bit, out uint before) || (before & Bit) != 0;
-
-    /// <summary>Takes a saved address: the flag may be up there.</summary>
-    internal void Restore(ulong? address)
-    {
-        Address = address;
-        _upAt = address ?? 0;
-    }
+    public bool Lower() => Address is { } address && (!memory.TryAnd(address, ~Bit, out uint before) || (before & Bit) != 0);
 }

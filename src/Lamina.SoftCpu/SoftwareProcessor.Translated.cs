@@ -293,9 +293,10 @@ internal sealed unsafe partial class SoftwareProcessor
                 _code!.Link(from, data, to, target, c->Rip, 0);
             }
         }
-        else if (FindPage(c, c->Rip & PageMask, out FetchCache.Entry page))
+        else if (FindPage(c, c->Rip & PageMask, out FetchCache.Entry page) && page.Physical == (to->Physical & PageMask))
         {
-            // What the guard asks for may be that of another page, and the block may have been found without a look at it.
+            // Until it is invalidated, the block may have been found where the page was before: the number that it has now would be asked for ever after. What the guard asks for may also be that of
+            // another page, and the block may have been found without a look at it.
             if (from->IsShared)
             {
                 Jumps.SetPlace(c->Rip, page.Place, page.Global);

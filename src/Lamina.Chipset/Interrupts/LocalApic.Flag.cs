@@ -14,6 +14,9 @@ public sealed partial class LocalApic
     /// <inheritdoc/>
     public void Connect(IEndOfInterruptFlag flag) => _flag = flag;
 
+    /// <inheritdoc/>
+    public void Settle() => ApplyInit();
+
     // Level-triggered interrupts are ended at the I/O APIC too, so that the guest has to tell at once.
     private void RaiseFlag(byte vector)
     {

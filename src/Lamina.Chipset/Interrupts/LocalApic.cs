@@ -421,6 +421,12 @@ public sealed partial class LocalApic : IDevice, ILocalInterruptController, ILoc
         if (_initPending)
         {
             _initPending = false;
+            if (_flagUp)
+            {
+                // What was in service is not any more. Whoever found the flag up later would not tell of an end.
+                _flag?.Lower();
+            }
+
             ResetRegisters();
         }
     }

@@ -202,6 +202,9 @@ public sealed class HyperVPersonality : IPersonality, ICounterLead
                 }
 
                 return true;
+            case HyperVMsr.VpAssistPage:
+                _processors[processor].SettleFlag();
+                break;
         }
 
         _gate.Enter();

@@ -136,6 +136,9 @@ internal sealed class HyperVProcessor
         }
     }
 
+    /// <summary>Takes the flag in the assist page down, before that is another or cleared. Without the partition's lock.</summary>
+    internal void SettleFlag() => (_controller as IFlaggedEndOfInterrupt)?.Settle();
+
     /// <summary>Reads a register of the local APIC. Without the partition's lock.</summary>
     internal bool TryReadController(uint index, out ulong value)
     {
@@ -214,7 +217,7 @@ internal sealed class HyperVProcessor
             valid &= _timers[i].Restore(state, (ushort)(field + 8 + (i * 4)));
         }
 
-        _flag.Restore(GetFlag());
+        _flag.Address = GetFlag();
         ShowDirect();
         return valid;
     }

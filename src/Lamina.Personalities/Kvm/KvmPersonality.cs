@@ -40,6 +40,7 @@ public sealed class KvmPersonality : IPersonality, IProcessorPresence, ITimerTar
     private readonly ulong[] _pollControl;
     private readonly ulong[] _endOfInterrupt;
     private readonly EndOfInterruptFlag[] _flags;
+    private readonly IFlaggedEndOfInterrupt?[] _flagged;
     private readonly bool[] _counterSet;
     private ulong _wallClock;
     private bool _hasFirstTime;
@@ -72,6 +73,7 @@ public sealed class KvmPersonality : IPersonality, IProcessorPresence, ITimerTar
             _flags[i] = new EndOfInterruptFlag(settings.Memory);
         }
 
+        _flagged = new IFlaggedEndOfInterrupt?[settings.ProcessorCount];
         _counterSet = new bool[settings.ProcessorCount];
         _timer = settings.Clock.CreateTimer(this);
         Array.Fill(_pollControl, DefaultPollControl);
@@ -113,7 +115,8 @@ public sealed class KvmPersonality : IPersonality, IProcessorPresence, ITimerTar
     public void Connect(int processor, IProcessorSignals signals, ILocalInterruptController controller)
     {
         _hypercalls.Connect(processor, signals);
-        (controller as IFlaggedEndOfInterrupt)?.Connect(_flags[processor]);
+        _flagged[processor] = controller as IFlaggedEndOfInterrupt;
+        _flagged[processor]?.Connect(_flags[processor]);
     }
 
     /// <inheritdoc/>
@@ -174,6 +177,11 @@ public sealed class KvmPersonality : IPersonality, IProcessorPresence, ITimerTar
         if (!_isServed)
         {
             return false;
+        }
+
+        if (index == KvmMsr.EndOfInterrupt)
+        {
+            _flagged[processor]?.Settle();
         }
 
         _gate.Enter();
@@ -328,7 +336,7 @@ public sealed class KvmPersonality : IPersonality, IProcessorPresence, ITimerTar
             // Machines of before have none.
             _endOfInterrupt[i] = valid && state.TryRead((ushort)(field + 3), out ulong flag) ? flag : 0;
             valid &= (_endOfInterrupt[i] & FlagReserved) == 0;
-            _flags[i].Restore(GetFlag(_endOfInterrupt[i]));
+            _flags[i].Address = GetFlag(_endOfInterrupt[i]);
 
             // Stolen from here on.
             _stolenBefore[i] = valid && _stealTime[i] != 0 ? _stolen.GetStolen(i) : 0;

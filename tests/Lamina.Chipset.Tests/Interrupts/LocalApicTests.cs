@@ -1,3 +1,6 @@
+using Lamina.Chipset.Interrupts;
+using Lamina.Machine.Interrupts;
+
 namespace Lamina.Chipset.Tests.Interrupts;
 
 /// <summary>The local APIC: registers, priorities, commands between processors, modes.</summary>
@@ -130,6 +133,39 @@ public sealed class LocalApicTests
         _board.Apic(0, 0xb0, 0);
         Assert.Equal((byte)0x41, _board.Acknowledge());
         Assert.True(flag.IsUp);
+    }
+
+    [Fact]
+    public void AFlagIsTakenDownBeforeItMoves()
+    {
+        Flag flag = new();
+        _board.Apics[0].Connect(flag);
+        SelfSend(0x41);
+        Assert.Equal((byte)0x41, _board.Acknowledge());
+        _board.Apics[0].Settle();
+        Assert.False(flag.IsUp);
+        Assert.Equal(1u << 1, _board.Apic(0, 0x120));
+        _board.Apic(0, 0xb0, 0);
+        SelfSend(0x42);
+        Assert.Equal((byte)0x42, _board.Acknowledge());
+        flag.IsUp = false;
+        _board.Apics[0].Settle();
+        flag.IsUp = true; // Of another place.
+        Assert.Equal(0u, _board.Apic(0, 0x120));
+        Assert.True(flag.IsUp);
+    }
+
+    // Its handler is gone, and the next one that finds the flag up would end nothing.
+    [Fact]
+    public void InitTakesTheFlagDown()
+    {
+        Flag flag = new();
+        _board.Apics[0].Connect(flag);
+        SelfSend(0x41);
+        Assert.Equal((byte)0x41, _board.Acknowledge());
+        Assert.True(_board.Apics[0].Accept(new InterruptMessage(0, false, DeliveryMode.Init, 0, false)));
+        Assert.False(_board.Apics[0].HasInterrupt);
+        Assert.False(flag.IsUp);
     }
 
     [Fact]
@@ -399,7 +435,7 @@ public sealed class LocalApicTests
         return taken;
     }
 
-    private sealed class Flag : Lamina.Machine.Interrupts.IEndOfInterruptFlag
+    private sealed class Flag : IEndOfInterruptFlag
     {
         public bool IsUp { get; set; }
 

@@ -253,6 +253,12 @@ public sealed class HypercallTests : IDisposable
         Assert.Equal(1u, _host.Ram.Get<uint>(Output));
         _host.Ram.Set(Output, 0u);
         Assert.False(controller.Flag.Lower());
+
+        // The page is cleared where it is put: the flag is taken down before, so that the guest tells.
+        Assert.True(controller.Flag.TryRaise());
+        controller.Settled = null;
+        Assert.True(_hypervisor.TryWriteMsr(1, 0, HyperVMsr.VpAssistPage, Output | 1));
+        Assert.True(controller.Settled);
         Assert.True(_hypervisor.TryWriteMsr(1, 0, HyperVMsr.VpAssistPage, Output));
         Assert.False(controller.Flag.TryRaise());
     }

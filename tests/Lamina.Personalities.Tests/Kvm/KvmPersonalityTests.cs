@@ -139,15 +139,33 @@ public sealed class KvmPersonalityTests : IDisposable
         Assert.True(controller.Flag.Lower());
         Assert.Equal(0u, _host.Ram.Get<uint>(word));
         Assert.True(controller.Flag.TryRaise());
-        _host.Ram.Set(word, 0u);
 
-        // It is looked for where it was put up.
+        // It is taken down before it is elsewhere.
+        controller.Settled = null;
         Assert.True(personality.TryWriteMsr(1, 0, KvmMsr.EndOfInterrupt, (word + 4) | 1));
-        Assert.False(controller.Flag.Lower());
+        Assert.True(controller.Settled);
+        Assert.Equal(0UL, _host.Ram.Get<ulong>(word));
         Assert.True(personality.TryWriteMsr(1, 0, KvmMsr.EndOfInterrupt, 0xdead_0001));
         Assert.False(controller.Flag.TryRaise());
         personality.Reset();
         Assert.False(controller.Flag.TryRaise());
+    }
+
+    // A guest switches its flag off when its processor has ended what was in service. What lies at address zero says nothing of it.
+    [Fact]
+    public void AFlagThatIsNowhereIsLookedForNowhere()
+    {
+        KvmPersonality before = Create();
+        ulong word = _host.Ram.Allocate(64);
+        Assert.True(before.TryWriteMsr(1, 0, KvmMsr.EndOfInterrupt, word | 1));
+        Assert.True(before.TryWriteMsr(1, 0, KvmMsr.EndOfInterrupt, 0));
+        StateBag state = new();
+        before.Save(state);
+        KvmPersonality after = Create();
+        FlaggedController controller = new();
+        after.Connect(1, new RecordingSignals(), controller);
+        Assert.True(after.Restore(state));
+        Assert.False(controller.Flag!.Lower(), "what the guest has ended is said not to have ended");
     }
 
     [Fact]

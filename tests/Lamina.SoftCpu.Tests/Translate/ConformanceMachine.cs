@@ -84,6 +84,11 @@ internal sealed unsafe class ConformanceMachine : IDisposable
         _state.InterruptShadow = false;
         _state.Msrs.RemoveAll(m => m.Index == 0xc000_0080);
         _state.Msrs.Add(new MsrValue(0xc000_0080, 0xd00));
+
+        // These are the same as the segments' bases below, and are restored behind them.
+        _state.Msrs.RemoveAll(static m => m.Index is 0xc000_0100 or 0xc000_0101);
+        _state.Msrs.Add(new MsrValue(0xc000_0100, start.FsBase));
+        _state.Msrs.Add(new MsrValue(0xc000_0101, start.GsBase));
         foreach ((uint index, ulong value) in start.Msrs)
         {
             _state.Msrs.RemoveAll(m => m.Index == index);

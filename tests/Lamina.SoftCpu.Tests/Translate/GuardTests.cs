@@ -52,4 +52,73 @@ public sealed unsafe class GuardTests
             Assert.True(context->Mappings[ContextLayout.MappingSlot(page)] != 0, $"jumps to page 0x{page & ~0xfffUL:x} are looked up to the end");
         }
     }
+
+    // Until a page that has got another frame is invalidated, a jump may go to either. What is remembered of it must not take the code of the one for the other's afterwards.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void WhatAJumpFindsBeforeAnInvalidationIsNotTakenForWhatIsThereAfterwards(bool shared)
+    {
+        const ulong page = 0x1a_0000;
+        const ulong target = page + 0x100;
+        const ulong caller = Map.Code + 0x1100;
+        const ulong first = Map.Code + 0x4000;
+        const ulong second = Map.Code + 0x5000;
+        const int others = 8;
+        using ConformanceMachine machine = new(translates: true, options: new TranslatorOptions { HotThreshold = 1 << 20, SharesAll = shared });
+        machine.SetPage(page, first | 7);
+        for (int other = 1; other <= others; other++)
+        {
+            // The same once more, at addresses that displace each other where pages that were fetched from are remembered.
+            machine.Write(Map.Tables + 0x1000 + (ulong)(8 * other), (Map.Tables + 0x2000) | 7);
+            machine.Write(second + 0x200 + (ulong)(16 * other), (byte)0xc3);
+        }
+
+        Programs.Write(machine, first + 0x100, a =>
+        {
+            a.inc(rbx);
+            a.ret();
+        });
+        Programs.Write(machine, second + 0x100, a =>
+        {
+            a.add(rbx, 0x100);
+            a.ret();
+        });
+        Programs.Write(machine, caller, a =>
+        {
+            Iced.Intel.Label again = a.CreateLabel();
+            a.mov(ecx, 8);
+            a.Label(ref again);
+            a.call(target);
+            a.dec(ecx);
+            a.jne(again);
+            a.ret();
+        });
+        Programs.Write(machine, FirstPage, a =>
+        {
+            Iced.Intel.Label again = a.CreateLabel();
+            a.mov(ecx, 8);
+            a.mov(eax, (int)target);
+            a.Label(ref again);
+            a.call(rax);
+            a.dec(ecx);
+            a.jne(again);
+            a.mov(eax, (int)(second | 7));
+            a.mov(__qword_ptr[Map.PageTable + ((page >> 12) * 8)], rax);
+            for (int other = 1; other <= others; other++)
+            {
+                a.mov(rax, page + ((ulong)other << 30) + 0x200 + (ulong)(16 * other));
+                a.call(rax);
+            }
+
+            a.call(caller);
+            a.invlpg(__byte_ptr[page]);
+            a.xor(ebx, ebx);
+            a.call(caller);
+            a.hlt();
+        });
+        machine.Start(Programs.At(FirstPage));
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run());
+        Assert.Equal(8UL * 0x100, machine.Save().GeneralRegisters[3]);
+    }
 }
