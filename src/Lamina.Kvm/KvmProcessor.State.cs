@@ -142,8 +142,7 @@ internal sealed unsafe partial class KvmProcessor
         state.Msrs.Clear();
         for (int n = 1; n < _known.Length; n++)
         {
-            bool pendingTime = _known[n].Index == KvmMsrs.TimeStampCounter && _timePending;
-            state.Msrs.Add(new MsrValue(_known[n].Index, pendingTime ? MachineTicks + _tscOffset : _known[n].Value));
+            state.Msrs.Add(new MsrValue(_known[n].Index, _known[n].Index == KvmMsrs.TimeStampCounter ? StandingTicks ?? _known[n].Value : _known[n].Value));
         }
 
         state.Msrs.Add(new MsrValue(KvmMsrs.Efer, system.Efer));

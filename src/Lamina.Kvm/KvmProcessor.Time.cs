@@ -26,6 +26,9 @@ internal sealed unsafe partial class KvmProcessor
 
     private ulong GuestTicks => _kvm.TryGetMsr(KvmMsrs.TimeStampCounter, out ulong value) ? value : 0;
 
+    // The guest's counter while the processor stands still, when KVM's runs on.
+    private ulong? StandingTicks => _timePending ? MachineTicks + _tscOffset : _timeNoted ? MachineTicks + _lead : null;
+
     // The state's idea of the time, to be set when the processor first runs.
     private void TakeTime(ProcessorState state)
     {
