@@ -177,9 +177,9 @@ public sealed class KvmAccelerator : IAccelerator, IDisposable
 
     private static bool CanSetTime(KvmVirtualProcessor processor)
     {
+        // Left there: it is set before the processor runs, and 0 means "as it is" to KVM.
         const ulong Ahead = 1UL << 60;
-        bool set = processor.TrySetMsr(KvmMsrs.TimeStampCounter, Ahead) && processor.TryGetMsr(KvmMsrs.TimeStampCounter, out ulong value) && value >= Ahead;
-        return processor.TrySetMsr(KvmMsrs.TimeStampCounter, 0) && set;
+        return processor.TrySetMsr(KvmMsrs.TimeStampCounter, Ahead) && processor.TryGetMsr(KvmMsrs.TimeStampCounter, out ulong value) && value >= Ahead;
     }
 
     // Messages are sent directly, or else as events.

@@ -7,7 +7,7 @@ using Lamina.Machine.Processors;
 namespace Lamina.Kvm;
 
 /// <summary>One VM of KVM. Where the interrupt controllers are the machine's, KVM is told of one interrupt at a time.</summary>
-internal sealed partial class KvmPartition : IPartition
+internal sealed partial class KvmPartition : IPartition, IOverlayListener
 {
     // KVM_MSR_EXIT_REASON_INVAL, UNKNOWN and FILTER.
     private const ulong AllMsrReasons = 7;
@@ -26,6 +26,7 @@ internal sealed partial class KvmPartition : IPartition
         (_machine, _first) = (parts.Machine, parts.FirstProcessor);
         Interrupts = parts.Controllers == KvmControllers.Off ? null : new KvmInterrupts(_machine, parts.Controllers == KvmControllers.On);
         Settings = settings;
+        CounterLead = new KvmCounterLead(settings.TscFrequency);
         _ringEntries = parts.DirtyRingEntries;
         _setsTscFrequency = setsTscFrequency;
         _machine.Enable(KvmCapability.UserSpaceMsr, AllMsrReasons);
@@ -59,9 +60,17 @@ internal sealed partial class KvmPartition : IPartition
             _gathered = new KvmGatheredWrites(_machine, settings.Ports, ports: true);
             settings.Ports.SetListener(_gathered);
         }
+
+        if (!settings.Memory.TryAddOverlayListener(this))
+        {
+            throw new NotSupportedException("KVM refuses memory where the guest has it, beside its RAM.");
+        }
     }
 
     public PartitionSettings Settings { get; }
+
+    /// <summary>How the processors' time-stamp counters were set last.</summary>
+    public KvmCounterLead CounterLead { get; }
 
     /// <summary>Its processors. They are all made before one runs.</summary>
     public ReadOnlySpan<KvmProcessor> Processors => System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_processors);
@@ -132,6 +141,11 @@ internal sealed partial class KvmPartition : IPartition
     /// <exception cref="SystemCallException">The host refuses.</exception>
     public void SetDirtyLog(bool enabled) => MapMemory(enabled ? KvmMachine.LogDirtyPages : 0);
 
+    // Their slots are those after the regions'. What is written there is in no image of RAM and so not logged.
+    bool IOverlayListener.TryMap(int page, ulong address, nint host) => _machine.TrySetMemory(SlotOf(page), 0, address, GuestMemory.PageSize, host) >= 0;
+
+    void IOverlayListener.Unmap(int page) => _ = _machine.TrySetMemory(SlotOf(page), 0, 0, 0, 0);
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -146,6 +160,7 @@ internal sealed partial class KvmPartition : IPartition
             Settings.Ports.RemoveListener(_gathered);
         }
 
+        Settings.Memory.RemoveOverlayListener(this);
         Interrupts?.Dispose();
         _first?.Dispose();
         _machine.Dispose();
@@ -153,6 +168,8 @@ internal sealed partial class KvmPartition : IPartition
 
     /// <summary>Does what KVM has gathered. On a processor's thread.</summary>
     public unsafe void DrainGathered(KvmVirtualProcessor processor) => _gathered?.Drain(processor.GetWriteRing(_writeRingPage));
+
+    private uint SlotOf(int page) => (uint)(Settings.Memory.Regions.Length + page);
 
     private void MapMemory(uint flags)
     {

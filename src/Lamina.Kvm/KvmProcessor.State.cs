@@ -78,7 +78,12 @@ internal sealed unsafe partial class KvmProcessor
     private void SavePowerOn()
     {
         const uint MiscEnable = 0x1a0;
+
+        // AMD's processors begin with a task-state segment of 16 bits.
+        const uint SegmentType = 15;
+        const uint BusyTask = 11;
         SaveAll(_powerOn);
+        _powerOn.TaskRegister = _powerOn.TaskRegister with { Attributes = (_powerOn.TaskRegister.Attributes & ~SegmentType) | BusyTask };
         _powerOn.GeneralRegisters[2] = _settings.Cpuid.FirstOrDefault(e => e.Leaf == 1).Eax;
         _powerOn.Msrs.RemoveAll(static m => m.Index is MiscEnable or KvmMsrs.TimeStampCounter);
         _powerOn.Msrs.Add(new MsrValue(MiscEnable, 1));

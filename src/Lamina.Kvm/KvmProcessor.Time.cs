@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Lamina.Machine.Processors;
 
 namespace Lamina.Kvm;
@@ -67,7 +68,7 @@ internal sealed unsafe partial class KvmProcessor
         {
             _timePending = false;
             SetClock();
-            _ = _kvm.TrySetMsr(KvmMsrs.TimeStampCounter, MachineTicks + _tscOffset);
+            SetCounter(_tscOffset);
             TellLead();
         }
         else if (_timeNoted)
@@ -75,7 +76,7 @@ internal sealed unsafe partial class KvmProcessor
             ulong gained = MeasureLead() - _lead;
             if ((long)gained > (long)(_settings.TscFrequency / 1000))
             {
-                _ = _kvm.TrySetMsr(KvmMsrs.TimeStampCounter, MachineTicks + _lead);
+                SetCounter(_lead);
                 SetClock();
                 TellLead();
             }
@@ -84,6 +85,23 @@ internal sealed unsafe partial class KvmProcessor
         FollowTime();
         _timeNoted = false;
         ReleaseDeadline();
+    }
+
+    // KVM takes a value that is less than a second off what it expects after the machine's last one as meant to go on from there, for the counters of all processors are to go alike. So the first processor
+    // that goes on after a pause sets one far off before, and the others follow it.
+    private void SetCounter(ulong lead)
+    {
+        const ulong FarOff = 1UL << 62;
+        lock (_partition.CounterLead.Gate)
+        {
+            long stoodStill = (long)Stopwatch.GetElapsedTime(0).TotalNanoseconds - (long)_settings.Clock.Now;
+            if (!_partition.CounterLead.Follows(lead, stoodStill))
+            {
+                _ = _kvm.TrySetMsr(KvmMsrs.TimeStampCounter, (MachineTicks + lead) ^ FarOff);
+            }
+
+            _ = _kvm.TrySetMsr(KvmMsrs.TimeStampCounter, MachineTicks + lead);
+        }
     }
 
     // The host may do something else between the reading of a counter and of the clock: the best of a few pairs counts.

@@ -11,7 +11,7 @@ using Lamina.SoftCpu.Memory;
 namespace Lamina.SoftCpu;
 
 /// <summary>One vCPU of the software CPU: the managed half of a <see cref="ProcessorContext"/>.</summary>
-internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILinearTranslation, ICallingProcessor
+internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILinearTranslation, ICallingProcessor, ICallingRegisters
 {
     private const ulong PageMask = ~0xfffUL;
     private const uint DefaultMxcsr = 0x1f80;
@@ -270,6 +270,15 @@ internal sealed unsafe partial class SoftwareProcessor : IVirtualProcessor, ILin
         TakeResets();
         StateTransfer.Save(this, state);
     }
+
+    /// <inheritdoc/>
+    public void SaveCaller(ProcessorState state) => StateTransfer.Save(this, state);
+
+    /// <inheritdoc/>
+    public bool TryReadCallerMsr(uint index, out ulong value) => Msrs.TryRead(index, out value);
+
+    /// <inheritdoc/>
+    public bool TryWriteCallerMsr(uint index, ulong value) => Msrs.TryWrite(index, value);
 
     /// <inheritdoc/>
     public bool Restore(ProcessorState state) => StateTransfer.Restore(this, state);

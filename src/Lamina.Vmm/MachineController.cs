@@ -7,6 +7,7 @@ using Lamina.Chipset.Power;
 using Lamina.Interop;
 using Lamina.Machine.AddressSpaces;
 using Lamina.Machine.Memory;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.Personalities;
 using Lamina.Personalities.HyperV.Video;
@@ -131,7 +132,7 @@ internal sealed partial class MachineController : IPlatformEvents, IProcessorEve
             for (int i = 0; i < _processors.Length; i++)
             {
                 IVirtualProcessor processor = _execution.Processors[i];
-                _processors[i] = new ProcessorLoop(processor, this, $"{settings.Name} cpu{i}");
+                _processors[i] = new ProcessorLoop(processor, this, $"{settings.Name} cpu{i}", Devices.Personality as IProcessorWaits);
                 Devices.LocalApics[i].Connect(_processors[i]);
                 Devices.Personality.Connect(i, _processors[i], Devices.LocalApics[i]);
                 Devices.StolenTime.Connect(i, _processors[i]);

@@ -179,7 +179,7 @@ public sealed class GuestToolsTests : IDisposable
         Assert.Equal("active\n", Execute("systemctl is-active load; systemctl stop load"));
     }
 
-    // To idle, as deep as these machines have it: its card stops and goes on. What wakes it is its serial port; a byte that comes before it sleeps keeps it awake. Under Xen Linux's interrupts wake nothing.
+    // To idle, as deep as these machines have it: its card stops and goes on, and a command that ends meanwhile is told as ended. What wakes it is its serial port; a byte that comes before it sleeps keeps it awake. Under Xen Linux's interrupts wake nothing.
     private void CheckSuspend(string personality)
     {
         if (personality == "xen")
@@ -201,7 +201,7 @@ public sealed class GuestToolsTests : IDisposable
             for (int i = 1; i <= 3 && result != "1\n"; i++)
             {
                 Execute("echo enabled >/sys/class/tty/ttyS0/power/wakeup");
-                Type("echo freeze >/sys/power/state");
+                Task<string> command = Task.Run(() => Execute("systemd-run --quiet sh -c 'sleep 0.1; echo freeze >/sys/power/state'; sleep 0.2"));
                 Until(() => Count("printk: Suspending console(s)") >= i, "The guest does not suspend itself.");
                 Until(
                     () =>
@@ -210,6 +210,8 @@ public sealed class GuestToolsTests : IDisposable
                         return Count("PM: suspend exit") >= i;
                     },
                     "The guest does not wake.");
+                Assert.True(command.Wait(Patience), "A command that ended while the guest suspended itself is waited for.");
+                Assert.Equal("", command.Result);
                 result = Execute("cat /sys/power/suspend_stats/success");
             }
 

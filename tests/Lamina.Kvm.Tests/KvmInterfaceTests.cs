@@ -64,6 +64,57 @@ public sealed class KvmInterfaceTests
         Check(6, () => machine.Continue());
     }
 
+    [KvmFact]
+    public unsafe void ACounterThatIsSetIsNotTakenForOneThatGoesOn()
+    {
+        // KVM leaves a counter alone that is set to 0, or to less than a second off what it would be after the last value.
+        List<ulong> written = [];
+        TestCalls calls = new()
+        {
+            Answer = (request, _, argument) =>
+            {
+                // struct kvm_msrs: a count, padding, and entries.
+                if (request == KvmRequest.SetMsrs && *(int*)argument == 1 && ((KvmMsrEntry*)(argument + 8))->Index == 0x10)
+                {
+                    written.Add(((KvmMsrEntry*)(argument + 8))->Value);
+                }
+
+                return null;
+            },
+        };
+        using KvmAccelerator accelerator = new(calls, TestOptions.NoControllers);
+        using ProcessorMachine machine = Create(accelerator);
+        ulong second = machine.Settings.TscFrequency;
+        int probes = written.Count;
+        machine.Write(Layout.Code, [0xf4, 0xf4]);
+        machine.StartLong(Layout.Code, 0);
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.Equal(2, written.Count - probes);
+        Assert.Equal(second, written[^1]);
+        for (int n = 1; n < written.Count; n++)
+        {
+            Assert.NotEqual(0UL, written[n]);
+            Assert.False(written[n] - written[n - 1] + (10 * second) < 20 * second, $"{written[n - 1]} {written[n]}");
+        }
+    }
+
+    [Fact]
+    public void TheFirstProcessorAfterAPauseSetsItsCounterAndTheOthersFollow()
+    {
+        const ulong Frequency = 2_000_000_000;
+        const long Stood = 10_000_000_000;
+        KvmCounterLead lead = new(Frequency);
+        Assert.False(lead.Follows(5, Stood));
+        Assert.True(lead.Follows(5, Stood + 100_000));
+        Assert.True(lead.Follows(ulong.MaxValue, Stood - 100_000));
+
+        // After a pause of 10 ms the next is the first again, and one that is to be elsewhere never follows.
+        Assert.False(lead.Follows(5, Stood + 10_000_000));
+        Assert.True(lead.Follows(5, Stood + 10_000_000));
+        Assert.False(lead.Follows(5 + Frequency, Stood + 10_000_000));
+        Assert.True(lead.Follows(5 + Frequency, Stood + 10_000_000));
+    }
+
     [Fact]
     public void AnswersAreRestrictedToWhatKvmOffers()
     {

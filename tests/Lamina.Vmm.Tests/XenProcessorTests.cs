@@ -10,7 +10,7 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Lamina.Vmm.Tests;
 
-/// <summary>A guest of Xen's that starts its second processor by hypercalls, blocks until its timer fires, and has the other go down and up, on real processors.</summary>
+/// <summary>A guest of Xen's that starts its second processor by hypercalls, blocks until its timer fires, has the other go down and up, and is told how long they have waited, on real processors.</summary>
 public sealed class XenProcessorTests
 {
     private const uint Origin = 0x20_0000;
@@ -26,6 +26,8 @@ public sealed class XenProcessorTests
     private const uint Context = 0x34_1000;
     private const uint Marker = 0x34_2000;
     private const uint OtherStack = 0x36_0000;
+    private const uint Times = 0x34_3000;
+    private const uint OtherTimes = 0x34_3100;
     private const uint VcpuOp = 24;
     private const uint Initialize = 0;
     private const uint Up = 1;
@@ -56,7 +58,7 @@ public sealed class XenProcessorTests
         Assert.Equal(MachineOutcome.TestExit, result.Outcome);
 
         // A bit for each thing that was as it should be.
-        Assert.Equal(0x7f, result.Code);
+        Assert.Equal(0xff, result.Code);
         (accelerator as IDisposable)?.Dispose();
     }
 
@@ -142,6 +144,14 @@ public sealed class XenProcessorTests
         c.mov(__dword_ptr[Argument + 16], Shared >> 12);
         Call(c, MemoryOp, 7, Argument);
 
+        // Where their times are wanted.
+        const uint Register = 5;
+        c.mov(__dword_ptr[Argument], Times);
+        c.mov(__dword_ptr[Argument + 4], 0);
+        Call(c, VcpuOp, Register, 0, Argument);
+        c.mov(__dword_ptr[Argument], OtherTimes);
+        Call(c, VcpuOp, Register, 1, Argument);
+
         // The other processor waits; it begins as it is told.
         Call(c, VcpuOp, IsUp, 1);
         Note(c, 0, 0);
@@ -190,6 +200,30 @@ public sealed class XenProcessorTests
         c.setbe(al);
         c.movzx(eax, al);
         Note(c, 6, 1);
+
+        // It has been blocked. The other is down in the end, as it was before, and has not.
+        const int Offline = 3;
+        const uint BlockedTime = 16 + 16;
+        const uint OfflineTime = 16 + 24;
+        Label isUp = c.CreateLabel();
+        c.Label(ref isUp);
+        c.pause();
+        c.mov(eax, __dword_ptr[OtherTimes]);
+        c.cmp(eax, Offline);
+        c.jne(isUp);
+        c.cmp(__qword_ptr[Times + BlockedTime], 0);
+        c.setne(al);
+        c.cmp(__qword_ptr[OtherTimes + OfflineTime], 0);
+        c.setne(cl);
+        c.and(al, cl);
+        c.cmp(__qword_ptr[OtherTimes + BlockedTime], 0);
+        c.sete(cl);
+        c.and(al, cl);
+        c.cmp(__dword_ptr[Times], 0);
+        c.sete(cl);
+        c.and(al, cl);
+        c.movzx(eax, al);
+        Note(c, 7, 1);
         c.mov(eax, ebx);
         c.@out(0xf4, eax);
         c.hlt();

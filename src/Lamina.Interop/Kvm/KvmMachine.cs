@@ -27,9 +27,19 @@ public sealed unsafe class KvmMachine : KvmHandle
     /// <exception cref="SystemCallException">The host refuses.</exception>
     public void SetMemory(uint slot, uint flags, ulong guestAddress, ulong length, nint hostAddress)
     {
+        if (TrySetMemory(slot, flags, guestAddress, length, hostAddress) is var error and < 0)
+        {
+            throw new SystemCallException(KvmRequest.GetName(KvmRequest.SetMemoryRegion), -error);
+        }
+    }
+
+    /// <inheritdoc cref="SetMemory"/>
+    /// <returns>Zero, or a negative error number.</returns>
+    public int TrySetMemory(uint slot, uint flags, ulong guestAddress, ulong length, nint hostAddress)
+    {
         KvmMemoryRegion region = new() { Slot = slot, Flags = flags, GuestAddress = guestAddress, Length = length, HostAddress = (ulong)hostAddress };
         // SAFETY: struct kvm_userspace_memory_region. That the memory stays mapped is the caller's promise.
-        Call(KvmRequest.SetMemoryRegion, &region);
+        return TryCall(KvmRequest.SetMemoryRegion, &region);
     }
 
     /// <summary>Fetches and clears the dirty bits of a slot: one for each page.</summary>

@@ -17,6 +17,7 @@ public sealed unsafe class GuestMemory : IDisposable
     private readonly GuestMemoryRegion[] _regions;
     private readonly byte*[] _attributes;
     private volatile ICodeInvalidator[] _codeInvalidators = [];
+    private volatile IOverlayListener[] _overlayListeners = [];
     private GuestMemoryOverlay? _overlay;
 
     /// <summary>Describes RAM. Regions are sorted by address here and may not overlap.</summary>
@@ -56,6 +57,8 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <summary>The regions, by ascending address.</summary>
     public ReadOnlySpan<GuestMemoryRegion> Regions => _regions;
 
+    internal IOverlayListener[] OverlayListeners => _overlayListeners;
+
     /// <summary>Makes pages that can be put where there is no RAM while the machine runs. Once, and before any processor runs.</summary>
     /// <param name="pages">How many.</param>
     /// <exception cref="InvalidOperationException">There are some already.</exception>
@@ -69,6 +72,22 @@ public sealed unsafe class GuestMemory : IDisposable
 
         return _overlay = new GuestMemoryOverlay(this, pages);
     }
+
+    /// <summary>Adds somebody who is told where pages are that were put where there is no RAM (<see cref="CreateOverlay"/>). While none is put there.</summary>
+    /// <returns><c>false</c> if it cannot have one of those that are somewhere already: then it is not added.</returns>
+    public bool TryAddOverlayListener(IOverlayListener listener)
+    {
+        if (_overlay?.TryTell(listener) == false)
+        {
+            return false;
+        }
+
+        _overlayListeners = [.. _overlayListeners, listener];
+        return true;
+    }
+
+    /// <summary>The opposite. The pages stay where they are.</summary>
+    public void RemoveOverlayListener(IOverlayListener listener) => _overlayListeners = Array.FindAll(_overlayListeners, l => l != listener);
 
     /// <summary>Adds somebody who is told of writes to code. While no processor runs.</summary>
     public void AddCodeInvalidator(ICodeInvalidator invalidator) => _codeInvalidators = [.. _codeInvalidators, invalidator];

@@ -37,7 +37,7 @@ public sealed unsafe class GuestMemoryOverlay
     /// Has a page at an address, which holds zeroes if there was none before. Processors that run go on beside it; one call at a time.
     /// </summary>
     /// <param name="address">The address of a page.</param>
-    /// <returns><c>false</c> if it is 0 or not the address of a page, if there is RAM, or if all pages are elsewhere.</returns>
+    /// <returns><c>false</c> if it is 0 or not the address of a page, if there is RAM, if all pages are elsewhere, or if the accelerator cannot have one there.</returns>
     public bool TryPlace(ulong address)
     {
         if (address == 0 || (address & (PageSize - 1)) != 0)
@@ -55,6 +55,20 @@ public sealed unsafe class GuestMemoryOverlay
             return false;
         }
 
+        IOverlayListener[] listeners = _memory.OverlayListeners;
+        for (int n = 0; n < listeners.Length; n++)
+        {
+            if (!listeners[n].TryMap(_count, address, HostAddressOf(_count)))
+            {
+                while (--n >= 0)
+                {
+                    listeners[n].Unmap(_count);
+                }
+
+                return false;
+            }
+        }
+
         // Others look at as many as they see.
         _addresses[_count] = address;
         Volatile.Write(ref _count, _count + 1);
@@ -69,11 +83,30 @@ public sealed unsafe class GuestMemoryOverlay
         for (int page = 0; page < count; page++)
         {
             _memory.InvalidateCode(_addresses[page], PageSize);
+            foreach (IOverlayListener listener in _memory.OverlayListeners)
+            {
+                listener.Unmap(page);
+            }
         }
 
         // SAFETY: as many as were allocated.
         NativeMemory.Clear(_pages, (nuint)count * PageSize);
         NativeMemory.Clear(_attributes, (nuint)count);
+    }
+
+    /// <summary>Tells of all pages that are somewhere. While no page is placed.</summary>
+    /// <returns><c>false</c> if the listener cannot have one of them.</returns>
+    internal bool TryTell(IOverlayListener listener)
+    {
+        for (int page = 0; page < _count; page++)
+        {
+            if (!listener.TryMap(page, _addresses[page], HostAddressOf(page)))
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     /// <summary>The attributes of a page that was found.</summary>
@@ -105,4 +138,6 @@ public sealed unsafe class GuestMemoryOverlay
         _pages = null;
         _attributes = null;
     }
+
+    private nint HostAddressOf(int page) => (nint)(_pages + ((nint)page * PageSize));
 }

@@ -67,6 +67,9 @@ public sealed class PciFunction
     /// <summary>Whether the guest lets the function read and write memory. A device looks before each access.</summary>
     public bool IsBusMaster => (CommandRegister & MasterEnable) != 0;
 
+    /// <summary>Told when <see cref="IsBusMaster"/> becomes true; null for nobody. Before the function is put on a bus.</summary>
+    public IBusMasterTarget? MasterTarget { get; set; }
+
     private ushort CommandRegister => (ushort)(_configuration[Command] | (_configuration[Command + 1] << 8));
 
     /// <summary>Adds a base address register. Before the function is put on a bus.</summary>
@@ -291,6 +294,7 @@ public sealed class PciFunction
 
         _gate.Enter();
         bool moved = false;
+        bool wasMaster = IsBusMaster;
         for (int i = 0; i < data.Length && offset + i < ConfigurationSize; i++)
         {
             int at = offset + i;
@@ -306,7 +310,12 @@ public sealed class PciFunction
         }
 
         UpdateMsix(deliver: true);
+        bool becomesMaster = !wasMaster && IsBusMaster;
         _gate.Exit();
+        if (becomesMaster)
+        {
+            MasterTarget?.OnBusMaster();
+        }
     }
 
     private bool ShouldDrive => _asserted && _configuration[InterruptPin] != 0 && (CommandRegister & InterruptDisable) == 0;

@@ -107,9 +107,9 @@ internal sealed class HyperVHypercalls(HyperVPersonality personality, GuestMemor
             case HypercallCode.SendSyntheticClusterIpiEx:
                 return ProcessorSet.TryRead(input.Get64(8), input.Get64(16), input.Variable, out ulong mask) ? SendIpi(input.Get32(0), mask) : HypercallStatus.InvalidParameter;
             case HypercallCode.GetVpRegisters:
-                return _registers.Get(call.Processor, input, output, out completed);
+                return _registers.Get(call, input, output, out completed);
             case HypercallCode.SetVpRegisters:
-                return _registers.Set(call.Processor, input, out completed);
+                return _registers.Set(call, input, out completed);
             case HypercallCode.PostMessage:
                 return Post(input);
             case HypercallCode.SignalEvent:

@@ -44,8 +44,8 @@ public sealed class HyperVPersonality : IPersonality, ICounterLead
         _settings = settings;
         _gate = settings.Gate;
         _time = new ReferenceTime(settings.Memory, _clock, settings.TscFrequency);
-        _hypercalls = new HyperVHypercalls(this, settings.Memory, settings.Messages);
         _processors = new HyperVProcessor[settings.ProcessorCount];
+        _hypercalls = new HyperVHypercalls(this, settings.Memory, settings.Messages);
         for (int i = 0; i < _processors.Length; i++)
         {
             _processors[i] = new HyperVProcessor(settings, _time, i);

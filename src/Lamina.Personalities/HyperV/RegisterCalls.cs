@@ -1,11 +1,12 @@
 using System.Buffers.Binary;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 
 namespace Lamina.Personalities.HyperV;
 
 /// <summary>
-/// HvCallGetVpRegisters and HvCallSetVpRegisters (Top-Level Functional Specification, section 7.9): the registers that the hypervisor adds, by name. Those of another processor can be read only, because it is
-/// running, and those of its local APIC not at all; the architecture's own are no business of the hypervisor's here.
+/// HvCallGetVpRegisters and HvCallSetVpRegisters (Top-Level Functional Specification, section 7.9): the registers that the hypervisor adds, by name, and the architecture's own (<see cref="ArchitecturalRegisters"/>).
+/// Of another processor, because it is running, the former can be read only, those of its local APIC and the latter not at all.
 /// </summary>
 internal sealed class RegisterCalls(HyperVPersonality personality)
 {
@@ -23,19 +24,31 @@ internal sealed class RegisterCalls(HyperVPersonality personality)
     private const int VersionLeaf = 2;
     private const int FirstFeaturesLeaf = 3;
 
+    private readonly ArchitecturalRegisters _architectural = new(personality.ProcessorCount);
+
     /// <summary>Reads registers.</summary>
-    /// <param name="caller">Whose call it is.</param>
+    /// <param name="call">The processor that calls.</param>
     /// <param name="input">The call.</param>
     /// <param name="output">Where their values go, one for each element.</param>
     /// <param name="completed">Elements that have been dealt with.</param>
-    internal HypercallStatus Get(int caller, in HypercallInput input, Span<byte> output, out int completed)
+    internal HypercallStatus Get(in GuestCall call, in HypercallInput input, Span<byte> output, out int completed)
     {
         completed = input.Control.RepStart;
-        HypercallStatus status = Check(caller, input, out int processor);
+        HypercallStatus status = Check(call.Processor, input, out int processor);
+        ProcessorState? state = null;
         for (; status == HypercallStatus.Success && completed < input.Control.RepCount; completed++)
         {
             uint name = BinaryPrimitives.ReadUInt32LittleEndian(input.GetElement(completed));
-            if (!TryRead(processor, processor == caller, name, output.Slice(completed * ValueLength, ValueLength)))
+            Span<byte> value = output.Slice(completed * ValueLength, ValueLength);
+            value.Clear();
+            bool isArchitectural = ArchitecturalRegisters.IsOne(name);
+            if (isArchitectural && processor != call.Processor)
+            {
+                return HypercallStatus.InvalidVpState;
+            }
+
+            state ??= isArchitectural ? _architectural.Take(call) : null;
+            if (isArchitectural ? state is null || !ArchitecturalRegisters.TryRead(call, state, name, value) : !TryRead(processor, processor == call.Processor, name, value))
             {
                 return HypercallStatus.InvalidParameter;
             }
@@ -45,14 +58,14 @@ internal sealed class RegisterCalls(HyperVPersonality personality)
     }
 
     /// <summary>Writes registers.</summary>
-    /// <param name="caller">Whose call it is.</param>
+    /// <param name="call">The processor that calls.</param>
     /// <param name="input">The call.</param>
     /// <param name="completed">Elements that have been dealt with.</param>
-    internal HypercallStatus Set(int caller, in HypercallInput input, out int completed)
+    internal HypercallStatus Set(in GuestCall call, in HypercallInput input, out int completed)
     {
         completed = input.Control.RepStart;
-        HypercallStatus status = Check(caller, input, out int processor);
-        if (status == HypercallStatus.Success && processor != caller)
+        HypercallStatus status = Check(call.Processor, input, out int processor);
+        if (status == HypercallStatus.Success && processor != call.Processor)
         {
             return HypercallStatus.InvalidVpState;
         }
@@ -60,10 +73,12 @@ internal sealed class RegisterCalls(HyperVPersonality personality)
         for (; status == HypercallStatus.Success && completed < input.Control.RepCount; completed++)
         {
             ReadOnlySpan<byte> element = input.GetElement(completed);
-            uint register = FindRegister(BinaryPrimitives.ReadUInt32LittleEndian(element));
-            if (register == 0 || !personality.TryWriteMsr(caller, 0, register, BinaryPrimitives.ReadUInt64LittleEndian(element[ValueOffset..])))
+            uint name = BinaryPrimitives.ReadUInt32LittleEndian(element);
+            HypercallStatus written = ArchitecturalRegisters.IsOne(name)
+                ? ArchitecturalRegisters.Write(call, name, element[ValueOffset..]) : Write(processor, name, BinaryPrimitives.ReadUInt64LittleEndian(element[ValueOffset..]));
+            if (written != HypercallStatus.Success)
             {
-                return HypercallStatus.InvalidParameter;
+                return written;
             }
         }
 
@@ -81,11 +96,16 @@ internal sealed class RegisterCalls(HyperVPersonality personality)
             : HypercallStatus.Success;
     }
 
+    private HypercallStatus Write(int processor, uint name, ulong value)
+    {
+        uint register = FindRegister(name);
+        return register != 0 && personality.TryWriteMsr(processor, 0, register, value) ? HypercallStatus.Success : HypercallStatus.InvalidParameter;
+    }
+
     private static bool IsController(uint register) => register is >= HyperVMsr.EndOfInterrupt and <= HyperVMsr.TaskPriority;
 
     private bool TryRead(int processor, bool isOwn, uint name, Span<byte> value)
     {
-        value.Clear();
         int leaf = name == Version ? VersionLeaf : name is >= FirstFeatures and <= LastFeatures ? FirstFeaturesLeaf + (int)(name - FirstFeatures) : 0;
         if (leaf != 0)
         {

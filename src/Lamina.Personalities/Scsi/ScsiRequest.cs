@@ -21,6 +21,7 @@ internal sealed class ScsiRequest : IBlockCompletion
     private IBlockBackend? _repeats;
     private ulong _repeatsLeft;
     private uint _repeated;
+    private volatile bool _stops;
 
     internal ScsiRequest(int tag, IScsiCompletion owner)
     {
@@ -71,6 +72,7 @@ internal sealed class ScsiRequest : IBlockCompletion
         Status = ScsiStatus.Good;
         Sense = SenseCode.None;
         _repeats = null;
+        _stops = false;
         Array.Clear(_command);
         Block.Clear();
     }
@@ -144,11 +146,18 @@ internal sealed class ScsiRequest : IBlockCompletion
         return true;
     }
 
+    /// <summary>Has data that is written again and again not be written again: the command ends with what is under way, and says that there was a reset. Any thread, while the command is the disk's.</summary>
+    internal void StopRepeating() => _stops = true;
+
     /// <summary>Turns the back end's answer into the command's.</summary>
     internal void FinishBlock()
     {
         bool reads = Block.Operation == BlockOperation.Read;
-        if (Block.Result == BlockResult.Done)
+        if (Block.Result == BlockResult.Done && _repeats is not null && _repeatsLeft > 0)
+        {
+            Fail(SenseCode.ResetOccurred);
+        }
+        else if (Block.Result == BlockResult.Done)
         {
             Succeed(reads || (Block.Operation == BlockOperation.Write && _repeats is null) ? Block.Length : DataLength);
         }
@@ -161,7 +170,7 @@ internal sealed class ScsiRequest : IBlockCompletion
     // What follows a part that has ended well. False: the back end tells of the end.
     private bool SubmitRest()
     {
-        while (_repeats is { } backend && _repeatsLeft > 0 && Block.Result == BlockResult.Done)
+        while (_repeats is { } backend && _repeatsLeft > 0 && Block.Result == BlockResult.Done && !_stops)
         {
             Block.Offset += Block.Length;
             NextPart();

@@ -26,6 +26,8 @@ internal readonly record struct SenseCode(byte Key, byte Code, byte Qualifier)
 
     internal static SenseCode ParameterListLength => new(0x5, 0x1a, 0x00);
 
+    internal static SenseCode ResetOccurred => new(0x6, 0x29, 0x00);
+
     internal static SenseCode CapacityChanged => new(0x6, 0x2a, 0x09);
 
     internal static SenseCode WriteProtected => new(0x7, 0x27, 0x00);

@@ -14,7 +14,7 @@ namespace Lamina.Personalities.Xen;
 /// The hypervisor of an HVM or PVH domain of Xen 4.17 (xen/include/public): leaves, hypercalls of 64-bit guests, event channels, grants, clocks and timers. The control domain's part, the store and
 /// the back ends, is in <c>Bus.XenBusController</c>.
 /// </summary>
-public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerTarget
+public sealed partial class XenPersonality : IPersonality, ICounterLead, IProcessorWaits, ITimerTarget
 {
     private const uint HypercallPageMsr = 0x4000_0000;
     private const uint MaximumLeaf = 0x4000_0005;
@@ -171,6 +171,16 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
     }
 
     /// <inheritdoc/>
+    public void OnWait(int processor)
+    {
+        XenProcessor waiting = Domain.Processors[processor];
+        Change(waiting, waiting.Signals is { IsUp: false } ? RunStateKind.Offline : RunStateKind.Blocked);
+    }
+
+    /// <inheritdoc/>
+    public void OnResume(int processor) => Change(Domain.Processors[processor], RunStateKind.Running);
+
+    /// <inheritdoc/>
     public void ReadPort(in GuestCall call, ushort port, Span<byte> data) => data.Fill(0xff);
 
     /// <inheritdoc/>
@@ -187,7 +197,10 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
             ulong now = Domain.Now;
             for (int i = 0; i < Domain.Processors.Length; i++)
             {
-                Domain.Processors[i].RunState.Publish(now, Domain.GetStolen(i), Domain.FlagsRunState);
+                if (Domain.Processors[i].RunState is { IsCounting: true } times)
+                {
+                    times.Update(now, Domain.GetStolen(i), Domain.FlagsRunState);
+                }
             }
 
             _timer.Arm(now + StealPeriod);
@@ -278,6 +291,13 @@ public sealed partial class XenPersonality : IPersonality, ICounterLead, ITimerT
             Hypercall.HvmOp => _hvm.Execute(arguments),
             _ => XenError.NoSuchCall,
         };
+    }
+
+    private void Change(XenProcessor processor, RunStateKind state)
+    {
+        Domain.Gate.Enter();
+        processor.RunState.Change(state, processor.RunState.IsCounting ? Domain.Now : 0, Domain.FlagsRunState);
+        Domain.Gate.Exit();
     }
 
     private long Assist(in CallArguments arguments)

@@ -11,13 +11,14 @@ internal sealed partial class XenProcessor
 
     // One of the fields that are left over; those of before are all taken.
     private const ushort SavedContext = 17;
+    private const ushort SavedTimes = 18;
 
-    /// <summary>Writes 16 fields, and another if the processor was initialized.</summary>
+    /// <summary>Writes 16 fields, another if the processor was initialized, and another if its times are counted.</summary>
     internal void Save(IStateWriter state, ushort field, ulong now, ulong stolen)
     {
         state.Write(field, Info.Placed);
         state.Write((ushort)(field + 1), (ulong)Info.UpcallVector);
-        RunState.Save(state, (ushort)(field + 2), now, stolen);
+        RunState.Save(state, (ushort)(field + 2), (ushort)(field + SavedTimes), now, stolen);
         state.Write((ushort)(field + 7), TimeArea);
         SingleShot.Save(state, (ushort)(field + 8));
         Periodic.Save(state, (ushort)(field + 11));
@@ -34,7 +35,7 @@ internal sealed partial class XenProcessor
         ulong placed = 0;
         byte vector = 0;
         ulong area = 0;
-        bool valid = state.TryTake(field, ref placed) & state.TryTake((ushort)(field + 1), ref vector) & RunState.Restore(state, (ushort)(field + 2), now, stolen)
+        bool valid = state.TryTake(field, ref placed) & state.TryTake((ushort)(field + 1), ref vector) & RunState.Restore(state, (ushort)(field + 2), (ushort)(field + SavedTimes), now, stolen)
             & state.TryTake((ushort)(field + 7), ref area) & SingleShot.Restore(state, (ushort)(field + 8)) & Periodic.Restore(state, (ushort)(field + 11))
             & PollLimit.Restore(state, (ushort)(field + 14));
         Span<byte> context = stackalloc byte[HvmContext.Length];

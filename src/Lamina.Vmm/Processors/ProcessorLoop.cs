@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Lamina.Interop.Threading;
 using Lamina.Machine.Interrupts;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 
 namespace Lamina.Vmm.Processors;
@@ -13,6 +14,7 @@ internal sealed class ProcessorLoop : IProcessorSignals
 {
     private volatile IVirtualProcessor _processor;
     private readonly IProcessorEvents _events;
+    private readonly IProcessorWaits? _waits;
     private readonly WakeEvent _wake = new();
     private readonly object _gate = new();
     private readonly Thread _thread;
@@ -21,8 +23,9 @@ internal sealed class ProcessorLoop : IProcessorSignals
     private bool _stopped;
     private Exception? _exception;
 
-    internal ProcessorLoop(IVirtualProcessor processor, IProcessorEvents events, string threadName)
+    internal ProcessorLoop(IVirtualProcessor processor, IProcessorEvents events, string threadName, IProcessorWaits? waits = null)
     {
+        _waits = waits;
         _processor = processor;
         _events = events;
         _thread = new Thread(Body) { Name = threadName, IsBackground = true };
@@ -170,6 +173,7 @@ internal sealed class ProcessorLoop : IProcessorSignals
     {
         ThreadNumber = ThreadSignal.CurrentThread;
         _events.ProcessorBegan();
+        bool waits = true;
         while (true)
         {
             // Cleared before the command and the processor look at what was asked for: whatever comes later sets it again.
@@ -190,12 +194,20 @@ internal sealed class ProcessorLoop : IProcessorSignals
                 FirstEntry = Stopwatch.GetTimestamp();
             }
 
+            if (waits)
+            {
+                waits = false;
+                _waits?.OnResume(_processor.Index);
+            }
+
             ProcessorExit exit = RunGuarded();
             switch (exit.Reason)
             {
                 case ProcessorExitReason.Requested:
                     break;
                 case ProcessorExitReason.Halted:
+                    waits = true;
+                    _waits?.OnWait(_processor.Index);
                     _wake.Wait();
                     break;
                 case ProcessorExitReason.Shutdown:

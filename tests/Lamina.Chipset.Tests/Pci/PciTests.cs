@@ -5,11 +5,12 @@ using Lamina.Machine.Pci;
 namespace Lamina.Chipset.Tests.Pci;
 
 /// <summary>Configuration mechanisms, base address registers, INTx and MSI-X.</summary>
-public sealed class PciTests : IRegisterWindow
+public sealed class PciTests : IRegisterWindow, IBusMasterTarget
 {
     private readonly TestBoard _board = new(1);
     private readonly PciFunction _function;
     private readonly MsixTable _msix;
+    private int _masters;
 
     public PciTests()
     {
@@ -18,8 +19,11 @@ public sealed class PciTests : IRegisterWindow
         _function.AddBar(0, PciBarKind.Io, 32, this, "test ports");
         _function.AddMsix(1, _msix, "test msix");
         _function.AddBar(4, PciBarKind.PrefetchableMemory64, 0x4000, this, "test memory");
+        _function.MasterTarget = this;
         _board.PciBus.Attach(3, 0, _function);
     }
+
+    void IBusMasterTarget.OnBusMaster() => _masters += _function.IsBusMaster ? 1 : 100;
 
     AccessResult IRegisterWindow.Read(ulong offset, Span<byte> data)
     {
@@ -92,6 +96,19 @@ public sealed class PciTests : IRegisterWindow
         _function.Reset();
         Assert.Equal(0xff, _board.In(0xd001));
         Assert.False(_function.IsBusMaster);
+    }
+
+    [Fact]
+    public void ADeviceIsToldWhenItMayTouchMemoryAgain()
+    {
+        Command(3);
+        Assert.Equal(0, _masters);
+        Command(7);
+        Command(6);
+        Assert.Equal(1, _masters);
+        Command(3);
+        Command(4);
+        Assert.Equal(2, _masters);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using Lamina.Machine.Memory;
 using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 
@@ -83,6 +84,48 @@ public sealed class PersonalityTests
             Assert.Equal(n == 4 ? Layout.KernelStack : (ulong)n << 40, seen[n]);
             Assert.Equal(n == 4 ? Layout.KernelStack : 0x1_0000_0000UL * (uint)(n + 1), after.GeneralRegisters[n]);
         }
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void APageThatAHypercallPutsWhereThereIsNoRamIsMemory(string name)
+    {
+        const ulong Place = 0x2000_0000;
+        bool placed = false;
+        TestPersonality personality = new();
+        using ProcessorMachine machine = Accelerators.CreateMachine(name, personality);
+        GuestMemoryOverlay overlay = machine.Memory.CreateOverlay(2);
+        personality.Executes = (in call, _) =>
+        {
+            placed = overlay.TryPlace(Place) && overlay.TryPlace(Place + 0x1000);
+            return true;
+        };
+        machine.Connect();
+
+        // Without paging, for the tables end before it: mov edi, Place; mov eax, [edi] (nothing is there yet); out EAh, al; nop; inc dword [edi]; lock cmpxchg of what is there; mov ecx, [edi+ffch]; call
+        // of code in the second page; hlt.
+        machine.Write(
+            Layout.Code,
+            [
+                0xbf, 0, 0, 0, 0x20, 0x8b, 0x07, .. HypercallPort.Instruction, 0xff, 0x07, 0xb8, 1, 0, 0, 0, 0xba, 0x78, 0x56, 0x34, 0x12, 0xf0, 0x0f, 0xb1, 0x17, 0x8b, 0x8f, 0xfc, 0x0f, 0, 0,
+                0xc6, 0x87, 0, 0x10, 0, 0, 0x43, 0xc6, 0x87, 1, 0x10, 0, 0, 0xc3, 0x8d, 0x87, 0, 0x10, 0, 0, 0xff, 0xd0, 0xf4,
+            ]);
+        machine.StartProtected(Layout.Code);
+        ProcessorState state = machine.Save();
+        state.GeneralRegisters[4] = Layout.KernelStack;
+        Assert.True(machine.Processor.Restore(state));
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.True(placed);
+        Assert.Equal(0x1234_5678UL, machine.Read(Place));
+        ProcessorState after = machine.Save();
+        Assert.Equal((0UL, 1UL), (after.GeneralRegisters[1], after.GeneralRegisters[3]));
+
+        // Afterwards there is nothing again.
+        overlay.Clear();
+        machine.Write(Layout.Code, [0xbf, 0, 0, 0, 0x20, 0x8b, 0x07, 0xf4]);
+        machine.StartProtected(Layout.Code);
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run().Reason);
+        Assert.Equal(0xffff_ffffUL, machine.Save().GeneralRegisters[0]);
     }
 
     [Theory]

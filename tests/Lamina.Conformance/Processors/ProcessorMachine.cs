@@ -17,7 +17,7 @@ internal sealed unsafe class ProcessorMachine : IDisposable
     public static readonly CpuidEntry[] Features =
     [
         new(0, CpuidEntry.AnySubleaf, 0x16, 0x756e_6547, 0x6c65_746e, 0x4965_6e69),
-        new(1, CpuidEntry.AnySubleaf, 0x000c_06f0, 0, 0x0080_2001, 0x078b_a971),
+        new(1, CpuidEntry.AnySubleaf, 0x000c_06f0, 0, 0x0080_2001, 0x078b_ab71),
         new(0x8000_0000, CpuidEntry.AnySubleaf, 0x8000_0008, 0, 0, 0),
         new(0x8000_0001, CpuidEntry.AnySubleaf, 0, 0, 1, 0x2010_0800),
         new(0x8000_0008, CpuidEntry.AnySubleaf, 0x3024, 0, 0, 0),

@@ -412,6 +412,9 @@ internal static class ProcessorPrograms
         c.lldt(cx);
         c.mov(esi, Layout.UserData);
         c.lar(edi, esi);
+
+        // Bits 19:16 are undefined: AMD's manual and Intel's.
+        c.and(edi, 0x00f0ff00);
         c.lsl(ebp, esi);
         c.verr(si);
         c.hlt();

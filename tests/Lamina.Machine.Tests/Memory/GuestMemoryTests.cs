@@ -181,6 +181,36 @@ public sealed unsafe class GuestMemoryTests : IDisposable
         Assert.Equal(PageAttributes.None, (PageAttributes)(*_memory.GetPageAttributes(Elsewhere + 0x2000)));
     }
 
+    [Fact]
+    public void WhoMapsMemoryIsToldOfPagesOfAnOverlayAndMayRefuseThem()
+    {
+        const ulong Elsewhere = 0xf000_0000;
+        Map early = new();
+        Assert.True(_memory.TryAddOverlayListener(early));
+        GuestMemoryOverlay overlay = _memory.CreateOverlay(3);
+        Assert.True(overlay.TryPlace(Elsewhere));
+        Assert.True(overlay.TryPlace(Elsewhere));
+        Assert.Equal([(0, Elsewhere, _memory.GetHostAddress(Elsewhere, 1))], early.Pages);
+
+        // Who comes later is told of those that are there; one who cannot have them is not added.
+        Assert.False(_memory.TryAddOverlayListener(new Map { Refuses = Elsewhere }));
+        Map late = new() { Refuses = Elsewhere + 0x1000 };
+        Assert.True(_memory.TryAddOverlayListener(late));
+        Assert.Equal(early.Pages, late.Pages);
+
+        // A page that one of them refuses is nowhere.
+        Assert.False(overlay.TryPlace(Elsewhere + 0x1000));
+        Assert.False(_memory.TryRead(Elsewhere + 0x1000, out byte _));
+        Assert.Single(early.Pages);
+        Assert.True(overlay.TryPlace(Elsewhere + 0x2000));
+        Assert.Equal((1, Elsewhere + 0x2000, _memory.GetHostAddress(Elsewhere + 0x2000, 1)), early.Pages[1]);
+
+        _memory.RemoveOverlayListener(late);
+        overlay.Clear();
+        Assert.Empty(early.Pages);
+        Assert.Equal(2, late.Pages.Count);
+    }
+
     [Theory]
     [InlineData(1UL, 0x1000UL)]
     [InlineData(0UL, 0x1001UL)]
@@ -202,5 +232,25 @@ public sealed unsafe class GuestMemoryTests : IDisposable
             Assert.True(memory.TryRead(address, out byte first));
             Calls.Add((address, length, first));
         }
+    }
+
+    private sealed class Map : IOverlayListener
+    {
+        public List<(int Page, ulong Address, nint Host)> Pages { get; } = [];
+
+        public ulong Refuses { get; init; }
+
+        public bool TryMap(int page, ulong address, nint host)
+        {
+            if (address == Refuses)
+            {
+                return false;
+            }
+
+            Pages.Add((page, address, host));
+            return true;
+        }
+
+        public void Unmap(int page) => Assert.Equal(1, Pages.RemoveAll(p => p.Page == page));
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Lamina.Machine.Personalities;
+using Lamina.Machine.Processors;
 using Lamina.Personalities.HyperV;
 using Lamina.Personalities.Tests.Fakes;
 
@@ -15,6 +16,8 @@ public sealed class HypercallTests : IDisposable
     private readonly TestHost _host = new();
     private readonly RecordingCaller _caller = new();
     private readonly HyperVPersonality _hypervisor;
+    private readonly ulong[] _registers = new ulong[16];
+    private ICallingProcessor? _other;
 
     public HypercallTests()
     {
@@ -117,6 +120,78 @@ public sealed class HypercallTests : IDisposable
     }
 
     [Fact]
+    public void TheCallersOwnRegistersHaveNamesToo()
+    {
+        KnownCaller caller = new();
+        _other = caller;
+        ProcessorState state = caller.State;
+        state.GeneralRegisters[5] = 0x55;
+        (state.Rip, state.Rflags) = (0x1_0000_1234, 0x246);
+        (state.Cr0, state.Cr2, state.Cr3, state.Cr4, state.Cr8, state.Xcr0) = (1, 2, 3, 4, 5, 7);
+        (state.DebugRegisters[0], state.DebugRegisters[4], state.DebugRegisters[5]) = (0xd0, 0xd6, 0xd7);
+        state.Segments[1] = new SegmentState(0x10, 0x1_0000_0000, 0xffff_ffff, 0xa09b);
+        state.LocalDescriptorTable = new SegmentState(0, 0, 0, 0x1_0082);
+        state.TaskRegister = new SegmentState(0x40, 0x7000, 0x67, 0x8b);
+        (state.GdtBase, state.GdtLimit, state.IdtBase, state.IdtLimit) = (0x6000, 0x7f, 0x5000, 0xfff);
+        for (int i = 0; i < state.XsaveArea.Length; i++)
+        {
+            state.XsaveArea[i] = (byte)i;
+        }
+
+        caller.Msrs[0xc000_0082] = 0x1234_5678_9abc;
+        caller.Msrs[0x20b] = 0x7ff;
+        (uint Name, ulong Low, ulong High)[] expected =
+        [
+            (0x0002_0005, 0x55, 0), (0x0002_0010, 0x1_0000_1234, 0), (0x0002_0011, 0x246, 0),
+            (0x0003_0001, 0xb7b6_b5b4_b3b2_b1b0, 0xbfbe_bdbc_bbba_b9b8), (0x0003_0011, 0x3736_3534_3332_3130, 0x3938),
+            (0x0003_0018, 0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908), (0x0003_0019, 0x1716_1514_1312_1110, 0x1f1e_1d1c_1b1a_1918),
+            (0x0004_0000, 1, 0), (0x0004_0001, 2, 0), (0x0004_0002, 3, 0), (0x0004_0003, 4, 0), (0x0004_0004, 5, 0), (0x0004_0005, 7, 0),
+            (0x0005_0000, 0xd0, 0), (0x0005_0004, 0xd6, 0), (0x0005_0005, 0xd7, 0),
+            (0x0006_0001, 0x1_0000_0000, 0xa09b_0010_ffff_ffff), (0x0006_0006, 0, 0x0002_0000_0000_0000), (0x0006_0007, 0x7000, 0x008b_0040_0000_0067),
+            (0x0007_0000, 0x0fff_0000_0000_0000, 0x5000), (0x0007_0001, 0x007f_0000_0000_0000, 0x6000),
+            (0x0008_0009, 0x1234_5678_9abc, 0), (0x0008_0045, 0x7ff, 0), (0x0008_000c, 0, 0),
+        ];
+        foreach ((uint name, ulong low, ulong high) in expected)
+        {
+            Assert.True(Call(0x50 | OneElement, ulong.MaxValue, 0xffff_fffe, name) == 1UL << 32, $"{name:x} is refused.");
+            Assert.True((low, high) == (_host.Ram.Get<ulong>(Output), _host.Ram.Get<ulong>(Output + 8)), $"{name:x} is {_host.Ram.Get<ulong>(Output):x} {_host.Ram.Get<ulong>(Output + 8):x}.");
+        }
+
+        // Registers of both kinds in one call; those that there are not; another processor's, which runs.
+        Assert.Equal(2UL << 32, Call(0x50 | (2 * OneElement), ulong.MaxValue, 0, 0x0002_0010_0009_0003));
+        Assert.Equal((0UL, 0x1_0000_1234UL), (_host.Ram.Get<ulong>(Output), _host.Ram.Get<ulong>(Output + 16)));
+        foreach (uint name in new uint[] { 0x0002_0012, 0x0003_001a, 0x0004_0006, 0x0005_0006, 0x0006_0008, 0x0007_0002, 0x0008_0008, 0x0008_0020, 0x0008_ffff })
+        {
+            Assert.True(Call(0x50 | OneElement, ulong.MaxValue, 0, name) == 5, $"{name:x} is taken.");
+        }
+
+        Assert.Equal(21UL, Call(0x50 | OneElement, ulong.MaxValue, 1, 0x0002_0000));
+    }
+
+    [Fact]
+    public void OfTheCallersOwnRegistersThoseAreWrittenThatTheCallDoesNotConsistOf()
+    {
+        KnownCaller caller = new();
+        _other = caller;
+        caller.Msrs[0xc000_0102] = 0;
+        Assert.Equal(3UL << 32, Call(0x51 | (3 * OneElement), ulong.MaxValue, 0, 0x0002_0006, 0, 66, 0, 0x0003_0002, 0, 1, 2, 0x0008_0002, 0, 0xffff_8000_0000_0000, 0));
+        Assert.Equal((66UL, 0xffff_8000_0000_0000), (_registers[6], caller.Msrs[0xc000_0102]));
+        Assert.Equal((1UL, 2UL), (BinaryPrimitives.ReadUInt64LittleEndian(caller.Vectors.AsSpan(32)), BinaryPrimitives.ReadUInt64LittleEndian(caller.Vectors.AsSpan(40))));
+        foreach (uint name in new uint[] { 0x0002_0010, 0x0002_0011, 0x0003_0010, 0x0003_0019, 0x0004_0000, 0x0004_0002, 0x0005_0005, 0x0006_0001, 0x0006_0007, 0x0007_0000, 0x0007_0001 })
+        {
+            Assert.True(Call(0x51 | OneElement, ulong.MaxValue, 0, name, 0, 1, 0) == 21, $"{name:x} is written.");
+        }
+
+        // Unknown, not there, only to be read, longer than it is; another processor's.
+        Assert.Equal(5UL, Call(0x51 | OneElement, ulong.MaxValue, 0, 0x0002_0012, 0, 1, 0));
+        Assert.Equal(5UL, Call(0x51 | OneElement, ulong.MaxValue, 0, 0x0008_0009, 0, 1, 0));
+        Assert.Equal(5UL, Call(0x51 | OneElement, ulong.MaxValue, 0, 0x0008_000c, 0, 1, 0));
+        Assert.Equal(5UL, Call(0x51 | OneElement, ulong.MaxValue, 0, 0x0002_0006, 0, 1, 1));
+        Assert.Equal(5UL, Call(0x51 | OneElement, ulong.MaxValue, 0, 0x0008_0002, 0, 1, 1));
+        Assert.Equal(21UL, Call(0x51 | OneElement, ulong.MaxValue, 1, 0x0002_0006, 0, 1, 0));
+    }
+
+    [Fact]
     public void RegistersOfTheLocalApicAreTheCallersOwn()
     {
         TestController controller = new();
@@ -207,9 +282,8 @@ public sealed class HypercallTests : IDisposable
 
     private ulong Execute(ulong control, ulong first, ulong second)
     {
-        ulong[] registers = new ulong[16];
-        (registers[GuestCall.Rcx], registers[GuestCall.Rdx], registers[GuestCall.R8]) = (control, first, second);
-        Assert.True(_hypervisor.TryHypercall(new GuestCall(0, registers, 0, is64Bit: true, caller: _caller)));
-        return registers[GuestCall.Rax];
+        (_registers[GuestCall.Rcx], _registers[GuestCall.Rdx], _registers[GuestCall.R8]) = (control, first, second);
+        Assert.True(_hypervisor.TryHypercall(new GuestCall(0, _registers, 0, is64Bit: true, caller: _other ?? _caller)));
+        return _registers[GuestCall.Rax];
     }
 }

@@ -42,6 +42,88 @@ public sealed class StorageStateTests : IDisposable
         Assert.All(Enumerable.Range(0, Answers + Places + Waiting), i => Assert.Equal(i, BinaryPrimitives.ReadInt32LittleEndian(after.Content.AsSpan(i * 512))));
     }
 
+    // 1023 blocks in four parts.
+    private const string WriteSame = "93000000000000000004000003ff0000";
+
+    [Fact]
+    public void ABlockThatIsWrittenAgainAndAgainIsDoneBeforeAMachineIsSaved()
+    {
+        _guest.Open();
+        byte[] block = BeginWriteSame();
+        TestDisk after = new(1 << 20);
+        _guest.GoOn(bus => _storage = new StorageProvider(bus, _guest.Ram.Memory, [(after, "serial"u8.ToArray())]));
+        VmBusGuest.Packet answer = _guest.Take()!;
+        Assert.Equal((11, 7UL, (byte)1), (answer.Type, answer.Transaction, answer.Data[14]));
+        Assert.Null(_guest.Take());
+        Assert.Equal((4, 0, 0), (_disk.Log.Count, _disk.Held.Count, after.Log.Count));
+        Assert.Equal(1023, CountBlocks(block));
+    }
+
+    [Theory]
+    [InlineData(4, 0)]
+    [InlineData(5, 0)]
+    [InlineData(6, 0)]
+    [InlineData(6, 1)]
+    [InlineData(4, 1)]
+    public void AResetEndsABlockThatIsWrittenAgainAndAgainAndIsAnsweredWhenAllHasEnded(int operation, byte unit)
+    {
+        _guest.Open();
+        byte[] block = BeginWriteSame();
+        _guest.Put(9, 8, VmBusGuest.Ranges((VmBusGuest.Free + 0x1000, 512)), Request("28000000000000000100", 512, 0));
+        byte[] reset = new byte[64];
+        (reset[0], reset[19]) = ((byte)operation, unit);
+        _guest.Put(6, 9, [], reset);
+        bool isMeant = operation != 4 || unit == 0;
+        Assert.Equal(!isMeant, _guest.Take() is { Transaction: 9 });
+
+        // The part that is under way; the request beside it; and then the reset has been.
+        _disk.CompleteOne();
+        if (!isMeant)
+        {
+            _disk.Drain();
+            Assert.Equal(1023, CountBlocks(block));
+            return;
+        }
+
+        Assert.Equal(256, CountBlocks(block));
+        VmBusGuest.Packet answer = _guest.Take()!;
+        Assert.Equal((7UL, (byte)0x84, (byte)2, (byte)6, (byte)0x29), (answer.Transaction, answer.Data[14], answer.Data[15], answer.Data[30], answer.Data[40]));
+        Assert.Null(_guest.Take());
+        _disk.CompleteOne();
+        answer = _guest.Take()!;
+        Assert.Equal((8UL, (byte)1), (answer.Transaction, answer.Data[14]));
+        answer = _guest.Take()!;
+        Assert.Equal((11, 9UL, 1u, 0u), (answer.Type, answer.Transaction, answer.Word(0), answer.Word(8)));
+        Assert.Equal((2, 0), (_disk.Log.Count, _disk.Held.Count));
+
+        // What uses its place afterwards is written as often as it says.
+        _disk.Hold = false;
+        _guest.Put(9, 10, VmBusGuest.Ranges((VmBusGuest.Free, 512)), Request(WriteSame, 512, 0));
+        Assert.Equal((10UL, (byte)1), _guest.Take() is { } last ? (last.Transaction, last.Data[14]) : default);
+        Assert.Equal(1023, CountBlocks(block));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void ADriverThatGoesLeavesNothingThatIsWrittenAgainAndAgain(bool resets)
+    {
+        _guest.Open();
+        byte[] block = BeginWriteSame();
+        _guest.Put(6, 9, [], [6, .. new byte[63]]);
+        if (resets)
+        {
+            _guest.Reset();
+        }
+        else
+        {
+            _guest.Close();
+        }
+
+        Assert.Equal((1, 0, 256), (_disk.Log.Count, _disk.Held.Count, CountBlocks(block)));
+        Assert.Null(_guest.Take());
+    }
+
     [Fact]
     public void ADiskThatHasGrownIsToldAfterwardsAndOneThatWasToGoStays()
     {
@@ -106,6 +188,19 @@ public sealed class StorageStateTests : IDisposable
         _answer = _guest.Take()!.Data;
         return _answer[14];
     }
+
+    private byte[] BeginWriteSame()
+    {
+        byte[] block = new byte[512];
+        new Random(5).NextBytes(block);
+        Assert.True(_guest.Ram.Memory.TryWrite(VmBusGuest.Free, block));
+        _disk.Hold = true;
+        _guest.Put(9, 7, VmBusGuest.Ranges((VmBusGuest.Free, 512)), Request(WriteSame, 512, 0));
+        Assert.Single(_disk.Held);
+        return block;
+    }
+
+    private int CountBlocks(byte[] block) => Enumerable.Range(0, 2048).Count(i => _disk.Content.AsSpan(i * 512, 512).SequenceEqual(block));
 
     private void Write(int number)
     {

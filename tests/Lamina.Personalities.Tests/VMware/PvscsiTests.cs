@@ -11,6 +11,9 @@ public sealed class PvscsiTests : IDisposable
     private const ulong State = GuestRam.Start + 0x2000;
     private const ulong Data = GuestRam.Start + 0x4000;
     private const ulong Sense = GuestRam.Start + 0x3000;
+    // 1023 blocks in four parts.
+    private const string WriteSame = "93000000000000000004000003ff0000";
+
     private readonly GuestRam _ram = new(16);
     private readonly RecordingMessages _messages = new();
     private readonly TestDisk _disk = new(1 << 20);
@@ -68,34 +71,65 @@ public sealed class PvscsiTests : IDisposable
         Assert.Equal(_disk.Content.AsSpan(512, 512).ToArray(), _ram.Get(Data + 0x1000, 512));
     }
 
-    [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void ABlockThatIsWrittenAgainAndAgainIsDoneBeforeAPauseOrAReset(bool resets)
+    [Fact]
+    public void ABlockThatIsWrittenAgainAndAgainIsDoneBeforeAMachineIsSaved()
     {
         SetUp();
-        _disk.Hold = _disk.EndsElsewhere = true;
-        byte[] block = new byte[512];
-        new Random(5).NextBytes(block);
-        Assert.True(_ram.Memory.TryWrite(Data, block));
-        Put(1, Data, 512, "93000000000000000004000003ff0000");
-        Kick();
-        Assert.Single(_disk.Held);
-        if (resets)
+        byte[] block = BeginWriteSame();
+        _controller.Stop();
+        Assert.Equal((1UL, 512UL, 0u), Completion(0));
+        Assert.Equal((4, 0, 1023), (_disk.Log.Count, _disk.Held.Count, CountBlocks(block)));
+
+        // What goes on from its state has nothing left to write.
+        StateBag state = new();
+        _controller.Save(state);
+        Assert.True(_controller.Restore(state), "The state is refused.");
+        _controller.Start();
+        Assert.Equal((4, 1u), (_disk.Log.Count, _ram.Get<uint>(State + 12)));
+    }
+
+    [Theory]
+    [InlineData((uint)PvscsiCommand.AdapterReset, true)]
+    [InlineData((uint)PvscsiCommand.ResetBus, true)]
+    [InlineData((uint)PvscsiCommand.ResetDevice, true, 0u, 0u, 0u)]
+    [InlineData((uint)PvscsiCommand.ResetDevice, false, 1u, 0u, 0u)]
+    [InlineData((uint)PvscsiCommand.AbortCommand, true, 1u, 0u, 0u, 0u)]
+    [InlineData((uint)PvscsiCommand.AbortCommand, false, 2u, 0u, 0u, 0u)]
+    [InlineData((uint)PvscsiCommand.AbortCommand, false, 1u, 0u, 1u, 0u)]
+    [InlineData(0u, true)]
+    public void AResetEndsABlockThatIsWrittenAgainAndAgain(uint command, bool ends, params uint[] data)
+    {
+        SetUp();
+        byte[] block = BeginWriteSame();
+        if (command == 0)
         {
-            Write(PvscsiRegister.Command, (uint)PvscsiCommand.AdapterReset);
+            _controller.Reset();
         }
         else
         {
-            _controller.Stop();
-            Assert.Equal((1UL, 512UL, 0u), Completion(0));
+            Write(PvscsiRegister.Command, command);
+            foreach (uint word in data)
+            {
+                Write(PvscsiRegister.CommandData, word);
+            }
         }
 
-        Assert.Empty(_disk.Held);
-        Assert.Equal(4, _disk.Log.Count);
-        for (int i = 4; i < 4 + 1023; i++)
+        // One that aborts waits for nothing.
+        bool aborts = command == (uint)PvscsiCommand.AbortCommand;
+        Assert.Equal(aborts ? 1 : 0, _disk.Held.Count);
+        _disk.Drain();
+        Assert.Equal(ends ? (1, 0, 256) : (4, 0, 1023), (_disk.Log.Count, _disk.Held.Count, CountBlocks(block)));
+        if (command is not (0 or (uint)PvscsiCommand.AdapterReset))
         {
-            Assert.True(_disk.Content.AsSpan(i * 512, 512).SequenceEqual(block), $"Block {i} was not written.");
+            Assert.Equal((1UL, ends ? 0UL : 512UL, ends ? 0x0002_0000u : 0u), Completion(0));
+            Assert.Equal(ends ? (6, 0x29) : (0, 0), (_ram.Get<byte>(Sense + 2), _ram.Get<byte>(Sense + 12)));
+
+            // What uses its place afterwards is written as often as it says.
+            _disk.Hold = false;
+            Put(2, Data, 512, WriteSame);
+            Kick();
+            Assert.Equal((2UL, 512UL, 0u), Completion(1));
+            Assert.Equal(1023, CountBlocks(block));
         }
     }
 
@@ -413,6 +447,20 @@ public sealed class PvscsiTests : IDisposable
     }
 
     private ulong _requests = Ring;
+
+    private byte[] BeginWriteSame()
+    {
+        _disk.Hold = _disk.EndsElsewhere = true;
+        byte[] block = new byte[512];
+        new Random(5).NextBytes(block);
+        Assert.True(_ram.Memory.TryWrite(Data, block));
+        Put(1, Data, 512, WriteSame);
+        Kick();
+        Assert.Single(_disk.Held);
+        return block;
+    }
+
+    private int CountBlocks(byte[] block) => Enumerable.Range(0, 2048).Count(i => _disk.Content.AsSpan(i * 512, 512).SequenceEqual(block));
 
     private void Put(ulong context, ulong data, ulong length, string command, uint flags = 0, byte target = 0)
     {

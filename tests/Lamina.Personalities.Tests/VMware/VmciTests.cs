@@ -459,16 +459,52 @@ public sealed class VmciTests : IDisposable
     }
 
     [Fact]
-    public void A_device_that_is_no_master_touches_no_memory()
+    public void A_device_that_is_no_master_touches_no_memory_by_itself_and_passes_on_what_came_meanwhile()
     {
         Connect();
         _guest.Device.Function.WriteConfiguration(4, [1, 0]);
-        Assert.Equal(-7, _guest.Call(1, []));
         Answer(_host.Ends[0], "x");
+        _guest.Clock.Advance(1);
         Assert.Equal(0UL, _guest.Ram.Get<ulong>(VmciGuest.In + 8));
+        _guest.ExpectNothing();
+        Assert.False(_host.Target!.TryConnect(5000), "Nobody would answer.");
         _guest.Device.Function.WriteConfiguration(4, [5, 0]);
-        _guest.Say(ReadPacket, Guest, Service);
-        Assert.Equal(1UL, _guest.Ram.Get<ulong>(VmciGuest.In + 8));
+        _guest.Clock.Advance(0);
+        _guest.Expect(Wrote);
+        Assert.Equal("x", Encoding.ASCII.GetString(_guest.Consume()));
+    }
+
+    [Fact]
+    public void A_guest_that_suspends_itself_gives_its_connections_up_nevertheless()
+    {
+        // As Linux does: the work that gives up a closed socket's pages runs while the function may not touch memory any more.
+        Connect();
+        TestSockets.End end = _host.Ends[0];
+        end.Room = 0;
+        _guest.Produce("last words"u8, Guest, Service);
+        end.Room = 100;
+        _guest.Device.Function.WriteConfiguration(4, [1, 0]);
+        Assert.Equal((int)VmciGuest.Context, _guest.Call(1, []));
+        Assert.Equal(3, _guest.Detach(Handle));
+        _host.Target!.OnReady(0, readable: false, writable: true);
+        Assert.Equal("last words", Encoding.ASCII.GetString([.. end.FromGuest]));
+        Assert.Empty(_host.Ends);
+        _guest.Device.Function.WriteConfiguration(4, [5, 0]);
+        Connect();
+    }
+
+    [Fact]
+    public void A_guest_that_suspends_itself_before_it_has_answered_is_not_waited_for()
+    {
+        Assert.True(_host.Target!.TryConnect(5000), "There is a place for a connection.");
+        _guest.Expect(Request2);
+        _guest.Device.Function.WriteConfiguration(4, [1, 0]);
+        _guest.Clock.Advance(2_999_999_999);
+        Assert.Single(_host.Ends);
+        _guest.Clock.Advance(1);
+        Assert.Empty(_host.Ends);
+        _guest.Device.Function.WriteConfiguration(4, [5, 0]);
+        _guest.Expect(Rst);
     }
 
     [Fact]

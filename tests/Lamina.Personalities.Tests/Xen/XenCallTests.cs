@@ -85,7 +85,7 @@ public sealed class XenCallTests : IDisposable
         Assert.Equal((1L, XenError.NoEntry), (_guest.Call((uint)Hypercall.VcpuOp, 3, 1), _guest.Call((uint)Hypercall.VcpuOp, 3, 2)));
         _guest.Host.Clock.Advance(10_000);
         Assert.Equal(0, _guest.Call((uint)Hypercall.VcpuOp, 4, 1, Other));
-        Assert.Equal((0u, 10_000UL, 10_000UL), (_guest.Ram.Get<uint>(Other), _guest.Ram.Get<ulong>(Other + 8), _guest.Ram.Get<ulong>(Other + 16)));
+        Assert.Equal((0u, 0UL, 10_000UL), (_guest.Ram.Get<uint>(Other), _guest.Ram.Get<ulong>(Other + 8), _guest.Ram.Get<ulong>(Other + 16)));
         Assert.Equal(0, _guest.Call((uint)Hypercall.VcpuOp, 11, 1));
         Assert.Equal([(0xfee0_1000UL, 4u << 8)], _guest.Interrupts);
         foreach (uint operation in new[] { 12u, 14u, 99u })

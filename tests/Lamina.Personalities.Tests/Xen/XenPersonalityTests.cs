@@ -240,10 +240,65 @@ public sealed class XenPersonalityTests : IDisposable
         Assert.Equal(XenError.InvalidArgument, Queue(11, Control / 4096, 4090UL));
         Assert.Equal(XenError.NoEntry, Queue(11, Control / 4096, 9UL << 32));
         Assert.Equal(XenError.InvalidArgument, Queue(12, 0xdead_0000UL));
-        Assert.Equal(0, Queue(12, Words / 4096));
-        Assert.Equal(0, Queue(12, Words / 4096));
-        Assert.Equal(0, Queue(12, Words / 4096));
+        for (int pages = 1; pages < FifoEvents.MaximumPages; pages++)
+        {
+            Assert.Equal(0, Queue(12, Words / 4096));
+        }
+
         Assert.Equal(XenError.NoSpace, Queue(12, Words / 4096));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void QueuesHaveRoomForAsManyChannelsAsTheirLinksCanName(bool saves)
+    {
+        const ulong Array = GuestRam.Start + 0x10_0000;
+        const uint PageCount = 128;
+        const uint Last = (PageCount * 1024) - 1;
+        _guest.SetUp();
+        uint[] low = UseQueues(2);
+        for (uint port = low[^1] + 1; port <= Last; port++)
+        {
+            Assert.Equal(0, _guest.Event(7, 1, 0));
+            Assert.Equal(port, _guest.Ram.Get<uint>(XenGuest.Argument + 4));
+        }
+
+        Assert.Equal(XenError.NoSpace, _guest.Event(7, 0, 0));
+        Assert.Equal(XenError.InvalidArgument, _guest.Event(4, Last + 1));
+
+        // One is raised while there is no word for it; of a state that was saved, numbers above 65535 come back, too.
+        Assert.Equal(0, _guest.Event(4, Last));
+        using XenGuest? next = saves ? _guest.GoOn() : null;
+        XenGuest guest = next ?? _guest;
+        byte[] page = new byte[24];
+        for (uint i = 1; i < PageCount; i++)
+        {
+            BinaryPrimitives.WriteUInt64LittleEndian(page, (Array / 4096) + i);
+            Assert.Equal(0, guest.Operate(Hypercall.EventChannelOp, 12, page));
+        }
+
+        BinaryPrimitives.WriteUInt32LittleEndian(page.AsSpan(12), 1);
+        BinaryPrimitives.WriteUInt64LittleEndian(page, (Control / 4096) + 8);
+        Assert.Equal(0, guest.Operate(Hypercall.EventChannelOp, 11, page));
+        Assert.Equal(0x8000_0000u, guest.Ram.Get<uint>(Array + (Last * 4)));
+        guest.Ram.Set(Array + (Last * 4), 0u);
+        Assert.Equal((0, 0), (guest.Event(4, Last), guest.Event(4, Last - 1)));
+        Assert.Equal((Last, 0xa000_0000u | (Last - 1), 0xa000_0000u), (guest.Ram.Get<uint>(Control + 0x8000 + 8 + 28), guest.Ram.Get<uint>(Array + (Last * 4)), guest.Ram.Get<uint>(Array + ((Last - 1) * 4))));
+
+        // The lowest that is free is the next.
+        Assert.Equal((0, 0), (guest.Event(3, 70_000), guest.Event(3, low[0])));
+        Assert.Equal((0, low[0]), (guest.Event(7, 0, 0), guest.Ram.Get<uint>(XenGuest.Argument + 4)));
+        Assert.Equal((0, 70_000u), (guest.Event(7, 0, 0), guest.Ram.Get<uint>(XenGuest.Argument + 4)));
+        Assert.Equal(XenError.NoSpace, guest.Event(7, 0, 0));
+
+        // A kernel that comes after it finds none of them.
+        guest.Personality.Stop();
+        guest.Personality.Reset();
+        guest.Personality.Start();
+        guest.SetUp();
+        Assert.Equal(XenError.InvalidArgument, guest.Event(4, Last));
+        Assert.Equal((0, 1u), (guest.Event(7, 0, 0), guest.Ram.Get<uint>(XenGuest.Argument + 4)));
     }
 
     [Fact]
@@ -301,6 +356,57 @@ public sealed class XenPersonalityTests : IDisposable
         Assert.Equal(
             (0, 250_000_000UL, 220_000_000UL, 30_000_000UL),
             (BinaryPrimitives.ReadInt32LittleEndian(structure), BinaryPrimitives.ReadUInt64LittleEndian(structure.AsSpan(8)), BinaryPrimitives.ReadUInt64LittleEndian(structure.AsSpan(16)), BinaryPrimitives.ReadUInt64LittleEndian(structure.AsSpan(24))));
+    }
+
+    [Fact]
+    public void RunStatesTellWhatAProcessorDoesAndHowLongItHasDoneWhat()
+    {
+        const ulong Place = Other + 0x100;
+        const ulong Copy = Other + 0x200;
+        XenPersonality xen = _guest.Personality;
+        _guest.SetUp();
+        _guest.Host.Clock.Advance(1_000);
+        _guest.Host.Stolen = 77;
+        Assert.Equal(0, _guest.Processor(5, 0, Place));
+        Assert.Equal((0u, 1_000UL, 0UL, 0UL, 0UL, 0UL), GetTimes(Place));
+        _guest.Host.Clock.Advance(2_000);
+        xen.OnWait(0);
+        Assert.Equal((2u, 3_000UL, 2_000UL, 0UL, 0UL, 0UL), GetTimes(Place));
+
+        // Times are added up when a state ends; who asks is told of the present one, too.
+        _guest.Host.Clock.Advance(500);
+        Assert.Equal((2u, 3_000UL, 2_000UL, 0UL, 0UL, 0UL), GetTimes(Place));
+        Assert.Equal(0, _guest.Call((uint)Hypercall.VcpuOp, 4, 0, Copy, processor: 1));
+        Assert.Equal((2u, 3_000UL, 2_000UL, 0UL, 500UL, 0UL), GetTimes(Copy));
+        xen.OnResume(0);
+        Assert.Equal((0u, 3_500UL, 2_000UL, 0UL, 500UL, 0UL), GetTimes(Place));
+
+        // One that was taken down is no idle one.
+        _guest.Signals[0].SignalStandStill();
+        xen.OnWait(0);
+        _guest.Host.Clock.Advance(40);
+        _guest.Signals[0].SignalGoOn();
+        xen.OnResume(0);
+        Assert.Equal((0u, 3_540UL, 2_000UL, 0UL, 500UL, 40UL), GetTimes(Place));
+
+        // What the host has taken while it was about to wake it was not blocked; nothing becomes less.
+        xen.OnWait(0);
+        _guest.Host.Stolen = 77 + 100;
+        _guest.Host.Clock.Advance(250_000_000);
+        Assert.Equal((2u, 3_540UL, 2_000UL, 0UL, 500UL, 40UL), GetTimes(Place));
+        xen.OnResume(0);
+        Assert.Equal((0u, 250_003_540UL, 2_000UL, 100UL, 250_000_400UL, 40UL), GetTimes(Place));
+
+        // A structure that is placed again, as by a processor that comes back, goes on.
+        _guest.Host.Clock.Advance(60);
+        Assert.Equal(0, _guest.Processor(5, 0, Copy));
+        xen.OnWait(0);
+        Assert.Equal((2u, 250_003_600UL, 2_060UL, 100UL, 250_000_400UL, 40UL), GetTimes(Copy));
+        xen.Stop();
+        xen.Reset();
+        xen.Start();
+        xen.OnResume(0);
+        Assert.Equal(2u, GetTimes(Copy).State);
     }
 
     [Fact]
@@ -596,6 +702,9 @@ public sealed class XenPersonalityTests : IDisposable
         reservation[16] = 40;
         Assert.Equal(0, _guest.Operate(Hypercall.MemoryOp, 1, reservation));
     }
+
+    private (uint State, ulong Entered, ulong Running, ulong Runnable, ulong Blocked, ulong Offline) GetTimes(ulong address) =>
+        (_guest.Ram.Get<uint>(address), _guest.Ram.Get<ulong>(address + 8), _guest.Ram.Get<ulong>(address + 16), _guest.Ram.Get<ulong>(address + 24), _guest.Ram.Get<ulong>(address + 32), _guest.Ram.Get<ulong>(address + 40));
 
     private void SetGrant(uint reference, ushort flags, ushort domain, ulong address)
     {

@@ -156,6 +156,25 @@ public sealed class XenStateTests
         Assert.Equal((1000UL, 500_000_000UL), (guest.Ram.Get<ulong>(Area + 8), guest.Ram.Get<ulong>(Area + 16)));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void ProcessorsTimesGoOnAndThoseOfBeforeWereAllSpentRunning(bool isOld)
+    {
+        using XenGuest before = new XenGuest().SetUp();
+        Assert.Equal(0, before.Processor(5, 0, Other));
+        before.Host.Clock.Advance(1_000);
+        before.Personality.OnWait(0);
+        before.Host.Stolen = 50;
+        before.Host.Clock.Advance(300);
+        using XenGuest guest = before.GoOn(without: isOld ? 32 + 18 : -1);
+        guest.Host.Clock.Advance(200);
+        guest.Personality.OnResume(0);
+        ulong[] times = [.. Enumerable.Range(0, 4).Select(i => guest.Ram.Get<ulong>(Other + 16 + ((ulong)i * 8)))];
+        Assert.Equal(1_500UL, guest.Ram.Get<ulong>(Other + 8));
+        Assert.Equal(isOld ? [1_500, 0, 0, 0] : [1_000, 50, 450, 0], times);
+    }
+
     [Fact]
     public void PagesThatWereGivenBackAreNotThere()
     {

@@ -29,6 +29,22 @@ public sealed unsafe class PersonalityTests
         Assert.Equal(Code + 4, machine.Context->Rip);
     }
 
+    [Fact]
+    public void ACallMaySeeAllOfItsProcessorAndWriteRegisters()
+    {
+        // MOV EAX, 5; CMP EAX, 6; VMCALL; HLT.
+        Recorder recorder = new() { Looks = true };
+        using TestMachine machine = new(personality: recorder);
+        machine.EnterLong(0);
+        machine.Context->Cr2 = 0x1234;
+        Assert.Equal(Done, Run(machine, "b80500000083f8060f01c1f4"));
+        ProcessorState state = recorder.Seen;
+        Assert.Equal((5UL, Code + 8, 0x1234UL), (state.GeneralRegisters[0], state.Rip, state.Cr2));
+        Assert.Equal(0x81UL, state.Rflags & 0xc1);
+        Assert.Equal(machine.Context->Cr3, state.Cr3);
+        Assert.Equal((true, 0xd01UL, true, 77UL), (recorder.ReadsEfer, recorder.Efer | 0x801, recorder.Writes, machine.Context->TscAux));
+    }
+
     [Theory]
     [InlineData("0f01c1", true)]
     [InlineData("660f01c1", false)]
@@ -162,6 +178,17 @@ public sealed unsafe class PersonalityTests
 
         public bool Refuses { get; init; }
 
+        /// <summary>Whether it looks at the calling processor's registers.</summary>
+        public bool Looks { get; init; }
+
+        public ProcessorState Seen { get; } = new();
+
+        public bool ReadsEfer { get; private set; }
+
+        public ulong Efer { get; private set; }
+
+        public bool Writes { get; private set; }
+
         public int Privilege { get; private set; } = -1;
 
         public bool Is64Bit { get; private set; }
@@ -213,6 +240,14 @@ public sealed unsafe class PersonalityTests
         public bool TryHypercall(in GuestCall call, bool byInstruction = true)
         {
             (Privilege, Is64Bit) = (call.PrivilegeLevel, call.Is64Bit);
+            if (Looks && call.Caller is ICallingRegisters registers)
+            {
+                registers.SaveCaller(Seen);
+                ReadsEfer = registers.TryReadCallerMsr(0xc000_0080, out ulong efer);
+                Efer = efer;
+                Writes = registers.TryWriteCallerMsr(0xc000_0103, 77) && !registers.TryWriteCallerMsr(0xfe, 1);
+            }
+
             if (Waits > 0)
             {
                 Waits--;

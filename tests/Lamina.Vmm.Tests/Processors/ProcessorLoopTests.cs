@@ -1,13 +1,16 @@
+using System.Collections.Concurrent;
+using Lamina.Machine.Personalities;
 using Lamina.Machine.Processors;
 using Lamina.Vmm.Processors;
 using Lamina.Vmm.Tests.Fakes;
 
 namespace Lamina.Vmm.Tests.Processors;
 
-public sealed class ProcessorLoopTests : IProcessorEvents, IDisposable
+public sealed class ProcessorLoopTests : IProcessorEvents, IProcessorWaits, IDisposable
 {
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(30);
     private readonly ManualResetEventSlim _reported = new();
+    private readonly ConcurrentQueue<string> _waits = new();
     private string? _report;
 
     public void Dispose() => _reported.Dispose();
@@ -34,6 +37,30 @@ public sealed class ProcessorLoopTests : IProcessorEvents, IDisposable
         Assert.Equal(0x12, processor.StartUpVector);
         loop.End();
         Assert.False(runs.Wait(0));
+    }
+
+    [Fact]
+    public void APersonalityHearsWhenAProcessorWaitsAndBeforeItGoesOn()
+    {
+        using SemaphoreSlim runs = new(0);
+        using FakeProcessor processor = new(2, _ =>
+        {
+            _waits.Enqueue("run");
+            runs.Release();
+            return TestMachine.Halted;
+        });
+        ProcessorLoop loop = new(processor, this, "cpu", this);
+        loop.Begin();
+        Assert.True(runs.Wait(Soon));
+
+        // While it is held it goes on waiting.
+        loop.RequestHold();
+        loop.WaitUntilHeld();
+        Assert.Equal(["resume 2", "run", "wait 2"], _waits);
+        loop.Release();
+        Assert.True(runs.Wait(Soon));
+        loop.End();
+        Assert.Equal(["resume 2", "run", "wait 2", "resume 2", "run", "wait 2"], _waits);
     }
 
     [Fact]
@@ -132,6 +159,10 @@ public sealed class ProcessorLoopTests : IProcessorEvents, IDisposable
             loop.End();
         }
     }
+
+    void IProcessorWaits.OnWait(int processor) => _waits.Enqueue($"wait {processor}");
+
+    void IProcessorWaits.OnResume(int processor) => _waits.Enqueue($"resume {processor}");
 
     void IProcessorEvents.ProcessorBegan()
     {

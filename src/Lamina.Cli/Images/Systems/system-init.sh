@@ -20,7 +20,7 @@ while [ -z "$disk" ]; do
     # SCSI disks get their letters in the order in which they answer: the first is the one with the lowest address.
     for disk in /dev/vda /sys/class/scsi_disk/*:0:0:0/device/block/* /dev/xvda; do
         disk=/dev/${disk##*/}
-        [ -b $disk ] && break
+        [ -b "$disk" ] && break
         disk=
     done
     tries=$((tries + 1))

@@ -34,6 +34,7 @@ public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
     private const int SenseLengthOffset = PayloadOffset + 9;
     private const int TransferLengthOffset = PayloadOffset + 12;
     private const int CommandOffset = PayloadOffset + 16;
+    private const int EveryUnit = -1;
     private const byte SrbSuccess = 0x01;
     private const byte SrbError = 0x04;
     private const byte SrbInvalidRequest = 0x06;
@@ -57,6 +58,9 @@ public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
     private readonly byte[][] _packets = new byte[RequestSlots][];
     private readonly Slot[] _slots = new Slot[RequestSlots];
     private readonly VmBusChannel?[] _origins = new VmBusChannel?[RequestSlots];
+
+    // Of a reset: the requests that it waits for, a bit each.
+    private readonly ulong[] _awaited = new ulong[RequestSlots];
     private readonly byte[] _answer = new byte[PacketLength];
 
     /// <summary>Makes it and puts it on the bus.</summary>
@@ -135,6 +139,7 @@ public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
             if (_origins[i] == channel)
             {
                 _origins[i] = null;
+                _requests[i].StopRepeating();
                 _slots[i] = _slots[i] is Slot.Submitted or Slot.Orphaned ? Slot.Orphaned : Slot.Free;
             }
         }
@@ -184,11 +189,16 @@ public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
             return;
         }
 
+        if (operation is StorageOperation.ResetUnit or StorageOperation.ResetAdapter or StorageOperation.ResetBus && channel.Primary is null)
+        {
+            ResetDisks(channel, packet, operation == StorageOperation.ResetUnit ? data[UnitOffset] : EveryUnit);
+            return;
+        }
+
         _answer.AsSpan().Clear();
         uint status = channel.Primary is not null ? Unsuccessful : operation switch
         {
             StorageOperation.BeginInitialization or StorageOperation.EndInitialization => 0,
-            StorageOperation.ResetUnit or StorageOperation.ResetAdapter or StorageOperation.ResetBus => 0,
             StorageOperation.QueryProtocolVersion =>
                 BinaryPrimitives.ReadUInt16LittleEndian(data[PayloadOffset..]) is Version62 or Version60 or Version51 ? 0 : Unsuccessful,
             StorageOperation.QueryProperties => DescribeChannel(),
@@ -217,6 +227,8 @@ public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
             Finish(request);
             TryAnswer(request.Tag);
         }
+
+        EndResets(request.Tag);
 
         // There was no place for what waits in the rings.
         if (waits)
@@ -274,6 +286,53 @@ public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
         else if (target.Submit(request, unit))
         {
             Finish(request);
+            TryAnswer(tag);
+        }
+    }
+
+    // Commands that write again and again end with what is under way. The answer is given when all that came before has ended: the driver takes its requests for done then.
+    private void ResetDisks(VmBusChannel channel, in VmBusPacket packet, int unit)
+    {
+        ulong awaited = 0;
+        for (int i = 0; i < RequestSlots; i++)
+        {
+            if (_slots[i] is Slot.Submitted or Slot.Orphaned && (unit == EveryUnit || _packets[i][UnitOffset] == unit))
+            {
+                _requests[i].StopRepeating();
+                awaited |= 1UL << i;
+            }
+        }
+
+        if (!packet.WantsCompletion)
+        {
+            return;
+        }
+
+        int tag = Array.IndexOf(_slots, Slot.Free);
+        _packets[tag].AsSpan().Clear();
+        BinaryPrimitives.WriteUInt32LittleEndian(_packets[tag], (uint)StorageOperation.CompleteIo);
+        (_transactions[tag], _origins[tag], _awaited[tag]) = (packet.TransactionId, channel, awaited);
+        _slots[tag] = Slot.Resetting;
+        EndReset(tag);
+    }
+
+    private void EndResets(int ended)
+    {
+        for (int i = 0; i < RequestSlots; i++)
+        {
+            if (_slots[i] == Slot.Resetting)
+            {
+                _awaited[i] &= ~(1UL << ended);
+                EndReset(i);
+            }
+        }
+    }
+
+    private void EndReset(int tag)
+    {
+        if (_awaited[tag] == 0)
+        {
+            _slots[tag] = Slot.Ended;
             TryAnswer(tag);
         }
     }
@@ -362,5 +421,8 @@ public sealed partial class StorageProvider : IVmBusDevice, IScsiCompletion
 
         /// <summary>Waits for a back end; the channel that it came from is closed.</summary>
         Orphaned,
+
+        /// <summary>A reset, which waits for requests that came before it.</summary>
+        Resetting,
     }
 }

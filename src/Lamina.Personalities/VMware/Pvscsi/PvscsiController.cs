@@ -11,7 +11,7 @@ namespace Lamina.Personalities.VMware.Pvscsi;
 
 /// <summary>
 /// VMware's paravirtual SCSI adapter, as Linux's driver describes it (drivers/scsi/vmw_pvscsi.h). A kick takes all requests from the ring on the processor's thread; they end there or on
-/// a back end's thread, in any order. A reset waits until nothing is under way, because the driver frees its buffers after it.
+/// a back end's thread, in any order. A reset stops commands that write again and again, and waits until nothing is under way, because the driver frees its buffers after it.
 /// </summary>
 public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
 {
@@ -23,6 +23,7 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
     private const uint CompletionInterrupt = 1;
     private const uint MessageInterrupt = 4;
     private const uint AllInterrupts = 0xf;
+    private const uint EveryTarget = uint.MaxValue;
 
     private readonly ILock _gate;
     private readonly GuestMemory _memory;
@@ -251,6 +252,9 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
     /// <inheritdoc/>
     public void Reset()
     {
+        _gate.Enter();
+        StopRepeating(EveryTarget, null);
+        _gate.Exit();
         Drain();
         _gate.Enter();
         ResetAdapter();
@@ -308,10 +312,18 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
         switch (command)
         {
             case PvscsiCommand.AdapterReset:
+                StopRepeating(EveryTarget, null);
                 ResetAdapter();
                 return true;
-            case PvscsiCommand.ResetBus or PvscsiCommand.ResetDevice:
+            case PvscsiCommand.ResetBus:
+                StopRepeating(EveryTarget, null);
                 return true;
+            case PvscsiCommand.ResetDevice:
+                StopRepeating(_commands.Data[0], null);
+                return true;
+            case PvscsiCommand.AbortCommand:
+                StopRepeating(_commands.Data[2], _commands.Data[0] | ((ulong)_commands.Data[1] << 32));
+                break;
             case PvscsiCommand.SetupRings:
                 _messages.Reset();
                 ForgetMessages();
@@ -335,6 +347,18 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
         }
 
         return false;
+    }
+
+    // What is under way of these commands is the last of them.
+    private void StopRepeating(uint target, ulong? context)
+    {
+        for (int i = 0; i < RequestSlots; i++)
+        {
+            if ((target == EveryTarget || target == _pending[i].Target) && (context is null || context == _pending[i].Context))
+            {
+                _requests[i].StopRepeating();
+            }
+        }
     }
 
     // What is under way has nobody to tell any more.
@@ -378,7 +402,7 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
         int tag = _free[--_freeCount];
         ScsiRequest request = _requests[tag];
         request.Clear();
-        _pending[tag] = new Pending(descriptor.Context, descriptor.SenseAddress, descriptor.SenseLength);
+        _pending[tag] = new Pending(descriptor.Context, descriptor.SenseAddress, descriptor.SenseLength, descriptor.Target);
         HostStatus problem = target is null ? HostStatus.SelectionTimeout
             : descriptor.IsOutOfBand || !PvscsiScatterList.TryCollect(_memory, descriptor, request) ? HostStatus.InvalidParameter
             : HostStatus.Success;
@@ -478,5 +502,5 @@ public sealed class PvscsiController : IDevice, IRegisterWindow, IScsiCompletion
         public uint Message;
     }
 
-    private readonly record struct Pending(ulong Context, ulong SenseAddress, uint SenseLength);
+    private readonly record struct Pending(ulong Context, ulong SenseAddress, uint SenseLength, byte Target);
 }

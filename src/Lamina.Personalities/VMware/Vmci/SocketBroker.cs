@@ -59,7 +59,7 @@ internal sealed class SocketBroker : ISocketTarget, ITimerTarget
     /// <summary>Whether the guest has something to read.</summary>
     internal bool HasWork => _refusalCount > 0 || _lineCount > 0;
 
-    /// <summary>Whether the guest's pages may be looked at.</summary>
+    /// <summary>Whether the guest's pages may be looked at now.</summary>
     internal bool MayTouchMemory => _device.MayTouchMemory;
 
     /// <summary>The next port of the host for a connection to the guest.</summary>
@@ -85,7 +85,7 @@ internal sealed class SocketBroker : ISocketTarget, ITimerTarget
     internal void Start()
     {
         _gate.Enter();
-        _timer.Arm(_clock.Now);
+        LookAgain();
         _gate.Exit();
         _backend.Start();
     }
@@ -95,6 +95,9 @@ internal sealed class SocketBroker : ISocketTarget, ITimerTarget
         _backend.Stop();
         _timer.Cancel();
     }
+
+    /// <summary>Has all connections be looked at soon.</summary>
+    internal void LookAgain() => _timer.Arm(_clock.Now);
 
     /// <summary>All connections have ended, and the guest knows that.</summary>
     internal void Reset()
@@ -152,7 +155,7 @@ internal sealed class SocketBroker : ISocketTarget, ITimerTarget
         _gate.Enter();
         ulong now = _clock.Now;
         ulong next = ulong.MaxValue;
-        for (int i = 0; i < ConnectionCount && MayTouchMemory; i++)
+        for (int i = 0; i < ConnectionCount && _device.IsRunning; i++)
         {
             SocketConnection connection = _connections[i];
             connection.Resume();
@@ -180,7 +183,7 @@ internal sealed class SocketBroker : ISocketTarget, ITimerTarget
     internal void Await(SocketConnection connection)
     {
         connection.Deadline = _clock.Now + AnswerTime;
-        _timer.Arm(_clock.Now);
+        LookAgain();
     }
 
     /// <summary>A control packet of the guest's.</summary>

@@ -10,6 +10,7 @@ public sealed partial class VmciDevice
     private const uint KnownFlags = 0xf;
     private const int PageShift = 12;
     private const int QueuePairHeader = 40;
+    private bool _isCalled;
 
     private static bool IsKnown(uint resource) => (VmciCall)resource switch
     {
@@ -18,13 +19,19 @@ public sealed partial class VmciDevice
         _ => false,
     };
 
+    // Linux turns the function's access to memory off while it suspends itself, and gives up the queue pairs of sockets that are closed then all the same. It does not try again: a call is executed whatever the function
+    // may do by itself.
     private int Execute(in VmciDatagram header, ReadOnlySpan<byte> message)
     {
+        _isCalled = true;
+        int result = IsRunning ? ExecuteCall(header, message) : (int)VmciResult.NoAccess;
+        _isCalled = false;
+        return result;
+    }
+
+    private int ExecuteCall(in VmciDatagram header, ReadOnlySpan<byte> message)
+    {
         ReadOnlySpan<byte> payload = message[VmciDatagram.HeaderLength..];
-        if (!MayTouchMemory)
-        {
-            return (int)VmciResult.NoAccess;
-        }
 
         if (header.Destination.Context == VmciHandle.Hypervisor)
         {

@@ -13,7 +13,7 @@ namespace Lamina.Personalities.VMware.Vmci;
 /// VMware's device for talk between a guest and its host, in its form with ports, as Linux's driver describes it (drivers/misc/vmw_vmci/vmci_guest.c): datagrams go byte by byte through a port each way, and
 /// what the hypervisor is asked for is a datagram with an answer. Sockets are what the host has at the other end.
 /// </summary>
-public sealed partial class VmciDevice : IDevice, IRegisterWindow
+public sealed partial class VmciDevice : IDevice, IRegisterWindow, IBusMasterTarget
 {
     /// <summary>The lowest context that a guest can have; those below have meanings.</summary>
     public const uint MinimumContext = 3;
@@ -68,6 +68,7 @@ public sealed partial class VmciDevice : IDevice, IRegisterWindow
         Function.AddBar(0, PciBarKind.Io, PortCount, this, $"{name} ports");
         Function.SetFirmwareAddress(0, FirmwarePorts);
         Function.AddMsix(2, _msix, $"{name} msix");
+        Function.MasterTarget = this;
         _doorbells = new Doorbells(memory);
         _sockets = new SocketBroker(this, gate, memory, clock, backend, context);
     }
@@ -78,8 +79,11 @@ public sealed partial class VmciDevice : IDevice, IRegisterWindow
     /// <summary>The function, to be put on a bus.</summary>
     public PciFunction Function { get; }
 
-    /// <summary>Whether the guest's pages may be looked at.</summary>
-    internal bool MayTouchMemory => !_stopped && Function.IsBusMaster;
+    /// <summary>Whether the machine goes on.</summary>
+    internal bool IsRunning => !_stopped;
+
+    /// <summary>Whether the guest's pages may be looked at: while the guest calls, and by the function itself as far as the guest lets it.</summary>
+    internal bool MayTouchMemory => !_stopped && (_isCalled || Function.IsBusMaster);
 
     /// <summary>Whether the guest has a driver that reads datagrams.</summary>
     internal bool IsListening => MayTouchMemory && _enabled && (_mask & VmciRegister.Datagram) != 0;
@@ -177,6 +181,20 @@ public sealed partial class VmciDevice : IDevice, IRegisterWindow
         ResetDevice();
         _gate.Exit();
         Function.Reset();
+    }
+
+    /// <inheritdoc/>
+    void IBusMasterTarget.OnBusMaster()
+    {
+        // What has come meanwhile is passed on.
+        _gate.Enter();
+        _sockets.LookAgain();
+        if (_sockets.HasWork)
+        {
+            Interrupt(VmciRegister.Datagram);
+        }
+
+        _gate.Exit();
     }
 
     /// <summary>Connections do not survive: the guest is told afterwards that there are none.</summary>

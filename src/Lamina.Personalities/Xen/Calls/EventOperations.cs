@@ -126,7 +126,7 @@ internal sealed class EventOperations(XenDomain domain)
             return XenError.NotPermitted;
         }
 
-        if (port >= EventChannels.PortCount)
+        if (port >= domain.Events.Limit)
         {
             return XenError.InvalidArgument;
         }

@@ -167,13 +167,13 @@ internal sealed class ProcessorOperations(XenDomain domain)
         switch (arguments.Command)
         {
             case RegisterRunState:
-                processor.RunState.Begin(domain.Now, domain.GetStolen(index));
                 if (!processor.RunState.TryPlace(arguments, first))
                 {
                     return XenError.BadAddress;
                 }
 
-                processor.RunState.Publish(domain.Now, domain.GetStolen(index), domain.FlagsRunState);
+                processor.RunState.Begin(domain.Now, domain.GetStolen(index));
+                processor.RunState.Publish(domain.FlagsRunState);
                 return 0;
             case RegisterTime:
                 if (!arguments.TryTranslate(first, write: true, out ulong area) || area % PageSize > PageSize - 32)

@@ -126,7 +126,7 @@ internal sealed class SchedulerOperations(XenDomain domain)
         for (int i = 0; i < (int)count; i++)
         {
             ports[i] = BinaryPrimitives.ReadUInt32LittleEndian(list[(i * sizeof(uint))..]);
-            if (ports[i] is 0 or >= Events.EventChannels.PortCount)
+            if (ports[i] == 0 || ports[i] >= domain.Events.Limit)
             {
                 return XenError.InvalidArgument;
             }

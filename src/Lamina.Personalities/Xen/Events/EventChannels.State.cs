@@ -9,15 +9,16 @@ namespace Lamina.Personalities.Xen.Events;
 /// </content>
 internal sealed partial class EventChannels
 {
-    // Number, state, priorities, processors, domain, virtual or physical interrupt, and the processor of the former.
+    // Number, state, priorities, processors, domain, virtual or physical interrupt, and the processor of the former; then the number's upper half, which was 0 when there were 4096.
     private const int SavedPortLength = 16;
+    private const int UpperHalf = 14;
 
     /// <summary>Writes up to four fields, and three a processor.</summary>
     internal void Save(IStateWriter state, ushort field, Func<int, ushort> processorField)
     {
-        byte[] ports = new byte[PortCount * SavedPortLength];
+        byte[] ports = new byte[_end * SavedPortLength];
         int length = 0;
-        for (uint i = 0; i < PortCount; i++)
+        for (uint i = 0; i < _end; i++)
         {
             ref readonly EventPort port = ref _ports[i];
             if (port.State == PortState.Closed && port.LastProcessor == 0 && port.LastPriority == 0)
@@ -35,6 +36,7 @@ internal sealed partial class EventChannels
             BinaryPrimitives.WriteUInt16LittleEndian(entry[8..], port.LastProcessor);
             BinaryPrimitives.WriteUInt16LittleEndian(entry[10..], port.Domain);
             BinaryPrimitives.WriteUInt16LittleEndian(entry[12..], port.VirqProcessor);
+            BinaryPrimitives.WriteUInt16LittleEndian(entry[UpperHalf..], (ushort)(i >> 16));
             length += SavedPortLength;
         }
 
@@ -65,7 +67,7 @@ internal sealed partial class EventChannels
 
         for (int i = 0; valid && i < _polled.Length; i++)
         {
-            valid = state.TryTake((ushort)(processorField(i) + 2), ref _polled[i]) && _polled[i] is < PortCount or uint.MaxValue;
+            valid = state.TryTake((ushort)(processorField(i) + 2), ref _polled[i]) && (_polled[i] < Limit || _polled[i] == AnyPort);
             _polling += _polled[i] != 0 ? 1 : 0;
         }
 
@@ -113,7 +115,7 @@ internal sealed partial class EventChannels
     // By ascending number.
     private bool TryTake(ReadOnlySpan<byte> entry, ref int last)
     {
-        int number = BinaryPrimitives.ReadUInt16LittleEndian(entry);
+        int number = BinaryPrimitives.ReadUInt16LittleEndian(entry) | (BinaryPrimitives.ReadUInt16LittleEndian(entry[UpperHalf..]) << 16);
         EventPort port = new()
         {
             State = (PortState)entry[2],
@@ -125,7 +127,7 @@ internal sealed partial class EventChannels
             Domain = BinaryPrimitives.ReadUInt16LittleEndian(entry[10..]),
             VirqProcessor = BinaryPrimitives.ReadUInt16LittleEndian(entry[12..]),
         };
-        bool valid = number > last && number is > 0 and < (int)PortCount && port.Processor < ProcessorCount && port.LastProcessor < ProcessorCount
+        bool valid = number > last && number > 0 && (uint)number < Limit && port.Processor < ProcessorCount && port.LastProcessor < ProcessorCount
             && port.Priority < FifoEvents.QueueCount && port.LastPriority < FifoEvents.QueueCount
             && port.State is PortState.Closed or PortState.Unbound or PortState.Interdomain or PortState.Pirq or PortState.Virq or PortState.Ipi;
         if (valid && port.State == PortState.Virq)
@@ -145,6 +147,7 @@ internal sealed partial class EventChannels
         if (valid)
         {
             _ports[number] = port;
+            _end = (uint)number + 1;
         }
 
         // Once the channel is there: a line that is asserted is an event at once.

@@ -13,8 +13,11 @@ internal sealed partial class EventChannels
     /// <summary>The interrupt of a processor's timers.</summary>
     internal const uint VirqTimer = 0;
 
-    /// <summary>Channels that a guest can have; number 0 is none.</summary>
-    internal const uint PortCount = 4096;
+    /// <summary>
+    /// Channels that a guest can have whose events are queued (EVTCHN_FIFO_NR_CHANNELS); number 0 is none. The toolstack's quota is the most that there is to give (max_event_channels of xl.cfg(5),
+    /// whose default guards memory that Xen's domains share): what a channel costs is the machine's own, and made with it.
+    /// </summary>
+    internal const uint PortCount = 1u << FifoEvents.LinkBits;
 
     private const uint VirqDebug = 1;
     private const uint VirqPerformance = 13;
@@ -33,6 +36,10 @@ internal sealed partial class EventChannels
     private IEventDelivery _delivery;
     private int _polling;
 
+    // All numbers from this one on have never been used; all below the other are taken.
+    private uint _end = 1;
+    private uint _firstFree = 1;
+
     internal EventChannels(Machine.ILock gate, GuestMemory memory, SharedInfo shared, ProcessorInfo[] processors, PhysicalInterrupts physical)
     {
         _gate = gate;
@@ -46,6 +53,9 @@ internal sealed partial class EventChannels
         _delivery = _twoLevel;
     }
 
+    /// <summary>The number behind those that a channel can have, as events are shown now.</summary>
+    internal uint Limit => _delivery == _fifo ? PortCount : _twoLevel.Capacity;
+
     /// <summary>Number of processors.</summary>
     internal int ProcessorCount => _signals.Length;
 
@@ -58,7 +68,8 @@ internal sealed partial class EventChannels
     /// <summary>Closes all channels and goes back to bits.</summary>
     internal void Reset()
     {
-        Array.Clear(_ports);
+        Array.Clear(_ports, 0, (int)_end);
+        _end = _firstFree = 1;
         Array.Clear(_polled);
         Array.Clear(_virqPorts);
         _physical.Unbind();
@@ -68,7 +79,11 @@ internal sealed partial class EventChannels
     }
 
     /// <summary>Makes a channel that a toolstack hands to the guest.</summary>
-    internal void Place(uint port, IEventTarget target) => _ports[port] = Create(PortState.Interdomain, 0) with { Target = target };
+    internal void Place(uint port, IEventTarget target)
+    {
+        _ports[port] = Create(PortState.Interdomain, 0) with { Target = target };
+        _end = Math.Max(_end, port + 1);
+    }
 
     /// <summary>Binds the control domain's end of a channel that the guest has made for it. Any thread, without the lock.</summary>
     /// <returns><c>false</c> if there is no such channel.</returns>
@@ -223,6 +238,7 @@ internal sealed partial class EventChannels
         ushort processor = _ports[port].LastProcessor;
         byte priority = _ports[port].LastPriority;
         _ports[port] = new EventPort { LastProcessor = processor, LastPriority = priority };
+        _firstFree = Math.Min(_firstFree, port);
         return 0;
     }
 
@@ -312,7 +328,7 @@ internal sealed partial class EventChannels
             return XenError.InvalidArgument;
         }
 
-        for (uint port = 1; _delivery != _fifo && port < PortCount; port++)
+        for (uint port = 1; _delivery != _fifo && port < _end; port++)
         {
             if (_ports[port].State != PortState.Closed && _twoLevel.IsPending(port))
             {
@@ -362,10 +378,12 @@ internal sealed partial class EventChannels
 
     private long Allocate(in EventPort state, out uint port)
     {
-        for (port = 1; port < PortCount; port++)
+        for (port = _firstFree; port < Limit; port++)
         {
             if (_ports[port].State == PortState.Closed)
             {
+                _firstFree = port + 1;
+                _end = Math.Max(_end, port + 1);
                 ushort processor = _ports[port].LastProcessor;
                 byte priority = _ports[port].LastPriority;
                 _ports[port] = state with { LastProcessor = processor, LastPriority = priority };
@@ -373,6 +391,7 @@ internal sealed partial class EventChannels
             }
         }
 
+        _firstFree = port;
         port = 0;
         return XenError.NoSpace;
     }

@@ -7,12 +7,16 @@ namespace Lamina.Personalities.Xen.Events;
 /// <content>The saved state: where pages and control blocks are, the tails of the queues, and events that have no word yet. The queues are in guest memory.</content>
 internal sealed partial class FifoEvents
 {
+    // As many words as there were for 4096 channels, which is what such versions read.
+    private const int FewestSaved = 4096 / BitsPerWord;
+
     internal void Save(IStateWriter state, ushort field, Func<int, ushort> processorField)
     {
         state.Write(field, MemoryMarshal.AsBytes(_pages.AsSpan(0, (int)_pageCount)));
-        if (_early.AsSpan().ContainsAnyExcept(0u))
+        int early = _early.AsSpan().LastIndexOfAnyExcept(0u) + 1;
+        if (early > 0)
         {
-            state.Write((ushort)(field + 1), MemoryMarshal.AsBytes(_early.AsSpan()));
+            state.Write((ushort)(field + 1), MemoryMarshal.AsBytes(_early.AsSpan(0, Math.Max(early, FewestSaved))));
         }
 
         for (int i = 0; i < _controls.Length; i++)
@@ -41,12 +45,9 @@ internal sealed partial class FifoEvents
                 && state.TryTake((ushort)(processorField(i) + 1), MemoryMarshal.AsBytes(_tails.AsSpan(i * QueueCount, QueueCount)));
         }
 
-        // Where there is none, nothing waits for its word.
-        int early = state.TryRead((ushort)(field + 1), MemoryMarshal.AsBytes(_early.AsSpan()));
-        if (early < _early.Length * sizeof(uint))
-        {
-            Array.Clear(_early);
-        }
+        // Where there is none, nothing waits for its word, and nothing behind its end does.
+        Span<byte> early = MemoryMarshal.AsBytes(_early.AsSpan());
+        early[Math.Max(state.TryRead((ushort)(field + 1), early), 0)..].Clear();
 
         foreach (uint tail in _tails)
         {

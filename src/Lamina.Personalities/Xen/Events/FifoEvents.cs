@@ -18,7 +18,7 @@ internal sealed partial class FifoEvents(GuestMemory memory, ProcessorInfo[] pro
     internal const int ControlLength = 8 + (QueueCount * sizeof(uint));
 
     /// <summary>Most pages of words.</summary>
-    internal const int MaximumPages = 4;
+    internal const int MaximumPages = (1 << LinkBits) / (GuestMemory.PageSize / sizeof(uint));
 
     private const uint WordsPerPage = GuestMemory.PageSize / sizeof(uint);
     private const uint Pending = 1u << 31;

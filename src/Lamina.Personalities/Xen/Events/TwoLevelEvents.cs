@@ -8,7 +8,7 @@ internal sealed class TwoLevelEvents(GuestMemory memory, SharedInfo shared, Proc
     private const int BitsPerWord = 64;
 
     /// <inheritdoc/>
-    public uint Capacity => 4096;
+    public uint Capacity => BitsPerWord * BitsPerWord;
 
     /// <inheritdoc/>
     public void SetPending(uint port, ref EventPort state)
