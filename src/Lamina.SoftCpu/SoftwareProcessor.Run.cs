@@ -196,12 +196,12 @@ internal sealed unsafe partial class SoftwareProcessor
         }
 
         ulong physical = fetch.Physical | (linear & 0xfff);
-        Block* block = _blocks.Find(physical, c->CodeSize);
+        Block* block = _blocks.Find(physical, Block.ModeOf(c));
         if (block == null)
         {
             // The page behind is not looked at for an instruction that does not reach it.
             bool crosses = MayCross(linear);
-            block = crosses && _blocks.HasCrossing(physical, c->CodeSize) ? null : _blocks.Create(c, physical, c->CodeSize);
+            block = crosses && _blocks.HasCrossing(physical, Block.ModeOf(c)) ? null : _blocks.Create(c, physical, Block.ModeOf(c));
             block = block == null && crosses ? FindCrossing(c, linear, physical) : block;
             if (block == null)
             {
@@ -230,8 +230,8 @@ internal sealed unsafe partial class SoftwareProcessor
             return null;
         }
 
-        Block* block = _blocks.FindCrossing(physical, second.Physical, c->CodeSize);
-        return block != null ? block : _blocks.CreateCrossing(c, physical, second.Physical, c->CodeSize);
+        Block* block = _blocks.FindCrossing(physical, second.Physical, Block.ModeOf(c));
+        return block != null ? block : _blocks.CreateCrossing(c, physical, second.Physical, Block.ModeOf(c));
     }
 
     // The page behind that of an address, if it can be fetched from. Guards of translations find it then as it is now.

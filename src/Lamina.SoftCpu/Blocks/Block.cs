@@ -10,6 +10,9 @@ namespace Lamina.SoftCpu.Blocks;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Block
 {
+    private const int SizeBits = 0xf;
+    private const int User = 0x10;
+
     /// <summary>Guest-physical address of the first byte.</summary>
     public ulong Physical;
 
@@ -25,8 +28,8 @@ internal unsafe struct Block
     /// <summary>Bytes of guest code.</summary>
     public ushort ByteLength;
 
-    /// <summary>Code size for which it was decoded: 2, 4 or 8.</summary>
-    public byte CodeSize;
+    /// <summary>For which code it was decoded: see <see cref="ModeOf"/>.</summary>
+    public byte Mode;
 
     /// <summary>The last instruction sets RIP.</summary>
     public bool SetsRip;
@@ -43,8 +46,19 @@ internal unsafe struct Block
     /// <summary>Its translations that were dropped with others of their page, until they are made again.</summary>
     public Translation* Dropped;
 
+    /// <summary>Code size for which it was decoded: 2, 4 or 8.</summary>
+    public readonly int CodeSize => CodeSizeOf(Mode);
+
     /// <summary>Whether its only instruction ends in another page. Then it may run only where that page follows the first.</summary>
     public readonly bool Crosses => (Physical & 0xfff) + ByteLength > 0x1000;
+
+    /// <summary>
+    /// What decides, beside memory, which block is found: the code size, and in 64-bit code the privilege, for a translation's jumps lead to where that one may execute.
+    /// </summary>
+    public static int ModeOf(ProcessorContext* c) => c->CodeSize | (c->CodeSize == 8 && c->Cpl == 3 ? User : 0);
+
+    /// <summary>The code size of a mode.</summary>
+    public static int CodeSizeOf(int mode) => mode & SizeBits;
 
     /// <summary>The first instruction.</summary>
     public static Instruction* Instructions(Block* block) => (Instruction*)(block + 1);

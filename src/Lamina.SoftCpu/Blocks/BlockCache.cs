@@ -52,27 +52,27 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
     public long Decoded { get; private set; }
 
     /// <summary>Finds a block, or null.</summary>
-    public Block* Find(ulong physical, int codeSize) => Find(physical, NoPage, codeSize);
+    public Block* Find(ulong physical, int mode) => Find(physical, NoPage, mode);
 
     /// <summary>Whether an instruction that ends in another page is known to begin at a physical address.</summary>
-    public bool HasCrossing(ulong physical, int codeSize) => Find(physical, AnyPage, codeSize) != null;
+    public bool HasCrossing(ulong physical, int mode) => Find(physical, AnyPage, mode) != null;
 
     /// <summary>Finds the block of one instruction that ends in another page, or null.</summary>
     /// <param name="physical">Where it begins.</param>
     /// <param name="second">The page that it ends in.</param>
-    /// <param name="codeSize">Its code size.</param>
-    public Block* FindCrossing(ulong physical, ulong second, int codeSize) => Find(physical, second, codeSize);
+    /// <param name="mode">See <see cref="Block.ModeOf"/>.</param>
+    public Block* FindCrossing(ulong physical, ulong second, int mode) => Find(physical, second, mode);
 
     /// <summary>
     /// Decodes a block at a physical address. Null if there is no RAM, if even the first instruction leaves the page, or if it cannot be decoded: then the
     /// processor tries <see cref="CreateCrossing"/>, or takes that one instruction byte by byte.
     /// </summary>
-    public Block* Create(ProcessorContext* c, ulong physical, int codeSize) => Create(c, physical, NoPage, codeSize);
+    public Block* Create(ProcessorContext* c, ulong physical, int mode) => Create(c, physical, NoPage, mode);
 
     /// <summary>
     /// Decodes the instruction at a physical address that ends in another page. Null if either is not RAM, if both are the same, if it does not end there, or if it cannot be decoded.
     /// </summary>
-    public Block* CreateCrossing(ProcessorContext* c, ulong physical, ulong second, int codeSize) => (physical & ~0xfffUL) == second ? null : Create(c, physical, second, codeSize);
+    public Block* CreateCrossing(ProcessorContext* c, ulong physical, ulong second, int mode) => (physical & ~0xfffUL) == second ? null : Create(c, physical, second, mode);
 
     /// <inheritdoc/>
     public void InvalidateCode(ulong address, ulong length)
@@ -130,7 +130,7 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
         }
     }
 
-    private Block* Create(ProcessorContext* c, ulong physical, ulong second, int codeSize)
+    private Block* Create(ProcessorContext* c, ulong physical, ulong second, int mode)
     {
         while (true)
         {
@@ -164,18 +164,18 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
                     continue;
                 }
 
-                Block* existing = Find(physical, second, codeSize);
-                return existing != null ? existing : second == NoPage ? Decode(physical, codeSize) : DecodeCrossing(physical, second, codeSize);
+                Block* existing = Find(physical, second, mode);
+                return existing != null ? existing : second == NoPage ? Decode(physical, mode) : DecodeCrossing(physical, second, mode);
             }
         }
     }
 
     private bool IsFull => _used + (nuint)(sizeof(Block) + (MaximumInstructions * sizeof(Instruction)) + sizeof(CrossingTail)) > _arenaSize;
 
-    private Block* Find(ulong physical, ulong second, int codeSize)
+    private Block* Find(ulong physical, ulong second, int mode)
     {
-        Block* block = Bucket(physical, codeSize);
-        while (block != null && (block->Physical != physical || block->CodeSize != codeSize || !block->Valid || !EndsIn(block, second)))
+        Block* block = Bucket(physical, mode);
+        while (block != null && (block->Physical != physical || block->Mode != mode || !block->Valid || !EndsIn(block, second)))
         {
             block = block->HashNext;
         }
@@ -191,8 +191,9 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
 
     // From a copy, so that what another processor writes meanwhile, by an access that does not cross 16 bytes, is seen whole or not at all. It drops the block afterwards.
     [SkipLocalsInit]
-    private Block* Decode(ulong physical, int codeSize)
+    private Block* Decode(ulong physical, int mode)
     {
+        int codeSize = Block.CodeSizeOf(mode);
         byte* memory = HostPage(physical);
         byte* code = stackalloc byte[PageSize];
         int offset = (int)(physical & 0xfff);
@@ -239,12 +240,13 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
             return null;
         }
 
-        *block = new Block { Physical = physical, Count = (ushort)count, ByteLength = (ushort)(position - offset), CodeSize = (byte)codeSize, SetsRip = ends, Valid = true };
+        *block = new Block { Physical = physical, Count = (ushort)count, ByteLength = (ushort)(position - offset), Mode = (byte)mode, SetsRip = ends, Valid = true };
         return Keep(block, (byte*)i);
     }
 
-    private Block* DecodeCrossing(ulong physical, ulong second, int codeSize)
+    private Block* DecodeCrossing(ulong physical, ulong second, int mode)
     {
+        int codeSize = Block.CodeSizeOf(mode);
         byte* code = stackalloc byte[2 * Vector128<byte>.Count];
         Vector128.Load(HostPage(physical) + PageSize - Vector128<byte>.Count).Store(code);
         Vector128.Load(HostPage(second)).Store(code + Vector128<byte>.Count);
@@ -258,9 +260,9 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
 
         _partition.Bind(i, codeSize);
         bool ends = EndAtSetInterrupt(i) || (i->Flags & InstructionFlags.EndsBlock) != 0;
-        *block = new Block { Physical = physical, Count = 1, ByteLength = i->Length, CodeSize = (byte)codeSize, SetsRip = ends, Valid = true };
+        *block = new Block { Physical = physical, Count = 1, ByteLength = i->Length, Mode = (byte)mode, SetsRip = ends, Valid = true };
         CrossingTail* tail = Block.Tail(block);
-        tail->Listed = new Block { Physical = second, ByteLength = (ushort)(i->Length - split), CodeSize = (byte)codeSize };
+        tail->Listed = new Block { Physical = second, ByteLength = (ushort)(i->Length - split), Mode = (byte)mode };
         tail->Head = block;
         List(&tail->Listed);
         return Keep(block, (byte*)(tail + 1));
@@ -272,7 +274,7 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
         _used = ((nuint)(end - _arena) + 15) & ~(nuint)15;
         Decoded++;
         List(block);
-        ref Block* bucket = ref Bucket(block->Physical, block->CodeSize);
+        ref Block* bucket = ref Bucket(block->Physical, block->Mode);
         block->HashNext = bucket;
         Thread.MemoryBarrier();
         bucket = block;
@@ -380,7 +382,7 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
     private void Drop(Block* block)
     {
         _partition.Code?.Drop(block);
-        ref Block* link = ref Bucket(block->Physical, block->CodeSize);
+        ref Block* link = ref Bucket(block->Physical, block->Mode);
         while (link != block)
         {
             link = ref link->HashNext;
@@ -396,9 +398,9 @@ internal sealed unsafe class BlockCache : ICodeInvalidator, IDisposable
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private ref Block* Bucket(ulong physical, int codeSize)
+    private ref Block* Bucket(ulong physical, int mode)
     {
-        ulong hash = (physical + (ulong)codeSize) * 0x9e37_79b9_7f4a_7c15;
+        ulong hash = (physical + (ulong)mode) * 0x9e37_79b9_7f4a_7c15;
         return ref _buckets[hash >> (64 - BucketBits)];
     }
 }

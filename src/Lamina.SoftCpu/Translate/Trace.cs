@@ -90,7 +90,7 @@ internal static unsafe class Trace
             return 0;
         }
 
-        Block* block = blocks.Find((first.Block->Physical & ~0xfffUL) | (rip & 0xfff), first.Block->CodeSize);
+        Block* block = blocks.Find((first.Block->Physical & ~0xfffUL) | (rip & 0xfff), first.Block->Mode);
         Translation* t = block == null ? null : CodeCache.Find(block, rip, first.Plain->IsShared);
         Translation* plain = t == null || t->IsCompact ? t : t->Plain;
         if (plain == null || (plain->UsesVectors && !first.Plain->UsesVectors) || (plain->UsesX87 && !first.Plain->UsesX87))

@@ -121,4 +121,66 @@ public sealed unsafe class GuardTests
         Assert.Equal(ProcessorExitReason.Halted, machine.Run());
         Assert.Equal(8UL * 0x100, machine.Save().GeneralRegisters[3]);
     }
+
+    // A page that both privileges may execute jumps to one of the kernel's: when the kernel has done that, the program must fault as if it had not.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void AProgramDoesNotFollowTheKernelsJump(bool shared)
+    {
+        const ulong common = 0x1a_0000;
+        const ulong kernels = 0x1a_1000;
+        const ulong handler = Map.Handlers + 0x700;
+        const ulong leave = Map.Code + 0x300;
+        const int page = 14;
+        const ulong fetchByProgram = 0x15;
+        using ConformanceMachine machine = new(translates: true, options: new TranslatorOptions { HotThreshold = 1 << 20, SharesAll = shared });
+        FaultHandlers.Install(machine);
+        machine.Write(Map.Idt + (16 * page), (handler & 0xffff) | ((ulong)Map.CodeSelector << 16) | (1UL << 32) | (0x8eUL << 40));
+        machine.SetPage(common, (Map.Code + 0x4000) | 7);
+        machine.SetPage(kernels, (Map.Code + 0x5000) | 3);
+        Programs.Write(machine, handler, a =>
+        {
+            a.mov(rax, __[rsp]);
+            a.hlt();
+        });
+        Programs.Write(machine, FirstPage, a =>
+        {
+            a.mov(r12d, 8);
+            a.jmp(common + 0x100);
+        });
+        machine.Write(Map.Code + 0x4100, Programs.Assemble(Piece(a =>
+        {
+            a.inc(rbx);
+            a.jmp(kernels + 0x100);
+        }), common + 0x100));
+        machine.Write(Map.Code + 0x5100, Programs.Assemble(Piece(a =>
+        {
+            a.dec(r12d);
+            a.jne(common + 0x100);
+            a.jmp(leave);
+        }), kernels + 0x100));
+        Programs.Write(machine, leave, a =>
+        {
+            a.mov(ecx, (int)common + 0x100);
+            a.mov(r11d, 2);
+            a.mov(r12d, 8);
+            a.sysretq();
+        });
+        StartState start = Programs.At(FirstPage);
+        start.EnableSystemCalls(leave);
+        machine.Start(start);
+        Assert.Equal(ProcessorExitReason.Halted, machine.Run(seconds: 5));
+        ProcessorState end = machine.Save();
+        Assert.Equal(fetchByProgram, end.GeneralRegisters[0]);
+        Assert.Equal(kernels + 0x100, end.Cr2);
+        Assert.Equal(9UL, end.GeneralRegisters[3]);
+
+        static Iced.Intel.Assembler Piece(Action<Iced.Intel.Assembler> write)
+        {
+            Iced.Intel.Assembler a = new(64);
+            write(a);
+            return a;
+        }
+    }
 }

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Lamina.Machine.Memory;
 using Lamina.Machine.Processors;
 using Lamina.SoftCpu;
+using Lamina.SoftCpu.Blocks;
 using Lamina.SoftCpu.Execute;
 using Lamina.SoftCpu.Memory;
 using Lamina.SoftCpu.Segmentation;
@@ -165,7 +166,7 @@ internal sealed unsafe class SystemSubject : IDisposable
     private void Heat(ProcessorContext* c, ulong address)
     {
         const int interpreted = 255;
-        if (_partition.Blocks.Create(c, address, c->CodeSize) is var block && block != null)
+        if (_partition.Blocks.Create(c, address, Block.ModeOf(c)) is var block && block != null)
         {
             block->Heat = interpreted;
         }
