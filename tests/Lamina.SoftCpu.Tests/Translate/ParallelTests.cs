@@ -100,6 +100,86 @@ public sealed class ParallelTests
         Assert.Equal((uint)rounds, machine.Read<uint>(Answer));
     }
 
+    // The first store to a page of code takes its blocks away, and the rest of it is written at full speed, until the other processor executes there again.
+    [Fact]
+    public void CodeThatIsCopiedByARepeatedMoveIsSeen()
+    {
+        const int rounds = 100;
+        const ulong template = 0x5_0000;
+        const ulong entry = Function + 0xff0;
+        const int length = 0x1800;
+        using ConformanceMachine machine = new(translates: true, processors: 2);
+        Programs.Write(machine, template + 0xff0, a =>
+        {
+            // The second immediate lies in the second page.
+            a.mov(eax, 0);
+            a.nop();
+            a.nop();
+            a.nop();
+            a.nop();
+            a.nop();
+            a.nop();
+            a.nop();
+            a.nop();
+            a.nop();
+            a.nop();
+            a.nop();
+            a.mov(edx, 0);
+            a.add(eax, edx);
+            a.ret();
+        });
+        Programs.Write(machine, Map.Code, a =>
+        {
+            Label head = a.CreateLabel();
+            Label wait = a.CreateLabel();
+            a.Label(ref head);
+            a.inc(ebx);
+            a.mov(__dword_ptr[template + 0xff1], ebx);
+            a.mov(__dword_ptr[template + 0x1001], ebx);
+            a.mov(edi, (int)Function);
+            a.mov(ecx, length / 8);
+            a.xor(eax, eax);
+            a.rep.stosq();
+            a.mov(esi, (int)template);
+            a.mov(edi, (int)Function);
+            a.mov(ecx, length / 8);
+            a.rep.movsq();
+            a.mov(__dword_ptr[Generation], ebx);
+            a.Label(ref wait);
+            a.pause();
+            a.cmp(__dword_ptr[Answer], ebx);
+            a.jne(wait);
+            a.cmp(ebx, rounds);
+            a.jne(head);
+            a.hlt();
+        });
+        Programs.Write(machine, Other, a =>
+        {
+            Label head = a.CreateLabel();
+            Label wait = a.CreateLabel();
+            Label good = a.CreateLabel();
+            a.Label(ref head);
+            a.inc(ecx);
+            a.Label(ref wait);
+            a.pause();
+            a.cmp(__dword_ptr[Generation], ecx);
+            a.jne(wait);
+            a.call(entry);
+            a.lea(edx, __[rcx * 2]);
+            a.cmp(eax, edx);
+            a.je(good);
+            a.inc(__dword_ptr[Errors]);
+            a.Label(ref good);
+            a.mov(__dword_ptr[Answer], ecx);
+            a.cmp(ecx, rounds);
+            a.jne(head);
+            a.hlt();
+        });
+        RunBoth(machine, Map.Code, Other);
+        Assert.Equal(0u, machine.Read<uint>(Errors));
+        Assert.Equal((uint)rounds, machine.Read<uint>(Answer));
+    }
+
     [Fact]
     public void CodeMayChangeUnderARunningLoop()
     {
