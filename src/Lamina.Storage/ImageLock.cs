@@ -15,9 +15,19 @@ internal static class ImageLock
     private const int WriteBit = 1;
     private const int ResizeBit = 3;
 
-    /// <summary>Takes the locks; they end with the file.</summary>
+    // Requests that a killed process had under way keep its files open, and locked, until the kernel has done with them, a moment after the process is gone.
+    private const int Attempts = 100;
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
+
+    /// <summary>Takes the locks; they end with the file. Who else has them is given a second to let go.</summary>
     /// <exception cref="StorageException">Somebody else uses the image in a way that does not go together.</exception>
-    public static void Take(BlockFile file, bool writable)
+    public static void Take(BlockFile file, bool writable) => Take(file, writable, Thread.Sleep);
+
+    /// <inheritdoc cref="Take(BlockFile, bool)"/>
+    /// <param name="file">The image's file.</param>
+    /// <param name="writable">Whether it is to be written.</param>
+    /// <param name="wait">Lets so much time pass.</param>
+    internal static void Take(BlockFile file, bool writable, Action<TimeSpan> wait)
     {
         ReadOnlySpan<int> does = writable ? [ReadBit, WriteBit, ResizeBit] : [ReadBit];
         ReadOnlySpan<int> forbids = [WriteBit, ResizeBit];
@@ -32,15 +42,37 @@ internal static class ImageLock
         }
 
         // Only after all are taken: of two that come at once, at least one sees the other.
+        for (int attempt = 1; IsInUse(file, does, forbids); attempt++)
+        {
+            if (attempt == Attempts)
+            {
+                string what = writable ? "written" : "read";
+                throw new StorageException($"'{file.Path}' is in use by another machine or program, so it cannot be {what} here. Stop that one first.");
+            }
+
+            wait(Pause);
+        }
+    }
+
+    private static bool IsInUse(BlockFile file, ReadOnlySpan<int> does, ReadOnlySpan<int> forbids)
+    {
         foreach (int bit in does)
         {
-            Check(file, ForbidsBase + bit, writable);
+            if (file.IsByteLocked(ForbidsBase + bit))
+            {
+                return true;
+            }
         }
 
         foreach (int bit in forbids)
         {
-            Check(file, DoesBase + bit, writable);
+            if (file.IsByteLocked(DoesBase + bit))
+            {
+                return true;
+            }
         }
+
+        return false;
     }
 
     private static void Lock(BlockFile file, long position)
@@ -51,15 +83,6 @@ internal static class ImageLock
         if (error is not (0 or ErrorNumber.InvalidArgument or ErrorNumber.NotSupported or ErrorNumber.NoLocks))
         {
             throw new StorageException($"'{file.Path}' cannot be locked: {new SystemCallException("fcntl", error).Reason}");
-        }
-    }
-
-    private static void Check(BlockFile file, long position, bool writable)
-    {
-        if (file.IsByteLocked(position))
-        {
-            string what = writable ? "written" : "read";
-            throw new StorageException($"'{file.Path}' is in use by another machine or program, so it cannot be {what} here. Stop that one first.");
         }
     }
 }
