@@ -162,6 +162,7 @@ public sealed class XenProcessorTests
 
         Call(c, VcpuOp, Initialize, 1, Context);
         Note(c, 1, 0);
+        AwaitOffline(c);
         Call(c, VcpuOp, Up, 1);
         Note(c, 2, 0);
         Await(c, 0x77);
@@ -173,6 +174,7 @@ public sealed class XenProcessorTests
         c.test(eax, eax);
         c.jnz(goesDown);
         Note(c, 3, 0);
+        AwaitOffline(c);
         Call(c, VcpuOp, Up, 1);
         Await(c, 0x88);
         Note(c, 4, 0x88);
@@ -201,17 +203,11 @@ public sealed class XenProcessorTests
         c.movzx(eax, al);
         Note(c, 6, 1);
 
-        // It has been blocked. The other is down in the end, as it was before.
-        const int Offline = 3;
+        // It has been blocked. The other is down in the end, as it was before, and has not.
         const uint RunnableTime = 16 + 8;
         const uint BlockedTime = 16 + 16;
         const uint OfflineTime = 16 + 24;
-        Label isUp = c.CreateLabel();
-        c.Label(ref isUp);
-        c.pause();
-        c.mov(eax, __dword_ptr[OtherTimes]);
-        c.cmp(eax, Offline);
-        c.jne(isUp);
+        AwaitOffline(c);
 
         // What a busy host took while it was blocked counts as runnable; and if the host took so long that the time was over before, it has not blocked.
         c.mov(rax, __qword_ptr[Times + BlockedTime]);
@@ -222,6 +218,9 @@ public sealed class XenProcessorTests
         c.or(al, cl);
         c.cmp(__qword_ptr[OtherTimes + OfflineTime], 0);
         c.setne(cl);
+        c.and(al, cl);
+        c.cmp(__qword_ptr[OtherTimes + BlockedTime], 0);
+        c.sete(cl);
         c.and(al, cl);
         c.cmp(__dword_ptr[Times], 0);
         c.sete(cl);
@@ -260,6 +259,18 @@ public sealed class XenProcessorTests
         c.pause();
         c.mov(eax, __dword_ptr[Marker]);
         c.cmp(eax, value);
+        c.jne(loop);
+    }
+
+    // Until the other's times say that it is down: one that is brought up before its thread stands still has waited, and not been down.
+    private static void AwaitOffline(Assembler c)
+    {
+        const int Offline = 3;
+        Label loop = c.CreateLabel();
+        c.Label(ref loop);
+        c.pause();
+        c.mov(eax, __dword_ptr[OtherTimes]);
+        c.cmp(eax, Offline);
         c.jne(loop);
     }
 
